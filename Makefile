@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check lock clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: .venv/.ready  ## Check this machine and install what the project needs into .venv
+
+.venv/.ready: pyproject.toml requirements/dev.txt tools/setup.py
+	@$(PYTHON) tools/setup.py
+
+demo: .venv/.ready  ## Start everything, take orders through payment, show what happened
+	@$(BIN)/python -m tools.demo
+
+run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C
+	@$(BIN)/python -m tools.stack
+
+test: .venv/.ready  ## Run all tests that need no Docker
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.ready  ## Lint, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy services shared tools tests
+	@$(BIN)/lint-imports
+
+lock:  ## Renew the hashed requirement locks (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean:  ## Remove .venv, caches and the data of make run
+	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

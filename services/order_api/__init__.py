@@ -1,0 +1,11 @@
+"""The order service. To read it in the order of an order's life:
+
+1. `routes.py` parses a request and calls a verb.
+2. `place_order.py` writes key, order and outbox message in one transaction.
+3. `dispatch_outbox.py` sends the message to the payment provider (`gateway_client.py`).
+4. `receive_webhook.py` verifies what the provider says, `record_events.py` stores it and tells the order.
+5. `reconcile.py` asks the provider about whatever is still open.
+
+The rules are in the nouns, which do no I/O: `order.py`, `outbox.py`, `event.py`, `breaker.py`. `schema.py` and `store.py`
+are the database, `app.py` puts it all together.
+"""

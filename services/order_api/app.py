@@ -1,0 +1,78 @@
+"""The application put together: what calls what, and what runs for as long as it serves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from litestar.types import ASGIApp
+
+from order_api.dispatch_outbox import SLOTS, DispatchOutbox
+from order_api.gateway_client import GatewayClient
+from order_api.place_order import PlaceOrder
+from order_api.receive_webhook import ReceiveWebhook
+from order_api.reconcile import Reconcile
+from order_api.record_events import RecordEvents
+from order_api.routes import PROBLEMS, ROUTES
+from order_api.schema import ensure_schema
+from order_api.settings import Settings
+from order_api.store import Store
+from shared.edge.application import at_work, build
+from shared.edge.auth import Keys, parse_keys
+from shared.group_commit import GroupCommit
+from shared.leases import LeasedWork
+from shared.mongo import connect
+
+
+class Application:
+    """The parts of order_api. Nothing is connected before `running`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = Store(
+            connect(settings.mongodb_uri, app_name="order_api"),
+            settings.order_api_database,
+            reconcile_after=timedelta(seconds=settings.reconcile_after_seconds),
+        )
+        self.gateway = GatewayClient(
+            settings.payment_gateway_url, settings.payment_gateway_api_key, connections_max=SLOTS
+        )
+        self.dispatch_outbox = DispatchOutbox(self.store, self.gateway)
+        wake = self.dispatch_outbox.work.wake.set
+        ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
+        self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.record_events = RecordEvents(self.store, wake=wake)
+        self.receive_webhook = ReceiveWebhook(
+            self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
+        )
+        self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
+        self.keys = Keys(parse_keys(settings.order_api_keys, name="ORDER_API_KEYS"))
+
+    @asynccontextmanager
+    async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
+        """Schema made, client open, committers and (unless told otherwise) workers running; all stopped at the end."""
+        commits: list[GroupCommit[Any, Any]] = [
+            self.place_order.commits,
+            self.record_events.commits,
+            self.dispatch_outbox.commits,
+        ]
+        work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
+        try:
+            await ensure_schema(self.store.database)
+            await self.gateway.start()
+            async with at_work(commits, work):
+                yield
+        finally:
+            await self.gateway.close()
+            await self.store.client.close()
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application."""
+    application = Application(settings)
+    parts = {
+        "place_order": application.place_order,
+        "receive_webhook": application.receive_webhook,
+        "store": application.store,
+        "keys": application.keys,
+    }
+    return build("order_api", ROUTES, parts=parts, problems=PROBLEMS, running=application.running)

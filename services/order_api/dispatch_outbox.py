@@ -1,0 +1,202 @@
+"""Sending what the outbox holds: claim, post, settle. C11 to C16
+
+A message is claimed under a lease before anything is sent, and the claim counts the attempt: a process that dies in
+between leaves a message that knows it may have been sent. What a reply means is `outbox.decide`; here it is made durable.
+"""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from bson import Int64
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from order_api.breaker import Breaker, BreakerOpenError
+from order_api.gateway_client import GatewayClient
+from order_api.order import Charge, Fact, Order, Review, merge
+from order_api.outbox import (
+    OPEN_STATES,
+    Dead,
+    Decision,
+    Done,
+    Message,
+    Refused,
+    Reply,
+    Retry,
+    Unavailable,
+    decide,
+    may_have_been_done,
+    must_ask_first,
+)
+from order_api.store import Store
+from shared.group_commit import GroupCommit
+from shared.leases import Lease, LeasedWork, claim, held, in_seconds, write_held
+from shared.mongo import Document
+from shared.telemetry import log
+from shared.times import utc_now
+
+SLOTS = 64
+LEASE_SECONDS = 45.0
+ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
+SETTLE_SECONDS = 15.0  # more than a group commit lets anybody wait
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    message: Message
+    lease: Lease
+    claimed_at: datetime  # by the server's clock
+
+
+class _Settlement(msgspec.Struct, frozen=True):
+    message: Message
+    decision: Decision
+    at: datetime
+
+
+class DispatchOutbox:
+    def __init__(
+        self,
+        store: Store,
+        gateway: GatewayClient,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        slots: int = SLOTS,
+    ) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._lease_seconds = lease_seconds
+        self.breaker = Breaker()
+        self.work = LeasedWork[_Claimed](self._claim, self._attempt, name="dispatch_outbox", slots=slots)
+        self.commits = GroupCommit[_Settlement, bool](store.client, self._write, name="settle_messages", keys=_keys)
+
+    async def _claim(self, limit: int) -> list[_Claimed]:
+        """No more than can be sent at once: free slots, and what the breaker lets through. C11"""
+        lease, documents = await claim(
+            self._store.outbox,
+            due={"state": {"$in": list(OPEN_STATES)}},
+            due_at="next_attempt_at",
+            limit=self.breaker.permits(limit),
+            lease_seconds=self._lease_seconds,
+            also_set={
+                "state": "leased",
+                "attempts": {"$add": ["$attempts", 1]},
+                "first_attempt_at": {"$ifNull": ["$first_attempt_at", "$$NOW"]},
+                "updated_at": "$$NOW",
+            },
+        )
+        length = timedelta(seconds=self._lease_seconds)
+        return [
+            _Claimed(msgspec.convert(document, Message), lease, document["lease_until"] - length)
+            for document in documents
+        ]
+
+    async def _attempt(self, claimed: _Claimed) -> None:
+        message = claimed.message
+        if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
+            await self._give_back(message)
+            return
+        try:
+            with self.breaker.call() as call:
+                reply = await self._reply_to(claimed)
+                call.healthy = not isinstance(reply, Unavailable)
+        except BreakerOpenError:
+            await self._give_back(message)
+            return
+        decision = decide(message, reply)
+        settled = await self.commits.submit(_Settlement(message, decision, utc_now()))
+        log.info(
+            "dispatched" if settled else "dispatched in vain: the message was settled by someone else",
+            order_id=message.order_id,
+            message_id=message.id,
+            attempt=message.attempts,
+            decision=decision,
+        )
+
+    async def _reply_to(self, claimed: _Claimed) -> Reply:
+        """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15"""
+        message = claimed.message
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                if must_ask_first(message, now=claimed.claimed_at):
+                    found = await self._gateway.find(message)
+                    if found is not None:
+                        return found
+                reply = await self._gateway.post(message)
+                if isinstance(reply, Refused) and may_have_been_done(message):
+                    return await self._gateway.find(message) or reply
+                return reply
+        except TimeoutError:
+            return Unavailable("no answer in time")
+
+    async def _give_back(self, message: Message) -> None:
+        """Releases a claim that was not sent, at no cost of an attempt. C11"""
+        first = message.first_attempt_at if message.attempts > 1 else None
+        await self._store.outbox.update_one(
+            {"_id": message.id, "fence": message.fence, "state": "leased"},
+            {
+                "$set": {"state": "ready", "lease_until": None, "first_attempt_at": first},
+                "$inc": {"attempts": -1},
+            },
+        )
+
+    async def _write(self, session: AsyncClientSession, settlements: Sequence[_Settlement]) -> Sequence[bool]:
+        """Whether each was settled; False where the fence had passed, and then nothing was changed. C11"""
+        still_held = await held(self._store.outbox, {one.message.id: one.message.fence for one in settlements}, session)
+        ours = [one for one in settlements if one.message.id in still_held]
+        if ours:
+            await write_held(self._store.outbox, [_update(one) for one in ours], session)
+            await self._tell_orders(ours, session)
+        return [one.message.id in still_held for one in settlements]
+
+    async def _tell_orders(self, settlements: Sequence[_Settlement], session: AsyncClientSession) -> None:
+        facts = [(one, fact) for one in settlements if (fact := _fact(one)) is not None]
+        if not facts:
+            return
+        before = await self._store.orders_by_id({one.message.order_id for one, _ in facts}, session)
+        after = dict(before)
+        for one, fact in facts:
+            order = after[one.message.order_id]
+            after[order.id] = merge(order, fact, now=one.at, cause=one.message.id)
+        changes: list[tuple[Order, Order]] = [
+            (before[order_id], order) for order_id, order in after.items() if order is not before[order_id]
+        ]
+        await self._store.save_orders(changes, now=max(one.at for one, _ in facts), session=session)
+
+
+def _keys(settlement: _Settlement) -> tuple[Hashable, ...]:
+    return (settlement.message.id,)
+
+
+def _update(settlement: _Settlement) -> UpdateOne:
+    fields = {**_fields(settlement.decision), "lease_until": None, "updated_at": "$$NOW"}
+    return UpdateOne({"_id": settlement.message.id, "fence": Int64(settlement.message.fence)}, [{"$set": fields}])
+
+
+def _fields(decision: Decision) -> Document:
+    """What settling sets, as an aggregation `$set`; text is a literal, or a `$` in it would be an expression."""
+    fields: dict[str, Any]
+    match decision:
+        case Done():
+            fields = {"state": "done", "last_error": None}
+        case Retry(after_seconds, reason):
+            fields = {
+                "state": "ready",
+                "next_attempt_at": in_seconds(after_seconds),
+                "last_error": {"$literal": reason},
+            }
+        case Dead(reason):
+            fields = {"state": "dead", "last_error": {"$literal": reason}}
+    return fields
+
+
+def _fact(settlement: _Settlement) -> Fact | None:
+    """What the order learns: that there is a charge, or that a person must look. Never that it is paid. C15"""
+    match settlement.decision:
+        case Done(accepted) if settlement.message.kind == "charge":
+            return Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)
+        case Dead(reason):
+            return Review(code="dead-letter", event_id=settlement.message.id, detail=reason, raised_at=settlement.at)
+    return None

@@ -1,0 +1,144 @@
+"""What the provider says, and what it means for an order. Pure.
+
+`applied` and `ignored` are final. `unmatched` and `mismatch` are judged again when the event comes again. C19
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from order_api.order import Charge, Order, Refund
+from shared import wire
+
+Outcome = Literal["applied", "duplicate", "ignored", "mismatch", "unmatched"]
+Source = Literal["webhook", "reconcile"]
+FINAL = frozenset({"applied", "ignored"})
+
+_CHARGE_STATES: dict[str, Literal["succeeded", "failed"]] = {
+    "payment.succeeded": "succeeded",
+    "payment.failed": "failed",
+}
+_REFUND_STATES: dict[str, Literal["succeeded", "failed"]] = {
+    "refund.succeeded": "succeeded",
+    "refund.failed": "failed",
+}
+
+
+class NotAnEventError(Exception):
+    """Authentic, but not an event: it has nothing that it could be stored under."""
+
+
+class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An authentic event. `subject` is None for an unknown type, or where `problem` says why it does not decode."""
+
+    id: str
+    type: str
+    raw: str
+    source: Source
+    received_at: datetime
+    timestamp: datetime
+    subject: wire.Charge | wire.Refund | None = None
+    problem: str | None = None
+
+    @property
+    def order_id(self) -> str | None:
+        match self.subject:
+            case wire.Charge(reference=reference) | wire.Refund(charge_reference=reference):
+                return reference
+        return None
+
+    @property
+    def charge_id(self) -> str | None:
+        match self.subject:
+            case wire.Charge(id=charge_id) | wire.Refund(charge_id=charge_id):
+                return charge_id
+        return None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`fact` is what the order learns; `detail` why it learns nothing."""
+
+    outcome: Outcome
+    detail: str | None = None
+    fact: Charge | Refund | None = None
+
+
+def parse_event(raw: bytes, *, source: Source, now: datetime) -> ReceivedEvent:
+    """Raises NotAnEventError. The envelope is decoded first, so that an event of an unknown type is still an event."""
+    try:
+        text = raw.decode()
+        envelope = msgspec.json.decode(raw, type=wire.EventEnvelope)
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        raise NotAnEventError(str(error)) from None
+    if not 1 <= len(envelope.id) <= 255:
+        raise NotAnEventError("an event's id has 1 to 255 characters")
+    event = ReceivedEvent(
+        id=envelope.id,
+        type=envelope.type,
+        raw=text,
+        source=source,
+        received_at=now,
+        timestamp=envelope.timestamp,
+    )
+    kind = wire.Charge if envelope.type in _CHARGE_STATES else wire.Refund
+    if envelope.type not in _CHARGE_STATES and envelope.type not in _REFUND_STATES:
+        return event
+    try:
+        return msgspec.structs.replace(event, subject=msgspec.json.decode(envelope.data, type=kind))
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        return msgspec.structs.replace(event, problem=str(error))
+
+
+def judge(event: ReceivedEvent, order: Order | None) -> Verdict:
+    """What `event` means for the order that it names. The order's present status plays no part. C19"""
+    if event.problem is not None:
+        return Verdict("mismatch", event.problem)
+    match event.subject:
+        case None:
+            return Verdict("ignored", "unknown type")
+        case wire.Charge() as charge:
+            return _judge_charge(event, charge, order)
+        case wire.Refund() as refund:
+            return _judge_refund(event, refund, order)
+
+
+def altered_id(event_id: str, raw: str) -> str:
+    """What another body under an event's id is kept as. C20"""
+    return f"{event_id}~{hashlib.sha256(raw.encode()).hexdigest()[:16]}"
+
+
+def _judge_charge(event: ReceivedEvent, charge: wire.Charge, order: Order | None) -> Verdict:
+    if order is None:
+        return Verdict("unmatched", "no such order")
+    state = _CHARGE_STATES[event.type]
+    if (charge.amount, charge.currency) != (order.amount_minor, order.currency):
+        detail = f"{charge.amount} {charge.currency} for an order of {order.amount_minor} {order.currency}"
+        return Verdict("mismatch", detail)
+    if charge.status != state:
+        return Verdict("mismatch", f"{event.type} about a charge that is {charge.status}")
+    fact = Charge(
+        id=charge.id,
+        state=state,
+        amount_minor=charge.amount,
+        failure_code=charge.failure_code,
+        at=event.timestamp,
+    )
+    return Verdict("applied", fact=fact)
+
+
+def _judge_refund(event: ReceivedEvent, refund: wire.Refund, order: Order | None) -> Verdict:
+    if order is None:
+        return Verdict("unmatched", "no such order")
+    asked = next((one for one in order.refunds if one.id == refund.reference), None)
+    if asked is None:
+        return Verdict("unmatched", "no such refund")
+    state = _REFUND_STATES[event.type]
+    told = (refund.charge_id, refund.amount, refund.currency)
+    if told != (asked.charge_id, asked.amount_minor, order.currency):
+        return Verdict("mismatch", f"a refund of {refund.amount} {refund.currency} of {refund.charge_id}")
+    if refund.status != state:
+        return Verdict("mismatch", f"{event.type} about a refund that is {refund.status}")
+    fact = msgspec.structs.replace(asked, state=state, failure_code=refund.failure_code, at=event.timestamp)
+    return Verdict("applied", fact=fact)

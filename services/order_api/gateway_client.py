@@ -1,0 +1,139 @@
+"""The payment provider as order_api sees it: every answer is Accepted, Refused or Unavailable."""
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from order_api.outbox import PERMANENT_REFUSALS, Accepted, Message, Refused, Reply, Unavailable
+from shared import wire
+from shared.env import Secret
+from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
+
+CONNECT_SECONDS = 2.0
+REQUEST_SECONDS = 5.0
+REPLY_BYTES_MAX = 4 * 1024 * 1024
+_PROBLEM_PREFIX = "/problems/"
+
+T = TypeVar("T")
+
+
+class GatewayUnavailableError(Exception):
+    """A question got no usable answer; ask again later."""
+
+
+class _Problem(msgspec.Struct):
+    type: str = ""
+
+
+class GatewayClient:
+    """Calls the provider. Every call ends within REQUEST_SECONDS; nothing is retried here."""
+
+    def __init__(self, url: str, api_key: Secret | None, *, connections_max: int) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._connections_max = connections_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self._session = open_session(
+            connections_max=self._connections_max,
+            connect_seconds=CONNECT_SECONDS,
+            total_seconds=REQUEST_SECONDS,
+            headers=self._headers,
+        )
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def post(self, message: Message) -> Reply:
+        """Makes the request of `message`, under its id as Idempotency-Key. C12"""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message.id}
+        try:
+            status, body, retry_after = await self._send("POST", message.path, data=message.body, headers=headers)
+        except GatewayUnavailableError as error:
+            return Unavailable(str(error))
+        if status == 201:
+            kind: type[wire.Charge | wire.Refund] = wire.Charge if message.kind == "charge" else wire.Refund
+            found = _decode(body, kind)
+            accepted = None if found is None else _accepted(message, found)
+            return accepted or Unavailable("a 201 for something else than what was asked for")
+        code = _problem_code(body)
+        if 400 <= status < 500 and code in PERMANENT_REFUSALS:
+            return Refused(status, code)
+        return Unavailable(f"HTTP {status} {code}".rstrip(), retry_after)
+
+    async def find(self, message: Message) -> Accepted | Unavailable | None:
+        """What the provider already has for `message`, by its reference; None if nothing. C13"""
+        path = "/v1/charges" if message.kind == "charge" else "/v1/refunds"
+        kind: type[wire.Charge | wire.Refund] = wire.Charge if message.kind == "charge" else wire.Refund
+        reference = message.refund_id or message.order_id
+        found: list[Accepted] = []
+        try:
+            async for raw in self._pages(path, reference):
+                one = _decode(bytes(raw), kind)
+                if one is None:
+                    return Unavailable("a list with something else than what was asked for")
+                if accepted := _accepted(message, one):
+                    found.append(accepted)
+        except GatewayUnavailableError as error:
+            return Unavailable(str(error))
+        return min(found, key=lambda accepted: accepted.id, default=None)
+
+    async def events(self, reference: str) -> list[bytes]:
+        """The exact bytes of every event about `reference`, oldest first. Raises GatewayUnavailableError."""
+        return [bytes(raw) async for raw in self._pages("/v1/events", reference)][::-1]
+
+    async def _pages(self, path: str, reference: str) -> AsyncIterator[msgspec.Raw]:
+        parameters = {"reference": reference, "limit": "100"}
+        while True:
+            status, body, _ = await self._send("GET", path, params=parameters)
+            page = _decode(body, wire.RawPage) if status == 200 else None
+            if page is None:
+                raise GatewayUnavailableError(f"HTTP {status} for a list")
+            for one in page.data:
+                yield one
+            if page.next_cursor is None:
+                return
+            parameters["cursor"] = page.next_cursor
+
+    async def _send(self, method: str, path: str, **options: object) -> tuple[int, bytes, float | None]:
+        """Status, body and Retry-After in seconds. Raises GatewayUnavailableError."""
+        assert self._session is not None, "not started"
+        try:
+            async with self._session.request(
+                method,
+                self._url + path,
+                allow_redirects=False,
+                **options,  # type: ignore[arg-type]
+            ) as response:
+                body = await read_up_to(response, REPLY_BYTES_MAX)
+                return response.status, body, retry_after_seconds(response)
+        except CALL_ERRORS as error:
+            raise GatewayUnavailableError(type(error).__name__) from error
+
+
+def _accepted(message: Message, found: wire.Charge | wire.Refund) -> Accepted | None:
+    """What was found, if it is what `message` asks for: reference, amount, currency and charge. C15"""
+    if isinstance(found, wire.Charge):
+        asked = msgspec.json.decode(message.body, type=wire.ChargeRequest)
+        same = (found.reference, found.amount, found.currency) == (asked.reference, asked.amount, asked.currency)
+    else:
+        refund = msgspec.json.decode(message.body, type=wire.RefundRequest)
+        path = f"/v1/charges/{found.charge_id}/refunds"
+        same = (found.reference, found.amount, path) == (refund.reference, refund.amount, message.path)
+    return Accepted(found.id, found.amount, found.created_at) if same else None
+
+
+def _decode(body: bytes, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _problem_code(body: bytes) -> str:
+    problem = _decode(body, _Problem)
+    return problem.type.rpartition(_PROBLEM_PREFIX)[2][:64] if problem else ""

@@ -1,0 +1,256 @@
+"""What an order is: facts that only grow, and a status derived from them. Pure; CORRECTNESS "Facts and status".
+
+Nothing depends on the order in which facts arrive: `merge` is commutative, associative and idempotent. C1
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from shared.ids import derive_id
+
+Status = Literal["Pending", "Paid", "Failed", "Cancelled", "PartiallyRefunded", "Refunded"]
+ChargeState = Literal["pending", "failed", "succeeded"]
+RefundState = Literal["requested", "succeeded", "failed"]
+RefundCause = Literal["merchant", "cancelled", "duplicateCharge"]
+
+AUTOMATIC_REFUNDS_MAX = 5  # of one charge; after that a person must look
+
+_CHARGE_GROWTH: dict[ChargeState, int] = {"pending": 0, "failed": 1, "succeeded": 2}  # success beats failure
+_REFUND_GROWTH: dict[RefundState, int] = {"requested": 0, "succeeded": 1, "failed": 2}  # failure beats success
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge as far as we know it, by the provider's id."""
+
+    id: str
+    state: ChargeState
+    amount_minor: int
+    failure_code: str | None = None
+    at: datetime
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund that we asked for, by our id. Until it fails it reserves its amount of the charge."""
+
+    id: str
+    charge_id: str
+    amount_minor: int
+    state: RefundState
+    cause: RefundCause
+    failure_code: str | None = None
+    at: datetime
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person must look at. `event_id` names what raised it: an event, a charge, a refund or a message."""
+
+    code: str
+    event_id: str
+    detail: str
+    raised_at: datetime
+    resolved_at: datetime | None = None
+    decision: str | None = None
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    at: datetime
+
+
+class StatusChange(msgspec.Struct, frozen=True):
+    status: Status
+    at: datetime
+    cause: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as stored. `version` counts its writes."""
+
+    id: str = msgspec.field(name="_id")
+    merchant: str
+    order_number: str
+    amount_minor: int
+    currency: str
+    payment_method: str
+    metadata: dict[str, str] = {}
+    status: Status = "Pending"
+    charges: tuple[Charge, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    cancelled_at: datetime | None = None
+    reviews: tuple[Review, ...] = ()
+    history: tuple[StatusChange, ...] = ()
+    version: int = 1
+    trace: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+Fact: TypeAlias = Charge | Refund | Review | Cancellation
+_Keyed = TypeVar("_Keyed", Charge, Refund, Review)
+
+
+def merge(order: Order, fact: Fact, *, now: datetime, cause: str) -> Order:
+    """`order` knowing `fact` too. The same object if that is nothing new; `version` is left to whoever writes it.
+
+    `cause` goes into the history if the status changes.
+    """
+    match fact:
+        case Charge():
+            grown = _changed(order, charges=_join(order.charges, fact, _charge_key, _charge_growth))
+        case Refund():
+            grown = _changed(order, refunds=_join(order.refunds, fact, _refund_key, _refund_growth))
+        case Review():
+            grown = _changed(order, reviews=_join(order.reviews, fact, _review_key, _review_growth))
+        case Cancellation(at):
+            grown = _changed(order, cancelled_at=min(at, order.cancelled_at or at))
+    for review in _reviews_due(grown):
+        grown = _changed(grown, reviews=_join(grown.reviews, review, _review_key, _review_growth))
+    if grown is order:
+        return order
+    status = derive(grown)
+    history = grown.history
+    if status != order.status:
+        history = (*history, StatusChange(status, now, cause))
+    return msgspec.structs.replace(grown, status=status, history=history, updated_at=now)
+
+
+def derive(order: Order) -> Status:
+    """The status that the facts amount to."""
+    if order.cancelled_at is not None:
+        return "Cancelled"
+    kept = kept_charge(order)
+    if kept is None:
+        return "Failed" if any(charge.state == "failed" for charge in order.charges) else "Pending"
+    refunded = refunded_minor(order)
+    if refunded == 0:
+        return "Paid"
+    return "PartiallyRefunded" if refunded < kept.amount_minor else "Refunded"
+
+
+def kept_charge(order: Order) -> Charge | None:
+    """The succeeded charge with the smallest id, the earliest: the one the merchant keeps unless the order is cancelled."""
+    return min(_succeeded(order), key=_charge_key, default=None)
+
+
+def refunded_minor(order: Order) -> int:
+    """How much of the kept charge has been given back."""
+    kept = kept_charge(order)
+    return sum(
+        refund.amount_minor
+        for refund in order.refunds
+        if kept is not None and refund.charge_id == kept.id and refund.state == "succeeded"
+    )
+
+
+def unreserved_minor(order: Order, charge: Charge) -> int:
+    """How much of a charge no refund has taken or asked for."""
+    reserved = sum(
+        refund.amount_minor for refund in order.refunds if refund.charge_id == charge.id and refund.state != "failed"
+    )
+    return charge.amount_minor - reserved
+
+
+def money_owed_back(order: Order, *, now: datetime) -> list[Refund]:
+    """The refunds to ask for without being told to: of every succeeded charge that the merchant must not keep.
+
+    Their ids derive from the charge's, so asking twice is asking once. One that failed is asked for anew under the next
+    derived id, up to AUTOMATIC_REFUNDS_MAX; then only the review that its failure raised is left. C2
+    """
+    kept = kept_charge(order)
+    owed = []
+    for charge in _succeeded(order):
+        if charge is kept and order.cancelled_at is None:
+            continue
+        cause: RefundCause = "cancelled" if order.cancelled_at is not None else "duplicateCharge"
+        rest = unreserved_minor(order, charge)
+        asked = sum(refund.charge_id == charge.id and refund.cause != "merchant" for refund in order.refunds)
+        if rest > 0 and asked < AUTOMATIC_REFUNDS_MAX:
+            refund_id = derive_id("rf", charge.id, "automatic", str(asked))
+            owed.append(
+                Refund(id=refund_id, charge_id=charge.id, amount_minor=rest, state="requested", cause=cause, at=now)
+            )
+    return owed
+
+
+def has_open_question(order: Order) -> bool:
+    """Whether money may have moved, or may yet move, without our knowing. Reconciliation asks until this is false. C22"""
+    waiting = not order.charges or any(charge.state == "pending" for charge in order.charges)
+    return waiting or any(refund.state == "requested" for refund in order.refunds)
+
+
+def _reviews_due(order: Order) -> Iterable[Review]:
+    """What the facts themselves give a person to look at. Times come from the facts, so that arrival does not matter."""
+    kept = kept_charge(order)
+    for charge in _succeeded(order):
+        if charge is not kept:
+            detail = "a second charge succeeded; it is refunded"
+            yield Review(code="second-charge", event_id=charge.id, detail=detail, raised_at=charge.at)
+    for refund in order.refunds:
+        if refund.state == "failed":
+            detail = f"refund failed: {refund.failure_code}"
+            yield Review(code="refund-failed", event_id=refund.id, detail=detail, raised_at=refund.at)
+
+
+def _succeeded(order: Order) -> list[Charge]:
+    return [charge for charge in order.charges if charge.state == "succeeded"]
+
+
+def _changed(order: Order, **fields: Any) -> Order:
+    """`order` with these fields, or `order` itself if they are what it has."""
+    if all(getattr(order, name) == value for name, value in fields.items()):
+        return order
+    return msgspec.structs.replace(order, **fields)
+
+
+def _join(
+    known: tuple[_Keyed, ...], fact: _Keyed, key: Callable[[_Keyed], Any], growth: Callable[[_Keyed], Any]
+) -> tuple[_Keyed, ...]:
+    """The least set of facts that includes both, one for each key, sorted by key.
+
+    `growth` orders all versions of one fact totally, so the larger of two is the same whichever came first.
+    """
+    by_key = {key(one): one for one in known}
+    mine = key(fact)
+    by_key[mine] = max(by_key.get(mine, fact), fact, key=growth)
+    return tuple(by_key[one] for one in sorted(by_key))
+
+
+def _charge_key(charge: Charge) -> str:
+    return charge.id
+
+
+def _refund_key(refund: Refund) -> str:
+    return refund.id
+
+
+def _review_key(review: Review) -> tuple[str, str]:
+    return (review.code, review.event_id)
+
+
+def _charge_growth(charge: Charge) -> tuple[Any, ...]:
+    return (_CHARGE_GROWTH[charge.state], -charge.at.timestamp(), charge.amount_minor, charge.failure_code or "")
+
+
+def _refund_growth(refund: Refund) -> tuple[Any, ...]:
+    code = refund.failure_code or ""
+    return (
+        _REFUND_GROWTH[refund.state],
+        -refund.at.timestamp(),
+        refund.amount_minor,
+        code,
+        refund.charge_id,
+        refund.cause,
+    )
+
+
+def _review_growth(review: Review) -> tuple[Any, ...]:
+    resolved = review.resolved_at.timestamp() if review.resolved_at else 0.0
+    return (
+        review.resolved_at is not None,
+        -resolved,
+        review.decision or "",
+        -review.raised_at.timestamp(),
+        review.detail,
+    )

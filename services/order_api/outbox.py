@@ -1,0 +1,163 @@
+"""What an outbox message is, and what a reply of the provider means for it. Pure.
+
+A message is written in the transaction that decides to move money, and posted until the provider's answer is known. Its
+id is the provider's Idempotency-Key and its body is frozen, so posting again is posting once. C12
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from order_api.order import Order, Refund
+from shared import wire
+from shared.backoff import exponential
+
+Kind = Literal["charge", "refund"]
+State = Literal["ready", "leased", "done", "dead", "void"]
+OPEN_STATES = ("ready", "leased")
+
+ATTEMPTS_MAX = 24  # with the backoff below: tried for about two and a half hours
+BACKOFF_BASE_SECONDS = 0.5
+BACKOFF_CAP_SECONDS = 600.0
+RETRY_AFTER_CAP_SECONDS = 3600.0  # a provider that says "in 30 years" is still asked again today. C16
+KEY_TRUSTED_FOR = timedelta(hours=23)  # the provider forgets keys after 24 h. C13
+
+# The refusals that no retry can change. Everything else, a wrong API key included, is retried. C15
+PERMANENT_REFUSALS = frozenset({"invalid-fields", "idempotency-key-reused", "exceeds-paid", "not-refundable"})
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to the provider that must be made: POST `body` to `path`."""
+
+    id: str = msgspec.field(name="_id")
+    merchant: str
+    kind: Kind
+    order_id: str
+    refund_id: str | None = None
+    path: str
+    body: str
+    state: State = "ready"
+    attempts: int = 0
+    first_attempt_at: datetime | None = None
+    next_attempt_at: datetime
+    lease_until: datetime | None = None
+    fence: int = 0
+    last_error: str | None = None
+    trace: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15"""
+
+    id: str
+    amount_minor: int
+    at: datetime
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The provider will never do this."""
+
+    status: int
+    code: str
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """The outcome is unknown, or there is none yet: ask again with the same key."""
+
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+Reply: TypeAlias = Accepted | Refused | Unavailable
+
+
+class Done(msgspec.Struct, frozen=True):
+    accepted: Accepted
+
+
+class Retry(msgspec.Struct, frozen=True):
+    after_seconds: float
+    reason: str
+
+
+class Dead(msgspec.Struct, frozen=True):
+    reason: str
+
+
+Decision: TypeAlias = Done | Retry | Dead
+
+
+def charge_message(order: Order) -> Message:
+    """The message that charges a new order. There is one an order: its id follows from the order's."""
+    body = wire.ChargeRequest(
+        amount=order.amount_minor,
+        currency=order.currency,
+        reference=order.id,
+        payment_method=order.payment_method,
+    )
+    return Message(
+        id=charge_message_id(order.id),
+        merchant=order.merchant,
+        kind="charge",
+        order_id=order.id,
+        path="/v1/charges",
+        body=msgspec.json.encode(body).decode(),
+        next_attempt_at=order.created_at,
+        trace=order.trace,
+        created_at=order.created_at,
+        updated_at=order.created_at,
+    )
+
+
+def refund_message(order: Order, refund: Refund, *, now: datetime) -> Message:
+    """The message that asks for a refund which `order` has reserved. Its id follows from the refund's."""
+    body = wire.RefundRequest(amount=refund.amount_minor, reference=refund.id)
+    return Message(
+        id=refund_message_id(refund.id),
+        merchant=order.merchant,
+        kind="refund",
+        order_id=order.id,
+        refund_id=refund.id,
+        path=f"/v1/charges/{refund.charge_id}/refunds",
+        body=msgspec.json.encode(body).decode(),
+        next_attempt_at=now,
+        trace=order.trace,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def charge_message_id(order_id: str) -> str:
+    return "obx_" + order_id.removeprefix("ord_")
+
+
+def refund_message_id(refund_id: str) -> str:
+    return "obx_" + refund_id.removeprefix("rf_")
+
+
+def must_ask_first(message: Message, *, now: datetime) -> bool:
+    """Whether the provider may have forgotten our key, so that posting could do it a second time. C13"""
+    return message.first_attempt_at is not None and now - message.first_attempt_at > KEY_TRUSTED_FOR
+
+
+def may_have_been_done(message: Message) -> bool:
+    """Whether an earlier attempt's outcome is unknown. `attempts` already counts the present one. C15"""
+    return message.attempts > 1
+
+
+def decide(message: Message, reply: Reply) -> Decision:
+    """What becomes of the message. `attempts` already counts the one that got this reply."""
+    match reply:
+        case Accepted():
+            return Done(reply)
+        case Refused(status, code):
+            return Dead(f"refused with {status} {code}")
+        case Unavailable(reason, retry_after_seconds):
+            if message.attempts >= ATTEMPTS_MAX:
+                return Dead(f"gave up after {message.attempts} attempts: {reason}")
+            wait = exponential(message.attempts, base_seconds=BACKOFF_BASE_SECONDS, cap_seconds=BACKOFF_CAP_SECONDS)
+            asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
+            return Retry(max(wait, asked), reason)

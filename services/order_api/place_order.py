@@ -1,0 +1,110 @@
+"""Placing an order: its idempotency key, the order and the message that will charge it, in one transaction."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypeAlias
+
+import msgspec
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from order_api.order import Order, StatusChange
+from order_api.outbox import charge_message
+from order_api.store import Store
+from order_api.views import order_view, to_json
+from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.idempotency import Record, fingerprint, record_id
+from shared.ids import new_id
+from shared.mongo import to_document
+from shared.times import utc_now
+
+ENDPOINT = "POST /api/orders"
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """A valid request to place an order."""
+
+    merchant: str
+    order_number: str
+    amount_minor: int
+    currency: str
+    payment_method: str
+    metadata: dict[str, str]
+
+
+class OrderNumberTaken(msgspec.Struct, frozen=True):
+    order_number: str
+
+
+Outcome: TypeAlias = Answer | KeyReused | OrderNumberTaken
+
+
+class PlaceOrder:
+    """`wake` hints at new messages. Raises what CreateOnce raises."""
+
+    def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._ttl = idempotency_ttl
+        self._wake = wake
+        self._create = CreateOnce[Order, OrderNumberTaken](
+            store.client, store.idempotency_keys, self._write, name="place_order", known=self._taken
+        )
+        self.commits = self._create.commits
+
+    async def __call__(self, key: str, new: NewOrder) -> Outcome:
+        order = _order(new)
+        outcome = await self._create(self._record(key, new, order), order)
+        self._wake()
+        return outcome
+
+    def _record(self, key: str, new: NewOrder, order: Order) -> Record:
+        return Record(
+            id=record_id(new.merchant, key),
+            endpoint=ENDPOINT,
+            fingerprint=fingerprint(ENDPOINT, new),
+            status=201,
+            body=to_json(order_view(order)).decode(),
+            location=f"/api/orders/{order.id}",
+            resource_id=order.id,
+            created_at=order.created_at,
+            expires_at=order.created_at + self._ttl,
+        )
+
+    async def _taken(self, orders: Sequence[Order]) -> Sequence[OrderNumberTaken | None]:
+        wanted: dict[str, list[str]] = {}
+        for order in orders:
+            wanted.setdefault(order.merchant, []).append(order.order_number)
+        either = [{"merchant": merchant, "order_number": {"$in": numbers}} for merchant, numbers in wanted.items()]
+        found = self._store.orders.find({"$or": either}, {"_id": 0, "merchant": 1, "order_number": 1})
+        taken = {(document["merchant"], document["order_number"]) async for document in found}
+        return [
+            OrderNumberTaken(order.order_number) if (order.merchant, order.order_number) in taken else None
+            for order in orders
+        ]
+
+    async def _write(self, orders: Sequence[Order], session: AsyncClientSession) -> None:
+        documents = [
+            {
+                **to_document(order),
+                "reconcile_at": order.created_at + self._store.reconcile_after,
+                "reconcile_attempts": 0,
+            }
+            for order in orders
+        ]
+        await self._store.orders.insert_many(documents, session=session)
+        await self._store.add_messages([charge_message(order) for order in orders], session=session)
+
+
+def _order(new: NewOrder) -> Order:
+    now = utc_now()
+    return Order(
+        id=new_id("ord"),
+        merchant=new.merchant,
+        order_number=new.order_number,
+        amount_minor=new.amount_minor,
+        currency=new.currency,
+        payment_method=new.payment_method,
+        metadata=new.metadata,
+        history=(StatusChange("Pending", now, "placed"),),
+        created_at=now,
+        updated_at=now,
+    )

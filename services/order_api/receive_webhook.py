@@ -1,0 +1,37 @@
+"""A webhook comes in: verify the raw bytes, then decode, then record."""
+
+from collections.abc import Sequence
+
+from order_api.event import NotAnEventError, Outcome, parse_event
+from order_api.record_events import RecordEvents
+from shared.env import Secret
+from shared.signing import SignatureError, verify
+from shared.telemetry import log
+from shared.times import utc_now
+
+
+class ReceiveWebhook:
+    def __init__(self, record: RecordEvents, secrets: Sequence[Secret], *, tolerance_seconds: int) -> None:
+        self._record = record
+        self._secrets = secrets
+        self._tolerance_seconds = tolerance_seconds
+
+    async def __call__(self, signatures: Sequence[str], body: bytes) -> Outcome:
+        """What became of the event, once that is durable. `signatures` are the X-Signature headers as they came.
+
+        Raises SignatureError, NotAnEventError, OverloadedError and UnavailableError.
+        """
+        now = utc_now()
+        try:
+            if len(signatures) != 1:
+                raise SignatureError(f"{len(signatures)} X-Signature headers")
+            verify(signatures[0], body, self._secrets, now=now.timestamp(), tolerance=self._tolerance_seconds)
+        except SignatureError as error:
+            log.warning("webhook refused", reason=str(error))
+            raise
+        try:
+            event = parse_event(body, source="webhook", now=now)
+        except NotAnEventError as error:
+            log.warning("signed, but not an event", reason=str(error))
+            raise
+        return await self._record(event)

@@ -1,0 +1,169 @@
+"""HTTP: parse, call a verb, respond."""
+
+import re
+import unicodedata
+from typing import Annotated, Any, Literal, assert_never
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from order_api.event import NotAnEventError
+from order_api.order import Status
+from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
+from order_api.receive_webhook import ReceiveWebhook
+from order_api.store import Store
+from order_api.views import EventView, OrderView, event_view, order_view, to_json
+from shared.create_once import Answer, KeyReused
+from shared.edge.auth import Keys
+from shared.edge.health import is_ready
+from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
+from shared.edge.requests import Amount, idempotency_key
+from shared.edge.responses import json_response, replayable
+from shared.money import AmountError, CurrencyError, to_minor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, decode_cursor, encode_cursor
+from shared.signing import SignatureError
+
+INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
+METADATA_KEY = re.compile(r"[^$.\x00-\x1f\x7f][^.\x00-\x1f\x7f]{0,39}\Z")
+
+PROBLEMS: Table = {
+    SignatureError: lambda _: ProblemError("invalid-signature"),
+    NotAnEventError: lambda error: ProblemError("malformed-json", f"not an event: {error}"),
+}
+
+
+class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to order: `amount` in major units of `currency` (ISO 4217)."""
+
+    order_number: Annotated[str, Meta(min_length=1, max_length=64)]
+    amount: Amount
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+    payment_method: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] = "pm_card_visa"
+    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=500)]], Meta(max_length=50)] = {}
+
+
+class WebhookReceipt(Struct):
+    """What became of an event."""
+
+    outcome: str
+
+
+@post("/api/orders")
+async def create_order(
+    request: Request[Any, Any, Any],
+    data: JSONBody[PlaceOrderRequest],
+    place_order: NamedDependency[PlaceOrder],
+    keys: NamedDependency[Keys],
+) -> Response[OrderView]:
+    """Places an order. The same Idempotency-Key always gets the same answer, and one order."""
+    merchant = keys.merchant_of(request)
+    key = idempotency_key(request)
+    match await place_order(key, _new_order(merchant, data)):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case OrderNumberTaken(order_number):
+            raise ProblemError(
+                "order-number-taken",
+                f"another order has the number {order_number}",
+                errors=[FieldError("/orderNumber", "taken")],
+            )
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/api/orders/{order_id:str}")
+async def get_order(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+) -> Response[OrderView]:
+    """One order."""
+    order = await store.order(keys.merchant_of(request), order_id)
+    if order is None:
+        raise ProblemError("not-found", "no such order")
+    return json_response(to_json(order_view(order)))
+
+
+@get("/api/orders")
+async def list_orders(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+    status: Annotated[Status | None, QueryParameter()] = None,
+    order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
+    review: Annotated[Literal["open"] | None, QueryParameter(description="`open`: with a review to resolve")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
+) -> Response[Page[OrderView]]:
+    """A page of orders, newest first."""
+    conditions: dict[str, Any] = {}
+    if status:
+        conditions["status"] = status
+    if order_number:
+        conditions["order_number"] = order_number
+    if review:
+        conditions["reviews"] = {"$elemMatch": {"code": {"$exists": True}, "resolved_at": None}}
+    before = decode_cursor(cursor) if cursor else None
+    found = await store.list_orders(keys.merchant_of(request), conditions, before=before, limit=limit + 1)
+    following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
+    return json_response(to_json(Page([order_view(order) for order in found[:limit]], following)))
+
+
+@get("/api/orders/{order_id:str}/events")
+async def list_events(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+) -> Response[Page[EventView]]:
+    """The audit trail of an order: everything the provider said about it, in the order it arrived."""
+    if await store.order(keys.merchant_of(request), order_id) is None:
+        raise ProblemError("not-found", "no such order")
+    return json_response(to_json(Page([event_view(event) for event in await store.events_of(order_id)])))
+
+
+@post("/api/webhooks/payments", status_code=200)
+async def receive_payment_webhook(
+    request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
+) -> Response[WebhookReceipt]:
+    """Takes an event of the provider, signed in `X-Signature`. 2xx means stored."""
+    signatures = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"x-signature"]
+    outcome = await receive_webhook(signatures, await request.body())
+    return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
+
+
+@get("/health/ready", include_in_schema=False)
+async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
+    """Whether it can serve: the database's primary answers."""
+    return await is_ready(store.client)
+
+
+def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
+    """Checks what types alone cannot say. Raises ProblemError."""
+    try:
+        amount_minor = to_minor(data.amount, data.currency)
+    except CurrencyError as error:
+        raise invalid_field("/currency", str(error)) from None
+    except AmountError as error:
+        raise invalid_field("/amount", str(error)) from None
+    if any(unicodedata.category(character) in INVISIBLE for character in data.order_number):
+        raise invalid_field("/orderNumber", "must be visible characters: no spaces, controls or formatting")
+    for name in data.metadata:
+        if not METADATA_KEY.match(name):
+            raise invalid_field("/metadata", "keys have 1 to 40 characters, no dot, no control, and no $ at the start")
+    return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
+
+
+ROUTES = [
+    create_order,
+    get_order,
+    list_orders,
+    list_events,
+    receive_payment_webhook,
+    health_ready,
+]

@@ -1,0 +1,55 @@
+"""The settings of order_api, each read from the variable of its name in capitals."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.edge.auth import parse_keys
+from shared.env import Port, Seconds, Secret, SettingError, upper_case
+from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
+from shared.telemetry import LogFormat
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
+    mongodb_uri: Secret
+    app_env: Literal["production", "development"] = "production"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat = "auto"
+
+    order_api_host: str = "127.0.0.1"
+    order_api_port: Port = 8000
+    order_api_database: str = "order_api"
+    order_api_keys: tuple[Secret, ...] = ()
+    order_api_allow_anonymous: bool = False
+
+    payment_gateway_url: str = "http://127.0.0.1:8001"
+    payment_gateway_api_key: Secret | None = None
+    webhook_secrets: tuple[Secret, ...] = ()
+    webhook_tolerance_seconds: Seconds = 300
+    idempotency_ttl_seconds: Seconds = 86400
+    reconcile_after_seconds: Seconds = 60
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The webhook secrets; in development there is a default."""
+        return self.webhook_secrets or (Secret(DEVELOPMENT_SECRET),)
+
+
+def check(settings: Settings) -> None:
+    """What no single value shows. Raises SettingError."""
+    parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
+    for secret in settings.webhook_secrets:
+        try:
+            check_secret(secret)
+        except SecretError as error:
+            raise SettingError(f"WEBHOOK_SECRETS: {error}") from None
+    if settings.app_env == "production":
+        if not settings.webhook_secrets or DEVELOPMENT_SECRET in settings.webhook_secrets:
+            raise SettingError("WEBHOOK_SECRETS must be set outside development, and not to the development default")
+        if settings.payment_gateway_api_key is None:
+            raise SettingError("PAYMENT_GATEWAY_API_KEY must be set outside development")
+    public = settings.order_api_host not in LOOPBACK
+    if public and not settings.order_api_keys and not settings.order_api_allow_anonymous:
+        raise SettingError("ORDER_API_HOST is not loopback: set ORDER_API_KEYS, or ORDER_API_ALLOW_ANONYMOUS=true")

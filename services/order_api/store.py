@@ -1,0 +1,87 @@
+"""What the verbs read and write together. Each verb's own writes are in the verb."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from bson import Int64
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from order_api.order import Order, has_open_question
+from order_api.outbox import OPEN_STATES, Message
+from shared.group_commit import StaleError
+from shared.mongo import Client, Document, to_document
+
+
+class Store:
+    """The collections of one order_api database."""
+
+    def __init__(self, client: Client, database: str, *, reconcile_after: timedelta) -> None:
+        self.client = client
+        self.database = client[database]
+        self.orders = self.database["orders"]
+        self.idempotency_keys = self.database["idempotency_keys"]
+        self.outbox = self.database["outbox"]
+        self.payment_events = self.database["payment_events"]
+        self.reconcile_after = reconcile_after
+
+    async def order(self, merchant: str, order_id: str) -> Order | None:
+        document = await self.orders.find_one({"_id": order_id, "merchant": merchant})
+        return None if document is None else msgspec.convert(document, Order)
+
+    async def list_orders(
+        self, merchant: str, conditions: Mapping[str, Any], *, before: str | None, limit: int
+    ) -> list[Order]:
+        """The newest first, from just after the order `before`."""
+        position = {"_id": {"$lt": before}} if before else {}
+        found = self.orders.find({"merchant": merchant, **conditions, **position}).sort("_id", -1).limit(limit)
+        return [msgspec.convert(document, Order) async for document in found]
+
+    async def events_of(self, order_id: str) -> list[Document]:
+        """What was received about an order, in the order it arrived."""
+        return await self.payment_events.find({"order_id": order_id}).sort([("received_at", 1), ("_id", 1)]).to_list()
+
+    async def orders_by_id(self, ids: Iterable[str], session: AsyncClientSession) -> dict[str, Order]:
+        found = self.orders.find({"_id": {"$in": list(ids)}}, session=session)
+        return {document["_id"]: msgspec.convert(document, Order) async for document in found}
+
+    async def save_orders(
+        self, changes: Sequence[tuple[Order, Order]], *, now: datetime, session: AsyncClientSession
+    ) -> None:
+        """Writes each changed order once, if it is still as it was read. Raises StaleError. C3"""
+        writes = []
+        for before, after in changes:
+            document = to_document(after)
+            fields = {
+                name: document[name]
+                for name in ("status", "charges", "refunds", "cancelled_at", "reviews", "history", "updated_at")
+            }
+            if not has_open_question(after):
+                fields["reconcile_at"] = None
+            elif not has_open_question(before):
+                fields |= {"reconcile_at": now + self.reconcile_after, "reconcile_attempts": 0}
+            writes.append(
+                UpdateOne(
+                    {"_id": before.id, "version": before.version},
+                    {"$set": fields, "$inc": {"version": Int64(1)}},
+                )
+            )
+        if writes:
+            result = await self.orders.bulk_write(writes, ordered=False, session=session)
+            if result.matched_count != len(writes):
+                raise StaleError
+
+    async def complete_messages(self, ids: Sequence[str], *, now: datetime, session: AsyncClientSession) -> None:
+        """Ends messages whose question an event has answered; whoever holds a lease on one finds its fence passed. C14"""
+        if ids:
+            await self.outbox.update_many(
+                {"_id": {"$in": list(ids)}, "state": {"$in": [*OPEN_STATES, "dead"]}},
+                {"$set": {"state": "done", "lease_until": None, "updated_at": now}, "$inc": {"fence": Int64(1)}},
+                session=session,
+            )
+
+    async def add_messages(self, messages: Sequence[Message], *, session: AsyncClientSession) -> None:
+        if messages:
+            await self.outbox.insert_many([to_document(message) for message in messages], session=session)

@@ -1,0 +1,154 @@
+"""Orders and what belongs to them as the API shows them. Amounts in decimal major units, as numbers."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from order_api.order import ChargeState, Order, RefundCause, RefundState, Status, refunded_minor
+from shared.money import to_major
+from shared.mongo import Document
+from shared.times import rfc3339
+
+
+class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+class ChargeView(_View, frozen=True):
+    id: str
+    state: ChargeState
+    amount: Decimal
+    failure_code: str | None
+    at: str
+
+
+class RefundView(_View, frozen=True):
+    id: str
+    charge_id: str
+    amount: Decimal
+    state: RefundState
+    cause: RefundCause
+    failure_code: str | None
+    at: str
+
+
+class ReviewView(_View, frozen=True):
+    code: str
+    detail: str
+    event_id: str
+    raised_at: str
+    resolved_at: str | None
+    decision: str | None
+
+
+class StatusChangeView(_View, frozen=True):
+    status: Status
+    at: str
+    cause: str
+
+
+class OrderView(_View, frozen=True):
+    id: str
+    order_number: str
+    amount: Decimal
+    currency: str
+    status: Status
+    refunded_amount: Decimal
+    payment_method: str
+    metadata: dict[str, str]
+    charges: list[ChargeView]
+    refunds: list[RefundView]
+    reviews: list[ReviewView]
+    history: list[StatusChangeView]
+    created_at: str
+    updated_at: str
+
+
+class EventView(_View, frozen=True):
+    """One thing the provider said about an order. `raw` is the exact body; `outcome` what became of it."""
+
+    id: str
+    type: str
+    outcome: str
+    detail: str | None
+    source: str
+    charge_id: str | None
+    raw: str
+    received_at: str
+    times_received: int
+
+
+def to_json(value: Any) -> bytes:
+    return _ENCODER.encode(value)
+
+
+def order_view(order: Order) -> OrderView:
+    def major(minor: int) -> Decimal:
+        return to_major(minor, order.currency)
+
+    return OrderView(
+        id=order.id,
+        order_number=order.order_number,
+        amount=major(order.amount_minor),
+        currency=order.currency,
+        status=order.status,
+        refunded_amount=major(refunded_minor(order)) if order.refunds else _ZERO,
+        payment_method=order.payment_method,
+        metadata=order.metadata,
+        charges=[
+            ChargeView(
+                id=charge.id,
+                state=charge.state,
+                amount=major(charge.amount_minor),
+                failure_code=charge.failure_code,
+                at=rfc3339(charge.at),
+            )
+            for charge in order.charges
+        ],
+        refunds=[
+            RefundView(
+                id=refund.id,
+                charge_id=refund.charge_id,
+                amount=major(refund.amount_minor),
+                state=refund.state,
+                cause=refund.cause,
+                failure_code=refund.failure_code,
+                at=rfc3339(refund.at),
+            )
+            for refund in order.refunds
+        ],
+        reviews=[
+            ReviewView(
+                code=review.code,
+                detail=review.detail,
+                event_id=review.event_id,
+                raised_at=rfc3339(review.raised_at),
+                resolved_at=rfc3339(review.resolved_at) if review.resolved_at else None,
+                decision=review.decision,
+            )
+            for review in order.reviews
+        ],
+        history=[StatusChangeView(status=one.status, at=rfc3339(one.at), cause=one.cause) for one in order.history],
+        created_at=rfc3339(order.created_at),
+        updated_at=rfc3339(order.updated_at),
+    )
+
+
+def event_view(document: Document) -> EventView:
+    """From a document of `payment_events`."""
+    return EventView(
+        id=document["_id"],
+        type=document["type"],
+        outcome=document["outcome"],
+        detail=document.get("detail"),
+        source=document["source"],
+        charge_id=document.get("charge_id"),
+        raw=document["raw"],
+        received_at=rfc3339(document["received_at"]),
+        times_received=document["times_received"],
+    )
+
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_ZERO = Decimal(0)

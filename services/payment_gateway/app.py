@@ -1,0 +1,82 @@
+"""The application put together: what calls what, and what runs for as long as it serves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from litestar.types import ASGIApp
+
+from payment_gateway.charge import Charge
+from payment_gateway.create_charge import CreateCharge
+from payment_gateway.create_refund import CreateRefund
+from payment_gateway.deliver_webhooks import DeliverWebhooks
+from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.refund import Refund
+from payment_gateway.routes import PROBLEMS, ROUTES
+from payment_gateway.schema import ensure_schema
+from payment_gateway.settings import Settings
+from payment_gateway.settle_charges import SettleCharges
+from payment_gateway.store import Store
+from shared.edge.application import at_work, build
+from shared.edge.auth import DEFAULT_MERCHANT, Keys, parse_keys
+from shared.mongo import connect
+from shared.times import utc_now
+
+
+class Application:
+    """The parts of payment_gateway. Nothing is connected before `running`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
+        delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.deliver_webhooks = DeliverWebhooks(
+            self.store,
+            schedule_seconds=settings.webhook_retry_schedule_seconds,
+            timeout_seconds=settings.webhook_timeout_seconds,
+        )
+        wake = self.deliver_webhooks.work.wake.set
+        self.create_charge = CreateCharge(self.store, delay=delay)
+        self.create_refund = CreateRefund(self.store, delay=delay)
+        self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
+        self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
+        self.keys = Keys(parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True))
+
+    @asynccontextmanager
+    async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
+        """Schema made, committers and (unless told otherwise) workers running; all stopped at the end."""
+        verbs = (
+            self.create_charge,
+            self.create_refund,
+            self.settle_charges,
+            self.settle_refunds,
+            self.deliver_webhooks,
+        )
+        working = (self.settle_charges, self.settle_refunds, self.deliver_webhooks)
+        try:
+            await ensure_schema(self.store.database)
+            await self._ensure_configured_endpoint()
+            await self.deliver_webhooks.start()
+            async with at_work([verb.commits for verb in verbs], [verb.work for verb in working] if workers else []):
+                yield
+        finally:
+            await self.deliver_webhooks.close()
+            await self.store.client.close()
+
+    async def _ensure_configured_endpoint(self) -> None:
+        url = self.settings.webhook_endpoint_url
+        if url is not None:
+            secret = self.settings.endpoint_secret
+            await self.store.ensure_endpoint(configured_endpoint(DEFAULT_MERCHANT, url, secret, now=utc_now()))
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application."""
+    application = Application(settings)
+    parts = {
+        "create_charge": application.create_charge,
+        "create_refund": application.create_refund,
+        "store": application.store,
+        "keys": application.keys,
+    }
+    return build("payment_gateway", ROUTES, parts=parts, problems=PROBLEMS, running=application.running)

@@ -1,0 +1,47 @@
+"""Taking a charge: it is stored, pending, before the merchant is answered."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Never
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from payment_gateway.charge import Charge, new_charge, on_the_wire
+from payment_gateway.store import Store
+from shared import wire
+from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.idempotency import TTL, Record, fingerprint, record_id
+from shared.mongo import to_document
+from shared.times import utc_now
+
+ENDPOINT = "POST /v1/charges"
+
+
+class CreateCharge:
+    """Raises what CreateOnce raises."""
+
+    def __init__(self, store: Store, *, delay: timedelta) -> None:
+        self._store = store
+        self._delay = delay
+        self._create = CreateOnce[Charge, Never](
+            store.client, store.idempotency_keys, self._write, name="create_charge"
+        )
+        self.commits = self._create.commits
+
+    async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | KeyReused:
+        charge = new_charge(merchant, asked, now=utc_now(), delay=self._delay)
+        record = Record(
+            id=record_id(merchant, key),
+            endpoint=ENDPOINT,
+            fingerprint=fingerprint(ENDPOINT, asked),
+            status=201,
+            body=wire.encode(on_the_wire(charge)).decode(),
+            location=f"/v1/charges/{charge.id}",
+            resource_id=charge.id,
+            created_at=charge.created_at,
+            expires_at=charge.created_at + TTL,
+        )
+        return await self._create(record, charge)
+
+    async def _write(self, charges: Sequence[Charge], session: AsyncClientSession) -> None:
+        await self._store.charges.insert_many([to_document(charge) for charge in charges], session=session)

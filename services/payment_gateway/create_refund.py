@@ -1,0 +1,110 @@
+"""Taking a refund: its amount is reserved on the charge in the transaction that stores it, so refunds of one charge never
+exceed it. C25
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+from bson import Int64
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from payment_gateway.charge import Charge
+from payment_gateway.refund import Refund, new_refund, on_the_wire
+from payment_gateway.store import Store
+from shared import wire
+from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.group_commit import StaleError
+from shared.idempotency import TTL, Record, fingerprint, record_id
+from shared.mongo import to_document
+from shared.times import utc_now
+
+
+class NoSuchCharge(msgspec.Struct, frozen=True):
+    charge_id: str
+
+
+class NotRefundable(msgspec.Struct, frozen=True):
+    """The charge has not succeeded."""
+
+    status: wire.MoneyState
+
+
+class ExceedsCharge(msgspec.Struct, frozen=True):
+    """More than `left`, in minor units."""
+
+    left: int
+
+
+Refusal = NoSuchCharge | NotRefundable | ExceedsCharge
+
+
+class CreateRefund:
+    """Raises what CreateOnce raises."""
+
+    def __init__(self, store: Store, *, delay: timedelta) -> None:
+        self._store = store
+        self._delay = delay
+        self._create = CreateOnce[Refund, Refusal](
+            store.client,
+            store.idempotency_keys,
+            self._write,
+            name="create_refund",
+            refuse=self._refuse,
+        )
+        self.commits = self._create.commits
+
+    async def __call__(
+        self, merchant: str, key: str, charge_id: str, asked: wire.RefundRequest
+    ) -> Answer | KeyReused | Refusal:
+        document = await self._store.one(self._store.charges, merchant, charge_id)
+        if document is None:
+            return NoSuchCharge(charge_id)
+        refund = new_refund(msgspec.convert(document, Charge), asked, now=utc_now(), delay=self._delay)
+        endpoint = f"POST /v1/charges/{charge_id}/refunds"
+        record = Record(
+            id=record_id(merchant, key),
+            endpoint=endpoint,
+            fingerprint=fingerprint(endpoint, asked),
+            status=201,
+            body=wire.encode(on_the_wire(refund)).decode(),
+            location=f"/v1/refunds/{refund.id}",
+            resource_id=refund.id,
+            created_at=refund.created_at,
+            expires_at=refund.created_at + TTL,
+        )
+        return await self._create(record, refund)
+
+    async def _refuse(self, refunds: Sequence[Refund], session: AsyncClientSession) -> Sequence[Refusal | None]:
+        found = self._store.charges.find({"_id": {"$in": [one.charge_id for one in refunds]}}, session=session)
+        charges = {document["_id"]: msgspec.convert(document, Charge) async for document in found}
+        left = {charge.id: charge.amount - charge.amount_refunded for charge in charges.values()}
+        refusals: list[Refusal | None] = []
+        for refund in refunds:
+            charge = charges[refund.charge_id]
+            if charge.status != "succeeded":
+                refusals.append(NotRefundable(charge.status))
+            elif refund.amount > left[charge.id]:
+                refusals.append(ExceedsCharge(left[charge.id]))
+            else:
+                left[charge.id] -= refund.amount
+                refusals.append(None)
+        return refusals
+
+    async def _write(self, refunds: Sequence[Refund], session: AsyncClientSession) -> None:
+        reserved: Counter[str] = Counter()
+        for refund in refunds:
+            reserved[refund.charge_id] += refund.amount
+        writes = [
+            UpdateOne(
+                {"_id": charge_id, "$expr": {"$lte": [{"$add": ["$amount_refunded", amount]}, "$amount"]}},
+                {"$inc": {"amount_refunded": Int64(amount)}},
+            )
+            for charge_id, amount in reserved.items()
+        ]
+        result = await self._store.charges.bulk_write(writes, ordered=False, session=session)
+        if result.matched_count != len(writes):
+            raise StaleError
+        await self._store.refunds.insert_many([to_document(refund) for refund in refunds], session=session)

@@ -1,0 +1,173 @@
+"""Delivering events: claim what is due, POST it signed, record the attempt. An attempt that is not recorded, because the
+process died, is made again: at least once, never lost.
+"""
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from payment_gateway.delivery import RESPONSE_BYTES_MAX, Attempt, Delivery, Next, after
+from payment_gateway.endpoint import Endpoint, signing_secrets
+from payment_gateway.store import Store
+from shared.group_commit import GroupCommit
+from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
+from shared.leases import Lease, LeasedWork, claim, held, write_held
+from shared.mongo import to_document
+from shared.signing import sign, sign_standard
+from shared.telemetry import log
+from shared.times import utc_now
+
+SLOTS = 64
+CONNECT_SECONDS = 5.0
+RECORD_SECONDS = 15.0  # more than a group commit lets anybody wait
+POLL_SECONDS = 0.1
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    delivery: Delivery
+    lease: Lease
+    body: bytes
+    endpoint: Endpoint | None
+
+
+class _Recorded(msgspec.Struct, frozen=True):
+    delivery: Delivery
+    attempt: Attempt | None
+    following: Next
+
+
+class DeliverWebhooks:
+    """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
+
+    def __init__(self, store: Store, *, schedule_seconds: Sequence[float], timeout_seconds: float) -> None:
+        self._store = store
+        self._schedule_seconds = schedule_seconds
+        self._timeout_seconds = timeout_seconds
+        self._session: aiohttp.ClientSession | None = None
+        self.work = LeasedWork[_Claimed](
+            self._claim, self._deliver, name="deliver_webhooks", slots=SLOTS, poll_seconds=POLL_SECONDS
+        )
+        self.commits = GroupCommit[_Recorded, bool](store.client, self._write, name="record_attempts", keys=_keys)
+
+    async def start(self) -> None:
+        self._session = open_session(
+            connections_max=SLOTS, connect_seconds=CONNECT_SECONDS, total_seconds=self._timeout_seconds
+        )
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def _claim(self, limit: int) -> list[_Claimed]:
+        lease, documents = await claim(
+            self._store.deliveries,
+            due={"state": "pending"},
+            due_at="next_attempt_at",
+            now=utc_now(),
+            limit=limit,
+            lease_seconds=self._timeout_seconds + RECORD_SECONDS + 5.0,
+        )
+        if not documents:
+            return []
+        deliveries = [msgspec.convert(document, Delivery) for document in documents]
+        events = self._store.events.find({"_id": {"$in": [one.event_id for one in deliveries]}}, {"raw": 1})
+        bodies = {event["_id"]: event["raw"].encode() async for event in events}
+        endpoints = {
+            endpoint.id: endpoint
+            for endpoint in await self._store.endpoints({"_id": {"$in": [one.endpoint_id for one in deliveries]}})
+        }
+        return [_Claimed(one, lease, bodies[one.event_id], endpoints.get(one.endpoint_id)) for one in deliveries]
+
+    async def _deliver(self, claimed: _Claimed) -> None:
+        delivery, endpoint = claimed.delivery, claimed.endpoint
+        if endpoint is None or endpoint.state == "disabled":
+            await self.commits.submit(_Recorded(delivery, None, Next("cancelled")))
+            return
+        if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
+            return  # the lease lapses, and whoever claims it next sends it
+        attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.body)
+        following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
+        recorded = await self.commits.submit(_Recorded(delivery, attempt, following))
+        log.info(
+            "delivered" if following.state == "delivered" else "delivery attempt failed",
+            delivery_id=delivery.id,
+            event_id=delivery.event_id,
+            host=urlsplit(endpoint.url).netloc,
+            attempt=attempt.number,
+            status=attempt.status,
+            error=attempt.error,
+            state=following.state,
+            recorded=recorded,
+        )
+
+    async def _attempt(self, delivery: Delivery, endpoint: Endpoint, body: bytes) -> tuple[Attempt, float | None]:
+        """The attempt, and the seconds that its Retry-After asks for."""
+        assert self._session is not None, "not started"
+        at = utc_now()
+        started = time.monotonic()
+        status, error, received, asked_seconds = None, None, b"", None
+        try:
+            async with self._session.post(
+                endpoint.url, data=body, headers=_headers(delivery, endpoint, body, now=at), allow_redirects=False
+            ) as response:
+                status = response.status
+                asked_seconds = retry_after_seconds(response)
+                received = await read_up_to(response, RESPONSE_BYTES_MAX)
+        except CALL_ERRORS as failure:
+            error = f"{type(failure).__name__}: {failure}".rstrip(": ")
+            status = None  # a response that broke off is none
+        attempt = Attempt(
+            number=len(delivery.attempts) + 1,
+            at=at,
+            status=status,
+            duration_ms=round((time.monotonic() - started) * 1000),
+            error=error,
+            response_body=received.decode(errors="replace"),
+        )
+        return attempt, asked_seconds
+
+    async def _write(self, session: AsyncClientSession, recorded: Sequence[_Recorded]) -> Sequence[bool]:
+        """Whether each was recorded; False where the fence had passed, and then nothing was changed."""
+        still_held = await held(
+            self._store.deliveries, {one.delivery.id: one.delivery.fence for one in recorded}, session
+        )
+        ours = [one for one in recorded if one.delivery.id in still_held]
+        if ours:
+            await write_held(self._store.deliveries, [_update(one) for one in ours], session)
+        gone = [one.delivery.endpoint_id for one in ours if one.following.disable_endpoint]
+        if gone:
+            await self._store.webhook_endpoints.update_many(
+                {"_id": {"$in": gone}}, {"$set": {"state": "disabled"}}, session=session
+            )
+        return [one.delivery.id in still_held for one in recorded]
+
+
+def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> Mapping[str, str]:
+    """Both schemes, fresh for each attempt; the id stays the same across retries."""
+    secrets = signing_secrets(endpoint, now=now)
+    timestamp = int(now.timestamp())
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "payment_gateway",
+        "X-Signature": sign(body, secrets, timestamp),
+        **sign_standard(body, secrets, timestamp, delivery.event_id),
+    }
+
+
+def _keys(recorded: _Recorded) -> tuple[Hashable, ...]:
+    return (recorded.delivery.id,)
+
+
+def _update(recorded: _Recorded) -> UpdateOne:
+    following = recorded.following
+    change = {
+        "$set": {"state": following.state, "next_attempt_at": following.next_attempt_at, "lease_until": None},
+        **({"$push": {"attempts": to_document(recorded.attempt)}} if recorded.attempt else {}),
+    }
+    return UpdateOne({"_id": recorded.delivery.id, "fence": recorded.delivery.fence}, change)

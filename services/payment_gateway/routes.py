@@ -1,0 +1,265 @@
+"""HTTP: parse, call a verb, respond."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, assert_never
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from payment_gateway import charge as charges
+from payment_gateway import refund as refunds
+from payment_gateway.charge import PAYMENT_METHODS, Charge
+from payment_gateway.create_charge import CreateCharge
+from payment_gateway.create_refund import CreateRefund, ExceedsCharge, NoSuchCharge, NotRefundable
+from payment_gateway.delivery import Delivery, State
+from payment_gateway.refund import Refund
+from payment_gateway.store import Store
+from payment_gateway.views import DeliveryView, delivery_view
+from shared import wire
+from shared.create_once import Answer, KeyReused
+from shared.edge.auth import Keys
+from shared.edge.health import is_ready
+from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.requests import idempotency_key
+from shared.edge.responses import json_response, replayable
+from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
+from shared.mongo import Collection, Document
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, decode_cursor, encode_cursor
+
+PROBLEMS: Table = {}
+
+Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
+Reference = Annotated[str, Meta(min_length=1, max_length=255)]
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
+Text = Annotated[str | None, QueryParameter(max_length=255)]
+
+
+class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to charge: `amount` in minor units of `currency`; `reference` is your own id of what is paid."""
+
+    amount: Amount
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+    reference: Reference
+    payment_method: Annotated[str, Meta(max_length=255)] = "pm_card_visa"
+    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=500)]], Meta(max_length=50)] = {}
+
+
+class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to give back, in minor units; `reference` is your own id of the refund."""
+
+    amount: Amount
+    reference: Reference
+
+
+@post("/v1/charges")
+async def create_charge(
+    request: Request[Any, Any, Any],
+    data: JSONBody[CreateChargeRequest],
+    create_charge: NamedDependency[CreateCharge],
+    keys: NamedDependency[Keys],
+) -> Response[wire.Charge]:
+    """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
+    merchant = keys.merchant_of(request)
+    key = idempotency_key(request)
+    match await create_charge(merchant, key, _charge_request(data)):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/v1/charges/{charge_id:str}")
+async def get_charge(
+    request: Request[Any, Any, Any],
+    charge_id: FromPath[str],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+) -> Response[wire.Charge]:
+    """One charge."""
+    document = await _found(store, store.charges, keys.merchant_of(request), charge_id)
+    return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
+
+
+@get("/v1/charges")
+async def list_charges(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+    reference: Text = None,
+    status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.Charge]]:
+    """A page of charges, newest first."""
+    conditions = {"merchant": keys.merchant_of(request), "reference": reference, "status": status}
+    documents, following = await _page(store, store.charges, conditions, limit, cursor)
+    found = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
+    return json_response(wire.encode(Page(found, following)))
+
+
+@post("/v1/charges/{charge_id:str}/refunds")
+async def create_refund(
+    request: Request[Any, Any, Any],
+    charge_id: FromPath[str],
+    data: JSONBody[CreateRefundRequest],
+    create_refund: NamedDependency[CreateRefund],
+    keys: NamedDependency[Keys],
+) -> Response[wire.Refund]:
+    """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
+    merchant = keys.merchant_of(request)
+    key = idempotency_key(request)
+    match await create_refund(
+        merchant, key, charge_id, wire.RefundRequest(amount=data.amount, reference=data.reference)
+    ):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case NoSuchCharge():
+            raise ProblemError("not-found", "no such charge")
+        case NotRefundable(status):
+            raise ProblemError("not-refundable", f"the charge is {status}")
+        case ExceedsCharge(left):
+            raise ProblemError("exceeds-paid", f"{left} of the charge is left to refund")
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/v1/refunds/{refund_id:str}")
+async def get_refund(
+    request: Request[Any, Any, Any],
+    refund_id: FromPath[str],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+) -> Response[wire.Refund]:
+    """One refund."""
+    document = await _found(store, store.refunds, keys.merchant_of(request), refund_id)
+    return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
+
+
+@get("/v1/refunds")
+async def list_refunds(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+    reference: Text = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.Refund]]:
+    """A page of refunds, newest first."""
+    conditions = {"merchant": keys.merchant_of(request), "reference": reference}
+    documents, following = await _page(store, store.refunds, conditions, limit, cursor)
+    found = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
+    return json_response(wire.encode(Page(found, following)))
+
+
+@get("/v1/events/{event_id:str}")
+async def get_event(
+    request: Request[Any, Any, Any],
+    event_id: FromPath[str],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+) -> Response[wire.Event]:
+    """One event, byte for byte as it is delivered."""
+    document = await _found(store, store.events, keys.merchant_of(request), event_id)
+    return json_response(document["raw"].encode())
+
+
+@get("/v1/events")
+async def list_events(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+    reference: Text = None,
+    event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.Event]]:
+    """A page of events, newest first, each byte for byte as it is delivered."""
+    conditions = {"merchant": keys.merchant_of(request), "reference": reference, "type": event_type}
+    documents, following = await _page(store, store.events, conditions, limit, cursor)
+    raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
+    return json_response(msgspec.json.encode(Page(raw, following)))
+
+
+@get("/v1/deliveries")
+async def list_deliveries(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    keys: NamedDependency[Keys],
+    event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
+    endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
+    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[DeliveryView]]:
+    """A page of deliveries, newest first, with every attempt."""
+    conditions = {
+        "merchant": keys.merchant_of(request),
+        "event_id": event_id,
+        "endpoint_id": endpoint_id,
+        "state": delivery_state,
+    }
+    documents, following = await _page(store, store.deliveries, conditions, limit, cursor)
+    found = [delivery_view(msgspec.convert(document, Delivery)) for document in documents]
+    return json_response(wire.encode(Page(found, following)))
+
+
+@get("/health/ready", include_in_schema=False)
+async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
+    """Whether it can serve: the database's primary answers."""
+    return await is_ready(store.client)
+
+
+async def _found(store: Store, collection: Collection, merchant: str, document_id: str) -> Document:
+    document = await store.one(collection, merchant, document_id)
+    if document is None:
+        raise ProblemError("not-found", f"no such {collection.name.removesuffix('s')}")
+    return document
+
+
+async def _page(
+    store: Store, collection: Collection, conditions: Mapping[str, Any], limit: int, cursor: str | None
+) -> tuple[list[Document], str | None]:
+    """The documents of one page and the cursor of the next. Conditions that are None do not count. Raises CursorError."""
+    given = {name: value for name, value in conditions.items() if value is not None}
+    before = decode_cursor(cursor) if cursor else None
+    found = await store.newest(collection, given, before=before, limit=limit + 1)
+    following = encode_cursor(found[limit - 1]["_id"]) if len(found) > limit else None
+    return found[:limit], following
+
+
+def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
+    """Checks what types alone cannot say. Raises ProblemError."""
+    try:
+        exponent_of(data.currency)
+    except CurrencyError as error:
+        raise invalid_field("/currency", str(error)) from None
+    if data.payment_method not in PAYMENT_METHODS:
+        raise invalid_field("/paymentMethod", f"not one of {', '.join(PAYMENT_METHODS)}")
+    return wire.ChargeRequest(
+        amount=data.amount,
+        currency=data.currency,
+        reference=data.reference,
+        payment_method=data.payment_method,
+        metadata=data.metadata,
+    )
+
+
+ROUTES = [
+    create_charge,
+    get_charge,
+    list_charges,
+    create_refund,
+    get_refund,
+    list_refunds,
+    get_event,
+    list_events,
+    list_deliveries,
+    health_ready,
+]

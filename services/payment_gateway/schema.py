@@ -1,0 +1,38 @@
+"""The collections of payment_gateway and their indexes, made at every start."""
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from shared.mongo import Database, ensure_collection
+
+_NEWEST_FIRST = ("_id", DESCENDING)
+
+
+async def ensure_schema(database: Database) -> None:
+    """Raises PyMongoError if the database stays away."""
+    settling = IndexModel([("due_at", ASCENDING)], partialFilterExpression={"status": "pending"})
+    by_reference = IndexModel([("merchant", ASCENDING), ("reference", ASCENDING), _NEWEST_FIRST])
+    newest = IndexModel([("merchant", ASCENDING), _NEWEST_FIRST])
+    await ensure_collection(database, "charges", indexes=[settling, by_reference, newest])
+    await ensure_collection(database, "refunds", indexes=[settling, by_reference, newest])
+    await ensure_collection(
+        database,
+        "events",
+        indexes=[
+            by_reference,
+            IndexModel([("merchant", ASCENDING), ("created_at", DESCENDING), _NEWEST_FIRST]),
+        ],
+    )
+    await ensure_collection(database, "webhook_endpoints", indexes=[IndexModel([("merchant", ASCENDING)])])
+    await ensure_collection(
+        database,
+        "deliveries",
+        indexes=[
+            IndexModel([("next_attempt_at", ASCENDING)], partialFilterExpression={"state": "pending"}),
+            IndexModel([("merchant", ASCENDING), ("event_id", ASCENDING), _NEWEST_FIRST]),
+            IndexModel([("merchant", ASCENDING), ("endpoint_id", ASCENDING), _NEWEST_FIRST]),
+            newest,
+        ],
+    )
+    await ensure_collection(
+        database, "idempotency_keys", indexes=[IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)]
+    )

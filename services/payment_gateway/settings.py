@@ -1,0 +1,52 @@
+"""The settings of payment_gateway, each read from the variable of its name in capitals."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from shared.edge.auth import parse_keys
+from shared.env import Port, Seconds, Secret, SettingError, upper_case
+from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
+from shared.telemetry import LogFormat
+
+Delay = Annotated[float, Meta(ge=0)]
+
+
+class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
+    mongodb_uri: Secret
+    app_env: Literal["production", "development"] = "production"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat = "auto"
+
+    payment_gateway_host: str = "127.0.0.1"
+    payment_gateway_port: Port = 8001
+    payment_gateway_database: str = "payment_gateway"
+    payment_gateway_api_keys: tuple[Secret, ...] = ()
+
+    charge_delay_seconds: Delay = 5.0
+    webhook_endpoint_url: str | None = None
+    webhook_endpoint_secret: Secret | None = None
+    webhook_retry_schedule_seconds: tuple[Delay, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    webhook_timeout_seconds: Seconds = 15
+
+    @property
+    def endpoint_secret(self) -> Secret:
+        """The secret of the configured endpoint; in development there is a default."""
+        return self.webhook_endpoint_secret or Secret(DEVELOPMENT_SECRET)
+
+
+def check(settings: Settings) -> None:
+    """What no single value shows. Raises SettingError."""
+    parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
+    try:
+        check_secret(settings.endpoint_secret)
+    except SecretError as error:
+        raise SettingError(f"WEBHOOK_ENDPOINT_SECRET: {error}") from None
+    url = settings.webhook_endpoint_url
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise SettingError("WEBHOOK_ENDPOINT_URL: must be an http or https URL")
+    if settings.app_env == "production":
+        if not settings.payment_gateway_api_keys:
+            raise SettingError("PAYMENT_GATEWAY_API_KEYS must be set outside development")
+        if url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET:
+            raise SettingError("WEBHOOK_ENDPOINT_SECRET must be set outside development, and not to the default")

@@ -1,0 +1,111 @@
+"""Settling what is due: in one transaction the charge or refund ends, its event is stored, and a delivery is made for
+every endpoint that wants it. C23
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from payment_gateway import charge as charges
+from payment_gateway import refund as refunds
+from payment_gateway.charge import Charge
+from payment_gateway.delivery import new_delivery
+from payment_gateway.endpoint import wants
+from payment_gateway.event import settled_event
+from payment_gateway.refund import Refund
+from payment_gateway.store import Store
+from shared.group_commit import GroupCommit
+from shared.leases import LeasedWork, claim, held, write_held
+from shared.mongo import Collection, to_document
+from shared.times import utc_now
+
+SLOTS = 256
+LEASE_SECONDS = 30.0
+POLL_SECONDS = 0.1
+
+Settled: TypeAlias = Charge | Refund
+
+
+class SettleCharges:
+    """Settles charges, or refunds: `kind` says which. `wake` hints at new deliveries."""
+
+    def __init__(
+        self,
+        store: Store,
+        kind: type[Charge] | type[Refund],
+        *,
+        wake: Callable[[], None],
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._store = store
+        self._kind = kind
+        self._wake = wake
+        self._collection: Collection = store.charges if kind is Charge else store.refunds
+        self._lease_seconds = lease_seconds
+        name = f"settle_{self._collection.name}"
+        self.work = LeasedWork[Settled](self._claim, self._settle, name=name, slots=SLOTS, poll_seconds=POLL_SECONDS)
+        self.commits = GroupCommit[Settled, bool](store.client, self._write, name=name, keys=_keys)
+
+    async def _claim(self, limit: int) -> list[Settled]:
+        _, documents = await claim(
+            self._collection,
+            due={"status": "pending"},
+            due_at="due_at",
+            now=utc_now(),
+            limit=limit,
+            lease_seconds=self._lease_seconds,
+        )
+        return [msgspec.convert(document, self._kind) for document in documents]
+
+    async def _settle(self, pending: Settled) -> None:
+        now = utc_now()
+        await self.commits.submit(
+            charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
+        )
+        self._wake()
+
+    async def _write(self, session: AsyncClientSession, settled: Sequence[Settled]) -> Sequence[bool]:
+        """Whether each was settled; False where the fence had passed, and then nothing was changed."""
+        still_held = await held(self._collection, {one.id: one.fence for one in settled}, session)
+        ours = [one for one in settled if one.id in still_held]
+        if ours:
+            await write_held(self._collection, [_update(one) for one in ours], session)
+            await self._announce(ours, session)
+        return [one.id in still_held for one in settled]
+
+    async def _announce(self, settled: Sequence[Settled], session: AsyncClientSession) -> None:
+        events = [settled_event(one, now=_ended(one)) for one in settled]
+        await self._store.events.insert_many([to_document(event) for event in events], session=session)
+        merchants = list({event.merchant for event in events})
+        endpoints = await self._store.endpoints({"merchant": {"$in": merchants}, "state": "enabled"}, session=session)
+        deliveries = [
+            new_delivery(event, endpoint, now=event.created_at)
+            for event in events
+            for endpoint in endpoints
+            if wants(endpoint, event.merchant, event.type)
+        ]
+        if deliveries:
+            await self._store.deliveries.insert_many([to_document(one) for one in deliveries], session=session)
+
+
+def _keys(settled: Settled) -> tuple[Hashable, ...]:
+    return (settled.id,)
+
+
+def _update(settled: Settled) -> UpdateOne:
+    fields = {
+        "status": settled.status,
+        "failure_code": settled.failure_code,
+        "settled_at": settled.settled_at,
+        "lease_until": None,
+    }
+    return UpdateOne({"_id": settled.id, "fence": settled.fence, "status": "pending"}, {"$set": fields})
+
+
+def _ended(settled: Settled) -> datetime:
+    assert settled.settled_at is not None
+    return settled.settled_at

@@ -1,0 +1,43 @@
+"""What the verbs read and write together. Each verb's own writes are in the verb."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from payment_gateway.endpoint import Endpoint
+from shared.mongo import Client, Collection, Document, to_document
+
+
+class Store:
+    """The collections of one payment_gateway database."""
+
+    def __init__(self, client: Client, database: str) -> None:
+        self.client = client
+        self.database = client[database]
+        self.charges = self.database["charges"]
+        self.refunds = self.database["refunds"]
+        self.events = self.database["events"]
+        self.webhook_endpoints = self.database["webhook_endpoints"]
+        self.deliveries = self.database["deliveries"]
+        self.idempotency_keys = self.database["idempotency_keys"]
+
+    async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:
+        return await collection.find_one({"_id": document_id, "merchant": merchant})
+
+    async def newest(
+        self, collection: Collection, conditions: Mapping[str, Any], *, before: str | None, limit: int
+    ) -> list[Document]:
+        """The newest documents first, from just after the one with the id `before`."""
+        position = {"_id": {"$lt": before}} if before else {}
+        return await collection.find({**conditions, **position}).sort("_id", -1).limit(limit).to_list()
+
+    async def endpoints(self, conditions: Mapping[str, Any], **options: Any) -> list[Endpoint]:
+        found = self.webhook_endpoints.find(conditions, **options)
+        return [msgspec.convert(document, Endpoint) async for document in found]
+
+    async def ensure_endpoint(self, endpoint: Endpoint) -> None:
+        """Adds it unless it is there; what is there, its secrets above all, is left as it is. C23"""
+        await self.webhook_endpoints.update_one(
+            {"_id": endpoint.id}, {"$setOnInsert": to_document(endpoint)}, upsert=True
+        )

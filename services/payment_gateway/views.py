@@ -1,0 +1,43 @@
+"""Deliveries as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
+
+from datetime import datetime
+
+import msgspec
+
+from payment_gateway.delivery import Delivery, State
+
+
+class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
+    """One HTTP try. `status` is null where no response came; then `error` says why."""
+
+    number: int
+    at: datetime
+    status: int | None
+    duration_ms: int
+    error: str | None
+    response_body: str
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    id: str
+    event_id: str
+    endpoint_id: str
+    state: State
+    next_attempt_at: datetime | None
+    attempts: list[AttemptView]
+    created_at: datetime
+
+
+def delivery_view(delivery: Delivery) -> DeliveryView:
+    return DeliveryView(
+        id=delivery.id,
+        event_id=delivery.event_id,
+        endpoint_id=delivery.endpoint_id,
+        state=delivery.state,
+        next_attempt_at=delivery.next_attempt_at,
+        attempts=[
+            AttemptView(one.number, one.at, one.status, one.duration_ms, one.error, one.response_body)
+            for one in delivery.attempts
+        ],
+        created_at=delivery.created_at,
+    )

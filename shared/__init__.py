@@ -1,0 +1,1 @@
+"""What both services need and neither owns. Only `shared.edge` knows the web framework."""

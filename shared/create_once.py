@@ -1,0 +1,127 @@
+"""POSTs that create something under an Idempotency-Key: the key's record and the thing, in one transaction.
+
+A request is new, a replay of an earlier one, or refused. A refused one stores nothing, so its key stays free.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from shared.group_commit import GroupCommit
+from shared.idempotency import Judgement, Record, judge
+from shared.mongo import Client, Collection, to_document
+
+Thing = TypeVar("Thing")
+Refusal = TypeVar("Refusal")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer, byte for byte what this key was first answered."""
+
+    status: int
+    body: str
+    location: str
+    replayed: bool
+
+
+class KeyReused(msgspec.Struct, frozen=True):
+    """The key belongs to another request."""
+
+
+class _Creation(msgspec.Struct, Generic[Thing], frozen=True):
+    """All that would be written, made once: a transaction that runs again writes the same. C4"""
+
+    record: Record
+    thing: Thing
+
+
+async def _refuse_none(things: Sequence[Any], _session: AsyncClientSession | None = None) -> Sequence[None]:
+    return [None] * len(things)
+
+
+class CreateOnce(Generic[Thing, Refusal]):
+    """Creates each thing at most once for its key.
+
+    - `write(things, session)` inserts them.
+    - `known(things)`: before the transaction, by majority read, why a thing is refused; None for the rest. Whatever
+      unique constraint `write` can violate must be recognised here.
+    - `refuse(things, session)`: the same inside the transaction, for what must be decided there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Collection,
+        write: Callable[[Sequence[Thing], AsyncClientSession], Awaitable[None]],
+        *,
+        name: str,
+        known: Callable[[Sequence[Thing]], Awaitable[Sequence[Refusal | None]]] = _refuse_none,
+        refuse: Callable[[Sequence[Thing], AsyncClientSession], Awaitable[Sequence[Refusal | None]]] = _refuse_none,
+    ) -> None:
+        self._keys = keys
+        self._write_things = write
+        self._known = known
+        self._refuse = refuse
+        self.commits = GroupCommit[_Creation[Thing], Answer | KeyReused | Refusal](
+            client, self._write, name=name, keys=_keys_of, look_up=self._look_up
+        )
+
+    async def __call__(self, record: Record, thing: Thing) -> Answer | KeyReused | Refusal:
+        """Raises OverloadedError, UnavailableError and UnresolvedDuplicateError; then the same key finds the truth."""
+        return await self.commits.submit(_Creation(record, thing))
+
+    async def _look_up(self, creations: Sequence[_Creation[Thing]]) -> Sequence[Answer | KeyReused | Refusal | None]:
+        """The refusals are read before the keys. A key and its thing appear together, so a thing that is there while the
+        key is not belongs to another request. C5
+        """
+        refusals = await self._known([creation.thing for creation in creations])
+        found = self._keys.find({"_id": {"$in": [creation.record.id for creation in creations]}})
+        records = {document["_id"]: msgspec.convert(document, Record) async for document in found}
+        return [
+            _judge(creation.record, records.get(creation.record.id)) or refusal
+            for creation, refusal in zip(creations, refusals, strict=True)
+        ]
+
+    async def _write(
+        self, session: AsyncClientSession, creations: Sequence[_Creation[Thing]]
+    ) -> Sequence[Answer | KeyReused | Refusal]:
+        refusals = await self._refuse([creation.thing for creation in creations], session)
+        accepted = [one for one, refusal in zip(creations, refusals, strict=True) if refusal is None]
+        if accepted:
+            await self._write_keys([creation.record for creation in accepted], session)
+            await self._write_things([creation.thing for creation in accepted], session)
+        return [
+            _answer(creation.record, replayed=False) if refusal is None else refusal
+            for creation, refusal in zip(creations, refusals, strict=True)
+        ]
+
+    async def _write_keys(self, records: Sequence[Record], session: AsyncClientSession) -> None:
+        """Keys come before things: of two requests with one key, the second stops here. C5
+
+        Of two that take over an expired key, one meets a write conflict and then the other's live record. C10
+        """
+        ids = [record.id for record in records]
+        now = max(record.created_at for record in records)
+        await self._keys.delete_many({"_id": {"$in": ids}, "expires_at": {"$lte": now}}, session=session)
+        await self._keys.insert_many([to_document(record) for record in records], session=session)
+
+
+def _keys_of(creation: _Creation[Any]) -> tuple[Hashable, ...]:
+    return (creation.record.id,)
+
+
+def _judge(ours: Record, stored: Record | None) -> Answer | KeyReused | None:
+    match judge(stored, endpoint=ours.endpoint, fingerprint=ours.fingerprint, now=ours.created_at):
+        case Judgement.REPLAY:
+            assert stored is not None
+            return _answer(stored, replayed=True)
+        case Judgement.MISMATCH:
+            return KeyReused()
+        case Judgement.NEW:
+            return None
+
+
+def _answer(record: Record, *, replayed: bool) -> Answer:
+    return Answer(record.status, record.body, record.location, replayed)

@@ -1,0 +1,65 @@
+"""How either service becomes an application: the same edge around its routes, and its background work while it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from shared.edge.health import is_live
+from shared.edge.observe import observe
+from shared.edge.problems import Table, exception_handlers, explain_problem
+from shared.edge.requests import StrictRequest
+from shared.edge.server import BODY_BYTES_MAX
+from shared.group_commit import GroupCommit
+from shared.leases import LeasedWork
+
+
+def build(
+    title: str,
+    routes: Sequence[ControllerRouterHandler],
+    *,
+    parts: Mapping[str, object],
+    problems: Table,
+    running: Callable[[], AbstractAsyncContextManager[None]],
+) -> ASGIApp:
+    """The ASGI application. Handlers get `parts` by name; `running` is entered for as long as it serves."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        async with running():
+            yield
+
+    litestar = Litestar(
+        route_handlers=[*routes, is_live, explain_problem],
+        lifespan=[lifespan],
+        dependencies={name: _provide(part) for name, part in parts.items()},
+        request_class=StrictRequest,
+        exception_handlers=exception_handlers(problems),
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=OpenAPIConfig(title=title, version="0.1.0"),
+        logging_config=None,
+    )
+    return observe(litestar)
+
+
+@asynccontextmanager
+async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
+    """Runs them. At the end the workers finish what they have in hand while there is still somebody to commit it."""
+    runs = [*(group.run() for group in commits), *(worker.run() for worker in workers)]
+    tasks = [asyncio.create_task(run) for run in runs]
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(worker.stop() for worker in workers))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _provide(part: object) -> Provide:
+    return Provide(lambda: part, use_cache=True, sync_to_thread=False)

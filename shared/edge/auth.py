@@ -1,0 +1,58 @@
+"""API keys: `Authorization: Bearer <key>`, kept as SHA-256 digests, one or more for each merchant."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from litestar import Request
+
+from shared.edge.problems import ProblemError
+from shared.env import Secret, SettingError
+
+DEFAULT_MERCHANT = "default"
+
+_HASHED = re.compile(r"(?P<merchant>[A-Za-z0-9_-]{1,64}):(?P<digest>[0-9a-f]{64})\Z")
+
+
+class ApiKey(NamedTuple):
+    merchant: str
+    digest: bytes
+
+
+def parse_keys(entries: Sequence[Secret], *, name: str, bare: bool = False) -> tuple[ApiKey, ...]:
+    """Keys from settings: `merchant:<sha256 hex of the key>`, or if `bare` a key itself, for the merchant `default`.
+
+    Raises SettingError, which names the setting and not the key.
+    """
+    keys = []
+    for entry in entries:
+        if match := _HASHED.match(entry):
+            keys.append(ApiKey(match["merchant"], bytes.fromhex(match["digest"])))
+        elif bare and ":" not in entry:
+            keys.append(ApiKey(DEFAULT_MERCHANT, hashlib.sha256(entry.encode()).digest()))
+        else:
+            raise SettingError(f"{name}: an entry is not <merchant>:<sha256 hex of the key>")
+    return tuple(keys)
+
+
+class Keys:
+    """Who may call. Without any keys everybody is the merchant `default`."""
+
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
+        self._keys = keys
+
+    def merchant_of(self, request: Request[Any, Any, Any]) -> str:
+        """The merchant whose key the request carries. Raises ProblemError."""
+        if not self._keys:
+            return DEFAULT_MERCHANT
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(key.strip().encode()).digest()
+        merchant = ""
+        for candidate in self._keys:  # all are compared: the time taken does not tell which one matched
+            if hmac.compare_digest(candidate.digest, digest):
+                merchant = candidate.merchant
+        if scheme.lower() != "bearer" or not merchant:
+            raise ProblemError("unauthenticated")
+        return merchant

@@ -1,0 +1,167 @@
+"""Errors as problem documents (RFC 9457): one shape, one list of kinds, one table from error types to kinds."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import FromPath
+from pymongo.errors import PyMongoError
+
+from shared.group_commit import OverloadedError, UnavailableError, UnresolvedDuplicateError
+from shared.idempotency import KeyMalformedError
+from shared.mongo import describe
+from shared.pages import CursorError
+from shared.telemetry import log
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+
+class Kind(NamedTuple):
+    """One kind of problem. `meaning` explains it to a person, and what to do."""
+
+    status: int
+    title: str
+    meaning: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "idempotency-key-missing": Kind(400, "Idempotency-Key is missing", "Send an Idempotency-Key header with every POST that creates something: a fresh random value for each thing you want created, the same value when you retry."),
+    "idempotency-key-malformed": Kind(400, "Idempotency-Key is malformed", "Send exactly one Idempotency-Key header: 1 to 255 visible ASCII characters, in double quotes if it holds a comma, semicolon, quote or backslash."),
+    "idempotency-key-reused": Kind(422, "Idempotency-Key was used for another request", "This key belongs to an earlier request with another body or to another endpoint. Use a fresh key for a new request."),
+    "idempotency-key-in-flight": Kind(409, "A request with this Idempotency-Key is in flight", "The first request with this key has not been confirmed yet. Send the same request with the same key again."),
+    "malformed-json": Kind(400, "The body is not valid JSON", "Send one JSON value (RFC 8259) in UTF-8, with no duplicate keys."),
+    "invalid-fields": Kind(422, "Some fields are not acceptable", "See `errors`: each names a field by its JSON pointer and says what is wrong with it."),
+    "unsupported-media-type": Kind(415, "The body must be application/json", "Send Content-Type: application/json, in UTF-8 and without a content encoding."),
+    "body-too-large": Kind(413, "The body is too large", "Bodies are limited to 64 KiB."),
+    "order-number-taken": Kind(409, "The order number is taken", "Another order of yours has this orderNumber. If you meant to retry that order, use its Idempotency-Key."),
+    "not-found": Kind(404, "Not found", "There is nothing at this address, or it is not yours."),
+    "method-not-allowed": Kind(405, "Method not allowed", "See the Allow header for the methods of this address."),
+    "not-refundable": Kind(409, "The charge cannot be refunded", "Only a charge that has succeeded can be refunded."),
+    "exceeds-paid": Kind(409, "More than was paid", "The refunds of a charge, asked for and done, cannot exceed it."),
+    "invalid-signature": Kind(401, "The webhook signature is not valid", "Sign the raw body with the shared secret and a current timestamp, and send it as X-Signature."),
+    "unauthenticated": Kind(401, "No valid API key", "Send Authorization: Bearer <key>."),
+    "overloaded": Kind(503, "Too busy", "Nothing was done. Try again after Retry-After seconds, with the same Idempotency-Key."),
+    "unavailable": Kind(503, "Not available", "It is not known whether the request took effect. Try again after Retry-After seconds with the same Idempotency-Key: it is never done twice."),
+    "internal": Kind(500, "Internal error", "This is a defect of ours. The request id finds it in the logs."),
+}  # fmt: skip
+
+_KIND_OF_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 415: "unsupported-media-type"}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field. `pointer` is a JSON Pointer (RFC 6901), or names a header or query parameter."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem document. `instance` is the request's id, as in X-Request-Id and the logs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] = []
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem of the kind `slug`."""
+
+    def __init__(self, slug: str, detail: str = "", *, errors: list[FieldError] | None = None) -> None:
+        super().__init__(slug, detail)
+        self.slug = slug
+        self.detail = detail
+        self.errors = errors or []
+
+
+def invalid_field(pointer: str, detail: str) -> ProblemError:
+    return ProblemError("invalid-fields", f"{pointer}: {detail}", errors=[FieldError(pointer, detail)])
+
+
+Table: TypeAlias = Mapping[type[Exception], Callable[[Any], ProblemError]]
+
+_COMMON: Table = {
+    KeyMalformedError: lambda error: ProblemError("idempotency-key-malformed", str(error)),
+    CursorError: lambda error: invalid_field("cursor", str(error)),
+    OverloadedError: lambda _: ProblemError("overloaded"),
+    UnavailableError: lambda _: ProblemError("unavailable"),
+    UnresolvedDuplicateError: lambda _: ProblemError("idempotency-key-in-flight"),
+}
+
+
+def exception_handlers(own: Table) -> dict[type[Exception] | int, Any]:
+    """Litestar's handlers: `own` and the common errors by the table, everything else as what it is."""
+    handlers: dict[type[Exception] | int, Any] = {
+        ProblemError: respond,
+        ValidationException: _validation,
+        HTTPException: _http,
+        PyMongoError: _database,
+        Exception: _internal,
+    }
+    for kind, translate in {**_COMMON, **own}.items():
+        handlers[kind] = lambda request, error, translate=translate: respond(request, translate(error))
+    return handlers
+
+
+def respond(request: Request[Any, Any, Any], error: ProblemError, headers: Mapping[str, str] = {}) -> Response[Problem]:
+    kind = KINDS[error.slug]
+    extra = dict(headers)
+    if kind.status == 503 or error.slug == "idempotency-key-in-flight":
+        extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if error.slug == "unauthenticated":
+        extra["WWW-Authenticate"] = "Bearer"
+    return Response(
+        Problem(
+            type=f"/problems/{error.slug}",
+            title=kind.title,
+            status=kind.status,
+            detail=error.detail or kind.meaning,
+            instance=str(request.scope.get("request_id", "")),
+            errors=error.errors,
+        ),
+        status_code=kind.status,
+        media_type=PROBLEM_JSON,
+        headers=extra,
+    )
+
+
+def _validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+    """Litestar's own validation: parameters, and a body that is missing."""
+    found = error.extra if isinstance(error.extra, list) else []
+    if any(item.get("source") == "body" or item.get("key") == "data" for item in found):
+        return respond(request, ProblemError("malformed-json", "the body is empty"))
+    errors = [FieldError(str(item.get("key", "")), str(item.get("message", ""))) for item in found]
+    return respond(request, ProblemError("invalid-fields", error.detail, errors=errors))
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    slug = _KIND_OF_STATUS.get(error.status_code)
+    if slug is None:
+        if error.status_code >= 500:
+            return _internal(request, error)
+        slug = "malformed-json" if request.method in {"POST", "PUT", "PATCH"} else "not-found"
+    return respond(request, ProblemError(slug), error.headers or {})
+
+
+def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:
+    log.warning("database error", reason=describe(error))
+    return respond(request, ProblemError("unavailable"))
+
+
+def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    log.error("internal error", path=request.scope["path"], exc_info=error)
+    return respond(request, ProblemError("internal"))
+
+
+@get("/problems/{slug:str}", include_in_schema=False, media_type="text/plain", sync_to_thread=False)
+def explain_problem(slug: FromPath[str]) -> str:
+    """What a problem's `type` means, for a person."""
+    if slug not in KINDS:
+        raise ProblemError("not-found")
+    kind = KINDS[slug]
+    return f"{kind.title} (HTTP {kind.status})\n\n{kind.meaning}\n"

@@ -1,0 +1,122 @@
+"""Strict JSON bodies. Litestar alone decodes laxly and answers some hostile bodies with a 500."""
+
+import json
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.connection import ASGIConnection
+
+from shared.edge.problems import ProblemError, invalid_field
+from shared.idempotency import parse_key
+from shared.money import AmountError, parse_plain_decimal
+
+T = TypeVar("T")
+
+
+class Amount(Decimal):
+    """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
+
+
+class _Exponent(str):
+    """A JSON number in exponent notation, kept as written so that whoever wants a plain number can refuse it."""
+
+    __slots__ = ()
+
+
+def decode_json(body: bytes, kind: type[T]) -> T:
+    """`body` as a `kind`, without coercion: one JSON value (RFC 8259), UTF-8, no duplicate keys, no NaN.
+
+    Raises ProblemError: `malformed-json`, or `invalid-fields` with a pointer.
+    """
+    try:
+        value = _DECODER.decode(body.decode())
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False, default=str).encode()  # a lone surrogate cannot be stored
+    except UnicodeDecodeError:
+        raise ProblemError("malformed-json", "the body is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise ProblemError("malformed-json", "the body holds a lone surrogate") from None
+    except RecursionError:
+        raise ProblemError("malformed-json", "the body is nested too deeply") from None
+    except ValueError as error:
+        raise ProblemError("malformed-json", str(error)) from None
+    try:
+        return msgspec.convert(value, kind, dec_hook=_decode_own)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise invalid_field(_pointer(path), message) from None
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """Decodes a JSON body with `decode_json` into the type that the handler declares; Litestar's OpenAPI is kept."""
+
+    async def json(self) -> Any:
+        require_json(self)
+        field = self.route_handler.parsed_data_field
+        return decode_json(await self.body(), field.annotation if field else object)
+
+
+def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raises ProblemError `unsupported-media-type` unless the body says it is JSON in UTF-8."""
+    media_type, _, parameters = connection.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    encoded = connection.headers.get("content-encoding", "identity").lower() != "identity"
+    if media_type.strip() != "application/json" or charset not in {"", "utf-8"} or encoded:
+        raise ProblemError("unsupported-media-type")
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str:
+    """The request's Idempotency-Key. Raises ProblemError `idempotency-key-missing`, KeyMalformedError."""
+    values = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    if not values:
+        raise ProblemError("idempotency-key-missing")
+    if len(values) > 1:
+        raise ProblemError("idempotency-key-malformed", "more than one Idempotency-Key header")
+    return parse_key(values[0].decode("latin-1"))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"duplicate key {twice[:40]!r}")
+    return members
+
+
+def _number(literal: str) -> Decimal | _Exponent:
+    return _Exponent(literal) if "e" in literal or "E" in literal else Decimal(literal)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _integer(literal: str) -> int:
+    if len(literal) > 20:  # more than an int64 holds, and costly to parse at thousands of digits
+        raise ValueError("a number has too many digits")
+    return int(literal)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant
+)
+
+
+def _decode_own(kind: Any, value: Any) -> Any:
+    if kind is not Amount:
+        raise NotImplementedError(f"no body holds a {kind}")
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError("Expected a decimal number")
+    try:
+        return Amount(parse_plain_decimal(f"{value:f}" if isinstance(value, Decimal) else str(value)))
+    except AmountError as error:
+        raise ValueError(str(error)) from None
+
+
+def _pointer(path: str) -> str:
+    """The JSON Pointer of a msgspec path: `.metadata[...]`` is `/metadata`."""
+    steps = path.rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "").split(".")
+    return "".join(f"/{step}" for step in steps if step)

@@ -1,0 +1,85 @@
+"""Settings from the environment: one struct, every value checked, every mistake named."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[int, msgspec.Meta(ge=1)]
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+
+
+class SettingError(Exception):
+    """A setting is missing or does not parse; the message names it and never shows a secret."""
+
+
+class Secret(str):
+    """A string that does not show itself in a repr, and so not in a log line or a traceback either."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:
+    """Reads each field of `settings` from the variable of its name in capitals (or its `rename`d one).
+
+    A secret may come from the file that `<NAME>_FILE` names. Lists are comma-separated. Raises SettingError.
+    """
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(settings):
+        name = field.encode_name
+        if (raw := _read(name, environ)) is None:
+            if field.required:
+                raise SettingError(f"{name} is not set")
+            continue
+        values[name] = _parse(name, raw, field.type)
+    try:
+        return msgspec.convert(values, settings)
+    except msgspec.ValidationError as error:
+        raise SettingError(_naming(error)) from None
+
+
+def upper_case(name: str) -> str:
+    """For `rename=` of a settings struct: `mongodb_uri` is read from `MONGODB_URI`."""
+    return name.upper()
+
+
+def _read(name: str, environ: Mapping[str, str]) -> str | None:
+    if path := environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(f"{name}_FILE: {type(error).__name__} reading {path}") from None
+    return environ.get(name) or None
+
+
+def _parse(name: str, raw: str, kind: Any) -> Any:
+    parts = [part.strip() for part in raw.split(",") if part.strip()] if _is_list(kind) else raw
+    try:
+        return msgspec.convert(parts, kind, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        reason = str(error) if kind is not Secret and "Secret" not in str(kind) else "does not parse"
+        raise SettingError(f"{name}: {reason}") from None
+
+
+def _is_list(kind: Any) -> bool:
+    return str(kind).startswith(("tuple[", "list["))
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    if kind is Secret:
+        return Secret(value)
+    raise NotImplementedError(f"no setting is of type {kind}")
+
+
+def _naming(error: msgspec.ValidationError) -> str:
+    """`Expected … - at `$.PORT`` as `PORT: expected …`."""
+    message, _, path = str(error).partition(" - at `$.")
+    name = re.match(r"\w+", path)
+    return f"{name[0]}: {message}" if name else message

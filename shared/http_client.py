@@ -1,0 +1,37 @@
+"""Calling another service: a session whose every wait and size is bounded."""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+# What a call can end in besides an answer. A total timeout is TimeoutError, not ClientError.
+CALL_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
+
+
+def open_session(
+    *, connections_max: int, connect_seconds: float, total_seconds: float, headers: Mapping[str, str] | None = None
+) -> aiohttp.ClientSession:
+    """A session without cookies. To be made inside the event loop and closed there."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections_max),
+        timeout=aiohttp.ClientTimeout(total=total_seconds, connect=connect_seconds),
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The first `limit` bytes of the body; the rest is left unread."""
+    chunks: list[bytes] = []
+    left = limit
+    while left > 0 and (chunk := await response.content.read(left)):
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
+
+
+def retry_after_seconds(response: aiohttp.ClientResponse) -> float | None:
+    """Retry-After in seconds (RFC 9110 §10.2.3); a date or garbage counts as none."""
+    value = response.headers.get("Retry-After", "")
+    return float(value[:12]) if value.isascii() and value.isdigit() else None

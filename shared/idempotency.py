@@ -1,0 +1,74 @@
+"""Idempotency keys: draft-ietf-httpapi-idempotency-key-header, and Stripe's practice where it is silent.
+
+A record under `<merchant>:<key>` remembers what the first request was and what it was answered. It is written in the
+transaction that does the work, so there is no half-done key.
+"""
+
+import hashlib
+import re
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+TTL = timedelta(hours=24)  # Stripe's floor; a retry on Friday night still replays on Saturday
+
+_BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,255}\Z")  # visible ASCII without " , ; \
+_QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"\Z')  # sf-string, RFC 8941 §3.3.3
+
+
+class KeyMalformedError(ValueError):
+    """The Idempotency-Key header does not hold one key."""
+
+
+class Judgement(Enum):
+    NEW = "new"
+    REPLAY = "replay"
+    MISMATCH = "mismatch"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key remembers. `body` is the answer to the first request, byte for byte."""
+
+    id: str = msgspec.field(name="_id")
+    endpoint: str
+    fingerprint: str
+    status: int
+    body: str
+    location: str
+    resource_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def record_id(merchant: str, key: str) -> str:
+    return f"{merchant}:{key}"
+
+
+def parse_key(header: str) -> str:
+    """The key, from a structured-field string or bare: both forms are the same key. Raises KeyMalformedError."""
+    if quoted := _QUOTED.match(header):
+        key = re.sub(r'\\(["\\])', r"\1", quoted[1])
+        if len(key) <= 255:
+            return key
+    elif _BARE.match(header):
+        return header
+    raise KeyMalformedError(
+        "must be 1 to 255 visible ASCII characters, in double quotes if it holds a comma, semicolon, quote or backslash"
+    )
+
+
+def fingerprint(endpoint: str, command: Any) -> str:
+    """SHA-256 of the endpoint and the decoded command, so that spelling does not matter: 99.9 and "99.90" are one."""
+    encoded = msgspec.json.encode(command, order="deterministic")
+    return hashlib.sha256(endpoint.encode() + b"\0" + encoded).hexdigest()
+
+
+def judge(record: Record | None, *, endpoint: str, fingerprint: str, now: datetime) -> Judgement:
+    """What a request with this key is. An expired record counts as none: MongoDB removes it up to a minute late."""
+    if record is None or record.expires_at <= now:
+        return Judgement.NEW
+    if (record.endpoint, record.fingerprint) == (endpoint, fingerprint):
+        return Judgement.REPLAY
+    return Judgement.MISMATCH

@@ -1,0 +1,167 @@
+"""Work that any number of replicas may share: claimed under a lease, judged by the server's clock, fenced.
+
+A claim sets `lease_until` and raises `fence` in the document. Whoever finishes the work writes only if the fence is still
+the one it claimed, so a process that slept past its lease changes nothing. CORRECTNESS C11, C23.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import pymongo
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from shared.group_commit import StaleError
+from shared.mongo import Collection, Document, describe
+from shared.telemetry import log
+
+Work = TypeVar("Work")
+
+_CLAIM_SECONDS = 3.0  # one transaction with an orphaned lock on the oldest document would hold a claim up for long
+_STOP_SECONDS = 10.0
+
+_LEASE_IS_FREE = {"$lte": [{"$ifNull": ["$lease_until", 0]}, "$$NOW"]}
+
+
+def in_seconds(seconds: float) -> Document:
+    """The server's time `seconds` from now, in an aggregation expression."""
+    return {"$add": ["$$NOW", round(seconds * 1000)]}
+
+
+@dataclass(frozen=True)
+class Lease:
+    """How long claimed work is ours, by our own monotonic clock, counted from before the claim was asked for."""
+
+    expires_at: float
+
+    def covers(self, seconds: float) -> bool:
+        """Whether the rest of the lease is long enough for work that takes up to `seconds`."""
+        return time.monotonic() + seconds <= self.expires_at
+
+
+async def claim(
+    collection: Collection,
+    *,
+    due: Mapping[str, Any],
+    due_at: str,
+    limit: int,
+    lease_seconds: float,
+    now: datetime | None = None,
+    also_set: Mapping[str, Any] | None = None,
+) -> tuple[Lease, Sequence[Document]]:
+    """Leases up to `limit` documents that match `due` and whose time in the field `due_at` has come, the earliest first,
+    and returns them as they are after the claim, which a majority has then acknowledged.
+
+    Leases are judged by the server's clock; so is `due_at`, unless `now` gives another. `also_set` is set by the same
+    write, as in an aggregation `$set`. Raises PyMongoError; a claim whose reply was lost lapses with its lease.
+    """
+    lease = Lease(time.monotonic() + lease_seconds)
+    if limit < 1:
+        return lease, []
+    ours = ObjectId()
+    due_now = {"$lte": [f"${due_at}", now or "$$NOW"]}
+    free = {**due, "$expr": {"$and": [due_now, _LEASE_IS_FREE]}}
+    take = {"lease_until": in_seconds(lease_seconds), "fence": {"$add": ["$fence", 1]}, "claim": ours}
+    with pymongo.timeout(_CLAIM_SECONDS):
+        candidates = await collection.find(free, {"_id": 1}).sort(due_at).limit(limit).to_list()
+        if not candidates:
+            return lease, []
+        ids = {"_id": {"$in": [candidate["_id"] for candidate in candidates]}}
+        taken = await collection.update_many({**ids, **free}, [{"$set": {**take, **(also_set or {})}}])
+        if not taken.modified_count:
+            return lease, []
+        return lease, await collection.find({**ids, "claim": ours}).sort(due_at).to_list()
+
+
+async def held(collection: Collection, fences: Mapping[str, int], session: AsyncClientSession) -> set[str]:
+    """Of the claimed documents, by id and fence, those whose claim still stands, as the transaction sees them."""
+    found = collection.find({"_id": {"$in": list(fences)}}, {"fence": 1}, session=session)
+    return {document["_id"] async for document in found if document["fence"] == fences[document["_id"]]}
+
+
+async def write_held(collection: Collection, writes: Sequence[UpdateOne], session: AsyncClientSession) -> None:
+    """Writes to documents that are `held`. Raises StaleError if any of them no longer is. C3"""
+    result = await collection.bulk_write(writes, ordered=False, session=session)
+    if result.matched_count != len(writes):
+        raise StaleError
+
+
+class LeasedWork(Generic[Work]):
+    """Claims work into free slots and does it concurrently; a slow piece holds up its own slot only.
+
+    `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures. `wake` is a
+    hint that there may be work; polling every `poll_seconds` is enough without it.
+    """
+
+    def __init__(
+        self,
+        claim: Callable[[int], Awaitable[Sequence[Work]]],
+        attempt: Callable[[Work], Awaitable[None]],
+        *,
+        name: str,
+        slots: int,
+        poll_seconds: float = 0.5,
+    ) -> None:
+        self._claim = claim
+        self._attempt = attempt
+        self._name = name
+        self._free = slots
+        self._poll_seconds = poll_seconds
+        self._stopping = False
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self.wake = asyncio.Event()
+
+    async def run_once(self) -> int:
+        """Claims what fits into the free slots, waits until all of it is done, and returns how much it was."""
+        attempts = await self._start()
+        await asyncio.gather(*attempts)
+        return len(attempts)
+
+    async def run(self) -> None:
+        """Works until `stop` is called or it is cancelled."""
+        while not self._stopping:
+            self.wake.clear()
+            started: Sequence[asyncio.Task[None]] = ()
+            try:
+                started = await self._start()
+            except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
+                log.warning("claim failed", worker=self._name, reason=describe(error))
+            if not started:
+                await self._wait()
+
+    async def stop(self) -> None:
+        """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled."""
+        self._stopping = True
+        self.wake.set()
+        if self._in_hand:
+            _, late = await asyncio.wait(self._in_hand, timeout=_STOP_SECONDS)
+            for task in late:
+                task.cancel()
+
+    async def _start(self) -> list["asyncio.Task[None]"]:
+        claimed = await self._claim(self._free) if self._free else ()
+        self._free -= len(claimed)
+        tasks = [asyncio.create_task(self._in_slot(piece)) for piece in claimed]
+        self._in_hand.update(tasks)
+        return tasks
+
+    async def _in_slot(self, piece: Work) -> None:
+        try:
+            await self._attempt(piece)
+        except Exception as error:  # noqa: BLE001 - its lease lapses and it is tried again
+            log.warning("attempt abandoned", worker=self._name, reason=describe(error))
+        finally:
+            self._in_hand.discard(asyncio.current_task())
+            self._free += 1
+            self.wake.set()
+
+    async def _wait(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds):
+                await self.wake.wait()

@@ -1,0 +1,53 @@
+"""Money: whole minor units (cents, yen, fils) and an ISO 4217 currency inside; decimal major units for people."""
+
+import re
+from decimal import Decimal
+
+from iso4217 import Currency
+
+AMOUNT_MINOR_MAX = 999_999_999_999  # twelve digits stay exact in a float, an int64 and every JSON parser
+
+_PLAIN_DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
+_EXPONENTS = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
+
+
+class AmountError(ValueError):
+    """An amount that is not payable in its currency; the message says why."""
+
+
+class CurrencyError(ValueError):
+    """Not the code of an ISO 4217 currency that has minor units."""
+
+
+def exponent_of(currency: str) -> int:
+    """How many decimal places a currency has: JPY 0, USD 2, KWD 3. Raises CurrencyError."""
+    try:
+        return _EXPONENTS[currency]
+    except KeyError:
+        raise CurrencyError("not an ISO 4217 currency code in capitals, such as USD") from None
+
+
+def parse_plain_decimal(value: str) -> Decimal:
+    """The number that `value` writes as digits, optionally a dot and more digits. Raises AmountError.
+
+    Decimal alone would also take exponents, NaN, spaces, underscores and the digits of other scripts.
+    """
+    if len(value) > 64 or not _PLAIN_DECIMAL.match(value):
+        raise AmountError("write an amount in plain digits, such as 99.99")
+    return Decimal(value)
+
+
+def to_minor(major: Decimal, currency: str) -> int:
+    """`major` in minor units: 99.99 USD is 9999. Raises AmountError when it is not payable, CurrencyError."""
+    exponent = exponent_of(currency)
+    minor = major.scaleb(exponent)
+    if minor != minor.to_integral_value():
+        raise AmountError(f"{currency} has {exponent or 'no'} decimal places")
+    if not 0 < minor <= AMOUNT_MINOR_MAX:
+        raise AmountError(f"must be more than 0 and at most {to_major(AMOUNT_MINOR_MAX, currency):f} {currency}")
+    return int(minor)
+
+
+def to_major(minor: int, currency: str) -> Decimal:
+    """`minor` in major units, with the currency's decimal places: 9990 USD is 99.90. Raises CurrencyError."""
+    return Decimal(minor).scaleb(-exponent_of(currency))

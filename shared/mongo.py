@@ -1,0 +1,124 @@
+"""How both services speak to MongoDB: concerns, time limits and schema set in one place and explicitly."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+import pymongo
+from bson import Int64
+from pymongo import AsyncMongoClient, IndexModel
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from shared.telemetry import log
+
+Document: TypeAlias = dict[str, Any]
+Client: TypeAlias = AsyncMongoClient[Document]
+Database: TypeAlias = AsyncDatabase[Document]
+Collection: TypeAlias = AsyncCollection[Document]
+
+MAJORITY = WriteConcern("majority", j=True)
+READ_MAJORITY = ReadConcern("majority")
+QUERY_SECONDS = 5.0
+
+_LONGS = frozenset({"amount", "amount_minor", "amount_refunded", "version", "fence"})
+_NAMESPACE_EXISTS = 48
+# Another replica of the service is creating the same thing; a moment later it exists.
+_CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
+
+
+def connect(uri: str, *, app_name: str) -> Client:
+    """A client whose writes are journaled on a majority and whose reads cannot be rolled back.
+
+    Its calls end after QUERY_SECONDS unless a `pymongo.timeout` says otherwise. Nothing is sent before the first call.
+    """
+    return AsyncMongoClient(
+        uri,
+        appname=app_name,
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+        timeoutMS=int(QUERY_SECONDS * 1000),
+        connectTimeoutMS=2000,
+        serverSelectionTimeoutMS=int(QUERY_SECONDS * 1000),
+        maxPoolSize=32,
+        tz_aware=True,
+    )
+
+
+async def ensure_collection(
+    database: Database,
+    name: str,
+    *,
+    indexes: Sequence[IndexModel] = (),
+    schema: Mapping[str, Any] | None = None,
+    patience_seconds: float = 30.0,
+) -> None:
+    """Makes the collection, its validator and its indexes be there; several replicas may do so at once.
+
+    Raises the PyMongoError that was still there after `patience_seconds`.
+    """
+    deadline = asyncio.get_running_loop().time() + patience_seconds
+    while True:
+        try:
+            await _create(database, name, schema)
+            if indexes:
+                await database[name].create_indexes(list(indexes))
+        except PyMongoError as error:
+            conflict = isinstance(error, OperationFailure) and error.code in _CONFLICTS
+            passing = conflict or isinstance(error, pymongo.errors.ConnectionFailure)
+            if not passing or asyncio.get_running_loop().time() > deadline:
+                raise
+            log.info("waiting for the database", collection=name, reason=type(error).__name__)
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+async def _create(database: Database, name: str, schema: Mapping[str, Any] | None) -> None:
+    validator = {"$jsonSchema": schema} if schema else {}
+    try:
+        await database.create_collection(name, check_exists=False, validator=validator)
+    except (CollectionInvalid, OperationFailure) as error:
+        if not isinstance(error, CollectionInvalid) and error.code != _NAMESPACE_EXISTS:
+            raise
+        await database.command("collMod", name, validator=validator)
+
+
+async def is_reachable(client: Client, *, seconds: float = 1.0) -> bool:
+    """Whether the primary answers within `seconds`."""
+    try:
+        with pymongo.timeout(seconds):
+            await client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
+def describe(error: Exception) -> str:
+    """An error for the log, without the documents that PyMongo would show with it."""
+    if isinstance(error, BulkWriteError):
+        first = (error.details["writeErrors"] or error.details["writeConcernErrors"])[0]
+        return f"BulkWriteError: {first['code']} {first['errmsg']}"
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
+def to_document(value: msgspec.Struct) -> Document:
+    """A struct as MongoDB keeps it: dates as dates; amounts, and counters that only grow, as 64-bit integers."""
+    document: Document = msgspec.to_builtins(value, builtin_types=(datetime,))
+    return _with_longs(document)
+
+
+def _with_longs(document: Document) -> Document:
+    for name, value in document.items():
+        if name in _LONGS:
+            document[name] = Int64(value)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                _with_longs(item)
+    return document

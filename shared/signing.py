@@ -1,0 +1,120 @@
+"""Signed webhooks in the field's two schemes, both HMAC-SHA-256 over the raw body and a timestamp.
+
+- `X-Signature: t=<unix seconds>,v1=<hex>[,v1=…]` signs `<t>.<body>` with the whole secret (Stripe's scheme).
+- Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature: v1,<base64>[ v1,…]` sign
+  `<id>.<timestamp>.<body>` with the base64-decoded part of the secret.
+
+Verifying raises SignatureError and nothing else, whatever a stranger sends; the reason is for the log, never for them.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+SECRET_PREFIX = "whsec_"  # noqa: S105
+TOLERANCE_SECONDS = 300
+DEVELOPMENT_SECRET = "whsec_ZGV2ZWxvcG1lbnQtb25seS1zaWduaW5nLXNlY3JldA=="  # noqa: S105 - refused outside development
+SIGNATURES_MAX = 8  # rotation needs two; without a bound, a header is work for whoever verifies it
+HEADER_LENGTH_MAX = 4096
+
+_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
+
+
+class SignatureError(Exception):
+    """The signature does not prove that a holder of the secret sent this body now."""
+
+
+class SecretError(ValueError):
+    """Not a webhook secret: `whsec_` and the base64 of 24 to 64 bytes (Standard Webhooks, Signature scheme)."""
+
+
+def check_secret(secret: str) -> None:
+    """Raises SecretError, which never shows the secret."""
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(SECRET_PREFIX) or not 24 <= len(key) <= 64:
+        raise SecretError(f"must be {SECRET_PREFIX} followed by the base64 of 24 to 64 bytes")
+
+
+def sign(body: bytes, secrets: Sequence[str], timestamp: int) -> str:
+    """The value of `X-Signature`, one `v1` for each secret."""
+    return ",".join([f"t={timestamp}", *(f"v1={_hex_digest(secret, timestamp, body)}" for secret in secrets)])
+
+
+def verify(
+    header: str, body: bytes, secrets: Sequence[str], *, now: float, tolerance: float = TOLERANCE_SECONDS
+) -> None:
+    """Checks an `X-Signature` against any of `secrets`. `now` in Unix seconds. Raises SignatureError."""
+    if len(header) > HEADER_LENGTH_MAX or not header.isascii():
+        raise SignatureError("header too long or not ASCII")
+    pairs = [part.partition("=") for part in header.split(",")]
+    timestamps = [value for key, _, value in pairs if key == "t"]
+    signatures = [value for key, _, value in pairs if key == "v1"]
+    if len(timestamps) != 1:
+        raise SignatureError("not exactly one timestamp")
+    _check_fresh(timestamps[0], now, tolerance)
+    _check_match(signatures, [_hex_digest(secret, timestamps[0], body) for secret in secrets])
+
+
+def sign_standard(body: bytes, secrets: Sequence[str], timestamp: int, message_id: str) -> dict[str, str]:
+    """The three headers of Standard Webhooks, one signature for each secret."""
+    signatures = [f"v1,{_base64_digest(secret, message_id, timestamp, body)}" for secret in secrets]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def verify_standard(
+    headers: dict[str, str],
+    body: bytes,
+    secrets: Sequence[str],
+    *,
+    now: float,
+    tolerance: float = TOLERANCE_SECONDS,
+) -> None:
+    """Checks the headers of Standard Webhooks (names in lower case) against any of `secrets`. Raises SignatureError."""
+    try:
+        message_id, sent_at, header = (headers[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
+    except KeyError as missing:
+        raise SignatureError(f"no {missing.args[0]} header") from None
+    if not message_id or len(header) > HEADER_LENGTH_MAX or not (message_id + header).isascii():
+        raise SignatureError("id or signature missing, too long or not ASCII")
+    _check_fresh(sent_at, now, tolerance)
+    pairs = [part.partition(",") for part in header.split(" ")]
+    signatures = [value for version, _, value in pairs if version == "v1"]
+    _check_match(signatures, [_base64_digest(secret, message_id, sent_at, body) for secret in secrets])
+
+
+def _check_fresh(timestamp: str, now: float, tolerance: float) -> None:
+    if not _TIMESTAMP.match(timestamp):
+        raise SignatureError("timestamp is not 1 to 12 digits")
+    if abs(now - int(timestamp)) > tolerance:
+        raise SignatureError("timestamp outside the tolerance")
+
+
+def _check_match(signatures: Sequence[str], expected: Sequence[str]) -> None:
+    if not 1 <= len(signatures) <= SIGNATURES_MAX:
+        raise SignatureError(f"{len(signatures)} signatures of a known version")
+    matched = False
+    for signature in signatures:
+        for digest in expected:  # every pair is compared: the time taken tells nothing about which one matched
+            matched |= hmac.compare_digest(signature.encode(), digest.encode())
+    if not matched:
+        raise SignatureError("no signature matches")
+
+
+def _hex_digest(secret: str, timestamp: int | str, body: bytes) -> str:
+    return hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hex()
+
+
+def _base64_digest(secret: str, message_id: str, timestamp: int | str, body: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()

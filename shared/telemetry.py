@@ -1,0 +1,60 @@
+"""Structured logs: one JSON object a line, or coloured lines on a terminal. `request_id` binds what belongs together."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+LogFormat = Literal["json", "console", "auto"]
+
+log = structlog.stdlib.get_logger()
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
+    """Sends our own and the libraries' logs to standard output, `auto` being console on a terminal and JSON elsewhere.
+
+    The libraries speak from WARNING up.
+    """
+    console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
+    common: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if console:
+        structlog.configure(
+            processors=[*common, structlog.dev.ConsoleRenderer()],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+            cache_logger_on_first_use=True,
+        )
+    else:
+        structlog.configure(
+            processors=[
+                *common,
+                structlog.processors.dict_tracebacks,
+                _name_service(service),
+                structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+            logger_factory=structlog.BytesLoggerFactory(),
+            cache_logger_on_first_use=True,
+        )
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+
+
+def _name_service(service: str) -> Any:
+    def processor(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        event["service"] = service
+        return event
+
+    return processor
+
+
+class _ToStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)

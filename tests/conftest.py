@@ -1,0 +1,50 @@
+"""A real MongoDB for whoever asks for one, and a fresh database for each test."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from shared.mongo import Client, connect
+from tools.mongod import temporary_mongod
+
+# Lets a test make chosen commands fail (failCommand); never set outside tests.
+TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--mongo",
+        choices=["auto", "container"],
+        default="auto",
+        help="auto: MONGODB_URI if set, else the wheel's mongod; container: mongo:8.0 through testcontainers",
+    )
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.config.getoption("--mongo") == "container":
+        from tests.containers import mongodb_container  # noqa: PLC0415
+
+        with mongodb_container() as uri:
+            yield uri
+    elif given := os.environ.get("MONGODB_URI"):
+        yield given
+    else:
+        with temporary_mongod(TEST_COMMANDS) as mongod:
+            yield mongod.uri
+
+
+@pytest.fixture(scope="session")
+async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
+    client = connect(mongodb_uri, app_name="tests")
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def database_name(mongo: Client) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex[:16]}"
+    yield name
+    await mongo.drop_database(name)

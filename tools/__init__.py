@@ -1,0 +1,1 @@
+"""For people at the keyboard: set up, run, demonstrate, measure. Images never contain it."""

@@ -1,0 +1,120 @@
+"""The embedded MongoDB: a real mongod from a wheel, a one-node replica set on a free port of 127.0.0.1."""
+
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from tools.process import free_port, spawn, stop, tail
+
+START_SECONDS = 60.0
+_ALREADY_INITIALIZED = 23
+
+_WAYS_OUT = (
+    "ways out: install the missing library (Debian and Ubuntu: apt-get install libcurl4 libssl3), "
+    "set MONGODB_URI to a replica set of yours, or use docker compose up"
+)
+
+
+class MongodError(Exception):
+    """mongod did not start; the message says why and what to do."""
+
+
+class Mongod:
+    """One mongod. `data` is kept; whoever made it decides whether to delete it."""
+
+    def __init__(self, data: Path, *, port: int | None = None, options: Sequence[str] = ()) -> None:
+        self.data = data
+        self.port = port or free_port()
+        self.uri = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        self.log_file = data / "mongod.log"
+        self._options = options
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it is primary. Raises MongodError."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        command: list[str | Path] = [
+            _binary(),
+            *("--dbpath", self.data, "--port", str(self.port), "--bind_ip", "127.0.0.1", "--replSet", "rs0"),
+            *("--networkMessageCompressors", "disabled"),
+            # A client that dies inside a transaction would otherwise block its keys for a minute.
+            *("--setParameter", "transactionLifetimeLimitSeconds=5"),
+            *("--wiredTigerCacheSizeGB", "1"),
+            *self._options,
+        ]
+        self.process = spawn(command, log_file=self.log_file)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_primary():
+            if self.process.poll() is not None:
+                raise MongodError(f"mongod did not start:\n{_reason(self.log_file)}\n{_WAYS_OUT}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise MongodError(f"mongod did not become primary within {START_SECONDS:.0f} s; see {self.log_file}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self.process:
+            stop(self.process)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def _is_primary(self) -> bool:
+        # A client that saw the server before it was initiated refuses sessions, so each look is a new one.
+        with MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=500, timeoutMS=2000) as client:
+            try:
+                hello = client.admin.command("hello")
+                if "setName" not in hello:
+                    members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
+                    client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+            except OperationFailure as error:
+                if error.code != _ALREADY_INITIALIZED:
+                    raise
+                self._take_new_port(client)
+            except PyMongoError:
+                return False
+            else:
+                return bool(hello["isWritablePrimary"])
+        return False
+
+    def _take_new_port(self, client: MongoClient[dict[str, Any]]) -> None:
+        """Kept data names the port of its last run; the one member is told its new one."""
+        config = client.admin.command("replSetGetConfig")["config"]
+        config["members"][0]["host"] = f"127.0.0.1:{self.port}"
+        config["version"] += 1
+        client.admin.command("replSetReconfig", config, force=True)
+
+
+@contextmanager
+def temporary_mongod(options: Sequence[str] = ()) -> Iterator[Mongod]:
+    """One whose data goes when it does."""
+    with tempfile.TemporaryDirectory(prefix="mongod-", ignore_cleanup_errors=True) as directory:
+        mongod = Mongod(Path(directory), options=options)
+        try:
+            mongod.start()
+            yield mongod
+        finally:
+            mongod.stop()
+
+
+def _binary() -> Path:
+    binary = Path(sysconfig.get_path("purelib")) / "fiftyone" / "db" / "bin" / "mongod"
+    if not binary.exists():
+        raise MongodError(f"there is no mongod at {binary}: run make setup\n{_WAYS_OUT}")
+    return binary
+
+
+def _reason(log_file: Path) -> str:
+    return tail(log_file) or f"it said nothing; see {log_file}" + (f" on {sys.platform}" if sys.platform else "")
