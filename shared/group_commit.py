@@ -113,6 +113,7 @@ class GroupCommit(Generic[Item, Result]):
         self._arrived = asyncio.Event()
         self._busy: set[Hashable] = set()
         self._unresolved: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def submit(self, item: Item) -> Result:
         """The item's result, once it is durable.
@@ -132,22 +133,24 @@ class GroupCommit(Generic[Item, Result]):
 
     async def run(self) -> None:
         """Commits what is submitted until cancelled. What is then still queued or in flight fails as unavailable."""
+        committers = [asyncio.create_task(self._commit_forever()) for _ in range(self._limits.batches_in_flight)]
         try:
-            async with asyncio.TaskGroup() as committers:
-                for _ in range(self._limits.batches_in_flight):
-                    committers.create_task(self._commit_forever())
+            await asyncio.wait(committers)
         finally:
-            for task in self._unresolved:
+            # Cancelling alone is not enough: PyMongo reads through asyncio.wait_for, which on Python 3.11 can lose it.
+            self._stopping = True
+            self._arrived.set()
+            for task in (*committers, *self._unresolved):
                 task.cancel()
+            await asyncio.gather(*committers, *self._unresolved, return_exceptions=True)
             for caller in self._queue:
                 caller.fail(UnavailableError())
             self._queue.clear()
 
     async def _commit_forever(self) -> None:
-        while True:
+        while not self._stopping:
             await self._arrived.wait()
-            batch = self._take()
-            if not batch:
+            if not (batch := self._take()):
                 self._arrived.clear()  # set again by an arrival, or by a batch that frees a key
                 continue
             unresolved: set[_Caller[Item, Result]] = set()
@@ -255,7 +258,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _poll(self, caller: _Caller[Item, Result]) -> None:
         """Waits until whoever took the key can be read back by a majority. C9"""
         try:
-            while not caller.future.done():
+            while not (self._stopping or caller.future.done()):
                 with suppress(PyMongoError):
                     [result] = await self._look_up([caller.item])
                     if result is not None:

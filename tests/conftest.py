@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
+import pymongo
 import pytest
 
 from shared.mongo import Client, connect
@@ -47,4 +48,5 @@ async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
 async def database_name(mongo: Client) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex[:16]}"
     yield name
-    await mongo.drop_database(name)
+    with pymongo.timeout(30):  # a transaction that a test left open holds it up for a while
+        await mongo.drop_database(name)

@@ -18,7 +18,7 @@ from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
 from shared.edge.application import at_work, build
-from shared.edge.auth import Keys, parse_keys
+from shared.edge.auth import parse_keys
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.mongo import connect
@@ -45,7 +45,7 @@ class Application:
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
         )
         self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
-        self.keys = Keys(parse_keys(settings.order_api_keys, name="ORDER_API_KEYS"))
+        self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
@@ -73,6 +73,7 @@ def create_app(settings: Settings) -> ASGIApp:
         "place_order": application.place_order,
         "receive_webhook": application.receive_webhook,
         "store": application.store,
-        "keys": application.keys,
     }
-    return build("order_api", ROUTES, parts=parts, problems=PROBLEMS, running=application.running)
+    return build(
+        "order_api", ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running
+    )

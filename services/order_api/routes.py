@@ -16,7 +16,7 @@ from order_api.receive_webhook import ReceiveWebhook
 from order_api.store import Store
 from order_api.views import EventView, OrderView, event_view, order_view, to_json
 from shared.create_once import Answer, KeyReused
-from shared.edge.auth import Keys
+from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
 from shared.edge.requests import Amount, idempotency_key
@@ -55,10 +55,9 @@ async def create_order(
     request: Request[Any, Any, Any],
     data: JSONBody[PlaceOrderRequest],
     place_order: NamedDependency[PlaceOrder],
-    keys: NamedDependency[Keys],
 ) -> Response[OrderView]:
     """Places an order. The same Idempotency-Key always gets the same answer, and one order."""
-    merchant = keys.merchant_of(request)
+    merchant = merchant_of(request)
     key = idempotency_key(request)
     match await place_order(key, _new_order(merchant, data)):
         case Answer() as answer:
@@ -80,10 +79,9 @@ async def get_order(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
 ) -> Response[OrderView]:
     """One order."""
-    order = await store.order(keys.merchant_of(request), order_id)
+    order = await store.order(merchant_of(request), order_id)
     if order is None:
         raise ProblemError("not-found", "no such order")
     return json_response(to_json(order_view(order)))
@@ -93,7 +91,6 @@ async def get_order(
 async def list_orders(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
     status: Annotated[Status | None, QueryParameter()] = None,
     order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
     review: Annotated[Literal["open"] | None, QueryParameter(description="`open`: with a review to resolve")] = None,
@@ -109,7 +106,7 @@ async def list_orders(
     if review:
         conditions["reviews"] = {"$elemMatch": {"code": {"$exists": True}, "resolved_at": None}}
     before = decode_cursor(cursor) if cursor else None
-    found = await store.list_orders(keys.merchant_of(request), conditions, before=before, limit=limit + 1)
+    found = await store.list_orders(merchant_of(request), conditions, before=before, limit=limit + 1)
     following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
     return json_response(to_json(Page([order_view(order) for order in found[:limit]], following)))
 
@@ -119,10 +116,9 @@ async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
 ) -> Response[Page[EventView]]:
     """The audit trail of an order: everything the provider said about it, in the order it arrived."""
-    if await store.order(keys.merchant_of(request), order_id) is None:
+    if await store.order(merchant_of(request), order_id) is None:
         raise ProblemError("not-found", "no such order")
     return json_response(to_json(Page([event_view(event) for event in await store.events_of(order_id)])))
 

@@ -18,7 +18,7 @@ from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
 from shared.edge.application import at_work, build
-from shared.edge.auth import DEFAULT_MERCHANT, Keys, parse_keys
+from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
 from shared.mongo import connect
 from shared.times import utc_now
 
@@ -40,7 +40,7 @@ class Application:
         self.create_refund = CreateRefund(self.store, delay=delay)
         self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
         self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
-        self.keys = Keys(parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True))
+        self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
@@ -77,6 +77,7 @@ def create_app(settings: Settings) -> ASGIApp:
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
         "store": application.store,
-        "keys": application.keys,
     }
-    return build("payment_gateway", ROUTES, parts=parts, problems=PROBLEMS, running=application.running)
+    return build(
+        "payment_gateway", ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running
+    )

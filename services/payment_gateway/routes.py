@@ -20,7 +20,7 @@ from payment_gateway.store import Store
 from payment_gateway.views import DeliveryView, delivery_view
 from shared import wire
 from shared.create_once import Answer, KeyReused
-from shared.edge.auth import Keys
+from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import idempotency_key
@@ -59,10 +59,9 @@ async def create_charge(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateChargeRequest],
     create_charge: NamedDependency[CreateCharge],
-    keys: NamedDependency[Keys],
 ) -> Response[wire.Charge]:
     """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
-    merchant = keys.merchant_of(request)
+    merchant = merchant_of(request)
     key = idempotency_key(request)
     match await create_charge(merchant, key, _charge_request(data)):
         case Answer() as answer:
@@ -78,10 +77,9 @@ async def get_charge(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
 ) -> Response[wire.Charge]:
     """One charge."""
-    document = await _found(store, store.charges, keys.merchant_of(request), charge_id)
+    document = await _found(store, store.charges, merchant_of(request), charge_id)
     return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
 
 
@@ -89,14 +87,13 @@ async def get_charge(
 async def list_charges(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
     reference: Text = None,
     status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[wire.Charge]]:
     """A page of charges, newest first."""
-    conditions = {"merchant": keys.merchant_of(request), "reference": reference, "status": status}
+    conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
     documents, following = await _page(store, store.charges, conditions, limit, cursor)
     found = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
     return json_response(wire.encode(Page(found, following)))
@@ -108,10 +105,9 @@ async def create_refund(
     charge_id: FromPath[str],
     data: JSONBody[CreateRefundRequest],
     create_refund: NamedDependency[CreateRefund],
-    keys: NamedDependency[Keys],
 ) -> Response[wire.Refund]:
     """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
-    merchant = keys.merchant_of(request)
+    merchant = merchant_of(request)
     key = idempotency_key(request)
     match await create_refund(
         merchant, key, charge_id, wire.RefundRequest(amount=data.amount, reference=data.reference)
@@ -135,10 +131,9 @@ async def get_refund(
     request: Request[Any, Any, Any],
     refund_id: FromPath[str],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
 ) -> Response[wire.Refund]:
     """One refund."""
-    document = await _found(store, store.refunds, keys.merchant_of(request), refund_id)
+    document = await _found(store, store.refunds, merchant_of(request), refund_id)
     return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
 
 
@@ -146,13 +141,12 @@ async def get_refund(
 async def list_refunds(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
     reference: Text = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
-    conditions = {"merchant": keys.merchant_of(request), "reference": reference}
+    conditions = {"merchant": merchant_of(request), "reference": reference}
     documents, following = await _page(store, store.refunds, conditions, limit, cursor)
     found = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
     return json_response(wire.encode(Page(found, following)))
@@ -163,10 +157,9 @@ async def get_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
 ) -> Response[wire.Event]:
     """One event, byte for byte as it is delivered."""
-    document = await _found(store, store.events, keys.merchant_of(request), event_id)
+    document = await _found(store, store.events, merchant_of(request), event_id)
     return json_response(document["raw"].encode())
 
 
@@ -174,14 +167,13 @@ async def get_event(
 async def list_events(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
     reference: Text = None,
     event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[wire.Event]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
-    conditions = {"merchant": keys.merchant_of(request), "reference": reference, "type": event_type}
+    conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
     documents, following = await _page(store, store.events, conditions, limit, cursor)
     raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
     return json_response(msgspec.json.encode(Page(raw, following)))
@@ -191,7 +183,6 @@ async def list_events(
 async def list_deliveries(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    keys: NamedDependency[Keys],
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
     delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
@@ -200,7 +191,7 @@ async def list_deliveries(
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
     conditions = {
-        "merchant": keys.merchant_of(request),
+        "merchant": merchant_of(request),
         "event_id": event_id,
         "endpoint_id": endpoint_id,
         "state": delivery_state,

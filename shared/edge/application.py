@@ -6,10 +6,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from shared.edge.auth import ApiKey
 from shared.edge.health import is_live
 from shared.edge.observe import observe
 from shared.edge.problems import Table, exception_handlers, explain_problem
@@ -23,11 +25,14 @@ def build(
     title: str,
     routes: Sequence[ControllerRouterHandler],
     *,
+    keys: Sequence[ApiKey],
     parts: Mapping[str, object],
     problems: Table,
     running: Callable[[], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
-    """The ASGI application. Handlers get `parts` by name; `running` is entered for as long as it serves."""
+    """The ASGI application: handlers get `parts` by name and serve who has one of `keys`. `running` is entered while it
+    serves.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -37,6 +42,7 @@ def build(
     litestar = Litestar(
         route_handlers=[*routes, is_live, explain_problem],
         lifespan=[lifespan],
+        state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
         exception_handlers=exception_handlers(problems),

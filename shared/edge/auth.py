@@ -37,22 +37,21 @@ def parse_keys(entries: Sequence[Secret], *, name: str, bare: bool = False) -> t
     return tuple(keys)
 
 
-class Keys:
-    """Who may call. Without any keys everybody is the merchant `default`."""
+def merchant_of(request: Request[Any, Any, Any]) -> str:
+    """The merchant whose key the request carries; without any keys everybody is `default`. Raises ProblemError.
 
-    def __init__(self, keys: Sequence[ApiKey]) -> None:
-        self._keys = keys
-
-    def merchant_of(self, request: Request[Any, Any, Any]) -> str:
-        """The merchant whose key the request carries. Raises ProblemError."""
-        if not self._keys:
-            return DEFAULT_MERCHANT
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        digest = hashlib.sha256(key.strip().encode()).digest()
-        merchant = ""
-        for candidate in self._keys:  # all are compared: the time taken does not tell which one matched
-            if hmac.compare_digest(candidate.digest, digest):
-                merchant = candidate.merchant
-        if scheme.lower() != "bearer" or not merchant:
-            raise ProblemError("unauthenticated")
-        return merchant
+    The keys are in the application's state rather than a dependency: Litestar resolves two dependencies of one handler
+    in a task group, which costs a quarter of a small request.
+    """
+    keys: Sequence[ApiKey] = request.app.state.api_keys
+    if not keys:
+        return DEFAULT_MERCHANT
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    digest = hashlib.sha256(key.strip().encode()).digest()
+    merchant = ""
+    for candidate in keys:  # all are compared: the time taken does not tell which one matched
+        if hmac.compare_digest(candidate.digest, digest):
+            merchant = candidate.merchant
+    if scheme.lower() != "bearer" or not merchant:
+        raise ProblemError("unauthenticated")
+    return merchant

@@ -25,6 +25,7 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=65,
