@@ -1,0 +1,138 @@
+"""order_api against a real MongoDB and a provider that answers as a test says."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from order_api.app import Application
+from order_api.event import ReceivedEvent, parse_event
+from order_api.order import Order
+from order_api.place_order import NewOrder
+from order_api.settings import Settings
+from shared import wire
+from shared.create_once import Answer
+from shared.env import Secret
+from shared.ids import new_id
+from shared.times import rfc3339, utc_now
+from tests.http_double import Asked, HttpDouble, http_double
+
+API_KEY = Secret("test-key")
+MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[HttpDouble]:
+    async with http_double(accept_charges) as double:
+        yield double
+
+
+@pytest.fixture
+def make_application(mongodb_uri: str, database_name: str, provider: HttpDouble) -> MakeApplication:
+    """A replica of order_api on the test's database, its committers running; its workers only if told."""
+
+    @asynccontextmanager
+    async def make(*, workers: bool = False, **settings: Any) -> AsyncIterator[Application]:
+        application = Application(
+            Settings(
+                mongodb_uri=Secret(mongodb_uri),
+                app_env="development",
+                order_api_database=database_name,
+                payment_gateway_url=provider.url,
+                payment_gateway_api_key=API_KEY,
+                **settings,
+            )
+        )
+        async with application.running(workers=workers):
+            yield application
+
+    return make
+
+
+@pytest.fixture
+async def application(make_application: MakeApplication) -> AsyncIterator[Application]:
+    async with make_application() as made:
+        yield made
+
+
+def new_order(**changes: Any) -> NewOrder:
+    fields: dict[str, Any] = {
+        "merchant": "default",
+        "order_number": f"ORD-{uuid4().hex[:12]}",
+        "amount_minor": 9999,
+        "currency": "USD",
+        "payment_method": "pm_card_visa",
+        "metadata": {},
+    }
+    return NewOrder(**{**fields, **changes})
+
+
+async def place(application: Application, **changes: Any) -> Order:
+    answer = await application.place_order(uuid4().hex, new_order(**changes))
+    assert isinstance(answer, Answer)
+    return await stored_order(application, answer.location.rpartition("/")[2])
+
+
+async def stored_order(application: Application, order_id: str) -> Order:
+    order = await application.store.order("default", order_id)
+    assert order is not None
+    return order
+
+
+async def message_of(application: Application, order: Order) -> dict[str, Any]:
+    message = await application.store.outbox.find_one({"order_id": order.id, "kind": "charge"})
+    assert message is not None
+    return message
+
+
+def charge_of(order: Order, **changes: Any) -> wire.Charge:
+    fields: dict[str, Any] = {
+        "id": new_id("ch"),
+        "amount": order.amount_minor,
+        "currency": order.currency,
+        "reference": order.id,
+        "status": "succeeded",
+        "failure_code": None,
+        "amount_refunded": 0,
+        "payment_method": "pm_card_visa",
+        "metadata": {},
+        "created_at": utc_now(),
+        "settled_at": utc_now(),
+    }
+    return wire.Charge(**{**fields, **changes})
+
+
+def event_bytes(charge: wire.Charge | wire.Refund, kind: wire.EventType = "payment.succeeded", event_id: str = "") -> bytes:
+    event = wire.Event(id=event_id or new_id("evt"), type=kind, timestamp=utc_now(), data=charge)
+    return wire.encode(event)
+
+
+def received(raw: bytes) -> ReceivedEvent:
+    return parse_event(raw, source="webhook", now=datetime.now(UTC))
+
+
+async def accept_charges(asked: Asked) -> web.StreamResponse:
+    """A provider that takes every charge, and has nothing to list."""
+    if asked.method == "GET":
+        return web.json_response({"data": [], "nextCursor": None})
+    return web.Response(body=accepted(asked), status=201, content_type="application/json")
+
+
+def accepted(asked: Asked, **changes: Any) -> bytes:
+    request = msgspec.json.decode(asked.body)
+    charge = {
+        "id": "ch_" + asked.headers["Idempotency-Key"].removeprefix("obx_"),
+        "status": "pending",
+        "failureCode": None,
+        "amountRefunded": 0,
+        "createdAt": rfc3339(utc_now()),
+        "settledAt": None,
+        **request,
+        **changes,
+    }
+    return msgspec.json.encode(charge)

@@ -1,0 +1,210 @@
+"""C2, C3, C14, C19, C20: what the provider says is stored once, and tells the order once."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from order_api.app import Application
+from order_api.order import Order
+from shared import wire
+from shared.ids import new_id
+from shared.times import utc_now
+from tests.integration.order_api.conftest import (
+    MakeApplication,
+    charge_of,
+    event_bytes,
+    message_of,
+    place,
+    received,
+    stored_order,
+)
+
+
+async def test_a_succeeded_payment_makes_the_order_paid_and_is_kept_with_its_bytes(application: Application) -> None:
+    order = await place(application)
+    raw = event_bytes(charge_of(order))
+    assert await application.record_events(received(raw)) == "applied"
+    order = await stored_order(application, order.id)
+    assert order.status == "Paid"
+    assert [change.status for change in order.history] == ["Pending", "Paid"]
+    [event] = await application.store.events_of(order.id)
+    assert (event["raw"].encode(), event["outcome"], event["times_received"]) == (raw, "applied", 1)
+
+
+async def test_an_event_that_comes_many_times_at_once_takes_effect_once(make_application: MakeApplication) -> None:
+    async with make_application() as one, make_application() as other:
+        order = await place(one)
+        event = received(event_bytes(charge_of(order)))
+        outcomes = await asyncio.gather(*(replica.record_events(event) for replica in (one, other) for _ in range(20)))
+        assert sorted(outcomes) == ["applied", *["duplicate"] * 39]
+        [stored] = await one.store.events_of(order.id)
+        assert stored["times_received"] == 40
+        assert len((await stored_order(one, order.id)).history) == 2
+
+
+async def test_c3_all_that_one_batch_says_about_an_order_is_one_write(application: Application) -> None:
+    """A failed and a succeeded charge, and their duplicates, all at once: nothing is lost between them."""
+    order = await place(application)
+    failed = charge_of(order, status="failed", failure_code="card_declined")
+    events = [event_bytes(failed, "payment.failed"), event_bytes(charge_of(order)), event_bytes(charge_of(order))]
+    await asyncio.gather(*(application.record_events(received(raw)) for raw in events))
+    order = await stored_order(application, order.id)
+    assert [charge.state for charge in order.charges] == ["failed", "succeeded", "succeeded"]
+    assert order.status == "Paid"
+    assert order.version <= 4
+
+
+async def test_c3_an_order_changed_by_another_replica_meanwhile_keeps_both_changes(
+    make_application: MakeApplication,
+) -> None:
+    async with make_application() as one, make_application() as other:
+        order = await place(one)
+        events = [event_bytes(charge_of(order)) for _ in range(16)]
+        await asyncio.gather(
+            *(replica.record_events(received(raw)) for replica, raw in zip([one, other] * 8, events, strict=True))
+        )
+        assert len((await stored_order(one, order.id)).charges) == 16
+
+
+async def test_c14_an_event_completes_its_message_and_passes_its_fence(application: Application) -> None:
+    order = await place(application)
+    before = await message_of(application, order)
+    await application.record_events(received(event_bytes(charge_of(order))))
+    after = await message_of(application, order)
+    assert (before["state"], after["state"]) == ("ready", "done")
+    assert after["fence"] == before["fence"] + 1
+
+
+async def test_c19_an_unknown_type_is_ignored_for_good(application: Application) -> None:
+    raw = msgspec.json.encode({"id": "evt_1", "type": "payout.paid", "timestamp": "2026-01-01T00:00:00Z", "data": {}})
+    assert await application.record_events(received(raw)) == "ignored"
+    assert await application.record_events(received(raw)) == "duplicate"
+
+
+async def test_c19_a_wrong_amount_changes_no_money_and_the_right_event_still_does(application: Application) -> None:
+    order = await place(application)
+    wrong = charge_of(order, amount=1)
+    assert await application.record_events(received(event_bytes(wrong))) == "mismatch"
+    mistold = await stored_order(application, order.id)
+    assert (mistold.status, mistold.charges) == ("Pending", ())
+    assert [review.code for review in mistold.reviews] == ["event-mismatch"]
+    right = event_bytes(charge_of(order, id=wrong.id))
+    assert await application.record_events(received(right)) == "applied"
+    assert (await stored_order(application, order.id)).status == "Paid"
+
+
+async def test_c19_a_mismatch_is_judged_again_when_its_id_comes_with_the_right_bytes(application: Application) -> None:
+    order = await place(application)
+    event_id = new_id("evt")
+    wrong = event_bytes(charge_of(order, amount=1), event_id=event_id)
+    right = event_bytes(charge_of(order), event_id=event_id)
+    assert await application.record_events(received(wrong)) == "mismatch"
+    assert await application.record_events(received(wrong)) == "mismatch"
+    assert await application.record_events(received(right)) == "applied"
+    assert (await stored_order(application, order.id)).status == "Paid"
+    kept = {event["raw"]: event["outcome"] for event in await application.store.events_of(order.id)}
+    assert kept == {wrong.decode(): "mismatch", right.decode(): "applied"}
+
+
+async def test_c19_an_unmatched_event_is_judged_again_when_it_comes_again(application: Application) -> None:
+    order = await place(application)
+    charge = charge_of(order, reference=new_id("ord"))
+    raw = event_bytes(charge)
+    assert await application.record_events(received(raw)) == "unmatched"
+    # The order turns up, as after a restore from a backup.
+    document: dict[str, Any] = await application.store.orders.find_one({"_id": order.id}) or {}
+    await application.store.orders.insert_one({**document, "_id": charge.reference, "order_number": "restored"})
+    assert await application.record_events(received(raw)) == "applied"
+    assert (await stored_order(application, charge.reference)).status == "Paid"
+
+
+async def test_c19_a_payment_is_not_dropped_because_the_order_has_failed(application: Application) -> None:
+    order = await place(application)
+    failed = charge_of(order, status="failed", failure_code="card_declined")
+    await application.record_events(received(event_bytes(failed, "payment.failed")))
+    assert (await stored_order(application, order.id)).status == "Failed"
+    await application.record_events(received(event_bytes(charge_of(order, id=failed.id))))
+    assert (await stored_order(application, order.id)).status == "Paid"
+    late = event_bytes(failed, "payment.failed")
+    assert await application.record_events(received(late)) == "applied"
+    assert (await stored_order(application, order.id)).status == "Paid"
+
+
+async def test_c20_other_bytes_under_an_applied_id_are_kept_and_raise_a_review(application: Application) -> None:
+    order = await place(application)
+    event_id = new_id("evt")
+    first = event_bytes(charge_of(order), event_id=event_id)
+    other = event_bytes(charge_of(order, amount=1), event_id=event_id)
+    assert await application.record_events(received(first)) == "applied"
+    assert await application.record_events(received(other)) == "duplicate"
+    assert await application.record_events(received(other)) == "duplicate"
+    order = await stored_order(application, order.id)
+    assert order.status == "Paid"
+    assert [review.code for review in order.reviews] == ["event-altered"]
+    kept = [(event["raw"], event["times_received"]) for event in await application.store.events_of(order.id)]
+    assert sorted(kept) == sorted([(first.decode(), 1), (other.decode(), 2)])
+
+
+async def test_c2_a_second_payment_is_refunded_once_and_raises_a_review(make_application: MakeApplication) -> None:
+    async with make_application() as one, make_application() as other:
+        order = await place(one)
+        kept, second = charge_of(order), charge_of(order)
+        await one.record_events(received(event_bytes(kept)))
+        again = [event_bytes(second) for _ in range(6)]  # six events of their own ids about one charge
+        await asyncio.gather(
+            *(replica.record_events(received(raw)) for replica, raw in zip([one, other] * 3, again, strict=True))
+        )
+        order = await stored_order(one, order.id)
+        assert order.status == "Paid"
+        [refund] = order.refunds
+        assert (refund.charge_id, refund.amount_minor, refund.cause) == (second.id, 9999, "duplicateCharge")
+        assert [review.code for review in order.reviews] == ["second-charge"]
+        [message] = await one.store.outbox.find({"kind": "refund"}).to_list()
+        assert (message["refund_id"], message["path"]) == (refund.id, f"/v1/charges/{second.id}/refunds")
+
+
+async def test_a_refund_event_settles_the_refund_that_was_asked_for(application: Application) -> None:
+    order = await place(application)
+    for charge in (charge_of(order), charge_of(order)):
+        await application.record_events(received(event_bytes(charge)))
+    order = await stored_order(application, order.id)
+    [asked] = order.refunds
+    assert await application.record_events(received(event_bytes(refund_of(order), "refund.succeeded"))) == "applied"
+    order = await stored_order(application, order.id)
+    assert order.refunds[0].state == "succeeded"
+    assert order.status == "Paid"  # what was given back is the second charge
+    message = await application.store.outbox.find_one({"refund_id": asked.id})
+    assert message is not None
+    assert message["state"] == "done"
+
+
+async def test_a_failed_automatic_refund_is_asked_for_again_under_a_new_id(application: Application) -> None:
+    order = await place(application)
+    for charge in (charge_of(order), charge_of(order)):
+        await application.record_events(received(event_bytes(charge)))
+    order = await stored_order(application, order.id)
+    failed = event_bytes(refund_of(order, status="failed", failure_code="insufficient_funds"), "refund.failed")
+    assert await application.record_events(received(failed)) == "applied"
+    order = await stored_order(application, order.id)
+    assert sorted(refund.state for refund in order.refunds) == ["failed", "requested"]
+    assert {review.code for review in order.reviews} == {"second-charge", "refund-failed"}
+    assert await application.store.outbox.count_documents({"kind": "refund"}) == 2
+
+
+def refund_of(order: Order, **changes: Any) -> wire.Refund:
+    """What the provider says of the order's open refund."""
+    asked = next(refund for refund in order.refunds if refund.state == "requested")
+    fields: dict[str, Any] = {
+        "id": new_id("re"),
+        "charge_id": asked.charge_id,
+        "charge_reference": order.id,
+        "reference": asked.id,
+        "amount": asked.amount_minor,
+        "currency": order.currency,
+        "status": "succeeded",
+        "failure_code": None,
+        "created_at": utc_now(),
+        "settled_at": utc_now(),
+    }
+    return wire.Refund(**{**fields, **changes})

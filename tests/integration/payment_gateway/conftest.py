@@ -1,0 +1,69 @@
+"""payment_gateway against a real MongoDB, and a receiver that answers as a test says."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from payment_gateway.app import Application
+from payment_gateway.settings import Settings
+from shared import wire
+from shared.create_once import Answer
+from shared.env import Secret
+from tests.http_double import HttpDouble, http_double
+
+SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy"
+MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[HttpDouble]:
+    async with http_double() as double:
+        yield double
+
+
+@pytest.fixture
+def make_application(mongodb_uri: str, database_name: str, receiver: HttpDouble) -> MakeApplication:
+    """A replica of the gateway on the test's database, its committers running; its workers only if told."""
+
+    @asynccontextmanager
+    async def make(*, workers: bool = False, **settings: Any) -> AsyncIterator[Application]:
+        defaults: dict[str, Any] = {
+            "mongodb_uri": Secret(mongodb_uri),
+            "app_env": "development",
+            "payment_gateway_database": database_name,
+            "charge_delay_seconds": 0,
+            "webhook_endpoint_url": f"{receiver.url}/hooks",
+            "webhook_endpoint_secret": Secret(SECRET),
+            "webhook_timeout_seconds": 2,
+        }
+        application = Application(Settings(**{**defaults, **settings}))
+        async with application.running(workers=workers):
+            yield application
+
+    return make
+
+
+@pytest.fixture
+async def application(make_application: MakeApplication) -> AsyncIterator[Application]:
+    async with make_application() as made:
+        yield made
+
+
+def asked(**changes: Any) -> wire.ChargeRequest:
+    fields: dict[str, Any] = {
+        "amount": 9999,
+        "currency": "USD",
+        "reference": f"ord_{uuid4().hex}",
+        "payment_method": "pm_card_visa",
+    }
+    return wire.ChargeRequest(**{**fields, **changes})
+
+
+async def create(application: Application, **changes: Any) -> wire.Charge:
+    answer = await application.create_charge("default", uuid4().hex, asked(**changes))
+    assert isinstance(answer, Answer)
+    return msgspec.json.decode(answer.body, type=wire.Charge)

@@ -1,0 +1,174 @@
+"""Deliveries: signed in both schemes, retried on the schedule, every attempt recorded, none lost."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import standardwebhooks
+import stripe
+from aiohttp import web
+
+from payment_gateway.app import Application
+from shared.times import utc_now
+from tests.http_double import Asked, HttpDouble, always
+from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, create
+from tests.waiting import until
+
+
+async def settle(application: Application) -> None:
+    await application.settle_charges.work.run_once()
+
+
+async def deliver(application: Application) -> int:
+    """One round, with everything pending due now."""
+    past = utc_now() - timedelta(seconds=1)
+    await application.store.deliveries.update_many({"state": "pending"}, {"$set": {"next_attempt_at": past}})
+    return await application.deliver_webhooks.work.run_once()
+
+
+async def delivery(application: Application) -> dict[str, Any]:
+    [found] = await application.store.deliveries.find().to_list()
+    return found
+
+
+async def test_a_delivery_is_verified_by_stripe_and_by_standard_webhooks(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    [sent] = receiver.asked
+    assert stripe.WebhookSignature.verify_header(sent.body.decode(), sent.headers["X-Signature"], SECRET, 300)
+    assert standardwebhooks.Webhook(SECRET).verify(sent.body, dict(sent.headers)) == json.loads(sent.body)
+    with pytest.raises(stripe.SignatureVerificationError):
+        stripe.WebhookSignature.verify_header(sent.body.decode() + " ", sent.headers["X-Signature"], SECRET, 300)
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(SECRET).verify(sent.body + b" ", dict(sent.headers))
+
+
+async def test_what_is_sent_is_byte_for_byte_what_is_stored(application: Application, receiver: HttpDouble) -> None:
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    [event] = await application.store.events.find().to_list()
+    assert receiver.asked[0].body.decode() == event["raw"]
+    assert receiver.asked[0].headers["webhook-id"] == event["_id"]
+    assert (await delivery(application))["state"] == "delivered"
+
+
+async def test_a_failed_delivery_is_tried_again_with_the_same_id_until_it_is_taken(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await create(application)
+    await settle(application)
+    for status in (500, 404, 302):
+        receiver.answer = always(status, "x" * 5000, Location="/elsewhere")
+        assert await deliver(application) == 1
+    receiver.answer = always(204)
+    assert await deliver(application) == 1
+    assert await deliver(application) == 0
+    found = await delivery(application)
+    assert [attempt["status"] for attempt in found["attempts"]] == [500, 404, 302, 204]
+    assert [attempt["number"] for attempt in found["attempts"]] == [1, 2, 3, 4]
+    assert len(found["attempts"][0]["response_body"]) == 2048
+    assert found["state"] == "delivered"
+    assert len({sent.headers["webhook-id"] for sent in receiver.asked}) == 1
+    assert {sent.path for sent in receiver.asked} == {"/hooks"}, "a redirect is not followed"
+
+
+async def test_retries_follow_the_schedule_and_then_end(make_application: MakeApplication, receiver: HttpDouble) -> None:
+    receiver.answer = always(500)
+    async with make_application(webhook_retry_schedule_seconds=(100, 1000)) as application:
+        await create(application)
+        await settle(application)
+        waits = []
+        for _ in range(3):
+            await deliver(application)
+            found = await delivery(application)
+            if found["next_attempt_at"]:
+                waits.append((found["next_attempt_at"] - found["attempts"][-1]["at"]).total_seconds())
+        assert [pytest.approx(100, rel=0.1), pytest.approx(1000, rel=0.1)] == waits
+        assert found["state"] == "failed"
+        assert await deliver(application) == 0
+
+
+async def test_retry_after_is_honoured_where_it_is_later(application: Application, receiver: HttpDouble) -> None:
+    receiver.answer = always(503, Retry_After="600")
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    found = await delivery(application)
+    assert found["next_attempt_at"] - found["attempts"][0]["at"] == timedelta(seconds=600)
+
+
+async def test_an_endpoint_that_is_gone_is_called_no_more(application: Application, receiver: HttpDouble) -> None:
+    receiver.answer = always(410)
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert endpoint["state"] == "disabled"
+    await create(application)
+    await settle(application)
+    assert await application.store.deliveries.count_documents({}) == 1
+    assert len(receiver.asked) == 1
+
+
+async def test_a_receiver_that_hangs_or_is_not_there_is_a_failed_attempt(
+    application: Application, receiver: HttpDouble
+) -> None:
+    async def hang(_asked: Asked) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    receiver.answer = hang
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    found = await delivery(application)
+    assert found["attempts"][0]["status"] is None
+    assert "Timeout" in found["attempts"][0]["error"]
+    assert found["state"] == "pending"
+
+
+async def test_c23_two_gateways_never_have_one_delivery_in_hand_both(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(workers=True) as one, make_application(workers=True):
+        for _ in range(60):
+            await create(one)
+
+        async def all_delivered() -> bool:
+            return await one.store.deliveries.count_documents({"state": "delivered"}) == 60
+
+        await until(all_delivered, "60 deliveries")
+        assert len({sent.headers["webhook-id"] for sent in receiver.asked}) == len(receiver.asked) == 60
+
+
+async def test_an_attempt_that_outlives_its_lease_is_not_recorded(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    held, release = asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(_asked: Asked) -> web.StreamResponse:
+        if not held.is_set():
+            held.set()
+            await release.wait()
+            return web.Response(status=500)
+        return web.Response(status=200)
+
+    receiver.answer = hold_the_first
+    async with make_application() as slow, make_application() as quick:
+        await create(slow)
+        await settle(slow)
+        late = asyncio.create_task(deliver(slow))
+        await held.wait()
+        await slow.store.deliveries.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+        assert await deliver(quick) == 1
+        release.set()
+        await late
+        found = await delivery(quick)
+        assert [attempt["status"] for attempt in found["attempts"]] == [200]
+        assert found["state"] == "delivered"
