@@ -146,7 +146,7 @@ def event_view(document: Document) -> EventView:
         charge_id=document.get("charge_id"),
         raw=document["raw"],
         received_at=rfc3339(document["received_at"]),
-        times_received=document["times_received"],
+        times_received=int(document["times_received"]),
     )
 
 

@@ -1,5 +1,6 @@
 """uvicorn, with every choice that matters made explicitly."""
 
+import signal
 import sys
 from collections.abc import Callable, Mapping
 
@@ -14,7 +15,9 @@ STOP_SECONDS = 15
 
 
 def serve(app: ASGIApp, *, host: str, port: int) -> None:
-    """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and returns."""
+    """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
+    # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     uvicorn.run(
         app,
         host=host,

@@ -1,0 +1,97 @@
+"""Both services as real processes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from shared.mongo import Client, Database
+from tools.process import free_port
+from tools.stack import Stack
+
+StartStack = Callable[..., AbstractContextManager[Stack]]
+
+# Retries soon enough for a test to see them.
+SOON = {
+    "CHARGE_DELAY_SECONDS": "0.2",
+    "WEBHOOK_RETRY_SCHEDULE_SECONDS": ",".join(["1"] * 60),
+    "RECONCILE_AFTER_SECONDS": "3",
+}
+
+
+@pytest.fixture
+def start_stack(mongodb_uri: str, database_name: str, tmp_path: Path) -> StartStack:
+    """`with start_stack(order_apis=2, gateways=1, CHARGE_DELAY_SECONDS="5") as stack`"""
+
+    def start(*, uri: str = mongodb_uri, **options: Any) -> AbstractContextManager[Stack]:
+        return running_stack(uri, database_name, tmp_path, **options)
+
+    return start
+
+
+@contextmanager
+def running_stack(
+    uri: str, database_name: str, logs: Path, *, order_apis: int = 1, gateways: int = 1, **settings: str
+) -> Iterator[Stack]:
+    databases = {"ORDER_API_DATABASE": database_name, "PAYMENT_GATEWAY_DATABASE": f"{database_name}_gateway"}
+    stack = Stack(
+        uri,
+        logs,
+        order_apis=[free_port() for _ in range(order_apis)],
+        gateways=[free_port() for _ in range(gateways)],
+        environment={**SOON, **databases, **settings},
+    )
+    with stack.running():
+        yield stack
+
+
+@pytest.fixture
+async def databases(mongo: Client, database_name: str) -> AsyncIterator[tuple[Database, Database]]:
+    """order_api's and the gateway's."""
+    yield mongo[database_name], mongo[f"{database_name}_gateway"]
+    await mongo.drop_database(f"{database_name}_gateway")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+        yield session
+
+
+def order_body(**changes: Any) -> dict[str, Any]:
+    return {"orderNumber": f"ORD-{uuid4().hex[:12]}", "amount": 99.99, "currency": "USD", **changes}
+
+
+async def place_until_acknowledged(http: aiohttp.ClientSession, urls: Callable[[], str], body: dict[str, Any]) -> str:
+    """Places as Stripe's SDK does: the same key until there is an answer. Returns the order's id."""
+    headers = {"Idempotency-Key": uuid4().hex}
+    while True:
+        try:
+            async with http.post(f"{urls()}/api/orders", json=body, headers=headers) as response:
+                if response.status == 201:
+                    return str((await response.json())["id"])
+                assert response.status in {409, 503}, await response.text()
+        except (aiohttp.ClientConnectionError, TimeoutError):
+            pass
+        await asyncio.sleep(0.05)
+
+
+async def assert_each_paid_and_charged_once(databases: tuple[Database, Database], order_ids: list[str]) -> None:
+    orders, gateway = databases
+    assert len(set(order_ids)) == len(order_ids)
+    assert await orders["orders"].count_documents({"_id": {"$in": order_ids}, "status": "Paid"}) == len(order_ids)
+    charged = await gateway["charges"].distinct("reference", {"status": "succeeded"})
+    assert sorted(charged) == sorted(order_ids)
+    assert await gateway["charges"].count_documents({}) == len(order_ids)
+
+
+def all_paid(databases: tuple[Database, Database], count: int) -> Any:
+    async def condition() -> bool:
+        return await databases[0]["orders"].count_documents({"status": "Paid"}) >= count
+
+    return condition

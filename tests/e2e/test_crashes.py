@@ -1,0 +1,155 @@
+"""What was acknowledged survives: kill -9 of either service and of MongoDB, a stopped process, many replicas."""
+
+import asyncio
+import itertools
+import signal
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pymongo
+from pymongo.errors import PyMongoError
+
+from shared.mongo import Collection, Database, connect
+from shared.times import utc_now
+from tests.e2e.conftest import (
+    StartStack,
+    all_paid,
+    assert_each_paid_and_charged_once,
+    order_body,
+    place_until_acknowledged,
+)
+from tests.waiting import until
+from tools.mongod import Mongod
+
+Databases = tuple[Database, Database]
+
+
+async def test_order_api_killed_right_after_its_answer(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    with start_stack() as stack:
+        [order_api] = stack.order_apis
+        for _ in range(3):
+            order_id = await place_until_acknowledged(http, lambda: order_api.url, order_body())
+            order_api.kill()
+            assert await databases[0]["orders"].count_documents({"_id": order_id}) == 1
+            order_api.start()
+        # A message that was leased when its process died waits for the lease to end; the test ends it now.
+        await end_leases(databases[0]["outbox"])
+        await until(all_paid(databases, 3), "all paid after three kills")
+    order_ids = await databases[0]["orders"].distinct("_id")
+    await assert_each_paid_and_charged_once(databases, order_ids)
+
+
+async def test_the_gateway_killed_while_charges_are_pending(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    with start_stack(CHARGE_DELAY_SECONDS="2") as stack:
+        [order_api], [gateway] = stack.order_apis, stack.gateways
+        order_ids = await asyncio.gather(
+            *(place_until_acknowledged(http, lambda: order_api.url, order_body()) for _ in range(40))
+        )
+
+        async def some_are_pending() -> bool:
+            return await databases[1]["charges"].count_documents({"status": "pending"}) >= 20
+
+        await until(some_are_pending, "charges are pending")
+        gateway.kill()
+        gateway.start()
+        for name in ("charges", "deliveries"):
+            await end_leases(databases[1][name])
+        await until(all_paid(databases, 40), "all paid after the gateway's death")
+    await assert_each_paid_and_charged_once(databases, list(order_ids))
+
+
+async def test_mongod_killed_in_the_middle(
+    start_stack: StartStack, tmp_path: Path, database_name: str, http: aiohttp.ClientSession
+) -> None:
+    mongod = Mongod(tmp_path / "mongodb")
+    mongod.start()
+    client = connect(mongod.uri, app_name="tests")
+    databases = (client[database_name], client[f"{database_name}_gateway"])
+    try:
+        with start_stack(uri=mongod.uri) as stack:
+            [order_api] = stack.order_apis
+            placing = [
+                asyncio.create_task(place_until_acknowledged(http, lambda: order_api.url, order_body()))
+                for _ in range(200)
+            ]
+            await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+            mongod.kill()
+            mongod.start()
+            order_ids = await asyncio.gather(*placing)
+            await until(_quietly(all_paid(databases, 200)), "all paid after mongod's death", seconds=90)
+        await assert_each_paid_and_charged_once(databases, list(order_ids))
+    finally:
+        await client.close()
+        mongod.stop()
+
+
+async def test_c11_a_dispatcher_stopped_for_longer_than_its_lease_charges_nothing_twice(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    with start_stack(order_apis=2) as stack:
+        one, other = stack.order_apis
+        order_ids = await asyncio.gather(
+            *(place_until_acknowledged(http, lambda: one.url, order_body()) for _ in range(60))
+        )
+        assert one.process is not None
+        one.process.send_signal(signal.SIGSTOP)  # the webhooks go to it as well, and wait or come again
+        await end_leases(databases[0]["outbox"])
+
+        async def nothing_left() -> bool:
+            return not await databases[0]["outbox"].count_documents({"state": {"$in": ["ready", "leased"]}})
+
+        await until(nothing_left, "the other replica has dispatched all")
+        one.process.send_signal(signal.SIGCONT)
+        await until(all_paid(databases, 60), "all paid")
+        assert other.process is not None
+    await assert_each_paid_and_charged_once(databases, list(order_ids))
+
+
+async def test_two_of_each_on_one_database_pay_a_thousand_orders_once(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    with start_stack(order_apis=2, gateways=2) as stack:
+        urls = itertools.cycle([service.url for service in stack.order_apis])
+        slots = asyncio.Semaphore(64)
+
+        async def place() -> str:
+            async with slots:
+                return await place_until_acknowledged(http, lambda: next(urls), order_body())
+
+        order_ids = await asyncio.gather(*(place() for _ in range(1000)))
+        await until(all_paid(databases, 1000), "a thousand paid", seconds=120)
+    await assert_each_paid_and_charged_once(databases, list(order_ids))
+    assert await databases[1]["events"].count_documents({}) == 1000
+
+
+async def test_sigterm_ends_both_services_with_status_0(start_stack: StartStack, http: aiohttp.ClientSession) -> None:
+    with start_stack() as stack:
+        [order_api], [gateway] = stack.order_apis, stack.gateways
+        await place_until_acknowledged(http, lambda: order_api.url, order_body())
+        assert order_api.stop() == 0
+        assert gateway.stop() == 0
+
+
+async def end_leases(collection: Collection) -> None:
+    """As if their time had come. A transaction of a process that is gone or stopped may hold this up for a while."""
+    past = utc_now() - timedelta(seconds=1)
+    with pymongo.timeout(30):
+        await collection.update_many({"lease_until": {"$ne": None}}, {"$set": {"lease_until": past}})
+
+
+def _quietly(condition: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    """The database may be away when asked."""
+
+    async def quiet() -> bool:
+        try:
+            return bool(await condition())
+        except PyMongoError:
+            return False
+
+    return quiet
