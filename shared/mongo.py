@@ -57,7 +57,7 @@ async def ensure_collection(
     *,
     indexes: Sequence[IndexModel] = (),
     schema: Mapping[str, Any] | None = None,
-    patience_seconds: float = 30.0,
+    patience_seconds: float = 10.0,
 ) -> None:
     """Makes the collection, its validator and its indexes be there; several replicas may do so at once.
 

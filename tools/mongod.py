@@ -1,7 +1,6 @@
 """The embedded MongoDB: a real mongod from a wheel, a one-node replica set on a free port of 127.0.0.1."""
 
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
@@ -86,8 +85,13 @@ class Mongod:
             except PyMongoError:
                 return False
             else:
-                return bool(hello["isWritablePrimary"])
+                return bool(hello["isWritablePrimary"]) and self._is_ours(client)
         return False
+
+    def _is_ours(self, client: MongoClient[dict[str, Any]]) -> bool:
+        """Another mongod may have the port; then ours is about to end, and to say so."""
+        assert self.process is not None
+        return bool(client.admin.command("serverStatus")["pid"] == self.process.pid)
 
     def _take_new_port(self, client: MongoClient[dict[str, Any]]) -> None:
         """Kept data names the port of its last run; the one member is told its new one."""
@@ -117,4 +121,7 @@ def _binary() -> Path:
 
 
 def _reason(log_file: Path) -> str:
-    return tail(log_file) or f"it said nothing; see {log_file}" + (f" on {sys.platform}" if sys.platform else "")
+    """What it said was wrong: its own errors, or what the loader says of a missing library."""
+    lines = log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
+    errors = [line for line in lines if not line.startswith("{") or '"s":"E"' in line or '"s":"F"' in line]
+    return "\n".join(line[:400] for line in errors[-4:]) or tail(log_file) or f"it said nothing; see {log_file}"

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -93,7 +93,9 @@ async def list_orders(
     store: NamedDependency[Store],
     status: Annotated[Status | None, QueryParameter()] = None,
     order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
-    review: Annotated[Literal["open"] | None, QueryParameter(description="`open`: with a review to resolve")] = None,
+    review: Annotated[
+        str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")
+    ] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
 ) -> Response[Page[OrderView]]:
@@ -104,7 +106,8 @@ async def list_orders(
     if order_number:
         conditions["order_number"] = order_number
     if review:
-        conditions["reviews"] = {"$elemMatch": {"code": {"$exists": True}, "resolved_at": None}}
+        code: Any = {"$exists": True} if review == "open" else review
+        conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
     before = decode_cursor(cursor) if cursor else None
     found = await store.list_orders(merchant_of(request), conditions, before=before, limit=limit + 1)
     following = encode_cursor(found[limit - 1].id) if len(found) > limit else None

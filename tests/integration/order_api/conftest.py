@@ -107,7 +107,9 @@ def charge_of(order: Order, **changes: Any) -> wire.Charge:
     return wire.Charge(**{**fields, **changes})
 
 
-def event_bytes(charge: wire.Charge | wire.Refund, kind: wire.EventType = "payment.succeeded", event_id: str = "") -> bytes:
+def event_bytes(
+    charge: wire.Charge | wire.Refund, kind: wire.EventType = "payment.succeeded", event_id: str = ""
+) -> bytes:
     event = wire.Event(id=event_id or new_id("evt"), type=kind, timestamp=utc_now(), data=charge)
     return wire.encode(event)
 

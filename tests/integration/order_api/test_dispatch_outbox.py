@@ -253,7 +253,9 @@ async def test_c15_a_message_is_given_up_after_a_bounded_number_of_attempts(
     assert [review.code for review in (await stored_order(application, order.id)).reviews] == ["dead-letter"]
 
 
-async def test_c15_a_wrong_api_key_for_a_while_loses_nothing(make_application: MakeApplication, provider: HttpDouble) -> None:
+async def test_c15_a_wrong_api_key_for_a_while_loses_nothing(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
     right = asyncio.Event()
 
     async def answer(asked: Asked) -> web.StreamResponse:

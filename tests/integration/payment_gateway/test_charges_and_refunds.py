@@ -114,9 +114,7 @@ async def test_c25_refunds_of_one_charge_never_exceed_it(make_application: MakeA
     async with make_application() as one, make_application() as other:
         charge = await create(one, amount=1000)
         await settle(one)
-        outcomes = await asyncio.gather(
-            *(refund(gateway, charge, 100) for gateway in (one, other) for _ in range(25))
-        )
+        outcomes = await asyncio.gather(*(refund(gateway, charge, 100) for gateway in (one, other) for _ in range(25)))
         assert sum(isinstance(outcome, Answer) for outcome in outcomes) == 10
         assert outcomes.count(ExceedsCharge(0)) == 40
         stored = await one.store.charges.find_one({"_id": charge.id})

@@ -78,7 +78,9 @@ async def test_a_failed_delivery_is_tried_again_with_the_same_id_until_it_is_tak
     assert {sent.path for sent in receiver.asked} == {"/hooks"}, "a redirect is not followed"
 
 
-async def test_retries_follow_the_schedule_and_then_end(make_application: MakeApplication, receiver: HttpDouble) -> None:
+async def test_retries_follow_the_schedule_and_then_end(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
     receiver.answer = always(500)
     async with make_application(webhook_retry_schedule_seconds=(100, 1000)) as application:
         await create(application)

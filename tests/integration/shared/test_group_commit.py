@@ -135,7 +135,9 @@ async def test_c6_one_bad_item_costs_its_neighbours_only_a_few_rounds(mongo: Cli
         answers = await submit_all(commits, items)
     assert answers[:63] == [f"t{number}" for number in range(63)]
     assert isinstance(answers[63], UnresolvedDuplicateError)
-    assert len(inserting.batches) <= 1 + 2 * 6 + 1, inserting.batches  # a lone first caller, then halves of 64 down to 1
+    assert len(inserting.batches) <= 1 + 2 * 6 + 1, (
+        inserting.batches
+    )  # a lone first caller, then halves of 64 down to 1
 
 
 async def test_c6_a_value_that_bson_cannot_hold_fails_alone(mongo: Client, things: Collection) -> None:
