@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tools import mongod as mongod_module
 from tools.mongod import Mongod, MongodError, temporary_mongod
 from tools.process import free_port, spawn, stop
 
@@ -100,7 +99,7 @@ def test_a_mongod_that_cannot_start_says_why_and_what_to_do(tmp_path: Path) -> N
 def test_a_mongod_that_is_not_installed_names_the_way_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongod_module.sysconfig, "get_path", lambda _name: str(tmp_path))
+    monkeypatch.setattr("tools.mongod.sysconfig.get_path", lambda _name: str(tmp_path))
     with pytest.raises(MongodError, match="make setup"):
         Mongod(tmp_path / "data").start()
 

@@ -1,0 +1,229 @@
+"""What an order's facts amount to, and what they make the merchant owe."""
+
+import msgspec
+import pytest
+
+from order_api.order import (
+    AUTOMATIC_REFUNDS_MAX,
+    Fact,
+    Order,
+    Refund,
+    Status,
+    has_open_question,
+    kept_charge,
+    money_owed_back,
+    refunded_minor,
+    unreserved_minor,
+)
+from tests.unit.order_api.examples import (
+    AMOUNT,
+    CANCELLED,
+    EARLIER,
+    LATER,
+    LATEST,
+    NOW,
+    a_charge,
+    a_refund,
+    a_review,
+    an_order,
+    at,
+    knowing,
+)
+
+PAID = a_charge("succeeded")
+SECOND = a_charge("succeeded", LATER)
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        ([], "Pending"),
+        ([a_charge("pending")], "Pending"),
+        ([a_charge("failed")], "Failed"),
+        ([a_charge("failed"), a_charge("pending", LATER)], "Failed"),
+        ([PAID], "Paid"),
+        ([a_charge("failed", EARLIER), SECOND], "Paid"),
+        ([a_refund("succeeded")], "Pending"),
+        ([a_charge("failed"), a_refund("succeeded")], "Failed"),
+        ([PAID, a_refund("requested")], "Paid"),
+        ([PAID, a_refund("failed")], "Paid"),
+        ([PAID, a_refund("succeeded", 1)], "PartiallyRefunded"),
+        ([PAID, a_refund("succeeded", AMOUNT - 1)], "PartiallyRefunded"),
+        ([PAID, a_refund("succeeded", 1), a_refund("succeeded", AMOUNT - 1, refund_id="rf_2")], "Refunded"),
+        ([PAID, a_refund("succeeded")], "Refunded"),
+        ([PAID, SECOND], "Paid"),
+        ([PAID, SECOND, a_refund("succeeded", charge_id=LATER)], "Paid"),
+        ([CANCELLED], "Cancelled"),
+        ([CANCELLED, a_charge("failed")], "Cancelled"),
+        ([CANCELLED, PAID, a_refund("succeeded")], "Cancelled"),
+        ([PAID, a_review()], "Paid"),
+    ],
+)
+def test_the_status_is_derived_from_the_facts(facts: list[Fact], status: Status) -> None:
+    """CORRECTNESS, Facts and status."""
+    assert an_order(*facts).status == status
+
+
+def test_a_late_failure_does_not_unpay_an_order() -> None:
+    assert an_order(PAID, a_charge("failed", seconds=60)).status == "Paid"
+
+
+def test_a_late_success_pays_an_order_whose_charge_had_failed() -> None:
+    assert an_order(a_charge("failed"), a_charge("succeeded", seconds=60)).status == "Paid"
+
+
+def test_a_refund_that_is_reported_before_its_payment_counts_when_the_payment_arrives() -> None:
+    assert an_order(a_refund("succeeded"), PAID).status == "Refunded"
+
+
+def test_a_refund_that_failed_after_it_succeeded_has_not_given_the_money_back() -> None:
+    order = an_order(PAID, a_refund("succeeded"), a_refund("failed", seconds=60))
+    assert (order.status, refunded_minor(order)) == ("Paid", 0)
+
+
+def test_the_kept_charge_is_the_earliest_that_succeeded() -> None:
+    order = an_order(a_charge("failed"), a_charge("succeeded", LATEST), SECOND)
+    assert kept_charge(order) == SECOND
+
+
+def test_without_a_payment_there_is_no_kept_charge_and_nothing_is_refunded() -> None:
+    order = an_order(a_charge("failed"), a_refund("succeeded"))
+    assert (kept_charge(order), refunded_minor(order)) == (None, 0)
+
+
+def test_a_refund_reserves_its_amount_until_it_fails() -> None:
+    """C18"""
+    asked = an_order(PAID, a_refund("requested", 4000))
+    assert unreserved_minor(asked, PAID) == AMOUNT - 4000
+    assert unreserved_minor(knowing(asked, [a_refund("succeeded", 4000)]), PAID) == AMOUNT - 4000
+    assert unreserved_minor(knowing(asked, [a_refund("failed", 4000)]), PAID) == AMOUNT
+
+
+def owed(order: Order) -> list[tuple[str, int, str]]:
+    return [(refund.charge_id, refund.amount_minor, refund.cause) for refund in money_owed_back(order, now=NOW)]
+
+
+def test_nothing_is_owed_back_of_what_the_merchant_keeps() -> None:
+    assert owed(an_order(PAID, a_charge("failed", LATER), a_charge("pending", LATEST))) == []
+
+
+def test_a_second_charge_is_owed_back_in_full() -> None:
+    assert owed(an_order(SECOND, PAID)) == [(LATER, AMOUNT, "duplicateCharge")]
+
+
+def test_of_three_charges_two_are_owed_back() -> None:
+    order = an_order(PAID, SECOND, a_charge("succeeded", LATEST))
+    assert [charge_id for charge_id, _, _ in owed(order)] == [LATER, LATEST]
+
+
+def test_everything_paid_on_a_cancelled_order_is_owed_back() -> None:
+    assert owed(an_order(CANCELLED, PAID, SECOND)) == [(EARLIER, AMOUNT, "cancelled"), (LATER, AMOUNT, "cancelled")]
+
+
+def test_a_cancelled_order_that_nobody_paid_owes_nothing() -> None:
+    assert owed(an_order(CANCELLED, a_charge("failed"), a_charge("pending", LATER))) == []
+
+
+def test_an_automatic_refund_that_is_asked_for_twice_is_asked_for_once() -> None:
+    """C2: the id follows from the charge's, whoever asks and whenever."""
+    order = an_order(CANCELLED, PAID)
+    (first,), (second,) = money_owed_back(order, now=NOW), money_owed_back(order, now=at(60))
+    assert first.id == second.id
+    asked = knowing(order, [first, second])
+    assert len(asked.refunds) == 1
+    assert money_owed_back(asked, now=NOW) == []
+
+
+def test_a_duplicate_that_is_cancelled_too_is_not_asked_back_twice() -> None:
+    """C2"""
+    order = an_order(PAID, SECOND)
+    order = knowing(order, [*money_owed_back(order, now=NOW), CANCELLED])
+    assert owed(order) == [(EARLIER, AMOUNT, "cancelled")]
+
+
+def test_a_manual_refund_reduces_what_is_owed() -> None:
+    """C2: automatic refunds use the same reservation as manual ones."""
+    assert owed(an_order(CANCELLED, PAID, a_refund("requested", 4000))) == [(EARLIER, AMOUNT - 4000, "cancelled")]
+    assert owed(an_order(CANCELLED, PAID, a_refund("succeeded"))) == []
+
+
+def test_what_a_manual_refund_failed_to_give_back_is_owed_again() -> None:
+    order = an_order(CANCELLED, PAID, a_refund("requested", 4000))
+    order = knowing(order, [*money_owed_back(order, now=NOW), a_refund("failed", 4000)])
+    assert owed(order) == [(EARLIER, 4000, "cancelled")]
+
+
+def failed(refund: Refund) -> Refund:
+    return msgspec.structs.replace(refund, state="failed", failure_code="bank_said_no", at=at(60))
+
+
+def test_an_automatic_refund_that_failed_is_asked_for_anew_under_another_derived_id() -> None:
+    """C2"""
+    order = an_order(CANCELLED, PAID)
+    (first,) = money_owed_back(order, now=NOW)
+    (second,) = money_owed_back(knowing(order, [first, failed(first)]), now=NOW)
+    assert second.id != first.id
+    assert (second.amount_minor, second.state) == (AMOUNT, "requested")
+
+
+def test_automatic_refunds_that_keep_failing_end_in_reviews() -> None:
+    """C2: bounded, then review."""
+    order = an_order(CANCELLED, PAID)
+    asked = []
+    while due := money_owed_back(order, now=NOW):
+        asked += due
+        order = knowing(order, [failed(refund) for refund in due])
+        assert len(asked) <= AUTOMATIC_REFUNDS_MAX
+    assert len({refund.id for refund in asked}) == AUTOMATIC_REFUNDS_MAX
+    assert {review.event_id for review in order.reviews} == {refund.id for refund in asked}
+
+
+def test_manual_refunds_do_not_use_up_the_automatic_ones() -> None:
+    manual = [a_refund("failed", refund_id=f"rf_{number}") for number in range(AUTOMATIC_REFUNDS_MAX)]
+    assert owed(an_order(CANCELLED, PAID, *manual)) == [(EARLIER, AMOUNT, "cancelled")]
+
+
+def test_a_second_charge_raises_a_review_that_names_it() -> None:
+    order = an_order(SECOND, PAID)
+    assert [(review.code, review.event_id) for review in order.reviews] == [("second-charge", LATER)]
+
+
+def test_a_refund_that_failed_raises_a_review_that_says_why() -> None:
+    order = an_order(PAID, a_refund("failed"))
+    assert [(review.code, review.event_id) for review in order.reviews] == [("refund-failed", "rf_1")]
+    assert "bank_said_no" in order.reviews[0].detail
+
+
+def test_an_ordinary_payment_and_refund_raise_no_review() -> None:
+    assert an_order(a_charge("pending"), PAID, a_refund("requested"), a_refund("succeeded")).reviews == ()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [],
+        [a_charge("pending")],
+        [PAID, a_charge("pending", LATER)],
+        [PAID, a_refund("requested")],
+        [CANCELLED, a_charge("pending")],
+        [CANCELLED, PAID, a_refund("requested")],
+    ],
+)
+def test_while_money_may_yet_move_the_question_is_open(facts: list[Fact]) -> None:
+    """C22: cancelled orders too."""
+    assert has_open_question(an_order(*facts))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [PAID],
+        [a_charge("failed")],
+        [PAID, a_refund("succeeded")],
+        [PAID, a_refund("failed")],
+        [CANCELLED, PAID, a_refund("succeeded", cause="cancelled")],
+    ],
+)
+def test_when_every_charge_and_refund_has_ended_the_question_is_closed(facts: list[Fact]) -> None:
+    """C22"""
+    assert not has_open_question(an_order(*facts))

@@ -1,0 +1,39 @@
+"""A charge, a refund of it and an endpoint, each with as little said as possible."""
+
+from datetime import UTC, datetime, timedelta
+
+from payment_gateway.charge import Charge, new_charge, settled
+from payment_gateway.endpoint import Endpoint, SigningSecret
+from payment_gateway.refund import Refund, new_refund
+from shared import wire
+
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+DELAY = timedelta(seconds=5)
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def a_charge(payment_method: str = "pm_card_visa") -> Charge:
+    asked = wire.ChargeRequest(
+        amount=9999, currency="USD", reference="ord_1", payment_method=payment_method, metadata={"basket": "7"}
+    )
+    return new_charge("default", asked, now=NOW, delay=DELAY)
+
+
+def a_refund() -> Refund:
+    paid = settled(a_charge(), now=at(5))
+    return new_refund(paid, wire.RefundRequest(amount=4000, reference="rf_1"), now=NOW, delay=DELAY)
+
+
+def an_endpoint(*event_types: str) -> Endpoint:
+    return Endpoint(
+        id="we_1",
+        merchant="default",
+        url="https://shop.example/hooks",
+        event_types=event_types,
+        secrets=(SigningSecret(SECRET),),
+        created_at=NOW,
+    )

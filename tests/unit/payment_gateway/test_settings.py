@@ -1,0 +1,103 @@
+import hashlib
+
+import pytest
+
+from payment_gateway.settings import Settings, check
+from shared.env import SettingError, load
+from shared.signing import DEVELOPMENT_SECRET
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+URL = "https://shop.example/hooks"
+HASHED = f"alice:{hashlib.sha256(b'sk_1').hexdigest()}"
+PRODUCTION = {
+    "MONGODB_URI": "mongodb://db",
+    "PAYMENT_GATEWAY_API_KEYS": HASHED,
+    "WEBHOOK_ENDPOINT_URL": URL,
+    "WEBHOOK_ENDPOINT_SECRET": SECRET,
+}
+DEVELOPMENT = {"MONGODB_URI": "mongodb://db", "APP_ENV": "development"}
+
+
+def checked(environ: dict[str, str], **changes: str) -> Settings:
+    settings = load(Settings, {**environ, **changes})
+    check(settings)
+    return settings
+
+
+def refusal(environ: dict[str, str], **changes: str) -> str:
+    with pytest.raises(SettingError) as refused:
+        checked(environ, **changes)
+    return str(refused.value)
+
+
+def test_production_starts_with_its_secrets_set() -> None:
+    assert checked(PRODUCTION).endpoint_secret == SECRET
+
+
+def test_development_needs_nothing_but_a_database() -> None:
+    assert checked(DEVELOPMENT, WEBHOOK_ENDPOINT_URL="http://127.0.0.1:8000").endpoint_secret == DEVELOPMENT_SECRET
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PAYMENT_GATEWAY_API_KEYS", ""),
+        ("WEBHOOK_ENDPOINT_SECRET", ""),
+        ("WEBHOOK_ENDPOINT_SECRET", DEVELOPMENT_SECRET),
+    ],
+)
+def test_production_refuses_missing_and_default_secrets(name: str, value: str) -> None:
+    assert name in refusal(PRODUCTION, **{name: value})
+
+
+def test_production_without_an_endpoint_in_its_environment_needs_no_secret_for_it() -> None:
+    checked(PRODUCTION, WEBHOOK_ENDPOINT_URL="", WEBHOOK_ENDPOINT_SECRET="")
+
+
+@pytest.mark.parametrize("environ", [PRODUCTION, DEVELOPMENT])
+def test_what_is_no_webhook_secret_is_refused_without_being_shown(environ: dict[str, str]) -> None:
+    reason = refusal(environ, WEBHOOK_ENDPOINT_SECRET="whsec_hunter2")
+    assert reason.startswith("WEBHOOK_ENDPOINT_SECRET")
+    assert "hunter2" not in reason
+
+
+def test_keys_may_be_hashed_for_a_merchant_or_bare_for_the_default_one() -> None:
+    assert checked(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=f"{HASHED},sk_1").payment_gateway_api_keys == (HASHED, "sk_1")
+
+
+def test_a_malformed_api_key_is_refused_without_being_shown() -> None:
+    reason = refusal(PRODUCTION, PAYMENT_GATEWAY_API_KEYS="alice:hunter2")
+    assert reason.startswith("PAYMENT_GATEWAY_API_KEYS")
+    assert "hunter2" not in reason
+
+
+@pytest.mark.parametrize(
+    "url", ["shop.example/hooks", "ftp://shop.example", "file:///etc/passwd", "//shop.example", "httpx://shop.example"]
+)
+def test_an_endpoint_is_reached_over_http_or_https(url: str) -> None:
+    assert refusal(PRODUCTION, WEBHOOK_ENDPOINT_URL=url).startswith("WEBHOOK_ENDPOINT_URL")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHARGE_DELAY_SECONDS", "-1"),
+        ("CHARGE_DELAY_SECONDS", "nan"),
+        ("WEBHOOK_RETRY_SCHEDULE_SECONDS", "5,-300"),
+        ("WEBHOOK_TIMEOUT_SECONDS", "0"),
+        ("PAYMENT_GATEWAY_PORT", "80000"),
+    ],
+)
+def test_a_value_out_of_range_stops_the_start_and_is_named(name: str, value: str) -> None:
+    assert refusal(DEVELOPMENT, **{name: value}).startswith(f"{name}: ")
+
+
+def test_a_retry_schedule_may_be_shortened() -> None:
+    settings = checked(DEVELOPMENT, WEBHOOK_RETRY_SCHEDULE_SECONDS="0.1, 0.2")
+    assert settings.webhook_retry_schedule_seconds == (0.1, 0.2)
+
+
+def test_no_secret_shows_in_the_settings() -> None:
+    shown = repr(checked(PRODUCTION, MONGODB_URI="mongodb://user:hunter2@db"))
+    for secret in ("hunter2", SECRET, HASHED):
+        assert secret not in shown

@@ -1,0 +1,157 @@
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.idempotency import (
+    TTL,
+    Judgement,
+    KeyMalformedError,
+    Record,
+    fingerprint,
+    judge,
+    parse_key,
+    record_id,
+)
+
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+ENDPOINT = "POST /api/orders"
+VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))
+BARE = "".join(character for character in VISIBLE if character not in '",;\\')
+
+
+class Command(msgspec.Struct):
+    amount_minor: int
+    metadata: dict[str, str] = {}
+
+
+def record(*, expires_at: datetime = NOW + TTL) -> Record:
+    return Record(
+        id=record_id("default", "key-1"),
+        endpoint=ENDPOINT,
+        fingerprint="f",
+        status=201,
+        body="{}",
+        location="/api/orders/ord_1",
+        resource_id="ord_1",
+        created_at=NOW,
+        expires_at=expires_at,
+    )
+
+
+def quoted(key: str) -> str:
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@given(st.text(BARE, min_size=1, max_size=255))
+def test_quoted_and_bare_are_one_key(key: str) -> None:
+    assert parse_key(key) == parse_key(quoted(key)) == key
+
+
+@given(st.text(VISIBLE, min_size=1, max_size=255))
+def test_in_quotes_a_key_may_hold_every_visible_character(key: str) -> None:
+    assert parse_key(quoted(key)) == key
+
+
+@pytest.mark.parametrize("header", ["k" * 255, quoted("k" * 255), quoted('"' * 255)])
+def test_a_key_of_255_characters_is_taken(header: str) -> None:
+    assert len(parse_key(header)) == 255
+
+
+@pytest.mark.parametrize("header", ["k" * 256, quoted("k" * 256), quoted("\\" * 256)])
+def test_a_key_of_256_characters_is_refused(header: str) -> None:
+    with pytest.raises(KeyMalformedError):
+        parse_key(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        '""',
+        " ",
+        "two words",
+        '"two words"',
+        "a,b",
+        "a;b",
+        "a\\b",
+        'a"b',
+        '"open',
+        'open"',
+        '"a"b"',
+        '"a", "b"',
+        '"a";q=1',
+        '"bad \\escape"',
+        '"bad\\escape"',
+        '"ends in backslash\\"',
+        "key\n",
+        '"key"\n',
+        "tab\t",
+        "nul\0",
+        "del\x7f",
+        "é",
+        '"é"',
+        "١٢",
+        "\ud800",
+    ],
+)
+def test_a_malformed_key_is_refused(header: str) -> None:
+    with pytest.raises(KeyMalformedError):
+        parse_key(header)
+
+
+@given(st.text())
+def test_an_arbitrary_header_is_a_key_or_malformed_and_nothing_else(header: str) -> None:
+    try:
+        key = parse_key(header)
+    except KeyMalformedError:
+        return
+    assert 1 <= len(key) <= 255
+    assert set(key) <= set(VISIBLE)
+
+
+def test_a_key_belongs_to_one_merchant() -> None:
+    assert record_id("alice", "key-1") != record_id("bob", "key-1")
+
+
+def test_the_spelling_of_a_command_does_not_change_its_fingerprint() -> None:
+    one = Command(9990, {"a": "1", "b": "2"})
+    other = msgspec.json.decode(b'{ "metadata":{"b":"2", "a":"1"},"amount_minor" : 9990 }', type=Command)
+    assert fingerprint(ENDPOINT, one) == fingerprint(ENDPOINT, other)
+
+
+def test_another_command_has_another_fingerprint() -> None:
+    assert fingerprint(ENDPOINT, Command(9990)) != fingerprint(ENDPOINT, Command(9991))
+
+
+def test_the_same_command_to_another_endpoint_has_another_fingerprint() -> None:
+    assert fingerprint(ENDPOINT, Command(9990)) != fingerprint("POST /v1/charges", Command(9990))
+
+
+def test_a_key_never_seen_is_new() -> None:
+    assert judge(None, endpoint=ENDPOINT, fingerprint="f", now=NOW) is Judgement.NEW
+
+
+def test_the_same_request_again_is_a_replay() -> None:
+    assert judge(record(), endpoint=ENDPOINT, fingerprint="f", now=NOW) is Judgement.REPLAY
+
+
+@pytest.mark.parametrize(("endpoint", "print_"), [(ENDPOINT, "g"), ("POST /api/other", "f")])
+def test_the_same_key_for_another_request_is_a_mismatch(endpoint: str, print_: str) -> None:
+    assert judge(record(), endpoint=endpoint, fingerprint=print_, now=NOW) is Judgement.MISMATCH
+
+
+def test_a_key_is_kept_for_24_hours() -> None:
+    """Stripe's floor."""
+    assert timedelta(hours=24) <= TTL
+    last_moment = NOW + TTL - timedelta(milliseconds=1)
+    assert judge(record(), endpoint=ENDPOINT, fingerprint="f", now=last_moment) is Judgement.REPLAY
+
+
+@pytest.mark.parametrize("print_", ["f", "g"])
+def test_an_expired_key_is_new_even_before_the_sweeper_removed_it(print_: str) -> None:
+    """C10"""
+    expired = record(expires_at=NOW)
+    assert judge(expired, endpoint=ENDPOINT, fingerprint=print_, now=NOW) is Judgement.NEW
