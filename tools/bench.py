@@ -93,9 +93,7 @@ def measure_paid(uri: str, folder: Path, script: Path) -> None:
     print(
         f"paid {paid} orders in {ended - started:.1f} s: {paid / (ended - started):.0f}/s from first POST to last Paid"
     )
-    print(
-        f"the last was paid {ended - placed:.1f} s after the last POST; {cpu / paid * 1000:.2f} ms of CPU an order"
-    )
+    print(f"the last was paid {ended - placed:.1f} s after the last POST; {cpu / paid * 1000:.2f} ms of CPU an order")
 
 
 @contextmanager

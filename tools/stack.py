@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+import order_api.settings
+import payment_gateway.settings
 from tools.mongod import Mongod, MongodError
 from tools.process import free_port, spawn, stop, tail
 
@@ -35,7 +37,7 @@ class Service:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log_file = log_file
-        self._environment = {**os.environ, **environment}
+        self._environment = {**_inherited(), **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -145,6 +147,16 @@ class Stack:
         finally:
             for service in self.services:
                 service.stop()
+
+
+def _inherited() -> dict[str, str]:
+    """Our environment without what would set a service up in another way than the stack means to."""
+    own = {
+        field.encode_name
+        for settings in (order_api.settings.Settings, payment_gateway.settings.Settings)
+        for field in msgspec.structs.fields(settings)
+    } - {"LOG_LEVEL"}
+    return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own}
 
 
 def is_ready(url: str) -> bool:

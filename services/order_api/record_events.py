@@ -158,7 +158,7 @@ class _Batch:
             self.new[document["_id"]] = document
 
     def _count(self, document: Document, verdict: Verdict | None = None) -> None:
-        again = document | {"times_received": document["times_received"] + 1}
+        again = document | {"times_received": Int64(document["times_received"] + 1)}
         if verdict is not None:
             again |= {"outcome": verdict.outcome, "detail": verdict.detail}
             if verdict.outcome != "unmatched":

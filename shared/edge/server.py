@@ -1,14 +1,18 @@
 """uvicorn, with every choice that matters made explicitly."""
 
+import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 import uvicorn
 from litestar.types import ASGIApp
+from pymongo.errors import PyMongoError
 
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
+from shared.mongo import connect, is_reachable
 
 BODY_BYTES_MAX = 64 * 1024
 STOP_SECONDS = 15
@@ -34,6 +38,30 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         timeout_keep_alive=65,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+
+
+def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
+    """Returns when MongoDB answers; if it does not in time, exit status 1 with one line on standard error."""
+
+    async def answers() -> bool:
+        client = connect(uri, app_name="start")
+        deadline = time.monotonic() + patience_seconds
+        try:
+            while not (reachable := await is_reachable(client)) and time.monotonic() < deadline:
+                await asyncio.sleep(0.2)
+            return reachable
+        finally:
+            await client.close()
+
+    try:
+        reachable = asyncio.run(answers())
+    except PyMongoError as error:  # the URI itself is wrong
+        reachable, reason = False, str(error)
+    else:
+        reason = f"MongoDB did not answer within {patience_seconds:.0f} s"
+    if not reachable:
+        print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1)
 
 
 def load_or_exit(

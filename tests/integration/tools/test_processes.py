@@ -121,7 +121,9 @@ def test_services_whose_database_is_away_end_instead_of_serving(tmp_path: Path) 
         for module in ("order_api", "payment_gateway")
     ]
     try:
-        assert all(process.wait(120) > 0 for process in started)
+        assert [process.wait(120) for process in started] == [1, 1]
+        for module in ("order_api", "payment_gateway"):
+            assert (tmp_path / module).read_text() == "cannot start: MONGODB_URI: MongoDB did not answer within 10 s\n"
     finally:
         for process in started:
             stop(process)
