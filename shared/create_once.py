@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from shared.group_commit import GroupCommit
+from shared.group_commit import GroupCommit, Limits
 from shared.idempotency import Judgement, Record, judge
 from shared.mongo import Client, Collection, to_document
 
@@ -30,11 +30,15 @@ class KeyReused(msgspec.Struct, frozen=True):
     """The key belongs to another request."""
 
 
-class _Creation(msgspec.Struct, Generic[Thing], frozen=True):
-    """All that would be written, made once: a transaction that runs again writes the same. C4"""
+class _Creation(msgspec.Struct, Generic[Thing]):
+    """All that would be written, made once: a transaction that runs again writes the same. C4
+
+    `takes_over` is set when the key was found to have expired.
+    """
 
     record: Record
     thing: Thing
+    takes_over: bool = False
 
 
 async def _refuse_none(things: Sequence[Any], _session: AsyncClientSession | None = None) -> Sequence[None]:
@@ -59,13 +63,14 @@ class CreateOnce(Generic[Thing, Refusal]):
         name: str,
         known: Callable[[Sequence[Thing]], Awaitable[Sequence[Refusal | None]]] = _refuse_none,
         refuse: Callable[[Sequence[Thing], AsyncClientSession], Awaitable[Sequence[Refusal | None]]] = _refuse_none,
+        limits: Limits = Limits(),
     ) -> None:
         self._keys = keys
         self._write_things = write
         self._known = known
         self._refuse = refuse
         self.commits = GroupCommit[_Creation[Thing], Answer | KeyReused | Refusal](
-            client, self._write, name=name, keys=_keys_of, look_up=self._look_up
+            client, self._write, name=name, keys=_keys_of, look_up=self._look_up, limits=limits
         )
 
     async def __call__(self, record: Record, thing: Thing) -> Answer | KeyReused | Refusal:
@@ -79,6 +84,8 @@ class CreateOnce(Generic[Thing, Refusal]):
         refusals = await self._known([creation.thing for creation in creations])
         found = self._keys.find({"_id": {"$in": [creation.record.id for creation in creations]}})
         records = {document["_id"]: msgspec.convert(document, Record) async for document in found}
+        for creation in creations:
+            creation.takes_over = creation.record.id in records
         return [
             _judge(creation.record, records.get(creation.record.id)) or refusal
             for creation, refusal in zip(creations, refusals, strict=True)
@@ -90,22 +97,21 @@ class CreateOnce(Generic[Thing, Refusal]):
         refusals = await self._refuse([creation.thing for creation in creations], session)
         accepted = [one for one, refusal in zip(creations, refusals, strict=True) if refusal is None]
         if accepted:
-            await self._write_keys([creation.record for creation in accepted], session)
+            await self._write_keys(accepted, session)
             await self._write_things([creation.thing for creation in accepted], session)
         return [
             _answer(creation.record, replayed=False) if refusal is None else refusal
             for creation, refusal in zip(creations, refusals, strict=True)
         ]
 
-    async def _write_keys(self, records: Sequence[Record], session: AsyncClientSession) -> None:
+    async def _write_keys(self, creations: Sequence[_Creation[Thing]], session: AsyncClientSession) -> None:
         """Keys come before things: of two requests with one key, the second stops here. C5
 
         Of two that take over an expired key, one meets a write conflict and then the other's live record. C10
         """
-        ids = [record.id for record in records]
-        now = max(record.created_at for record in records)
-        await self._keys.delete_many({"_id": {"$in": ids}, "expires_at": {"$lte": now}}, session=session)
-        await self._keys.insert_many([to_document(record) for record in records], session=session)
+        for record in (creation.record for creation in creations if creation.takes_over):
+            await self._keys.delete_one({"_id": record.id, "expires_at": {"$lte": record.created_at}}, session=session)
+        await self._keys.insert_many([to_document(creation.record) for creation in creations], session=session)
 
 
 def _keys_of(creation: _Creation[Any]) -> tuple[Hashable, ...]:

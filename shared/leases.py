@@ -25,6 +25,9 @@ Work = TypeVar("Work")
 
 _CLAIM_SECONDS = 3.0  # one transaction with an orphaned lock on the oldest document would hold a claim up for long
 _STOP_SECONDS = 10.0
+_CLAIM_INTERVAL_SECONDS = (
+    0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
+)
 
 _LEASE_IS_FREE = {"$lte": [{"$ifNull": ["$lease_until", 0]}, "$$NOW"]}
 
@@ -132,7 +135,9 @@ class LeasedWork(Generic[Work]):
                 started = await self._start()
             except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
                 log.warning("claim failed", worker=self._name, reason=describe(error))
-            if not started:
+            if started:
+                await asyncio.sleep(_CLAIM_INTERVAL_SECONDS)
+            else:
                 await self._wait()
 
     async def stop(self) -> None:

@@ -1,12 +1,14 @@
 """Money: whole minor units (cents, yen, fils) and an ISO 4217 currency inside; decimal major units for people."""
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from iso4217 import Currency
 
 AMOUNT_MINOR_MAX = 999_999_999_999  # twelve digits stay exact in a float, an int64 and every JSON parser
 
+_DIGITS_MAX = 64
+_EXACT = Context(prec=_DIGITS_MAX + 8)  # more digits than an amount may have: nothing is ever rounded
 _PLAIN_DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
 _EXPONENTS = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 
@@ -32,7 +34,7 @@ def parse_plain_decimal(value: str) -> Decimal:
 
     Decimal alone would also take exponents, NaN, spaces, underscores and the digits of other scripts.
     """
-    if len(value) > 64 or not _PLAIN_DECIMAL.match(value):
+    if len(value) > _DIGITS_MAX or not _PLAIN_DECIMAL.match(value):
         raise AmountError("write an amount in plain digits, such as 99.99")
     return Decimal(value)
 
@@ -40,7 +42,7 @@ def parse_plain_decimal(value: str) -> Decimal:
 def to_minor(major: Decimal, currency: str) -> int:
     """`major` in minor units: 99.99 USD is 9999. Raises AmountError when it is not payable, CurrencyError."""
     exponent = exponent_of(currency)
-    minor = major.scaleb(exponent)
+    minor = _EXACT.scaleb(major, exponent)
     if minor != minor.to_integral_value():
         raise AmountError(f"{currency} has {exponent or 'no'} decimal places")
     if not 0 < minor <= AMOUNT_MINOR_MAX:

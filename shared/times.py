@@ -5,8 +5,15 @@ from datetime import UTC, datetime
 
 def utc_now() -> datetime:
     """Now, in whole milliseconds: MongoDB keeps no more, so what is written is what is read back."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return stored(datetime.now(UTC))
+
+
+def stored(at: datetime) -> datetime:
+    """`at` as MongoDB keeps it: UTC, whole milliseconds. Raises ValueError if it is too early or too late for that."""
+    if not 1970 <= at.year < 9999:
+        raise ValueError(f"not between 1970 and 9998: {at.isoformat()}")
+    at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def rfc3339(at: datetime) -> str:

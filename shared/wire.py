@@ -1,12 +1,15 @@
 """Every struct that crosses between the two services. Amounts are whole minor units."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from shared.times import rfc3339
 
+# Ids go into URLs and other ids, so they are what is safe there.
+Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
+Time = Annotated[datetime, msgspec.Meta(tz=True)]  # without a zone it would be taken for local time
 EventType = Literal["payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed"]
 MoneyState = Literal["pending", "succeeded", "failed"]
 
@@ -26,7 +29,7 @@ class ChargeRequest(_Wire, frozen=True):
 
 
 class Charge(_Wire, frozen=True):
-    id: str
+    id: Id
     amount: int
     currency: str
     reference: str
@@ -35,8 +38,8 @@ class Charge(_Wire, frozen=True):
     amount_refunded: int
     payment_method: str
     metadata: dict[str, str]
-    created_at: datetime
-    settled_at: datetime | None
+    created_at: Time
+    settled_at: Time | None
 
 
 class RefundRequest(_Wire, frozen=True):
@@ -49,33 +52,33 @@ class RefundRequest(_Wire, frozen=True):
 class Refund(_Wire, frozen=True):
     """`charge_reference` is the reference of the charge that is refunded."""
 
-    id: str
-    charge_id: str
+    id: Id
+    charge_id: Id
     charge_reference: str
     reference: str
     amount: int
     currency: str
     status: MoneyState
     failure_code: str | None
-    created_at: datetime
-    settled_at: datetime | None
+    created_at: Time
+    settled_at: Time | None
 
 
 class EventEnvelope(_Wire, frozen=True):
     """What every event has. Decoded first, so that an event of an unknown type can be told from garbage."""
 
-    id: str
+    id: Id
     type: str
-    timestamp: datetime
+    timestamp: Time
     data: msgspec.Raw
 
 
 class Event(_Wire, frozen=True):
-    """What the provider says happened to a charge or a refund."""
+    """What the provider says happened to a charge or a refund. To be encoded; decoded as EventEnvelope, then its data."""
 
-    id: str
+    id: Id
     type: EventType
-    timestamp: datetime
+    timestamp: Time
     data: Charge | Refund
 
 

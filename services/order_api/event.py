@@ -11,6 +11,7 @@ import msgspec
 
 from order_api.order import Charge, Order, Refund
 from shared import wire
+from shared.times import stored
 
 Outcome = Literal["applied", "duplicate", "ignored", "mismatch", "unmatched"]
 Source = Literal["webhook", "reconcile"]
@@ -41,13 +42,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
     subject: wire.Charge | wire.Refund | None = None
     problem: str | None = None
-
-    @property
-    def order_id(self) -> str | None:
-        match self.subject:
-            case wire.Charge(reference=reference) | wire.Refund(charge_reference=reference):
-                return reference
-        return None
+    order_id: str | None = None
 
     @property
     def charge_id(self) -> str | None:
@@ -55,6 +50,13 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
             case wire.Charge(id=charge_id) | wire.Refund(charge_id=charge_id):
                 return charge_id
         return None
+
+
+class _Reference(msgspec.Struct, rename="camel"):
+    """All that is read of data that does not decode: which order a person must look at."""
+
+    reference: str | None = None
+    charge_reference: str | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -70,25 +72,35 @@ def parse_event(raw: bytes, *, source: Source, now: datetime) -> ReceivedEvent:
     try:
         text = raw.decode()
         envelope = msgspec.json.decode(raw, type=wire.EventEnvelope)
-    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        timestamp = stored(envelope.timestamp)
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise NotAnEventError(str(error)) from None
-    if not 1 <= len(envelope.id) <= 255:
-        raise NotAnEventError("an event's id has 1 to 255 characters")
     event = ReceivedEvent(
         id=envelope.id,
         type=envelope.type,
         raw=text,
         source=source,
         received_at=now,
-        timestamp=envelope.timestamp,
+        timestamp=timestamp,
     )
-    kind = wire.Charge if envelope.type in _CHARGE_STATES else wire.Refund
-    if envelope.type not in _CHARGE_STATES and envelope.type not in _REFUND_STATES:
-        return event
     try:
-        return msgspec.structs.replace(event, subject=msgspec.json.decode(envelope.data, type=kind))
+        if envelope.type in _CHARGE_STATES:
+            charge = msgspec.json.decode(envelope.data, type=wire.Charge)
+            return msgspec.structs.replace(event, subject=charge, order_id=charge.reference)
+        if envelope.type in _REFUND_STATES:
+            refund = msgspec.json.decode(envelope.data, type=wire.Refund)
+            return msgspec.structs.replace(event, subject=refund, order_id=refund.charge_reference)
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
-        return msgspec.structs.replace(event, problem=str(error))
+        return msgspec.structs.replace(event, problem=str(error), order_id=_order_named_in(envelope.data))
+    return event
+
+
+def _order_named_in(data: msgspec.Raw) -> str | None:
+    try:
+        named = msgspec.json.decode(data, type=_Reference)
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
+        return None
+    return named.charge_reference or named.reference
 
 
 def judge(event: ReceivedEvent, order: Order | None) -> Verdict:

@@ -10,6 +10,7 @@ from order_api.outbox import PERMANENT_REFUSALS, Accepted, Message, Refused, Rep
 from shared import wire
 from shared.env import Secret
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
+from shared.times import stored
 
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
@@ -124,7 +125,7 @@ def _accepted(message: Message, found: wire.Charge | wire.Refund) -> Accepted | 
         refund = msgspec.json.decode(message.body, type=wire.RefundRequest)
         path = f"/v1/charges/{found.charge_id}/refunds"
         same = (found.reference, found.amount, path) == (refund.reference, refund.amount, message.path)
-    return Accepted(found.id, found.amount, found.created_at) if same else None
+    return Accepted(found.id, found.amount, stored(found.created_at)) if same else None
 
 
 def _decode(body: bytes, kind: type[T]) -> T | None:

@@ -189,8 +189,7 @@ def _reviews_due(order: Order) -> Iterable[Review]:
             yield Review(code="second-charge", event_id=charge.id, detail=detail, raised_at=charge.at)
     for refund in order.refunds:
         if refund.state == "failed":
-            detail = f"refund failed: {refund.failure_code}"
-            yield Review(code="refund-failed", event_id=refund.id, detail=detail, raised_at=refund.at)
+            yield Review(code="refund-failed", event_id=refund.id, detail="a refund failed", raised_at=refund.at)
 
 
 def _succeeded(order: Order) -> list[Charge]:
@@ -230,27 +229,21 @@ def _review_key(review: Review) -> tuple[str, str]:
 
 
 def _charge_growth(charge: Charge) -> tuple[Any, ...]:
-    return (_CHARGE_GROWTH[charge.state], -charge.at.timestamp(), charge.amount_minor, charge.failure_code or "")
+    code = _text_growth(charge.failure_code)
+    return (_CHARGE_GROWTH[charge.state], -charge.at.timestamp(), charge.amount_minor, code)
 
 
 def _refund_growth(refund: Refund) -> tuple[Any, ...]:
-    code = refund.failure_code or ""
-    return (
-        _REFUND_GROWTH[refund.state],
-        -refund.at.timestamp(),
-        refund.amount_minor,
-        code,
-        refund.charge_id,
-        refund.cause,
-    )
+    code = _text_growth(refund.failure_code)
+    rest = (refund.amount_minor, code, refund.charge_id, refund.cause)
+    return (_REFUND_GROWTH[refund.state], -refund.at.timestamp(), *rest)
 
 
 def _review_growth(review: Review) -> tuple[Any, ...]:
-    resolved = review.resolved_at.timestamp() if review.resolved_at else 0.0
-    return (
-        review.resolved_at is not None,
-        -resolved,
-        review.decision or "",
-        -review.raised_at.timestamp(),
-        review.detail,
-    )
+    resolved = -review.resolved_at.timestamp() if review.resolved_at else 0.0
+    rest = (_text_growth(review.decision), -review.raised_at.timestamp(), review.detail)
+    return (review.resolved_at is not None, resolved, *rest)
+
+
+def _text_growth(text: str | None) -> tuple[bool, str]:
+    return (text is not None, text or "")

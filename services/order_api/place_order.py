@@ -12,12 +12,15 @@ from order_api.outbox import charge_message
 from order_api.store import Store
 from order_api.views import order_view, to_json
 from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.group_commit import Limits
 from shared.idempotency import Record, fingerprint, record_id
 from shared.ids import new_id
 from shared.mongo import to_document
 from shared.times import utc_now
 
 ENDPOINT = "POST /api/orders"
+# While one batch waits for the disk, requests are parsed for the next: measured 0.30 of the ceiling with one, 0.39 with 3.
+LIMITS = Limits(batches_in_flight=3)
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ class PlaceOrder:
         self._ttl = idempotency_ttl
         self._wake = wake
         self._create = CreateOnce[Order, OrderNumberTaken](
-            store.client, store.idempotency_keys, self._write, name="place_order", known=self._taken
+            store.client, store.idempotency_keys, self._write, name="place_order", known=self._taken, limits=LIMITS
         )
         self.commits = self._create.commits
 

@@ -45,6 +45,8 @@ def check(settings: Settings) -> None:
             check_secret(secret)
         except SecretError as error:
             raise SettingError(f"WEBHOOK_SECRETS: {error}") from None
+    if not settings.payment_gateway_url.startswith(("http://", "https://")):
+        raise SettingError("PAYMENT_GATEWAY_URL: must be an http or https URL")
     if settings.app_env == "production":
         if not settings.webhook_secrets or DEVELOPMENT_SECRET in settings.webhook_secrets:
             raise SettingError("WEBHOOK_SECRETS must be set outside development, and not to the development default")

@@ -28,6 +28,8 @@ def settled_event(subject: Charge | Refund, *, now: datetime) -> Event:
     """The event that says how a charge or refund ended. Its id follows from the object's id and the type, so that two
     gateways that settle one object make one event. C23
     """
+    if subject.status == "pending":
+        raise AssertionError(f"not settled: {subject.id}")
     kind: wire.EventType
     data: wire.Charge | wire.Refund
     if isinstance(subject, Charge):

@@ -9,7 +9,7 @@ from shared.env import Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
 
-Delay = Annotated[float, Meta(ge=0)]
+Delay = Annotated[float, Meta(ge=0, le=365 * 86400)]
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):

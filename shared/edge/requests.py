@@ -1,6 +1,7 @@
 """Strict JSON bodies. Litestar alone decodes laxly and answers some hostile bodies with a 500."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -19,10 +20,8 @@ class Amount(Decimal):
     """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
 
 
-class _Exponent(str):
-    """A JSON number in exponent notation, kept as written so that whoever wants a plain number can refuse it."""
-
-    __slots__ = ()
+class ExponentNumber(float):
+    """A JSON number in exponent notation, told apart so that whoever wants a plain number can refuse it."""
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:
@@ -45,8 +44,7 @@ def decode_json(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind, dec_hook=_decode_own)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise invalid_field(_pointer(path), message) from None
+        raise _field_error(error) from None
 
 
 class StrictRequest(Request[Any, Any, Any]):
@@ -55,7 +53,7 @@ class StrictRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         require_json(self)
         field = self.route_handler.parsed_data_field
-        return decode_json(await self.body(), field.annotation if field else object)
+        return decode_json(await self.body(), field.annotation if field else Any)
 
 
 def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -77,17 +75,22 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
     return parse_key(values[0].decode("latin-1"))
 
 
+_NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\Z")
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"duplicate key {twice[:40]!r}")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"duplicate key {name[:40]!r}")
+            seen.add(name)
     return members
 
 
-def _number(literal: str) -> Decimal | _Exponent:
-    return _Exponent(literal) if "e" in literal or "E" in literal else Decimal(literal)
+def _number(literal: str) -> Decimal | ExponentNumber:
+    return ExponentNumber(literal) if "e" in literal or "E" in literal else Decimal(literal)
 
 
 def _refuse_constant(name: str) -> None:
@@ -116,7 +119,12 @@ def _decode_own(kind: Any, value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _pointer(path: str) -> str:
-    """The JSON Pointer of a msgspec path: `.metadata[...]`` is `/metadata`."""
-    steps = path.rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "").split(".")
-    return "".join(f"/{step}" for step in steps if step)
+def _field_error(error: msgspec.ValidationError) -> ProblemError:
+    """msgspec names the place as `$.metadata[...]`, or as `key` in `$.metadata`; a missing or unknown field it only names
+    in the message.
+    """
+    message, _, place = str(error).partition(" - at `")
+    steps = place.rpartition("$")[2].rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "").split(".")
+    if named := _NAMED_FIELD.search(message):
+        steps.append(named[1])
+    return invalid_field("".join(f"/{step}" for step in steps if step), message)

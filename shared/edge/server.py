@@ -47,7 +47,7 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
         client = connect(uri, app_name="start")
         deadline = time.monotonic() + patience_seconds
         try:
-            while not (reachable := await is_reachable(client)) and time.monotonic() < deadline:
+            while not (reachable := await is_reachable(client)) and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
             return reachable
         finally:

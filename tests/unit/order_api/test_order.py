@@ -188,10 +188,16 @@ def test_a_second_charge_raises_a_review_that_names_it() -> None:
     assert [(review.code, review.event_id) for review in order.reviews] == [("second-charge", LATER)]
 
 
-def test_a_refund_that_failed_raises_a_review_that_says_why() -> None:
+def test_a_refund_that_failed_raises_a_review_and_says_why_itself() -> None:
     order = an_order(PAID, a_refund("failed"))
     assert [(review.code, review.event_id) for review in order.reviews] == [("refund-failed", "rf_1")]
-    assert "bank_said_no" in order.reviews[0].detail
+    assert order.refunds[0].failure_code == "bank_said_no"
+
+
+def test_c1_failures_of_one_instant_with_and_without_a_code_are_one_fact_in_any_order() -> None:
+    one, other = (msgspec.structs.replace(a_refund("failed"), failure_code=code) for code in (None, "E05"))
+    assert an_order(PAID, one, other).reviews == an_order(PAID, other, one).reviews
+    assert an_order(PAID, one, other).refunds == an_order(PAID, other, one).refunds
 
 
 def test_an_ordinary_payment_and_refund_raise_no_review() -> None:

@@ -1,3 +1,4 @@
+import re
 from uuid import RFC_4122, UUID
 
 from hypothesis import given
@@ -43,6 +44,10 @@ def test_a_derived_id_is_a_uuid_7_of_its_sources_time(parts: list[str]) -> None:
     assert derived == f"evt_{uuid.hex}"
     assert (uuid.version, uuid.variant) == (7, RFC_4122)
     assert uuid.hex[:TIME_DIGITS] == uuid_of(source).hex[:TIME_DIGITS]
+
+
+def test_an_id_can_be_derived_from_an_id_of_anybody() -> None:
+    assert re.fullmatch(r"rf_[0-9a-f]{12}7[0-9a-f]{3}8[0-9a-f]{15}", derive_id("rf", "ch-of-another-provider"))
 
 
 def test_another_prefix_source_or_part_makes_another_id() -> None:

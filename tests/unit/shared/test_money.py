@@ -51,7 +51,10 @@ def test_an_amount_is_shown_with_its_currencys_decimal_places() -> None:
     assert str(to_major(9990, "USD")) == "99.90"
 
 
-@pytest.mark.parametrize(("major", "currency"), [("0.001", "USD"), ("1.5", "JPY"), ("1.0001", "KWD")])
+@pytest.mark.parametrize(
+    ("major", "currency"),
+    [("0.001", "USD"), ("1.5", "JPY"), ("1.0001", "KWD"), ("0." + "9" * 60, "USD"), ("1." + "0" * 58 + "1", "USD")],
+)
 def test_a_fraction_of_the_smallest_unit_is_not_payable(major: str, currency: str) -> None:
     with pytest.raises(AmountError, match="decimal places"):
         to_minor(Decimal(major), currency)

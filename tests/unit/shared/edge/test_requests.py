@@ -195,12 +195,25 @@ def test_a_wrong_field_is_pointed_at_and_nothing_is_coerced(members: str, pointe
 
 
 @pytest.mark.parametrize(
-    ("body", "named"), [("{}", "amount"), ('{"amount": 1, "ammount": 2}', "ammount"), ("[]", "array"), ("null", "null")]
+    ("body", "pointer", "named"),
+    [
+        ("{}", "/amount", "amount"),
+        ('{"amount": 1, "ammount": 2}', "/ammount", "ammount"),
+        ("[]", "", "array"),
+        ("null", "", "null"),
+    ],
 )
-def test_what_is_wrong_with_the_whole_points_at_the_whole(body: str, named: str) -> None:
+def test_a_missing_or_unknown_field_is_pointed_at_and_a_body_of_another_kind_as_a_whole(
+    body: str, pointer: str, named: str
+) -> None:
     refused = problem(body)
-    assert (refused.slug, pointers(refused)) == ("invalid-fields", [""])
+    assert (refused.slug, pointers(refused)) == ("invalid-fields", [pointer])
     assert named in refused.detail
+
+
+def test_a_number_is_never_taken_for_text_however_it_is_written() -> None:
+    for number in ("1e5", "1E5", "1.5", "5"):
+        assert pointers(problem(f'{{"amount": 1, "orderNumber": {number}}}')) == ["/orderNumber"]
 
 
 @given(st.binary())
