@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check lock clean
+.PHONY: help setup demo run test bench check lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -19,6 +19,9 @@ run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C
 
 test: .venv/.ready  ## Run all tests that need no Docker
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/.ready  ## Measure intake beside the same route without a database, and paid orders a second (needs wrk)
+	@$(BIN)/python -m tools.bench
 
 check: .venv/.ready  ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -11,7 +11,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from shared.group_commit import GroupCommit, Limits
 from shared.idempotency import Judgement, Record, judge
-from shared.mongo import Client, Collection, to_document
+from shared.mongo import Client, Collection, Document, to_document
+from shared.telemetry import log
 
 Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")
@@ -83,7 +84,7 @@ class CreateOnce(Generic[Thing, Refusal]):
         """
         refusals = await self._known([creation.thing for creation in creations])
         found = self._keys.find({"_id": {"$in": [creation.record.id for creation in creations]}})
-        records = {document["_id"]: msgspec.convert(document, Record) async for document in found}
+        records = {document["_id"]: document async for document in found}
         for creation in creations:
             creation.takes_over = creation.record.id in records
         return [
@@ -118,7 +119,12 @@ def _keys_of(creation: _Creation[Any]) -> tuple[Hashable, ...]:
     return (creation.record.id,)
 
 
-def _judge(ours: Record, stored: Record | None) -> Answer | KeyReused | None:
+def _judge(ours: Record, document: Document | None) -> Answer | KeyReused | None:
+    try:
+        stored = None if document is None else msgspec.convert(document, Record)
+    except msgspec.ValidationError as error:
+        log.error("an idempotency record does not decode", key=ours.id, reason=str(error))
+        return KeyReused()  # whatever it was, this request must not be done under its key
     match judge(stored, endpoint=ours.endpoint, fingerprint=ours.fingerprint, now=ours.created_at):
         case Judgement.REPLAY:
             assert stored is not None

@@ -8,6 +8,7 @@ What is written, looked up or explained is the caller's: this module knows nothi
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ Result = TypeVar("Result")
 _DUPLICATE_KEY = 11000
 _POLL_SECONDS = 0.05
 _STALE_RUNS_MAX = 8
+_CONTENDED_SECONDS = 0.25
 
 
 class UnavailableError(Exception):
@@ -45,6 +47,10 @@ class UnresolvedDuplicateError(Exception):
 
 class StaleError(Exception):
     """Raised by a `write` whose update matched fewer documents than it read: abort, read again. C3"""
+
+
+class _ContendedError(Exception):
+    """Somebody's open transaction, perhaps that of a dead process, holds a document that this batch must write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +141,7 @@ class GroupCommit(Generic[Item, Result]):
         """Commits what is submitted until cancelled. What is then still queued or in flight fails as unavailable."""
         committers = [asyncio.create_task(self._commit_forever()) for _ in range(self._limits.batches_in_flight)]
         try:
-            await asyncio.wait(committers)
+            await asyncio.wait(committers, return_when=asyncio.FIRST_COMPLETED)  # none ends by itself
         finally:
             # Cancelling alone is not enough: PyMongo reads through asyncio.wait_for, which on Python 3.11 can lose it.
             self._stopping = True
@@ -221,16 +227,26 @@ class GroupCommit(Generic[Item, Result]):
             caller.answer(result)
         return set()
 
-    async def _one_transaction(self, items: Sequence[Item], refusal: list[Exception]) -> Sequence[Result]:
-        """Runs the write and commits. An error that the write would meet again is noted in `refusal` as well."""
+    async def _one_transaction(
+        self, items: Sequence[Item], refusal: list[Exception], *, alone: bool = False
+    ) -> Sequence[Result]:
+        """Runs the write and commits. An error of the write itself that ends the matter is noted in `refusal` as well.
+
+        Unless `alone`, a document that stays locked is such an error after a moment: nothing was committed, and the batch
+        can be halved until only whoever needs that document waits for it.
+        """
+
+        give_up_at = asyncio.get_running_loop().time() + (math.inf if alone else _CONTENDED_SECONDS)
 
         async def write(session: AsyncClientSession) -> Sequence[Result]:
             try:
                 return await self._write(session, items)
             except Exception as error:
+                if _is_conflict(error) and asyncio.get_running_loop().time() > give_up_at:
+                    error = _ContendedError()
                 if _is_deterministic(error):
                     refusal.append(error)
-                raise
+                raise error
 
         with pymongo.timeout(self._limits.transaction_seconds):
             for _ in range(_STALE_RUNS_MAX):
@@ -245,15 +261,33 @@ class GroupCommit(Generic[Item, Result]):
         raise UnavailableError
 
     def _judge_alone(self, caller: _Caller[Item, Result], error: Exception) -> set[_Caller[Item, Result]]:
-        if not _is_duplicate_key(error):
+        """What cannot be said at once is found out in a task of its own: it must not hold up the next batch."""
+        if isinstance(error, _ContendedError):
+            task = asyncio.create_task(self._wait_for_the_document(caller))
+        elif _is_duplicate_key(error) and self._look_up is not _look_nothing_up:
+            caller.on_deadline = UnresolvedDuplicateError()
+            task = asyncio.create_task(self._poll(caller))
+        else:
             log.error("refused by the database", group=self._name, reason=describe(error))
             caller.fail(error)
             return set()
-        caller.on_deadline = UnresolvedDuplicateError()
-        task = asyncio.create_task(self._poll(caller))  # apart: it must not hold up the next batch
         self._unresolved.add(task)
         task.add_done_callback(self._unresolved.discard)
         return {caller}
+
+    async def _wait_for_the_document(self, caller: _Caller[Item, Result]) -> None:
+        refusal: list[Exception] = []
+        try:
+            [result] = await self._one_transaction([caller.item], refusal, alone=True)
+            caller.answer(result)
+        except Exception as error:  # noqa: BLE001 - told to the caller
+            if error in refusal and not _is_duplicate_key(error):
+                caller.fail(error)
+            else:
+                self._fail_all([caller], error)
+        finally:
+            caller.fail(UnavailableError())  # of no effect once answered
+            self._free(caller)
 
     async def _poll(self, caller: _Caller[Item, Result]) -> None:
         """Waits until whoever took the key can be read back by a majority. C9"""
@@ -283,6 +317,12 @@ def _is_deterministic(error: Exception) -> bool:
         passing = error.has_error_label("TransientTransactionError") or error.timeout
         return not passing and isinstance(error, OperationFailure) and not isinstance(error, ConnectionFailure)
     return True
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Whether another transaction was in the way, which passes when that ends."""
+    passing = isinstance(error, OperationFailure) and error.has_error_label("TransientTransactionError")
+    return passing and not isinstance(error, ConnectionFailure)
 
 
 def _is_duplicate_key(error: Exception) -> bool:

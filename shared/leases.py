@@ -16,6 +16,7 @@ import pymongo
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
 
 from shared.group_commit import StaleError
 from shared.mongo import Collection, Document, describe
@@ -23,7 +24,8 @@ from shared.telemetry import log
 
 Work = TypeVar("Work")
 
-_CLAIM_SECONDS = 3.0  # one transaction with an orphaned lock on the oldest document would hold a claim up for long
+_CLAIM_SECONDS = 5.0
+_CONTENDED_SECONDS = 0.5  # a dead process's transaction keeps its locks for seconds
 _STOP_SECONDS = 10.0
 _CLAIM_INTERVAL_SECONDS = (
     0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
@@ -75,11 +77,31 @@ async def claim(
         candidates = await collection.find(free, {"_id": 1}).sort(due_at).limit(limit).to_list()
         if not candidates:
             return lease, []
-        ids = {"_id": {"$in": [candidate["_id"] for candidate in candidates]}}
-        taken = await collection.update_many({**ids, **free}, [{"$set": {**take, **(also_set or {})}}])
-        if not taken.modified_count:
-            return lease, []
-        return lease, await collection.find({**ids, "claim": ours}).sort(due_at).to_list()
+        ids = [candidate["_id"] for candidate in candidates]
+        await _take(collection, ids, free, [{"$set": {**take, **(also_set or {})}}])
+        return lease, await collection.find({"_id": {"$in": ids}, "claim": ours}).sort(due_at).to_list()
+
+
+async def _take(collection: Collection, ids: Sequence[str], free: Document, update: list[Document]) -> None:
+    """Updates those of `ids` that are still free. One that somebody's open transaction holds is left to the next claim;
+    the others do not wait for it.
+    """
+    try:
+        with pymongo.timeout(_CONTENDED_SECONDS):
+            await collection.update_many({"_id": {"$in": ids}, **free}, update)
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        await asyncio.gather(*(_take_one(collection, one, free, update) for one in ids))
+
+
+async def _take_one(collection: Collection, document_id: str, free: Document, update: list[Document]) -> None:
+    try:
+        with pymongo.timeout(_CONTENDED_SECONDS):
+            await collection.update_one({"_id": document_id, **free}, update)
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
 
 
 async def held(collection: Collection, fences: Mapping[str, int], session: AsyncClientSession) -> set[str]:
@@ -118,6 +140,8 @@ class LeasedWork(Generic[Work]):
         self._poll_seconds = poll_seconds
         self._stopping = False
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+        self._ended.set()
         self.wake = asyncio.Event()
 
     async def run_once(self) -> int:
@@ -128,26 +152,34 @@ class LeasedWork(Generic[Work]):
 
     async def run(self) -> None:
         """Works until `stop` is called or it is cancelled."""
-        while not self._stopping:
-            self.wake.clear()
-            started: Sequence[asyncio.Task[None]] = ()
-            try:
-                started = await self._start()
-            except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
-                log.warning("claim failed", worker=self._name, reason=describe(error))
-            if started:
-                await asyncio.sleep(_CLAIM_INTERVAL_SECONDS)
-            else:
-                await self._wait()
+        self._ended.clear()
+        try:
+            while not self._stopping:
+                self.wake.clear()
+                started: Sequence[asyncio.Task[None]] = ()
+                try:
+                    started = await self._start()
+                except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
+                    log.warning("claim failed", worker=self._name, reason=describe(error))
+                if started:
+                    await asyncio.sleep(_CLAIM_INTERVAL_SECONDS)
+                else:
+                    await self._wait()
+        finally:
+            self._ended.set()
 
     async def stop(self) -> None:
         """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled."""
         self._stopping = True
         self.wake.set()
+        with suppress(TimeoutError):  # what a claim under way brings is work in hand too
+            async with asyncio.timeout(_CLAIM_SECONDS + 1):
+                await self._ended.wait()
         if self._in_hand:
             _, late = await asyncio.wait(self._in_hand, timeout=_STOP_SECONDS)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _start(self) -> list["asyncio.Task[None]"]:
         claimed = await self._claim(self._free) if self._free else ()

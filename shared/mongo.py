@@ -120,5 +120,6 @@ def _with_longs(document: Document) -> Document:
             document[name] = Int64(value)
         elif isinstance(value, list | tuple):
             for item in value:
-                _with_longs(item)
+                if isinstance(item, dict):
+                    _with_longs(item)
     return document

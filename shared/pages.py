@@ -2,7 +2,9 @@
 
 import base64
 import binascii
-from typing import Generic, TypeVar
+import re
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -21,6 +23,20 @@ class Page(msgspec.Struct, Generic[T], rename="camel"):
 
     data: list[T]
     next_cursor: str | None = None
+
+
+def at_and_id(at: datetime, document_id: str) -> str:
+    """A position in a list that is sorted by a time and then by id."""
+    return f"{at.timestamp() * 1000:.0f} {document_id}"
+
+
+def older_than(field: str, position: str) -> dict[str, Any]:
+    """What comes after `position` in a list sorted by the time in `field` and `_id`, newest first. Raises CursorError."""
+    milliseconds, _, document_id = position.partition(" ")
+    if not re.fullmatch("[0-9]{1,14}", milliseconds, re.ASCII) or not document_id:
+        raise CursorError("not a cursor of this list")
+    at = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+    return {"$or": [{field: {"$lt": at}}, {field: at, "_id": {"$lt": document_id}}]}
 
 
 def encode_cursor(position: str) -> str:

@@ -11,6 +11,8 @@ LogFormat = Literal["json", "console", "auto"]
 
 log = structlog.stdlib.get_logger()
 
+# Without the frames' variables: among them are headers, and so keys.
+_EXCEPTIONS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -28,7 +30,7 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
     ]
     if console:
         structlog.configure(
-            processors=[*common, structlog.dev.ConsoleRenderer()],
+            processors=[*common, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)],
             wrapper_class=structlog.make_filtering_bound_logger(level),
             cache_logger_on_first_use=True,
         )
@@ -36,7 +38,7 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
         structlog.configure(
             processors=[
                 *common,
-                structlog.processors.dict_tracebacks,
+                _EXCEPTIONS,
                 _name_service(service),
                 structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
             ],

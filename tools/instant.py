@@ -26,7 +26,7 @@ class Instant(PlaceOrder):
         return Answer(201, BODY, "/api/orders/ord_0", replayed=False)
 
 
-@get("/health/ready")
+@get("/health/ready", public=True)
 async def ready() -> Response[Any]:
     return Response({"status": "ready"})
 

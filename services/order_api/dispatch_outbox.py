@@ -27,6 +27,7 @@ from order_api.outbox import (
     Reply,
     Retry,
     Unavailable,
+    ask_for_money_owed,
     decide,
     may_have_been_done,
     must_ask_first,
@@ -45,9 +46,10 @@ SETTLE_SECONDS = 15.0  # more than a group commit lets anybody wait
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    message: Message
+    """A message as it was read: one that does not decode must not spoil those claimed with it."""
+
+    document: Document
     lease: Lease
-    claimed_at: datetime  # by the server's clock
 
 
 class _Settlement(msgspec.Struct, frozen=True):
@@ -87,20 +89,17 @@ class DispatchOutbox:
                 "updated_at": "$$NOW",
             },
         )
-        length = timedelta(seconds=self._lease_seconds)
-        return [
-            _Claimed(msgspec.convert(document, Message), lease, document["lease_until"] - length)
-            for document in documents
-        ]
+        return [_Claimed(document, lease) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:
-        message = claimed.message
+        message = msgspec.convert(claimed.document, Message)
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(message)
             return
         try:
             with self.breaker.call() as call:
-                reply = await self._reply_to(claimed)
+                claimed_at = claimed.document["lease_until"] - timedelta(seconds=self._lease_seconds)
+                reply = await self._reply_to(message, now=claimed_at)
                 call.healthy = not isinstance(reply, Unavailable)
         except BreakerOpenError:
             await self._give_back(message)
@@ -115,12 +114,14 @@ class DispatchOutbox:
             decision=decision,
         )
 
-    async def _reply_to(self, claimed: _Claimed) -> Reply:
-        """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15"""
-        message = claimed.message
+    async def _reply_to(self, message: Message, *, now: datetime) -> Reply:
+        """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15
+
+        `now` is the server's time.
+        """
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                if must_ask_first(message, now=claimed.claimed_at):
+                if must_ask_first(message, now=now):
                     found = await self._gateway.find(message)
                     if found is not None:
                         return found
@@ -152,18 +153,21 @@ class DispatchOutbox:
         return [one.message.id in still_held for one in settlements]
 
     async def _tell_orders(self, settlements: Sequence[_Settlement], session: AsyncClientSession) -> None:
-        facts = [(one, fact) for one in settlements if (fact := _fact(one)) is not None]
-        if not facts:
+        telling = [one for one in settlements if not isinstance(one.decision, Retry)]
+        if not telling:
             return
-        before = await self._store.orders_by_id({one.message.order_id for one, _ in facts}, session)
+        before = await self._store.orders_by_id({one.message.order_id for one in telling}, session)
         after = dict(before)
-        for one, fact in facts:
+        messages: list[Message] = []
+        for one in telling:
             order = after[one.message.order_id]
-            after[order.id] = merge(order, fact, now=one.at, cause=one.message.id)
-        changes: list[tuple[Order, Order]] = [
-            (before[order_id], order) for order_id, order in after.items() if order is not before[order_id]
-        ]
-        await self._store.save_orders(changes, now=max(one.at for one, _ in facts), session=session)
+            for fact in _facts(one, order):
+                order = merge(order, fact, now=one.at, cause=one.message.id)
+            after[order.id], asking = ask_for_money_owed(order, now=one.at)
+            messages += asking
+        changes = [(before[order_id], order) for order_id, order in after.items() if order is not before[order_id]]
+        await self._store.save_orders(changes, now=max(one.at for one in telling), session=session)
+        await self._store.add_messages(messages, session=session)
 
 
 def _keys(settlement: _Settlement) -> tuple[Hashable, ...]:
@@ -187,16 +191,26 @@ def _fields(decision: Decision) -> Document:
                 "next_attempt_at": in_seconds(after_seconds),
                 "last_error": {"$literal": reason},
             }
-        case Dead(reason):
+        case Dead(reason, _):
             fields = {"state": "dead", "last_error": {"$literal": reason}}
     return fields
 
 
-def _fact(settlement: _Settlement) -> Fact | None:
-    """What the order learns: that there is a charge, or that a person must look. Never that it is paid. C15"""
+def _facts(settlement: _Settlement, order: Order) -> list[Fact]:
+    """What the order learns: that there is a charge, that a refund was refused, that a person must look. Never that it is
+    paid. C15
+    """
+    message = settlement.message
     match settlement.decision:
-        case Done(accepted) if settlement.message.kind == "charge":
-            return Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)
-        case Dead(reason):
-            return Review(code="dead-letter", event_id=settlement.message.id, detail=reason, raised_at=settlement.at)
-    return None
+        case Done(accepted) if message.kind == "charge":
+            return [Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)]
+        case Dead(reason, refused_code):
+            review = Review(code="dead-letter", event_id=message.id, detail=reason, raised_at=settlement.at)
+            # Only a definite refusal releases what a refund has reserved. C18
+            refused = [
+                msgspec.structs.replace(refund, state="failed", failure_code=refused_code, at=settlement.at)
+                for refund in order.refunds
+                if refused_code is not None and refund.id == message.refund_id and refund.state == "requested"
+            ]
+            return [review, *refused]
+    return []

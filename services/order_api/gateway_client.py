@@ -83,9 +83,10 @@ class GatewayClient:
             return Unavailable(str(error))
         return min(found, key=lambda accepted: accepted.id, default=None)
 
-    async def events(self, reference: str) -> list[bytes]:
-        """The exact bytes of every event about `reference`, oldest first. Raises GatewayUnavailableError."""
-        return [bytes(raw) async for raw in self._pages("/v1/events", reference)][::-1]
+    async def events(self, reference: str) -> AsyncIterator[bytes]:
+        """The exact bytes of every event about `reference`, newest first. Raises GatewayUnavailableError."""
+        async for raw in self._pages("/v1/events", reference):
+            yield bytes(raw)
 
     async def _pages(self, path: str, reference: str) -> AsyncIterator[msgspec.Raw]:
         parameters = {"reference": reference, "limit": "100"}
@@ -98,6 +99,8 @@ class GatewayClient:
                 yield one
             if page.next_cursor is None:
                 return
+            if page.next_cursor == parameters.get("cursor"):
+                raise GatewayUnavailableError("a list that does not go on")
             parameters["cursor"] = page.next_cursor
 
     async def _send(self, method: str, path: str, **options: object) -> tuple[int, bytes, float | None]:

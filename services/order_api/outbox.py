@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from order_api.order import Order, Refund
+from order_api.order import Order, Refund, merge, money_owed_back
 from shared import wire
 from shared.backoff import exponential
 
@@ -21,6 +21,7 @@ ATTEMPTS_MAX = 24  # with the backoff below: tried for about two and a half hour
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 600.0
 RETRY_AFTER_CAP_SECONDS = 3600.0  # a provider that says "in 30 years" is still asked again today. C16
+CLOCK_SKEW = timedelta(minutes=1)  # a new message is due at once also where the server's clock is behind ours
 KEY_TRUSTED_FOR = timedelta(hours=23)  # the provider forgets keys after 24 h. C13
 
 # The refusals that no retry can change. Everything else, a wrong API key included, is retried. C15
@@ -84,7 +85,10 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Dead(msgspec.Struct, frozen=True):
+    """Not tried again by itself. `refused_code` is set if the provider will never do it; else it may have been done."""
+
     reason: str
+    refused_code: str | None = None
 
 
 Decision: TypeAlias = Done | Retry | Dead
@@ -105,7 +109,7 @@ def charge_message(order: Order) -> Message:
         order_id=order.id,
         path="/v1/charges",
         body=msgspec.json.encode(body).decode(),
-        next_attempt_at=order.created_at,
+        next_attempt_at=order.created_at - CLOCK_SKEW,
         trace=order.trace,
         created_at=order.created_at,
         updated_at=order.created_at,
@@ -123,11 +127,20 @@ def refund_message(order: Order, refund: Refund, *, now: datetime) -> Message:
         refund_id=refund.id,
         path=f"/v1/charges/{refund.charge_id}/refunds",
         body=msgspec.json.encode(body).decode(),
-        next_attempt_at=now,
+        next_attempt_at=now - CLOCK_SKEW,
         trace=order.trace,
         created_at=now,
         updated_at=now,
     )
+
+
+def ask_for_money_owed(order: Order, *, now: datetime) -> tuple[Order, list[Message]]:
+    """The order with a refund asked for of every charge that must be given back, and the messages that ask. C2"""
+    messages = []
+    for refund in money_owed_back(order, now=now):
+        order = merge(order, refund, now=now, cause=f"refund asked for: {refund.cause}")
+        messages.append(refund_message(order, refund, now=now))
+    return order, messages
 
 
 def charge_message_id(order_id: str) -> str:
@@ -154,7 +167,7 @@ def decide(message: Message, reply: Reply) -> Decision:
         case Accepted():
             return Done(reply)
         case Refused(status, code):
-            return Dead(f"refused with {status} {code}")
+            return Dead(f"refused with {status} {code}", code)
         case Unavailable(reason, retry_after_seconds):
             if message.attempts >= ATTEMPTS_MAX:
                 return Dead(f"gave up after {message.attempts} attempts: {reason}")

@@ -5,19 +5,22 @@ until it has none. A webhook that is lost for ever costs time, never money. C22
 `record_events`, where saying something twice is saying it once. C21
 """
 
+import asyncio
+
 import msgspec
 
-from order_api.event import NotAnEventError, parse_event
+from order_api.event import parse_event
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
 from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared.backoff import exponential
 from shared.leases import LeasedWork, in_seconds
-from shared.mongo import Collection, Document
+from shared.mongo import Collection, Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
 
 SLOTS = 8
+ASK_SECONDS = 60.0  # for all pages of one order
 PAUSE_CAP_SECONDS = 3600.0
 
 
@@ -73,15 +76,15 @@ class Reconcile:
             return
         assert question.order_id is not None
         try:
-            events = await self._gateway.events(question.order_id)
-        except GatewayUnavailableError as error:
-            log.warning("reconciliation got no answer", order_id=question.order_id, reason=str(error))
-            return
-        for raw in events:
-            await self._record_one(raw)
+            async with asyncio.timeout(ASK_SECONDS):
+                async for raw in self._gateway.events(question.order_id):
+                    await self._record_one(raw)
+        except (GatewayUnavailableError, TimeoutError) as error:
+            log.warning("reconciliation got no answer", order_id=question.order_id, reason=describe(error))
 
     async def _record_one(self, raw: bytes) -> None:
+        """One event that cannot be recorded, now or ever, does not keep those after it from being recorded."""
         try:
             await self._record(parse_event(raw, source="reconcile", now=utc_now()))
-        except NotAnEventError as error:
-            log.warning("the provider served something that is not an event", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the question stays open and is asked again
+            log.warning("an event was not recorded", reason=describe(error))

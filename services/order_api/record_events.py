@@ -12,8 +12,8 @@ from pymongo import InsertOne, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.event import FINAL, Outcome, ReceivedEvent, Verdict, altered_id, judge
-from order_api.order import Charge, Order, Refund, Review, merge, money_owed_back
-from order_api.outbox import Message, charge_message_id, refund_message, refund_message_id
+from order_api.order import Charge, Order, Refund, Review, merge
+from order_api.outbox import Message, ask_for_money_owed, charge_message_id, refund_message_id
 from order_api.store import Store
 from shared.group_commit import GroupCommit, StaleError
 from shared.mongo import Document
@@ -44,10 +44,10 @@ class RecordEvents:
 
     async def _write(self, session: AsyncClientSession, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
         """Known duplicates are read here, inside the transaction: there is no constraint that they could violate."""
-        batch = _Batch(
-            await self._stored(events, session),
-            await self._store.orders_by_id({event.order_id for event in events if event.order_id}, session),
-        )
+        stored = await self._stored(events, session)
+        # An event that comes again may name another order than the first time; both are concerned. C20
+        named = {event.order_id for event in events} | {document.get("order_id") for document in stored.values()}
+        batch = _Batch(stored, await self._store.orders_by_id({one for one in named if one}, session))
         outcomes = [batch.record(event) for event in events]
         now = max(event.received_at for event in events)
         batch.ask_for_money_owed(now)
@@ -72,10 +72,12 @@ class RecordEvents:
         writes: list[InsertOne[Document] | ReplaceOne[Document]] = [
             *(InsertOne(document) for document in due),
             *(
-                ReplaceOne({"_id": document["_id"], "times_received": document["times_received"] - 1}, document)
-                for document in batch.seen_again.values()
+                ReplaceOne({"_id": before["_id"], "times_received": before["times_received"]}, after)
+                for before, after in batch.seen_again.values()
             ),
         ]
+        if not writes:
+            return
         result = await self._store.payment_events.bulk_write(writes, ordered=False, session=session)
         if result.matched_count != len(batch.seen_again):
             raise StaleError
@@ -89,7 +91,7 @@ class _Batch:
         self._before = orders
         self._after = dict(orders)
         self.new: dict[str, Document] = {}
-        self.seen_again: dict[str, Document] = {}
+        self.seen_again: dict[str, tuple[Document, Document]] = {}
         self.answered: list[str] = []
         self.messages: list[Message] = []
 
@@ -101,7 +103,7 @@ class _Batch:
         known = self._stored.get(event.id)
         if known is not None and known["outcome"] in FINAL:
             if known["raw"] == event.raw:
-                self._count(known)
+                self._count(event, known)
             else:
                 self._keep_altered(event, known)
             return "duplicate"
@@ -110,23 +112,20 @@ class _Batch:
         if known is None:
             self.new[event.id] = _document(event, verdict)
         elif known["raw"] == event.raw:
-            self._count(known, verdict)
+            self._count(event, known, verdict)
         elif verdict.outcome in FINAL:  # the right bytes come second: they take the id, the first stay beside them
             first = known | {"_id": altered_id(known["_id"], known["raw"]), "reconcile_at": None}
-            self._add(first)
-            self._count(known | _document(event, verdict) | {"times_received": known["times_received"]}, verdict)
+            self._add(event, first)
+            self._count(event, known, verdict, _document(event, verdict))
         else:
-            self._add(_document(event, verdict) | {"_id": altered_id(event.id, event.raw)})
+            self._add(event, _document(event, verdict) | {"_id": altered_id(event.id, event.raw), "reconcile_at": None})
         return verdict.outcome
 
     def ask_for_money_owed(self, now: datetime) -> None:
         """C2"""
-        for order in [after for _, after in self.changes()]:
-            grown = order
-            for refund in money_owed_back(order, now=now):
-                grown = merge(grown, refund, now=now, cause=f"refund asked for: {refund.cause}")
-                self.messages.append(refund_message(grown, refund, now=now))
-            self._after[order.id] = grown
+        for _, order in self.changes():
+            self._after[order.id], messages = ask_for_money_owed(order, now=now)
+            self.messages += messages
 
     def _apply(self, event: ReceivedEvent, verdict: Verdict) -> None:
         order = self._after.get(event.order_id or "")
@@ -140,9 +139,8 @@ class _Batch:
 
     def _keep_altered(self, event: ReceivedEvent, known: Document) -> None:
         """The same id with other bytes: both are kept, and a person must look. C20"""
-        self._add(
-            _document(event, Verdict("duplicate", "same id, other bytes")) | {"_id": altered_id(event.id, event.raw)}
-        )
+        altered = _document(event, Verdict("duplicate", "same id, other bytes"))
+        self._add(event, altered | {"_id": altered_id(event.id, event.raw)})
         if order_id := known.get("order_id"):
             self._review(order_id, event, "event-altered", "an event came again with other bytes")
 
@@ -151,19 +149,24 @@ class _Batch:
             review = Review(code=code, event_id=event.id, detail=detail, raised_at=event.received_at)
             self._after[order_id] = merge(order, review, now=event.received_at, cause=code)
 
-    def _add(self, document: Document) -> None:
+    def _add(self, event: ReceivedEvent, document: Document) -> None:
         if already := self._stored.get(document["_id"]):
-            self._count(already)
+            self._count(event, already)
         else:
             self.new[document["_id"]] = document
 
-    def _count(self, document: Document, verdict: Verdict | None = None) -> None:
-        again = document | {"times_received": Int64(document["times_received"] + 1)}
+    def _count(
+        self, event: ReceivedEvent, before: Document, verdict: Verdict | None = None, instead: Document | None = None
+    ) -> None:
+        """Notes that `before` was received again, unless we fetched it ourselves, and what it was judged to be now."""
+        times = before["times_received"] + (event.source == "webhook")
+        after = before | (instead or {}) | {"times_received": Int64(times)}
         if verdict is not None:
-            again |= {"outcome": verdict.outcome, "detail": verdict.detail}
+            after |= {"outcome": verdict.outcome, "detail": verdict.detail}
             if verdict.outcome != "unmatched":
-                again["reconcile_at"] = None
-        self.seen_again[document["_id"]] = again
+                after["reconcile_at"] = None
+        if after != before:
+            self.seen_again[before["_id"]] = (before, after)
 
 
 def _keys(event: ReceivedEvent) -> tuple[Hashable, ...]:

@@ -1,6 +1,5 @@
 """HTTP: parse, call a verb, respond."""
 
-import re
 import unicodedata
 from typing import Annotated, Any, assert_never
 
@@ -19,14 +18,13 @@ from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
-from shared.edge.requests import Amount, idempotency_key
+from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, decode_cursor, encode_cursor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, decode_cursor, encode_cursor
 from shared.signing import SignatureError
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
-METADATA_KEY = re.compile(r"[^$.\x00-\x1f\x7f][^.\x00-\x1f\x7f]{0,39}\Z")
 
 PROBLEMS: Table = {
     SignatureError: lambda _: ProblemError("invalid-signature"),
@@ -41,7 +39,7 @@ class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     payment_method: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] = "pm_card_visa"
-    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=500)]], Meta(max_length=50)] = {}
+    metadata: Metadata = {}
 
 
 class WebhookReceipt(Struct):
@@ -119,14 +117,22 @@ async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
     store: NamedDependency[Store],
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
 ) -> Response[Page[EventView]]:
-    """The audit trail of an order: everything the provider said about it, in the order it arrived."""
+    """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
     if await store.order(merchant_of(request), order_id) is None:
         raise ProblemError("not-found", "no such order")
-    return json_response(to_json(Page([event_view(event) for event in await store.events_of(order_id)])))
+    before = decode_cursor(cursor) if cursor else None
+    found = await store.events_of(order_id, before=before, limit=limit + 1)
+    following = None
+    if len(found) > limit:
+        last = found[limit - 1]
+        following = encode_cursor(at_and_id(last["received_at"], last["_id"]))
+    return json_response(to_json(Page([event_view(event) for event in found[:limit]], following)))
 
 
-@post("/api/webhooks/payments", status_code=200)
+@post("/api/webhooks/payments", public=True, status_code=200)
 async def receive_payment_webhook(
     request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
 ) -> Response[WebhookReceipt]:
@@ -136,7 +142,7 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", include_in_schema=False)
+@get("/health/ready", public=True, include_in_schema=False)
 async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)
@@ -152,9 +158,7 @@ def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
         raise invalid_field("/amount", str(error)) from None
     if any(unicodedata.category(character) in INVISIBLE for character in data.order_number):
         raise invalid_field("/orderNumber", "must be visible characters: no spaces, controls or formatting")
-    for name in data.metadata:
-        if not METADATA_KEY.match(name):
-            raise invalid_field("/metadata", "keys have 1 to 40 characters, no dot, no control, and no $ at the start")
+    check_metadata(data.metadata)
     return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
 
 

@@ -7,10 +7,8 @@ from typing import Any, get_args
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from order_api import order, outbox
+from order_api import event, order, outbox
 from shared.mongo import Database, ensure_collection
-
-OUTCOMES = ("applied", "duplicate", "ignored", "mismatch", "unmatched")
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -98,8 +96,8 @@ PAYMENT_EVENTS = _object(
     {
         "_id": STRING,
         "type": STRING,
-        "outcome": {"enum": list(OUTCOMES)},
-        "source": {"enum": ["webhook", "reconcile"]},
+        "outcome": _one_of(event.Outcome),
+        "source": _one_of(event.Source),
         "raw": STRING,
         "received_at": DATE,
         "times_received": COUNT,
@@ -151,7 +149,7 @@ async def ensure_schema(database: Database) -> None:
         "payment_events",
         schema=PAYMENT_EVENTS,
         indexes=[
-            IndexModel([("order_id", ASCENDING), ("received_at", ASCENDING)]),
+            IndexModel([("order_id", ASCENDING), ("received_at", DESCENDING), _NEWEST_FIRST]),
             IndexModel([("reconcile_at", ASCENDING)], **_only(reconcile_at={"$type": "date"})),
         ],
     )

@@ -13,6 +13,7 @@ from order_api.order import Order, has_open_question
 from order_api.outbox import OPEN_STATES, Message
 from shared.group_commit import StaleError
 from shared.mongo import Client, Document, to_document
+from shared.pages import older_than
 
 
 class Store:
@@ -39,9 +40,11 @@ class Store:
         found = self.orders.find({"merchant": merchant, **conditions, **position}).sort("_id", -1).limit(limit)
         return [msgspec.convert(document, Order) async for document in found]
 
-    async def events_of(self, order_id: str) -> list[Document]:
-        """What was received about an order, in the order it arrived."""
-        return await self.payment_events.find({"order_id": order_id}).sort([("received_at", 1), ("_id", 1)]).to_list()
+    async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[Document]:
+        """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
+        position = older_than("received_at", before) if before else {}
+        found = self.payment_events.find({"order_id": order_id, **position})
+        return await found.sort([("received_at", -1), ("_id", -1)]).limit(limit).to_list()
 
     async def orders_by_id(self, ids: Iterable[str], session: AsyncClientSession) -> dict[str, Order]:
         found = self.orders.find({"_id": {"$in": list(ids)}}, session=session)

@@ -3,7 +3,7 @@ process died, is made again: at least once, never lost.
 """
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
 from shared.leases import Lease, LeasedWork, claim, held, write_held
-from shared.mongo import to_document
+from shared.mongo import Collection, Document, to_document
 from shared.signing import sign, sign_standard
 from shared.telemetry import log
 from shared.times import utc_now
@@ -30,10 +30,12 @@ POLL_SECONDS = 0.1
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    delivery: Delivery
+    """Documents as they were read: one that does not decode must not spoil those claimed with it."""
+
+    delivery: Document
     lease: Lease
-    body: bytes
-    endpoint: Endpoint | None
+    event: Document
+    endpoint: Document | None
 
 
 class _Recorded(msgspec.Struct, frozen=True):
@@ -75,30 +77,30 @@ class DeliverWebhooks:
         )
         if not documents:
             return []
-        deliveries = [msgspec.convert(document, Delivery) for document in documents]
-        events = self._store.events.find({"_id": {"$in": [one.event_id for one in deliveries]}}, {"raw": 1})
-        bodies = {event["_id"]: event["raw"].encode() async for event in events}
-        endpoints = {
-            endpoint.id: endpoint
-            for endpoint in await self._store.endpoints({"_id": {"$in": [one.endpoint_id for one in deliveries]}})
-        }
-        return [_Claimed(one, lease, bodies[one.event_id], endpoints.get(one.endpoint_id)) for one in deliveries]
+        events = await _by_id(self._store.events, {one["event_id"] for one in documents})
+        endpoints = await _by_id(self._store.webhook_endpoints, {one["endpoint_id"] for one in documents})
+        return [
+            _Claimed(one, lease, events[one["event_id"]], endpoints.get(one["endpoint_id"]))
+            for one in documents
+            if one["event_id"] in events
+        ]
 
     async def _deliver(self, claimed: _Claimed) -> None:
-        delivery, endpoint = claimed.delivery, claimed.endpoint
+        delivery = msgspec.convert(claimed.delivery, Delivery)
+        endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
         if endpoint is None or endpoint.state == "disabled":
             await self.commits.submit(_Recorded(delivery, None, Next("cancelled")))
             return
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
             return  # the lease lapses, and whoever claims it next sends it
-        attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.body)
+        attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
         following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
         recorded = await self.commits.submit(_Recorded(delivery, attempt, following))
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
             delivery_id=delivery.id,
             event_id=delivery.event_id,
-            host=urlsplit(endpoint.url).netloc,
+            host=urlsplit(endpoint.url).hostname,
             attempt=attempt.number,
             status=attempt.status,
             error=attempt.error,
@@ -120,7 +122,9 @@ class DeliverWebhooks:
                 asked_seconds = retry_after_seconds(response)
                 received = await read_up_to(response, RESPONSE_BYTES_MAX)
         except CALL_ERRORS as failure:
-            error = f"{type(failure).__name__}: {failure}".rstrip(": ")
+            error = type(failure).__name__
+            if not isinstance(failure, aiohttp.InvalidURL):  # that one shows the URL, and what is secret in it
+                error = f"{error}: {failure}".rstrip(": ")
             status = None  # a response that broke off is none
         attempt = Attempt(
             number=len(delivery.attempts) + 1,
@@ -146,6 +150,10 @@ class DeliverWebhooks:
                 {"_id": {"$in": gone}}, {"$set": {"state": "disabled"}}, session=session
             )
         return [one.delivery.id in still_held for one in recorded]
+
+
+async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
+    return {document["_id"]: document async for document in collection.find({"_id": {"$in": list(ids)}})}
 
 
 def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> Mapping[str, str]:

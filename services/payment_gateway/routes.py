@@ -17,17 +17,17 @@ from payment_gateway.create_refund import CreateRefund, ExceedsCharge, NoSuchCha
 from payment_gateway.delivery import Delivery, State
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
-from payment_gateway.views import DeliveryView, delivery_view
+from payment_gateway.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
 from shared.edge.problems import ProblemError, Table, invalid_field
-from shared.edge.requests import idempotency_key
+from shared.edge.requests import Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.mongo import Collection, Document
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, decode_cursor, encode_cursor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, decode_cursor, encode_cursor
 
 PROBLEMS: Table = {}
 
@@ -44,7 +44,7 @@ class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     reference: Reference
     payment_method: Annotated[str, Meta(max_length=255)] = "pm_card_visa"
-    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=500)]], Meta(max_length=50)] = {}
+    metadata: Metadata = {}
 
 
 class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -157,7 +157,7 @@ async def get_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
     store: NamedDependency[Store],
-) -> Response[wire.Event]:
+) -> Response[EventView]:
     """One event, byte for byte as it is delivered."""
     document = await _found(store, store.events, merchant_of(request), event_id)
     return json_response(document["raw"].encode())
@@ -171,7 +171,7 @@ async def list_events(
     event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
-) -> Response[Page[wire.Event]]:
+) -> Response[Page[EventView]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
     conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
     documents, following = await _page(store, store.events, conditions, limit, cursor)
@@ -201,7 +201,7 @@ async def list_deliveries(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/health/ready", include_in_schema=False)
+@get("/health/ready", public=True, include_in_schema=False)
 async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)
@@ -221,7 +221,10 @@ async def _page(
     given = {name: value for name, value in conditions.items() if value is not None}
     before = decode_cursor(cursor) if cursor else None
     found = await store.newest(collection, given, before=before, limit=limit + 1)
-    following = encode_cursor(found[limit - 1]["_id"]) if len(found) > limit else None
+    following = None
+    if len(found) > limit:
+        last = found[limit - 1]
+        following = encode_cursor(at_and_id(last["created_at"], last["_id"]))
     return found[:limit], following
 
 
@@ -233,6 +236,7 @@ def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
         raise invalid_field("/currency", str(error)) from None
     if data.payment_method not in PAYMENT_METHODS:
         raise invalid_field("/paymentMethod", f"not one of {', '.join(PAYMENT_METHODS)}")
+    check_metadata(data.metadata)
     return wire.ChargeRequest(
         amount=data.amount,
         currency=data.currency,

@@ -4,23 +4,20 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from shared.mongo import Database, ensure_collection
 
-_NEWEST_FIRST = ("_id", DESCENDING)
+_NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
 
 async def ensure_schema(database: Database) -> None:
     """Raises PyMongoError if the database stays away."""
     settling = IndexModel([("due_at", ASCENDING)], partialFilterExpression={"status": "pending"})
-    by_reference = IndexModel([("merchant", ASCENDING), ("reference", ASCENDING), _NEWEST_FIRST])
-    newest = IndexModel([("merchant", ASCENDING), _NEWEST_FIRST])
+    by_reference = IndexModel([("merchant", ASCENDING), ("reference", ASCENDING), *_NEWEST_FIRST])
+    newest = IndexModel([("merchant", ASCENDING), *_NEWEST_FIRST])
     await ensure_collection(database, "charges", indexes=[settling, by_reference, newest])
     await ensure_collection(database, "refunds", indexes=[settling, by_reference, newest])
     await ensure_collection(
         database,
         "events",
-        indexes=[
-            by_reference,
-            IndexModel([("merchant", ASCENDING), ("created_at", DESCENDING), _NEWEST_FIRST]),
-        ],
+        indexes=[by_reference, newest],
     )
     await ensure_collection(database, "webhook_endpoints", indexes=[IndexModel([("merchant", ASCENDING)])])
     await ensure_collection(
@@ -28,8 +25,8 @@ async def ensure_schema(database: Database) -> None:
         "deliveries",
         indexes=[
             IndexModel([("next_attempt_at", ASCENDING)], partialFilterExpression={"state": "pending"}),
-            IndexModel([("merchant", ASCENDING), ("event_id", ASCENDING), _NEWEST_FIRST]),
-            IndexModel([("merchant", ASCENDING), ("endpoint_id", ASCENDING), _NEWEST_FIRST]),
+            IndexModel([("merchant", ASCENDING), ("event_id", ASCENDING), *_NEWEST_FIRST]),
+            IndexModel([("merchant", ASCENDING), ("endpoint_id", ASCENDING), *_NEWEST_FIRST]),
             newest,
         ],
     )

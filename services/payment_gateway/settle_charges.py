@@ -20,7 +20,7 @@ from payment_gateway.refund import Refund
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork, claim, held, write_held
-from shared.mongo import Collection, to_document
+from shared.mongo import Collection, Document, to_document
 from shared.times import utc_now
 
 SLOTS = 256
@@ -47,10 +47,10 @@ class SettleCharges:
         self._collection: Collection = store.charges if kind is Charge else store.refunds
         self._lease_seconds = lease_seconds
         name = f"settle_{self._collection.name}"
-        self.work = LeasedWork[Settled](self._claim, self._settle, name=name, slots=SLOTS, poll_seconds=POLL_SECONDS)
+        self.work = LeasedWork[Document](self._claim, self._settle, name=name, slots=SLOTS, poll_seconds=POLL_SECONDS)
         self.commits = GroupCommit[Settled, bool](store.client, self._write, name=name, keys=_keys)
 
-    async def _claim(self, limit: int) -> list[Settled]:
+    async def _claim(self, limit: int) -> Sequence[Document]:
         _, documents = await claim(
             self._collection,
             due={"status": "pending"},
@@ -59,9 +59,10 @@ class SettleCharges:
             limit=limit,
             lease_seconds=self._lease_seconds,
         )
-        return [msgspec.convert(document, self._kind) for document in documents]
+        return documents
 
-    async def _settle(self, pending: Settled) -> None:
+    async def _settle(self, document: Document) -> None:
+        pending = msgspec.convert(document, self._kind)  # here, so that one that does not decode spoils no other
         now = utc_now()
         await self.commits.submit(
             charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)

@@ -7,6 +7,7 @@ import msgspec
 
 from payment_gateway.endpoint import Endpoint
 from shared.mongo import Client, Collection, Document, to_document
+from shared.pages import older_than
 
 
 class Store:
@@ -28,9 +29,13 @@ class Store:
     async def newest(
         self, collection: Collection, conditions: Mapping[str, Any], *, before: str | None, limit: int
     ) -> list[Document]:
-        """The newest documents first, from just after the one with the id `before`."""
-        position = {"_id": {"$lt": before}} if before else {}
-        return await collection.find({**conditions, **position}).sort("_id", -1).limit(limit).to_list()
+        """The newest documents first, from just after the position `before`. Raises CursorError.
+
+        By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
+        """
+        position = older_than("created_at", before) if before else {}
+        found = collection.find({**conditions, **position})
+        return await found.sort([("created_at", -1), ("_id", -1)]).limit(limit).to_list()
 
     async def endpoints(self, conditions: Mapping[str, Any], **options: Any) -> list[Endpoint]:
         found = self.webhook_endpoints.find(conditions, **options)

@@ -1,10 +1,21 @@
 """Deliveries as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from payment_gateway.delivery import Delivery, State
+from shared import wire
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An event. `data` is the charge or the refund that it is about, as it was then."""
+
+    id: str
+    type: wire.EventType
+    timestamp: datetime
+    data: dict[str, Any]
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,6 +1,7 @@
 """How either service becomes an application: the same edge around its routes, and its background work while it runs."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from shared.edge.auth import ApiKey
+from shared.edge.auth import ApiKey, authenticate
 from shared.edge.health import is_live
 from shared.edge.observe import observe
 from shared.edge.problems import Table, exception_handlers, explain_problem
@@ -19,6 +20,7 @@ from shared.edge.requests import StrictRequest
 from shared.edge.server import BODY_BYTES_MAX
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
+from shared.telemetry import log
 
 
 def build(
@@ -45,6 +47,7 @@ def build(
         state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
+        guards=[authenticate],
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(title=title, version="0.1.0"),
@@ -58,13 +61,23 @@ async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[Le
     """Runs them. At the end the workers finish what they have in hand while there is still somebody to commit it."""
     runs = [*(group.run() for group in commits), *(worker.run() for worker in workers)]
     tasks = [asyncio.create_task(run) for run in runs]
+    for task in tasks:
+        task.add_done_callback(_must_not_end)
     try:
         yield
     finally:
+        for task in tasks:
+            task.remove_done_callback(_must_not_end)
         await asyncio.gather(*(worker.stop() for worker in workers))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _must_not_end(task: "asyncio.Task[None]") -> None:
+    """A service without one of its workers looks alive and is not: better that it ends, and is started again. C8"""
+    log.critical("background work ended by itself; stopping", task=repr(task))
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _provide(part: object) -> Provide:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
 from shared.edge.problems import ProblemError
 from shared.env import Secret, SettingError
@@ -38,15 +40,25 @@ def parse_keys(entries: Sequence[Secret], *, name: str, bare: bool = False) -> t
 
 
 def merchant_of(request: Request[Any, Any, Any]) -> str:
-    """The merchant whose key the request carries; without any keys everybody is `default`. Raises ProblemError.
+    """The merchant that `authenticate` has found."""
+    merchant: str = request.scope["merchant"]  # type: ignore[typeddict-item]
+    return merchant
 
-    The keys are in the application's state rather than a dependency: Litestar resolves two dependencies of one handler
-    in a task group, which costs a quarter of a small request.
+
+def authenticate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A Litestar guard, so that nobody's body is looked at before their key. Without any keys everybody is `default`.
+
+    Raises ProblemError, except for a handler with the option `public`.
     """
-    keys: Sequence[ApiKey] = request.app.state.api_keys
+    if not handler.opt.get("public"):
+        connection.scope["merchant"] = _merchant(connection)  # type: ignore[typeddict-unknown-key]
+
+
+def _merchant(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    keys: Sequence[ApiKey] = connection.app.state.api_keys
     if not keys:
         return DEFAULT_MERCHANT
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
     digest = hashlib.sha256(key.strip().encode()).digest()
     merchant = ""
     for candidate in keys:  # all are compared: the time taken does not tell which one matched

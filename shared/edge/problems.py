@@ -158,7 +158,7 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Pro
     return respond(request, ProblemError("internal"))
 
 
-@get("/problems/{slug:str}", include_in_schema=False, media_type="text/plain", sync_to_thread=False)
+@get("/problems/{slug:str}", public=True, include_in_schema=False, media_type="text/plain", sync_to_thread=False)
 def explain_problem(slug: FromPath[str]) -> str:
     """What a problem's `type` means, for a person."""
     if slug not in KINDS:

@@ -3,17 +3,22 @@
 import json
 import re
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.exceptions import InternalServerException
 
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AmountError, parse_plain_decimal
 
 T = TypeVar("T")
+
+
+Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
+_METADATA_KEY = re.compile(r"[^$.\x00-\x1f\x7f][^.\x00-\x1f\x7f]{0,39}\Z")
 
 
 class Amount(Decimal):
@@ -50,6 +55,12 @@ def decode_json(body: bytes, kind: type[T]) -> T:
 class StrictRequest(Request[Any, Any, Any]):
     """Decodes a JSON body with `decode_json` into the type that the handler declares; Litestar's OpenAPI is kept."""
 
+    async def body(self) -> bytes:
+        try:
+            return await super().body()
+        except InternalServerException:  # what Litestar makes of a client that hangs up in mid-body
+            raise ProblemError("malformed-json", "the body ended early") from None
+
     async def json(self) -> Any:
         require_json(self)
         field = self.route_handler.parsed_data_field
@@ -76,6 +87,12 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
 
 
 _NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\Z")
+
+
+def check_metadata(metadata: dict[str, str]) -> None:
+    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over."""
+    if not all(_METADATA_KEY.match(name) for name in metadata):
+        raise invalid_field("/metadata", "keys have 1 to 40 characters, no dot, no control, and no $ at the start")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
 
     try:
         reachable = asyncio.run(answers())
-    except PyMongoError as error:  # the URI itself is wrong
+    except (PyMongoError, ValueError) as error:  # the URI itself is wrong
         reachable, reason = False, str(error)
     else:
         reason = f"MongoDB did not answer within {patience_seconds:.0f} s"

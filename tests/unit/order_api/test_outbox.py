@@ -10,6 +10,7 @@ from order_api.order import money_owed_back
 from order_api.outbox import (
     ATTEMPTS_MAX,
     BACKOFF_CAP_SECONDS,
+    CLOCK_SKEW,
     PERMANENT_REFUSALS,
     RETRY_AFTER_CAP_SECONDS,
     Accepted,
@@ -83,7 +84,7 @@ def test_other_orders_and_other_refunds_have_other_messages() -> None:
 def test_a_new_message_is_due_at_once_and_was_never_attempted() -> None:
     message = charge_message(an_order())
     assert (message.state, message.attempts, message.first_attempt_at) == ("ready", 0, None)
-    assert message.next_attempt_at == NOW
+    assert message.next_attempt_at == NOW - CLOCK_SKEW  # by a server's clock that is behind ours, too
 
 
 def test_an_accepted_message_is_done() -> None:
@@ -98,7 +99,9 @@ def test_an_acceptance_on_the_last_attempt_counts() -> None:
 
 def test_a_refused_message_is_dead_and_says_why() -> None:
     """C15"""
-    assert decide(a_message(), Refused(422, "invalid-fields")) == Dead("refused with 422 invalid-fields")
+    assert decide(a_message(), Refused(422, "invalid-fields")) == Dead(
+        "refused with 422 invalid-fields", "invalid-fields"
+    )
 
 
 @pytest.mark.parametrize("code", ["unauthenticated", "not-found", "internal", "unavailable", "overloaded", ""])
