@@ -16,7 +16,7 @@ import pymongo
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, WriteError
 
 from shared.group_commit import StaleError
 from shared.mongo import Collection, Document, describe
@@ -83,14 +83,14 @@ async def claim(
 
 
 async def _take(collection: Collection, ids: Sequence[str], free: Document, update: list[Document]) -> None:
-    """Updates those of `ids` that are still free. One that somebody's open transaction holds is left to the next claim;
-    the others do not wait for it.
+    """Updates those of `ids` that are still free. One that somebody's open transaction holds, or that a validator refuses
+    as it is, is left where it is; the others do not suffer for it.
     """
     try:
         with pymongo.timeout(_CONTENDED_SECONDS):
             await collection.update_many({"_id": {"$in": ids}, **free}, update)
     except PyMongoError as error:
-        if not error.timeout:
+        if not (error.timeout or isinstance(error, WriteError)):
             raise
         await asyncio.gather(*(_take_one(collection, one, free, update) for one in ids))
 
@@ -100,8 +100,9 @@ async def _take_one(collection: Collection, document_id: str, free: Document, up
         with pymongo.timeout(_CONTENDED_SECONDS):
             await collection.update_one({"_id": document_id, **free}, update)
     except PyMongoError as error:
-        if not error.timeout:
+        if not (error.timeout or isinstance(error, WriteError)):
             raise
+        log.warning("not claimed", collection=collection.name, id=document_id, reason=describe(error))
 
 
 async def held(collection: Collection, fences: Mapping[str, int], session: AsyncClientSession) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -50,7 +50,11 @@ def build(
         guards=[authenticate],
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=OpenAPIConfig(title=title, version="0.1.0"),
+        openapi_config=OpenAPIConfig(
+            title=title,
+            version="0.1.0",
+            openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
+        ),
         logging_config=None,
     )
     return observe(litestar)

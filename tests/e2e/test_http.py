@@ -294,6 +294,40 @@ async def test_the_gateway_shows_charges_events_and_deliveries(
     assert (status, problem["type"]) == (401, "/problems/unauthenticated")
 
 
+async def test_the_api_descriptions_are_served(api: Client, stack: Stack, http: aiohttp.ClientSession) -> None:
+    for client, path in ((api, "/api/orders"), (Client(http, stack.gateways[0].url), "/v1/charges")):
+        status, _, description = await client.call("GET", "/schema/openapi.json")
+        assert status == 200
+        assert path in description["paths"]
+        assert (await client.call("GET", "/schema"))[0] == 200
+
+
+async def test_a_client_that_hangs_up_in_mid_body_is_no_error_and_no_secret_is_in_any_log(
+    api: Client, stack: Stack
+) -> None:
+    for port, path in ((stack.order_apis[0].port, "/api/orders"), (stack.gateways[0].port, "/v1/charges")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {stack.api_key}\r\n"
+        writer.write(
+            f"{head}Content-Type: application/json\r\nIdempotency-Key: k\r\nContent-Length: 100\r\n\r\n{{".encode()
+        )
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert not await reader.read()
+
+    async def noticed() -> bool:
+        return all('"status":400' in service.log_file.read_text() for service in stack.services)
+
+    await until(noticed, "both have noticed")
+    for service in stack.services:
+        text = service.log_file.read_text()
+        assert "internal error" not in text
+        assert stack.api_key not in text
+        assert stack.webhook_secret not in text
+    assert (await api.call("GET", "/health/live"))[0] == 200
+
+
 async def ends(api: Client, order_id: str, status: str) -> dict[str, Any]:
     """The order, once it has this status."""
     found: dict[str, Any] = {}

@@ -357,3 +357,33 @@ def _permits(application: Application) -> Any:
         return application.dispatch_outbox.breaker.permits(10) == 1
 
     return condition
+
+
+async def test_c18_a_refund_that_is_refused_for_good_releases_its_amount_and_is_asked_for_anew(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    for charge in (charge_of(order), charge_of(order)):
+        await application.record_events(received(event_bytes(charge)))
+    provider.answer = always(409, PROBLEM % "exceeds-paid")
+    await dispatch(application)
+    order = await stored_order(application, order.id)
+    assert sorted((refund.state, refund.failure_code) for refund in order.refunds) == [
+        ("failed", "exceeds-paid"),
+        ("requested", None),
+    ]
+    assert {review.code for review in order.reviews} == {"second-charge", "dead-letter", "refund-failed"}
+    assert await application.store.outbox.count_documents({"kind": "refund", "state": "ready"}) == 1
+
+
+async def test_c18_a_refund_that_was_given_up_keeps_its_amount_reserved(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    for charge in (charge_of(order), charge_of(order)):
+        await application.record_events(received(event_bytes(charge)))
+    provider.answer = always(500)
+    await make_due(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
+    await dispatch(application)
+    order = await stored_order(application, order.id)
+    assert [refund.state for refund in order.refunds] == ["requested"]

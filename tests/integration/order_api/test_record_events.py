@@ -208,3 +208,23 @@ def refund_of(order: Order, **changes: Any) -> wire.Refund:
         "settled_at": utc_now(),
     }
     return wire.Refund(**{**fields, **changes})
+
+
+async def test_c20_bytes_under_an_applied_id_that_name_another_order_raise_the_first_ones_review(
+    application: Application,
+) -> None:
+    order, other = await place(application), await place(application)
+    event_id = new_id("evt")
+    assert await application.record_events(received(event_bytes(charge_of(order), event_id=event_id))) == "applied"
+    assert await application.record_events(received(event_bytes(charge_of(other), event_id=event_id))) == "duplicate"
+    assert [review.code for review in (await stored_order(application, order.id)).reviews] == ["event-altered"]
+    assert (await stored_order(application, other.id)).status == "Pending"
+
+
+async def test_a_payment_whose_data_does_not_decode_raises_the_review_of_the_order_it_names(
+    application: Application,
+) -> None:
+    order = await place(application)
+    raw = event_bytes(charge_of(order)).replace(b'"amount":9999', b'"amount":"9999"')
+    assert await application.record_events(received(raw)) == "mismatch"
+    assert [review.code for review in (await stored_order(application, order.id)).reviews] == ["event-mismatch"]

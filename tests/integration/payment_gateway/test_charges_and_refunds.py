@@ -148,3 +148,10 @@ async def test_a_refund_settles_with_an_event_of_its_own(application: Applicatio
     assert event is not None
     assert event["reference"] == charge.reference
     assert await application.store.deliveries.count_documents({"event_id": event["_id"]}) == 1
+
+
+async def test_a_charge_that_does_not_decode_spoils_no_other(application: Application) -> None:
+    spoiled, *_ = [await create(application) for _ in range(5)]
+    await application.store.charges.update_one({"_id": spoiled.id}, {"$unset": {"payment_method": ""}})
+    assert await settle(application) == 5
+    assert await application.store.charges.count_documents({"status": "succeeded"}) == 4
