@@ -281,10 +281,12 @@ class GroupCommit(Generic[Item, Result]):
             [result] = await self._one_transaction([caller.item], refusal, alone=True)
             caller.answer(result)
         except Exception as error:  # noqa: BLE001 - told to the caller
-            if error in refusal and not _is_duplicate_key(error):
-                caller.fail(error)
-            else:
+            if error not in refusal:
                 self._fail_all([caller], error)
+            elif _is_duplicate_key(error):
+                await self._poll(caller)
+            else:
+                caller.fail(error)
         finally:
             caller.fail(UnavailableError())  # of no effect once answered
             self._free(caller)

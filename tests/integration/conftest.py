@@ -1,7 +1,7 @@
 """Faults of the database, on demand."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -13,10 +13,13 @@ FailCommand = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def fail_command(mongo: Client) -> AsyncIterator[FailCommand]:
-    """`await fail_command(app_name, ["commitTransaction"], times=1, errorCode=…)`: see MongoDB's failCommand."""
+    """`await fail_command(app_name, ["commitTransaction"], times=1, errorCode=…)`: see MongoDB's failCommand.
 
-    async def fail(app_name: str, commands: list[str], *, times: int, **how: Any) -> None:
-        mode = {"times": times} if times else "off"
+    `times` may be "always": PyMongo tries an unconfirmed commit again a thousand times in half a second.
+    """
+
+    async def fail(app_name: str, commands: list[str], *, times: int | Literal["always"], **how: Any) -> None:
+        mode: Any = "alwaysOn" if times == "always" else {"times": times} if times else "off"
         data = {"failCommands": commands, "appName": app_name, **how}
         try:
             await mongo.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
