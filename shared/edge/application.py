@@ -47,7 +47,7 @@ def build(
         state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
-        guards=[authenticate],
+        before_request=authenticate,
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(
