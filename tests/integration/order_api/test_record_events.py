@@ -4,10 +4,12 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from order_api.app import Application
 from order_api.order import Order
 from shared import wire
+from shared.group_commit import StaleError
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.integration.order_api.conftest import (
@@ -65,6 +67,14 @@ async def test_c3_an_order_changed_by_another_replica_meanwhile_keeps_both_chang
             *(replica.record_events(received(raw)) for replica, raw in zip([one, other] * 8, events, strict=True))
         )
         assert len((await stored_order(one, order.id)).charges) == 16
+
+
+async def test_c3_a_write_to_an_order_that_is_no_longer_as_it_was_read_is_refused(application: Application) -> None:
+    order = await place(application)
+    stale = msgspec.structs.replace(order, version=order.version - 1)
+    async with application.store.client.start_session() as session:
+        with pytest.raises(StaleError):
+            await application.store.save_orders([(stale, order)], now=utc_now(), session=session)
 
 
 async def test_c14_an_event_completes_its_message_and_passes_its_fence(application: Application) -> None:

@@ -202,6 +202,42 @@ async def test_c8_a_caller_that_goes_away_never_touches_its_neighbours(mongo: Cl
     assert answers == [f"t{number}" for number in range(64) if number != 20]
 
 
+async def test_c8_a_caller_that_goes_away_in_mid_commit_never_touches_its_neighbours(
+    mongo: Client, things: Collection
+) -> None:
+    inserting = Inserting(things)
+    taken, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(session: AsyncClientSession, items: Sequence[Item]) -> Sequence[str]:
+        taken.set()
+        await go_on.wait()
+        return await inserting.write(session, items)
+
+    async with committing(mongo, hold) as commits:
+        callers = [asyncio.create_task(commits.submit(thing(f"t{number}"))) for number in range(64)]
+        await taken.wait()
+        callers[20].cancel()
+        await asyncio.wait([callers[20]])
+        go_on.set()
+        del callers[20]
+        assert await asyncio.gather(*callers) == [f"t{number}" for number in range(64) if number != 20]
+        assert await commits.submit(thing("next")) == "next"
+
+
+async def test_it_stops_at_whatever_moment_it_is_cancelled(mongo: Client, things: Collection) -> None:
+    """PyMongo reads through asyncio.wait_for, which on Python 3.11 can lose a cancellation."""
+    for moment in range(40):
+        inserting = Inserting(things)
+        commits = GroupCommit[Item, str](mongo, inserting.write, name="test")
+        running = asyncio.create_task(commits.run())
+        waiting = asyncio.create_task(commits.submit(thing(f"t{moment}")))
+        await asyncio.sleep(0.0002 * moment)
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=30)
+        assert done, f"still running when cancelled at moment {moment}"
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
 async def test_c8_the_committer_outlives_whatever_a_batch_throws(mongo: Client, things: Collection) -> None:
     inserting = Inserting(things)
 
