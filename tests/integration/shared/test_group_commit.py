@@ -1,6 +1,7 @@
 """C3 to C9: many callers, one transaction, and each gets its own truth."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -224,6 +225,7 @@ async def test_c8_a_caller_that_goes_away_in_mid_commit_never_touches_its_neighb
         assert await commits.submit(thing("next")) == "next"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_it_stops_at_whatever_moment_it_is_cancelled(mongo: Client, things: Collection) -> None:
     """PyMongo reads through asyncio.wait_for, which on Python 3.11 can lose a cancellation."""
     for moment in range(40):
@@ -236,6 +238,7 @@ async def test_it_stops_at_whatever_moment_it_is_cancelled(mongo: Client, things
         done, _ = await asyncio.wait([running], timeout=30)
         assert done, f"still running when cancelled at moment {moment}"
         await asyncio.gather(waiting, return_exceptions=True)
+    gc.collect()  # PyMongo leaves the socket of a connect that was cancelled to the collector, which warns: here, not later
 
 
 async def test_c8_the_committer_outlives_whatever_a_batch_throws(mongo: Client, things: Collection) -> None:
