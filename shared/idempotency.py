@@ -46,6 +46,31 @@ def record_id(merchant: str, key: str) -> str:
     return f"{merchant}:{key}"
 
 
+def created(
+    merchant: str,
+    key: str,
+    *,
+    endpoint: str,
+    command: Any,
+    body: bytes,
+    location: str,
+    now: datetime,
+    ttl: timedelta = TTL,
+) -> Record:
+    """What `key` is to remember of a `command` to `endpoint` that is answered 201 with `body`."""
+    return Record(
+        id=record_id(merchant, key),
+        endpoint=endpoint,
+        fingerprint=fingerprint(endpoint, command),
+        status=201,
+        body=body.decode(),
+        location=location,
+        resource_id=location.rpartition("/")[2],
+        created_at=now,
+        expires_at=now + ttl,
+    )
+
+
 def parse_key(header: str) -> str:
     """The key, from a structured-field string or bare: both forms are the same key. Raises KeyMalformedError."""
     if quoted := _QUOTED.match(header):

@@ -13,7 +13,7 @@ from order_api.store import Store
 from order_api.views import order_view, to_json
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.group_commit import Limits
-from shared.idempotency import Record, fingerprint, record_id
+from shared.idempotency import created
 from shared.ids import new_id
 from shared.mongo import to_document
 from shared.times import utc_now
@@ -55,22 +55,19 @@ class PlaceOrder:
 
     async def __call__(self, key: str, new: NewOrder) -> Outcome:
         order = _order(new)
-        outcome = await self._create(self._record(key, new, order), order)
+        record = created(
+            new.merchant,
+            key,
+            endpoint=ENDPOINT,
+            command=new,
+            body=to_json(order_view(order)),
+            location=f"/api/orders/{order.id}",
+            now=order.created_at,
+            ttl=self._ttl,
+        )
+        outcome = await self._create(record, order)
         self._wake()
         return outcome
-
-    def _record(self, key: str, new: NewOrder, order: Order) -> Record:
-        return Record(
-            id=record_id(new.merchant, key),
-            endpoint=ENDPOINT,
-            fingerprint=fingerprint(ENDPOINT, new),
-            status=201,
-            body=to_json(order_view(order)).decode(),
-            location=f"/api/orders/{order.id}",
-            resource_id=order.id,
-            created_at=order.created_at,
-            expires_at=order.created_at + self._ttl,
-        )
 
     async def _taken(self, orders: Sequence[Order]) -> Sequence[OrderNumberTaken | None]:
         wanted: dict[str, list[str]] = {}

@@ -10,7 +10,7 @@ from payment_gateway.charge import Charge, new_charge, on_the_wire
 from payment_gateway.store import Store
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
-from shared.idempotency import TTL, Record, fingerprint, record_id
+from shared.idempotency import created
 from shared.mongo import to_document
 from shared.times import utc_now
 
@@ -30,16 +30,14 @@ class CreateCharge:
 
     async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | KeyReused:
         charge = new_charge(merchant, asked, now=utc_now(), delay=self._delay)
-        record = Record(
-            id=record_id(merchant, key),
+        record = created(
+            merchant,
+            key,
             endpoint=ENDPOINT,
-            fingerprint=fingerprint(ENDPOINT, asked),
-            status=201,
-            body=wire.encode(on_the_wire(charge)).decode(),
+            command=asked,
+            body=wire.encode(on_the_wire(charge)),
             location=f"/v1/charges/{charge.id}",
-            resource_id=charge.id,
-            created_at=charge.created_at,
-            expires_at=charge.created_at + TTL,
+            now=charge.created_at,
         )
         return await self._create(record, charge)
 

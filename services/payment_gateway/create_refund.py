@@ -17,7 +17,7 @@ from payment_gateway.store import Store
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.group_commit import StaleError
-from shared.idempotency import TTL, Record, fingerprint, record_id
+from shared.idempotency import created
 from shared.mongo import to_document
 from shared.times import utc_now
 
@@ -63,17 +63,14 @@ class CreateRefund:
         if document is None:
             return NoSuchCharge(charge_id)
         refund = new_refund(msgspec.convert(document, Charge), asked, now=utc_now(), delay=self._delay)
-        endpoint = f"POST /v1/charges/{charge_id}/refunds"
-        record = Record(
-            id=record_id(merchant, key),
-            endpoint=endpoint,
-            fingerprint=fingerprint(endpoint, asked),
-            status=201,
-            body=wire.encode(on_the_wire(refund)).decode(),
+        record = created(
+            merchant,
+            key,
+            endpoint=f"POST /v1/charges/{charge_id}/refunds",
+            command=asked,
+            body=wire.encode(on_the_wire(refund)),
             location=f"/v1/refunds/{refund.id}",
-            resource_id=refund.id,
-            created_at=refund.created_at,
-            expires_at=refund.created_at + TTL,
+            now=refund.created_at,
         )
         return await self._create(record, refund)
 
