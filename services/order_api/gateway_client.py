@@ -1,12 +1,12 @@
 """The payment provider as order_api sees it: every answer is Accepted, Refused or Unavailable."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TypeVar
 
 import aiohttp
 import msgspec
 
-from order_api.outbox import PERMANENT_REFUSALS, Accepted, Message, Refused, Reply, Unavailable
+from order_api.outbox import PERMANENT_REFUSALS, Accepted, Kind, Message, Refused, Reply, Unavailable
 from shared import wire
 from shared.env import Secret
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
@@ -15,6 +15,7 @@ from shared.times import stored
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
 REPLY_BYTES_MAX = 4 * 1024 * 1024
+_SHAPES: Mapping[Kind, type[wire.Charge | wire.Refund]] = {"charge": wire.Charge, "refund": wire.Refund}
 _PROBLEM_PREFIX = "/problems/"
 
 T = TypeVar("T")
@@ -57,8 +58,7 @@ class GatewayClient:
         except GatewayUnavailableError as error:
             return Unavailable(str(error))
         if status == 201:
-            kind: type[wire.Charge | wire.Refund] = wire.Charge if message.kind == "charge" else wire.Refund
-            found = _decode(body, kind)
+            found = _decode(body, _SHAPES[message.kind])
             accepted = None if found is None else _accepted(message, found)
             return accepted or Unavailable("a 201 for something else than what was asked for")
         code = _problem_code(body)
@@ -69,12 +69,11 @@ class GatewayClient:
     async def find(self, message: Message) -> Accepted | Unavailable | None:
         """What the provider already has for `message`, by its reference; None if nothing. C13"""
         path = "/v1/charges" if message.kind == "charge" else "/v1/refunds"
-        kind: type[wire.Charge | wire.Refund] = wire.Charge if message.kind == "charge" else wire.Refund
         reference = message.refund_id or message.order_id
         found: list[Accepted] = []
         try:
             async for raw in self._pages(path, reference):
-                one = _decode(bytes(raw), kind)
+                one = _decode(bytes(raw), _SHAPES[message.kind])
                 if one is None:
                     return Unavailable("a list with something else than what was asked for")
                 if accepted := _accepted(message, one):
@@ -128,7 +127,10 @@ def _accepted(message: Message, found: wire.Charge | wire.Refund) -> Accepted | 
         refund = msgspec.json.decode(message.body, type=wire.RefundRequest)
         path = f"/v1/charges/{found.charge_id}/refunds"
         same = (found.reference, found.amount, path) == (refund.reference, refund.amount, message.path)
-    return Accepted(found.id, found.amount, stored(found.created_at)) if same else None
+    try:
+        return Accepted(found.id, found.amount, stored(found.created_at)) if same else None
+    except ValueError:  # a time that no database could keep is as good as any other garbage
+        return None
 
 
 def _decode(body: bytes, kind: type[T]) -> T | None:

@@ -194,6 +194,7 @@ def other(**changes: Any) -> Answer:
         other(amount=1),
         other(currency="EUR"),
         other(id=7),
+        other(createdAt="0001-01-01T00:00:00Z"),
     ],
     ids=str,
 )
