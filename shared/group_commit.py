@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 import pymongo
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import Primary
 
@@ -317,14 +317,13 @@ def _is_deterministic(error: Exception) -> bool:
         return False
     if isinstance(error, PyMongoError):
         passing = error.has_error_label("TransientTransactionError") or error.timeout
-        return not passing and isinstance(error, OperationFailure) and not isinstance(error, ConnectionFailure)
+        return not passing and isinstance(error, OperationFailure)
     return True
 
 
 def _is_conflict(error: Exception) -> bool:
     """Whether another transaction was in the way, which passes when that ends."""
-    passing = isinstance(error, OperationFailure) and error.has_error_label("TransientTransactionError")
-    return passing and not isinstance(error, ConnectionFailure)
+    return isinstance(error, OperationFailure) and error.has_error_label("TransientTransactionError")
 
 
 def _is_duplicate_key(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -37,6 +38,12 @@ def older_than(field: str, position: str) -> dict[str, Any]:
         raise CursorError("not a cursor of this list")
     at = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     return {"$or": [{field: {"$lt": at}}, {field: at, "_id": {"$lt": document_id}}]}
+
+
+def cut(found: list[T], limit: int, position: Callable[[T], str]) -> tuple[list[T], str | None]:
+    """The page that up to `limit + 1` found make, and the cursor of the next page if the one too many is there."""
+    following = encode_cursor(position(found[limit - 1])) if len(found) > limit else None
+    return found[:limit], following
 
 
 def encode_cursor(position: str) -> str:

@@ -21,7 +21,7 @@ from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, decode_cursor, encode_cursor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
@@ -108,8 +108,8 @@ async def list_orders(
         conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
     before = decode_cursor(cursor) if cursor else None
     found = await store.list_orders(merchant_of(request), conditions, before=before, limit=limit + 1)
-    following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-    return json_response(to_json(Page([order_view(order) for order in found[:limit]], following)))
+    page, following = cut(found, limit, lambda order: order.id)
+    return json_response(to_json(Page([order_view(order) for order in page], following)))
 
 
 @get("/api/orders/{order_id:str}/events")
@@ -125,11 +125,8 @@ async def list_events(
         raise ProblemError("not-found", "no such order")
     before = decode_cursor(cursor) if cursor else None
     found = await store.events_of(order_id, before=before, limit=limit + 1)
-    following = None
-    if len(found) > limit:
-        last = found[limit - 1]
-        following = encode_cursor(at_and_id(last["received_at"], last["_id"]))
-    return json_response(to_json(Page([event_view(event) for event in found[:limit]], following)))
+    page, following = cut(found, limit, lambda event: at_and_id(event["received_at"], event["_id"]))
+    return json_response(to_json(Page([event_view(event) for event in page], following)))
 
 
 @post("/api/webhooks/payments", public=True, status_code=200)

@@ -27,7 +27,7 @@ from shared.edge.requests import Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.mongo import Collection, Document
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, decode_cursor, encode_cursor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 
 PROBLEMS: Table = {}
 
@@ -221,11 +221,7 @@ async def _page(
     given = {name: value for name, value in conditions.items() if value is not None}
     before = decode_cursor(cursor) if cursor else None
     found = await store.newest(collection, given, before=before, limit=limit + 1)
-    following = None
-    if len(found) > limit:
-        last = found[limit - 1]
-        following = encode_cursor(at_and_id(last["created_at"], last["_id"]))
-    return found[:limit], following
+    return cut(found, limit, lambda one: at_and_id(one["created_at"], one["_id"]))
 
 
 def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
