@@ -29,8 +29,11 @@ class ComposeStack:
         self.payment_gateway = f"http://127.0.0.1:{payment_gateway}"
 
     def up(self) -> None:
-        """Returns when everything is healthy."""
-        self._compose.start()
+        """Returns when everything is healthy; otherwise fails with what the containers said."""
+        try:
+            self._compose.start()
+        except subprocess.CalledProcessError as error:
+            pytest.fail(f"{error.stderr.decode()}\n{self.run('logs', '--tail=30')}")
 
     def run(self, *words: str) -> str:
         """`docker compose …`; what it printed. Raises CalledProcessError."""

@@ -11,6 +11,8 @@ from packaging.utils import canonicalize_name
 
 from tests.compose.conftest import CONTAINERS, ROOT, SERVICES, ComposeStack
 
+pytestmark = pytest.mark.timeout(1200)  # the first test also pulls and builds
+
 WHAT_IT_HOLDS = """
 import importlib.metadata, json, os, shutil
 print(json.dumps({

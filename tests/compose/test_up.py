@@ -3,8 +3,11 @@
 import json
 
 import aiohttp
+import pytest
 
 from tests.compose.conftest import CONTAINERS, ComposeStack, place, until_paid
+
+pytestmark = pytest.mark.timeout(1200)  # the first test also pulls and builds
 
 # Process 1 is Docker's init; the service is its child.
 KILL_THE_SERVICE = """
