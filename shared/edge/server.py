@@ -1,43 +1,61 @@
 """uvicorn, with every choice that matters made explicitly."""
 
 import asyncio
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 import uvicorn
 from litestar.types import ASGIApp
 from pymongo.errors import PyMongoError
 
+from shared.edge.limits import HttpLimits
+from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
 from shared.mongo import connect, is_reachable
 
-BODY_BYTES_MAX = 64 * 1024
 STOP_SECONDS = 15
+OPEN_FILES = 8192
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> None:
+def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
     """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
     # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    uvicorn.run(
+    _allow_open_files()
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        date_header=False,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+    server = BoundedServer(config, limits)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+def _allow_open_files() -> None:
+    """Many shells start with 1,024, which fewer clients than we take could use up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
@@ -65,7 +83,7 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
 
 
 def load_or_exit(
-    settings: type[SettingsType], environ: Mapping[str, str], check: Callable[[SettingsType], None]
+    settings: type[SettingsType], environ: Mapping[str, str], check: Callable[[SettingsType], None] = lambda _: None
 ) -> SettingsType:
     """The settings, or exit status 2 with one line on standard error that names what is wrong."""
     try:
