@@ -1,16 +1,17 @@
 from typing import Any
 
 import pytest
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Send
 
 from shared.edge.conform import SECURITY_HEADERS, allow, conform
 
 
 def answering(status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"body") -> ASGIApp:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
         scope["path_template"] = "/orders/{id}"
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": scope["method"].encode() + body, "more_body": False})
+        content: bytes = scope["method"].encode() + body
+        await send({"type": "http.response.body", "body": content, "more_body": False})
 
     return app
 

@@ -106,7 +106,7 @@ async def soon(condition: Callable[[], bool], what: str) -> None:
 async def serving(limits: HttpLimits = PATIENT) -> AsyncIterator[Running]:
     app = Answering()
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         host="127.0.0.1",
         port=0,
         http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
