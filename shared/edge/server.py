@@ -11,7 +11,7 @@ from functools import partial
 
 import uvicorn
 from litestar.types import ASGIApp
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
@@ -59,27 +59,31 @@ def _allow_open_files() -> None:
 
 
 def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
-    """Returns when MongoDB answers; if it does not in time, exit status 1 with one line on standard error."""
+    """Returns when MongoDB answers; if it refuses us, or does not answer in time, exit status 1 with one line that says why
+    on standard error.
+    """
 
-    async def answers() -> bool:
+    async def answers() -> None:
         client = connect(uri, app_name="start")
         deadline = time.monotonic() + patience_seconds
         try:
-            while not (reachable := await is_reachable(client)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            while not await is_reachable(client, refusals=True):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
                 await asyncio.sleep(0.2)
-            return reachable
         finally:
             await client.close()
 
     try:
-        reachable = asyncio.run(answers())
-    except (PyMongoError, ValueError) as error:  # the URI itself is wrong
-        reachable, reason = False, str(error)
+        asyncio.run(answers())
+    except OperationFailure as error:
+        reason = str((error.details or {}).get("errmsg", type(error).__name__))
+    except (PyMongoError, ValueError, TimeoutError) as error:
+        reason = str(error)
     else:
-        reason = f"MongoDB did not answer within {patience_seconds:.0f} s"
-    if not reachable:
-        print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1)
+        return
+    print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
+    raise SystemExit(1)
 
 
 def load_or_exit(
