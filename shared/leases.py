@@ -118,9 +118,12 @@ async def write_held(collection: Collection, writes: Sequence[UpdateOne], sessio
         raise StaleError
 
 
-async def release(collection: Collection, document: Document) -> None:
+async def release(collection: Collection, document: Document, also_set: Mapping[str, Any] | None = None) -> None:
     """Ends the claim under which `document` was returned, so that nobody waits for its lease. Raises PyMongoError."""
-    await collection.update_one({"_id": document["_id"], "fence": document["fence"]}, {"$set": {"lease_until": None}})
+    await collection.update_one(
+        {"_id": document["_id"], "fence": document["fence"], "lease_until": {"$ne": None}},
+        {"$set": {"lease_until": None, **(also_set or {})}},
+    )
 
 
 async def _keep(_piece: Any) -> None:

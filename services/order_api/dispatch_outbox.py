@@ -146,7 +146,7 @@ class DispatchOutbox:
         )
 
     async def _release(self, claimed: _Claimed) -> None:
-        await release(self._store.outbox, claimed.document)
+        await release(self._store.outbox, claimed.document, also_set={"state": "ready"})
 
     async def _write(self, session: AsyncClientSession, settlements: Sequence[_Settlement]) -> Sequence[bool]:
         """Whether each was settled; False where the fence had passed, and then nothing was changed. C11"""
