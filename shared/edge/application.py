@@ -39,7 +39,9 @@ def build(
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with running():
+            log.info("started")
             yield
+        log.info("stopped")
 
     litestar = Litestar(
         route_handlers=[*routes, is_live, explain_problem],
