@@ -23,6 +23,7 @@ from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
+from shared.tracing import note
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
@@ -79,6 +80,7 @@ async def get_order(
     store: NamedDependency[Store],
 ) -> Response[OrderView]:
     """One order."""
+    note(order_id=order_id)
     order = await store.order(merchant_of(request), order_id)
     if order is None:
         raise ProblemError("not-found", "no such order")
@@ -121,6 +123,7 @@ async def list_events(
     cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
 ) -> Response[Page[EventView]]:
     """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
+    note(order_id=order_id)
     if await store.order(merchant_of(request), order_id) is None:
         raise ProblemError("not-found", "no such order")
     before = decode_cursor(cursor) if cursor else None

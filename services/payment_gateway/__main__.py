@@ -6,13 +6,15 @@ from payment_gateway.app import create_app
 from payment_gateway.settings import Settings, check
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
 from shared.telemetry import configure_logs
+from shared.tracing import exporting_traces
 
 
 def main() -> None:
     settings = load_or_exit(Settings, os.environ, check)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
     await_database_or_exit(settings.mongodb_uri)
-    serve(create_app(settings), host=settings.payment_gateway_host, port=settings.payment_gateway_port)
+    with exporting_traces("payment_gateway"):
+        serve(create_app(settings), host=settings.payment_gateway_host, port=settings.payment_gateway_port)
 
 
 if __name__ == "__main__":
