@@ -27,7 +27,7 @@ from opentelemetry.trace import (
 from shared.telemetry import log
 from shared.trace import Trace
 
-STOP_SECONDS = 3.0  # for what is left to export; a collector that does not answer does not keep us from ending
+STOP_SECONDS = 2.0  # for what is left to export; a collector that does not answer does not keep us from ending
 
 _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 
@@ -87,10 +87,10 @@ class Recorder:
         return Recorded(self._tracer.start_span(name, context, _KINDS[kind], attributes))
 
     def stop(self) -> None:
-        """Exports what is left, for at most STOP_SECONDS; with a collector that takes nothing, not even that."""
+        """Exports what is left, for at most STOP_SECONDS."""
         stopping = threading.Thread(target=self._provider.shutdown, daemon=True)
         stopping.start()
-        stopping.join(0 if self._exporter.failing else STOP_SECONDS)
+        stopping.join(STOP_SECONDS)
         if stopping.is_alive():
             log.warning("traces are lost: the collector did not take the last ones in time")
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
@@ -101,18 +101,18 @@ class _Exporter(OTLPSpanExporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.failing = False
+        self._failing = False
         self._says = _LastWords()
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._says)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = super().export(spans)
         failing = result is not SpanExportResult.SUCCESS
-        if failing and not self.failing:
+        if failing and not self._failing:
             log.warning("traces are lost: the collector does not take them", reason=self._says.last)
-        elif self.failing and not failing:
+        elif self._failing and not failing:
             log.info("traces are exported again")
-        self.failing = failing
+        self._failing = failing
         return result
 
 

@@ -82,9 +82,10 @@ def parse_stored(value: object) -> Trace | None:
 def _parse_state(tracestate: str) -> str:
     """The tracestate, at most STATE_CHARS_MAX of it; empty if any of it is malformed, §3.3."""
     members = [member for part in tracestate.split(",") if (member := part.strip(" \t"))]
-    found = [_MEMBER.match(member) for member in members]
-    keys = {match["key"] for match in found if match}
-    if len(members) > STATE_MEMBERS_MAX or len(keys) != len(members):  # malformed, or a key twice
+    if len(members) > STATE_MEMBERS_MAX:
+        return ""
+    keys = {match["key"] for member in members if (match := _MEMBER.match(member))}
+    if len(keys) != len(members):  # one is malformed, or comes twice
         return ""
     while members and len(",".join(members)) > STATE_CHARS_MAX:
         members.pop()  # those at the end changed longest ago

@@ -93,7 +93,7 @@ class DispatchOutbox:
         return [_Claimed(document, lease) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:
-        continue_trace(claimed.document.get("trace"), order_id=claimed.document["order_id"])
+        continue_trace(claimed.document.get("trace"), order_id=claimed.document.get("order_id"))
         message = msgspec.convert(claimed.document, Message)
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(message)

@@ -80,10 +80,10 @@ async def get_order(
     store: NamedDependency[Store],
 ) -> Response[OrderView]:
     """One order."""
-    note(order_id=order_id)
     order = await store.order(merchant_of(request), order_id)
     if order is None:
         raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
     return json_response(to_json(order_view(order)))
 
 
@@ -123,9 +123,9 @@ async def list_events(
     cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
 ) -> Response[Page[EventView]]:
     """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
-    note(order_id=order_id)
     if await store.order(merchant_of(request), order_id) is None:
         raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
     before = decode_cursor(cursor) if cursor else None
     found = await store.events_of(order_id, before=before, limit=limit + 1)
     page, following = cut(found, limit, lambda event: at_and_id(event["received_at"], event["_id"]))

@@ -87,7 +87,7 @@ class DeliverWebhooks:
         ]
 
     async def _deliver(self, claimed: _Claimed) -> None:
-        continue_trace(claimed.event.get("trace"), reference=claimed.event["reference"])
+        continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         delivery = msgspec.convert(claimed.delivery, Delivery)
         endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
         if endpoint is None or endpoint.state == "disabled":

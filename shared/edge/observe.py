@@ -14,6 +14,7 @@ from shared.trace import Trace, parse
 from shared.tracing import note, request_span
 
 _ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
+_PATH_CHARS_MAX = 256  # of what a span shows
 _QUIET = ("/health/",)  # asked every few seconds by whoever watches us
 
 
@@ -36,7 +37,7 @@ def observe(app: ASGIApp) -> ASGIApp:
         started = time.perf_counter()
         method, path = scope["method"], scope["path"]
         quiet = path.startswith(_QUIET)
-        attributes = {"http.request.method": method, "url.path": path}
+        attributes = {"http.request.method": method, "url.path": path[:_PATH_CHARS_MAX]}
         with request_span(method, _caller(scope), attributes, recorded=not quiet) as span:
             note(request_id=request_id)
             try:
