@@ -40,7 +40,8 @@ hooks: .venv/.ready  ## Have git run the same checks before each commit
 
 lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
-	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel -c requirements/runtime.txt -o requirements/otel.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel --group dev -c requirements/otel.txt -o requirements/dev.txt
 
 clean:  ## Remove .venv, caches and the data of make run
 	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

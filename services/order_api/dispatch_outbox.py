@@ -38,6 +38,7 @@ from shared.leases import Lease, LeasedWork, claim, held, in_seconds, release, w
 from shared.mongo import Document
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import continue_trace
 
 SLOTS = 64
 LEASE_SECONDS = 45.0
@@ -94,6 +95,7 @@ class DispatchOutbox:
         return [_Claimed(document, lease) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:
+        continue_trace(claimed.document.get("trace"), order_id=claimed.document.get("order_id"))
         message = msgspec.convert(claimed.document, Message)
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(message)
@@ -110,7 +112,6 @@ class DispatchOutbox:
         settled = await self.commits.submit(_Settlement(message, decision, utc_now()))
         log.info(
             "dispatched" if settled else "dispatched in vain: the message was settled by someone else",
-            order_id=message.order_id,
             message_id=message.id,
             attempt=message.attempts,
             decision=decision,

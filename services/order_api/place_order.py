@@ -17,6 +17,7 @@ from shared.idempotency import created
 from shared.ids import new_id
 from shared.mongo import to_document
 from shared.times import utc_now
+from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /api/orders"
 # While one batch waits for the disk, requests are parsed for the next: measured 0.30 of the ceiling with one, 0.39 with 3.
@@ -67,7 +68,10 @@ class PlaceOrder:
             now=order.created_at,
             ttl=self._ttl,
         )
-        outcome = await self._create(record, order)
+        with span("place order"):
+            outcome = await self._create(record, order)
+        if isinstance(outcome, Answer):
+            note(order_id=outcome.resource_id)  # of a replay, that of the first
         self._wake()
         return outcome
 
@@ -107,6 +111,7 @@ def _order(new: NewOrder) -> Order:
         payment_method=new.payment_method,
         metadata=new.metadata,
         history=(StatusChange("Pending", now, "placed"),),
+        trace=current_trace(),
         created_at=now,
         updated_at=now,
     )

@@ -8,6 +8,7 @@ from shared.env import Secret
 from shared.signing import SignatureError, verify
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import current_trace
 
 
 class ReceiveWebhook:
@@ -30,7 +31,7 @@ class ReceiveWebhook:
             log.warning("webhook refused", reason=str(error))
             raise
         try:
-            event = parse_event(body, source="webhook", now=now)
+            event = parse_event(body, source="webhook", now=now, trace=current_trace())
         except NotAnEventError as error:
             log.warning("signed, but not an event", reason=str(error))
             raise

@@ -18,6 +18,7 @@ from order_api.store import Store
 from shared.group_commit import GroupCommit, StaleError
 from shared.mongo import Document
 from shared.telemetry import log
+from shared.tracing import note, span
 
 
 class RecordEvents:
@@ -29,12 +30,13 @@ class RecordEvents:
         self.commits = GroupCommit[ReceivedEvent, Outcome](store.client, self._write, name="record_events", keys=_keys)
 
     async def __call__(self, event: ReceivedEvent) -> Outcome:
-        outcome = await self.commits.submit(event)
+        note(order_id=event.order_id)
+        with span("record event"):
+            outcome = await self.commits.submit(event)
         log.info(
             "event recorded",
             event_id=event.id,
             type=event.type,
-            order_id=event.order_id,
             charge_id=event.charge_id,
             outcome=outcome,
             source=event.source,
@@ -187,7 +189,7 @@ def _document(event: ReceivedEvent, verdict: Verdict) -> Document:
         "detail": verdict.detail,
         "source": event.source,
         "raw": event.raw,
-        "trace": None,
+        "trace": event.trace,
         "received_at": event.received_at,
         "times_received": Int64(1),
     }

@@ -23,6 +23,7 @@ from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
+from shared.tracing import note
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
@@ -82,6 +83,7 @@ async def get_order(
     order = await store.order(merchant_of(request), order_id)
     if order is None:
         raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
     return json_response(to_json(order_view(order)))
 
 
@@ -123,6 +125,7 @@ async def list_events(
     """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
     if await store.order(merchant_of(request), order_id) is None:
         raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
     before = decode_cursor(cursor) if cursor else None
     found = await store.events_of(order_id, before=before, limit=limit + 1)
     page, following = cut(found, limit, lambda event: at_and_id(event["received_at"], event["_id"]))

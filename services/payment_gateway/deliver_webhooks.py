@@ -22,6 +22,7 @@ from shared.mongo import Collection, Document, to_document
 from shared.signing import sign, sign_standard
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import continue_trace, span, trace_headers
 
 SLOTS = 64
 CONNECT_SECONDS = 5.0
@@ -91,6 +92,7 @@ class DeliverWebhooks:
         ]
 
     async def _deliver(self, claimed: _Claimed) -> None:
+        continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         delivery = msgspec.convert(claimed.delivery, Delivery)
         endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
         if endpoint is None or endpoint.state == "disabled":
@@ -98,8 +100,10 @@ class DeliverWebhooks:
             return
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
             return  # the lease lapses, and whoever claims it next sends it
-        attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
-        following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
+        with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
+            attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
+            following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
+            calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self.commits.submit(_Recorded(delivery, attempt, following))
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
@@ -173,6 +177,7 @@ def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: dateti
         "User-Agent": "payment_gateway",
         "X-Signature": sign(body, secrets, timestamp),
         **sign_standard(body, secrets, timestamp, delivery.event_id),
+        **trace_headers(),
     }
 
 

@@ -28,6 +28,7 @@ from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.mongo import Collection, Document
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
+from shared.tracing import note
 
 PROBLEMS: Table = {}
 
@@ -93,6 +94,7 @@ async def list_charges(
     cursor: Text = None,
 ) -> Response[Page[wire.Charge]]:
     """A page of charges, newest first."""
+    note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
     documents, following = await _page(store, store.charges, conditions, limit, cursor)
     found = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
@@ -173,6 +175,7 @@ async def list_events(
     cursor: Text = None,
 ) -> Response[Page[EventView]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
+    note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
     documents, following = await _page(store, store.events, conditions, limit, cursor)
     raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
@@ -211,6 +214,7 @@ async def _found(store: Store, collection: Collection, merchant: str, document_i
     document = await store.one(collection, merchant, document_id)
     if document is None:
         raise ProblemError("not-found", f"no such {collection.name.removesuffix('s')}")
+    note(reference=document.get("charge_reference", document["reference"]))
     return document
 
 
