@@ -20,8 +20,8 @@ run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C
 test: .venv/.ready  ## Run all tests that need no Docker
 	@$(BIN)/python -m pytest $(ARGS)
 
-bench: .venv/.ready  ## Measure intake beside the same route without a database, and paid orders a second (needs wrk)
-	@$(BIN)/python -m tools.bench
+bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, and paid orders a second (needs wrk)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 check: .venv/.ready  ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
 from order_api.outbox import charge_message
 from order_api.store import Store
@@ -66,6 +67,8 @@ class PlaceOrder:
             ttl=self._ttl,
         )
         outcome = await self._create(record, order)
+        if isinstance(outcome, Answer) and not outcome.replayed:
+            count_status(order)
         self._wake()
         return outcome
 

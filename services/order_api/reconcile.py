@@ -11,6 +11,7 @@ import msgspec
 
 from order_api.event import parse_event
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
+from order_api.metrics import RECONCILIATIONS
 from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared.backoff import exponential
@@ -72,6 +73,7 @@ class Reconcile:
 
     async def _ask(self, question: _Question) -> None:
         if question.raw is not None:
+            RECONCILIATIONS["judged_again"].inc()
             await self._record_one(question.raw.encode())
             return
         assert question.order_id is not None
@@ -79,7 +81,9 @@ class Reconcile:
             async with asyncio.timeout(ASK_SECONDS):
                 async for raw in self._gateway.events(question.order_id):
                     await self._record_one(raw)
+            RECONCILIATIONS["answered"].inc()
         except (GatewayUnavailableError, TimeoutError) as error:
+            RECONCILIATIONS["unavailable"].inc()
             log.warning("reconciliation got no answer", order_id=question.order_id, reason=describe(error))
 
     async def _record_one(self, raw: bytes) -> None:

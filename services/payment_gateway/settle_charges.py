@@ -16,6 +16,7 @@ from payment_gateway.charge import Charge
 from payment_gateway.delivery import new_delivery
 from payment_gateway.endpoint import wants
 from payment_gateway.event import settled_event
+from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
@@ -64,9 +65,11 @@ class SettleCharges:
     async def _settle(self, document: Document) -> None:
         pending = msgspec.convert(document, self._kind)  # here, so that one that does not decode spoils no other
         now = utc_now()
-        await self.commits.submit(
+        settled = (
             charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
         )
+        if await self.commits.submit(settled):
+            count_settled(settled)
         self._wake()
 
     async def _write(self, session: AsyncClientSession, settled: Sequence[Settled]) -> Sequence[bool]:

@@ -1,4 +1,6 @@
-"""Around the whole application: an id for every request, in its answer and in every log line; one line when it ends."""
+"""Around the whole application: an id for every request, in its answer and in every log line; one line, and its metrics,
+when it ends.
+"""
 
 import re
 import time
@@ -7,11 +9,12 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.edge.metrics import count_request
 from shared.ids import new_id
 from shared.telemetry import log
 
 _ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
-_QUIET = ("/health/",)  # asked every few seconds by whoever watches us
+_QUIET = ("/health/", "/metrics")  # asked every few seconds by whoever watches us
 
 
 def observe(app: ASGIApp) -> ASGIApp:
@@ -35,8 +38,10 @@ def observe(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
+            seconds = time.perf_counter() - started
+            count_request(scope, status, seconds)
             if not scope["path"].startswith(_QUIET):
-                elapsed = round((time.perf_counter() - started) * 1000, 2)
+                elapsed = round(seconds * 1000, 2)
                 log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=elapsed)
             structlog.contextvars.unbind_contextvars("request_id")
 
