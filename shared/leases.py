@@ -232,6 +232,7 @@ class LeasedWork(Generic[Work]):
         try:
             await self._release(piece)
         except PyMongoError as error:
+            count_error(error)
             log.warning("not released: its lease lapses", worker=self._name, reason=describe(error))
 
     async def _wait(self) -> None:
