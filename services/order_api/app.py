@@ -17,10 +17,12 @@ from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
+from order_api.take_stock import TakeStock
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import parse_keys
 from shared.edge.limits import HttpLimits
+from shared.edge.metrics import Exposition
 from shared.edge.rate_limit import RateLimit
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
@@ -48,6 +50,7 @@ class Application:
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
         )
         self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
+        self.exposition = Exposition(TakeStock(self.store))
         self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
 
     @asynccontextmanager
@@ -73,6 +76,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
     parts = {
+        "exposition": application.exposition,
         "place_order": application.place_order,
         "receive_webhook": application.receive_webhook,
         "store": application.store,

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
 from order_api.outbox import charge_message
 from order_api.store import Store
@@ -72,6 +73,8 @@ class PlaceOrder:
             outcome = await self._create(record, order)
         if isinstance(outcome, Answer):
             note(order_id=outcome.resource_id)  # of a replay, that of the first
+            if not outcome.replayed:
+                count_status(order)
         self._wake()
         return outcome
 

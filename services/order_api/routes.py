@@ -17,6 +17,7 @@ from order_api.views import EventView, OrderView, event_view, order_view, to_jso
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
+from shared.edge.metrics import show_metrics
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
@@ -169,4 +170,5 @@ ROUTES = [
     list_events,
     receive_payment_webhook,
     health_ready,
+    show_metrics,
 ]

@@ -14,6 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.delivery import RESPONSE_BYTES_MAX, Attempt, Delivery, Next, after
 from payment_gateway.endpoint import Endpoint, signing_secrets
+from payment_gateway.metrics import count_attempt
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
@@ -102,6 +103,7 @@ class DeliverWebhooks:
             return  # the lease lapses, and whoever claims it next sends it
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
+            count_attempt(attempt)
             following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self.commits.submit(_Recorded(delivery, attempt, following))

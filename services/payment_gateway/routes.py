@@ -22,6 +22,7 @@ from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
+from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
@@ -257,4 +258,5 @@ ROUTES = [
     list_events,
     list_deliveries,
     health_ready,
+    show_metrics,
 ]

@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from shared import VERSION
 from shared.edge.admit import Admission
 from shared.edge.conform import conform
 from shared.edge.health import is_live
@@ -53,7 +54,7 @@ def build(
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(
             title=title,
-            version="0.1.0",
+            version=VERSION,
             openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
         ),
         logging_config=None,

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from shared.edge.conform import allow
 from shared.group_commit import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import KeyMalformedError
-from shared.mongo import describe
+from shared.mongo import count_error, describe
 from shared.pages import CursorError
 from shared.telemetry import log
 
@@ -162,6 +162,7 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
 
 
 def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:
+    count_error(error)
     log.warning("database error", reason=describe(error))
     return respond(request, ProblemError("unavailable"))
 
