@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import Response, get
 
+from order_api.openapi import API
 from order_api.place_order import NewOrder, Outcome, PlaceOrder
 from order_api.routes import PROBLEMS, create_order
 from order_api.settings import Settings
@@ -40,7 +41,7 @@ def main() -> None:
     settings = load(Settings, {**os.environ, "APP_ENV": "development", "MONGODB_URI": "mongodb://127.0.0.1:1"})
     configure_logs(settings.log_level, settings.log_format, service="instant")
     parts = {"place_order": Instant.__new__(Instant)}
-    app = build("instant", [create_order, ready], keys=(), parts=parts, problems=PROBLEMS, running=running)
+    app = build(API, [create_order, ready], keys=(), parts=parts, problems=PROBLEMS, running=running)
     serve(app, host="127.0.0.1", port=settings.order_api_port)
 
 

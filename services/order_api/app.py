@@ -13,6 +13,7 @@ from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
 from order_api.record_events import RecordEvents
+from order_api.openapi import API
 from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
@@ -74,6 +75,4 @@ def create_app(settings: Settings) -> ASGIApp:
         "receive_webhook": application.receive_webhook,
         "store": application.store,
     }
-    return build(
-        "order_api", ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running
-    )
+    return build(API, ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running)

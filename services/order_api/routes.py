@@ -5,10 +5,11 @@ from typing import Annotated, Any, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from order_api.event import NotAnEventError
+from order_api.event import NotAnEventError, Outcome
 from order_api.order import Status
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
@@ -16,7 +17,7 @@ from order_api.store import Store
 from order_api.views import EventView, OrderView, event_view, order_view, to_json
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
-from shared.edge.health import is_ready
+from shared.edge.health import NOT_READY, Ready, is_ready
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
@@ -45,10 +46,10 @@ class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
 class WebhookReceipt(Struct):
     """What became of an event."""
 
-    outcome: str
+    outcome: Outcome
 
 
-@post("/api/orders")
+@post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken"])
 async def create_order(
     request: Request[Any, Any, Any],
     data: JSONBody[PlaceOrderRequest],
@@ -72,7 +73,7 @@ async def create_order(
             assert_never(outcome)
 
 
-@get("/api/orders/{order_id:str}")
+@get("/api/orders/{order_id:str}", tags=["Orders"], problems=["not-found"])
 async def get_order(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
@@ -85,7 +86,7 @@ async def get_order(
     return json_response(to_json(order_view(order)))
 
 
-@get("/api/orders")
+@get("/api/orders", tags=["Orders"])
 async def list_orders(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
@@ -112,7 +113,7 @@ async def list_orders(
     return json_response(to_json(Page([order_view(order) for order in page], following)))
 
 
-@get("/api/orders/{order_id:str}/events")
+@get("/api/orders/{order_id:str}/events", tags=["Orders"], problems=["not-found"])
 async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
@@ -129,7 +130,15 @@ async def list_events(
     return json_response(to_json(Page([event_view(event) for event in page], following)))
 
 
-@post("/api/webhooks/payments", public=True, status_code=200)
+@post(
+    "/api/webhooks/payments",
+    tags=["Webhooks"],
+    public=True,
+    status_code=200,
+    response_description="Stored",
+    responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
+    problems=["invalid-signature", "malformed-json", "body-too-large"],
+)
 async def receive_payment_webhook(
     request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
 ) -> Response[WebhookReceipt]:
@@ -139,8 +148,8 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", public=True, include_in_schema=False)
-async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
+@get("/health/ready", tags=["Service"], public=True, responses=NOT_READY)
+async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)
 

@@ -11,6 +11,7 @@ from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund
 from payment_gateway.deliver_webhooks import DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
@@ -78,6 +79,4 @@ def create_app(settings: Settings) -> ASGIApp:
         "create_refund": application.create_refund,
         "store": application.store,
     }
-    return build(
-        "payment_gateway", ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running
-    )
+    return build(API, ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running)

@@ -21,7 +21,7 @@ from payment_gateway.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
-from shared.edge.health import is_ready
+from shared.edge.health import NOT_READY, Ready, is_ready
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key
 from shared.edge.responses import json_response, replayable
@@ -43,7 +43,7 @@ class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     reference: Reference
-    payment_method: Annotated[str, Meta(max_length=255)] = "pm_card_visa"
+    payment_method: Annotated[str, Meta(max_length=255, extra_json_schema={"enum": [*PAYMENT_METHODS]})] = "pm_card_visa"
     metadata: Metadata = {}
 
 
@@ -54,7 +54,7 @@ class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
     reference: Reference
 
 
-@post("/v1/charges")
+@post("/v1/charges", tags=["Charges"], takes_key=True)
 async def create_charge(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateChargeRequest],
@@ -72,7 +72,7 @@ async def create_charge(
             assert_never(outcome)
 
 
-@get("/v1/charges/{charge_id:str}")
+@get("/v1/charges/{charge_id:str}", tags=["Charges"], problems=["not-found"])
 async def get_charge(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
@@ -83,7 +83,7 @@ async def get_charge(
     return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
 
 
-@get("/v1/charges")
+@get("/v1/charges", tags=["Charges"])
 async def list_charges(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
@@ -99,7 +99,12 @@ async def list_charges(
     return json_response(wire.encode(Page(found, following)))
 
 
-@post("/v1/charges/{charge_id:str}/refunds")
+@post(
+    "/v1/charges/{charge_id:str}/refunds",
+    tags=["Refunds"],
+    takes_key=True,
+    problems=["not-found", "not-refundable", "exceeds-paid"],
+)
 async def create_refund(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
@@ -126,7 +131,7 @@ async def create_refund(
             assert_never(outcome)
 
 
-@get("/v1/refunds/{refund_id:str}")
+@get("/v1/refunds/{refund_id:str}", tags=["Refunds"], problems=["not-found"])
 async def get_refund(
     request: Request[Any, Any, Any],
     refund_id: FromPath[str],
@@ -137,7 +142,7 @@ async def get_refund(
     return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
 
 
-@get("/v1/refunds")
+@get("/v1/refunds", tags=["Refunds"])
 async def list_refunds(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
@@ -152,7 +157,7 @@ async def list_refunds(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/v1/events/{event_id:str}")
+@get("/v1/events/{event_id:str}", tags=["Events"], problems=["not-found"])
 async def get_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
@@ -163,7 +168,7 @@ async def get_event(
     return json_response(document["raw"].encode())
 
 
-@get("/v1/events")
+@get("/v1/events", tags=["Events"])
 async def list_events(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
@@ -179,7 +184,7 @@ async def list_events(
     return json_response(msgspec.json.encode(Page(raw, following)))
 
 
-@get("/v1/deliveries")
+@get("/v1/deliveries", tags=["Events"])
 async def list_deliveries(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
@@ -201,8 +206,8 @@ async def list_deliveries(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/health/ready", public=True, include_in_schema=False)
-async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
+@get("/health/ready", tags=["Service"], public=True, responses=NOT_READY)
+async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)
 

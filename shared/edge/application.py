@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from shared.edge.api_page import api_page
 from shared.edge.auth import ApiKey, authenticate
 from shared.edge.health import is_live
 from shared.edge.observe import observe
+from shared.edge.openapi import Api, describe
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
 from shared.edge.server import BODY_BYTES_MAX
@@ -24,7 +25,7 @@ from shared.telemetry import log
 
 
 def build(
-    title: str,
+    api: Api,
     routes: Sequence[ControllerRouterHandler],
     *,
     keys: Sequence[ApiKey],
@@ -41,8 +42,9 @@ def build(
         async with running():
             yield
 
+    described = [*routes, is_live, explain_problem]
     litestar = Litestar(
-        route_handlers=[*routes, is_live, explain_problem],
+        route_handlers=[*described, api_page(api.title, lambda: describe(api, described, parts))],
         lifespan=[lifespan],
         state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
@@ -50,11 +52,7 @@ def build(
         before_request=authenticate,
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=OpenAPIConfig(
-            title=title,
-            version="0.1.0",
-            openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
-        ),
+        openapi_config=None,
         logging_config=None,
     )
     return observe(litestar)

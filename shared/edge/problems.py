@@ -43,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "exceeds-paid": Kind(409, "More than was paid", "The refunds of a charge, asked for and done, cannot exceed it."),
     "invalid-signature": Kind(401, "The webhook signature is not valid", "Sign the raw body with the shared secret and a current timestamp, and send it as X-Signature."),
     "unauthenticated": Kind(401, "No valid API key", "Send Authorization: Bearer <key>."),
+    "rate-limited": Kind(429, "Too many requests", "Send fewer requests a second. Nothing was done: try again after Retry-After seconds, with the same Idempotency-Key."),
     "overloaded": Kind(503, "Too busy", "Nothing was done. Try again after Retry-After seconds, with the same Idempotency-Key."),
     "unavailable": Kind(503, "Not available", "It is not known whether the request took effect. Try again after Retry-After seconds with the same Idempotency-Key: it is never done twice."),
     "internal": Kind(500, "Internal error", "This is a defect of ours. The request id finds it in the logs."),
@@ -111,7 +112,7 @@ def exception_handlers(own: Table) -> dict[type[Exception] | int, Any]:
 def respond(request: Request[Any, Any, Any], error: ProblemError, headers: Mapping[str, str] = {}) -> Response[Problem]:
     kind = KINDS[error.slug]
     extra = dict(headers)
-    if kind.status == 503 or error.slug == "idempotency-key-in-flight":
+    if kind.status in {429, 503} or error.slug == "idempotency-key-in-flight":
         extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if error.slug == "unauthenticated":
         extra["WWW-Authenticate"] = "Bearer"
@@ -158,9 +159,16 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Pro
     return respond(request, ProblemError("internal"))
 
 
-@get("/problems/{slug:str}", public=True, include_in_schema=False, media_type="text/plain", sync_to_thread=False)
+@get(
+    "/problems/{slug:str}",
+    tags=["Service"],
+    public=True,
+    problems=["not-found"],
+    media_type="text/plain",
+    sync_to_thread=False,
+)
 def explain_problem(slug: FromPath[str]) -> str:
-    """What a problem's `type` means, for a person."""
+    """What the `type` of a problem means, for a person."""
     if slug not in KINDS:
         raise ProblemError("not-found")
     kind = KINDS[slug]
