@@ -9,11 +9,11 @@ from litestar.types import ASGIApp
 
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
+from order_api.openapi import API
 from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
 from order_api.record_events import RecordEvents
-from order_api.openapi import API
 from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings

@@ -1,7 +1,7 @@
 """HTTP: parse, call a verb, respond."""
 
 import unicodedata
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -90,7 +90,7 @@ async def get_order(
 async def list_orders(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    status: Annotated[Status | None, QueryParameter()] = None,
+    status: Annotated[Status | Literal[""], QueryParameter()] = "",
     order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
     review: Annotated[
         str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")

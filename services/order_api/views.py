@@ -12,10 +12,7 @@ from shared.money import to_major
 from shared.mongo import Document
 from shared.times import rfc3339
 
-
-# As text and as a number is how they are written, not what they are.
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-Amount = Annotated[Decimal, Meta(extra_json_schema={"type": "number"})]
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -27,7 +24,7 @@ class ChargeView(_View, frozen=True):
 
     id: str
     state: ChargeState
-    amount: Amount
+    amount: Decimal
     failure_code: str | None
     at: Time
 
@@ -37,7 +34,7 @@ class RefundView(_View, frozen=True):
 
     id: str
     charge_id: str
-    amount: Amount
+    amount: Decimal
     state: RefundState
     cause: RefundCause
     failure_code: str | None
@@ -68,10 +65,10 @@ class OrderView(_View, frozen=True):
 
     id: str
     order_number: str
-    amount: Amount
+    amount: Decimal
     currency: str
     status: Status
-    refunded_amount: Amount
+    refunded_amount: Decimal
     payment_method: str
     metadata: dict[str, str]
     charges: list[ChargeView]

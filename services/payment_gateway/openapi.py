@@ -9,7 +9,7 @@ from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
 from payment_gateway.views import DeliveryView, EventView
 from shared import wire
 from shared.edge.health import Live, Ready
-from shared.edge.openapi import SIGNATURE, Api, required_header
+from shared.edge.openapi import SIGNATURE, Api, prose, required_header
 from shared.edge.schemas import Json
 
 _DESCRIPTION = """\
@@ -21,8 +21,9 @@ A mock payment provider. It moves no money, and behaves like one that does.
 marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
 stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
 
-**What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa` succeeds,
-`pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see Webhooks.
+**What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
+succeeds, `pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see
+Webhooks.
 
 **Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
 the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
@@ -88,9 +89,10 @@ _STANDARD_WEBHOOKS = [
     ),
 ]
 _ATTEMPTS = """\
-Sent to every webhook endpoint that wants it, again until it is answered with 2xx: after about 5 s, 5 m, 30 m, 2 h, 5 h, 10 h,
-14 h, 20 h and 24 h. An answer within 15 seconds counts; a redirect is not followed and fails. Events may come twice, and in any
-order. Verify one of the two signatures over the raw body before you decode it. `GET /v1/deliveries` shows every attempt."""
+Sent to every webhook endpoint that wants it, and again until it is answered with 2xx within 15 seconds: after about 5 s,
+5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h. A redirect is not followed, and fails. An event may come twice, and events
+in any order. Verify one of the two signatures over the raw body before you decode it. `GET /v1/deliveries` shows every
+attempt."""
 
 
 def _event(event_type: str) -> Json:
@@ -105,7 +107,7 @@ def _webhook(event_type: str) -> Json:
         "post": {
             "operationId": f"{head}{tail.capitalize()}",
             "summary": _EVENTS[event_type][0],
-            "description": _ATTEMPTS,
+            "description": prose(_ATTEMPTS),
             "tags": ["Events"],
             "security": [],
             "parameters": [SIGNATURE, *_STANDARD_WEBHOOKS],

@@ -1,7 +1,7 @@
 """HTTP: parse, call a verb, respond."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -43,7 +43,9 @@ class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     reference: Reference
-    payment_method: Annotated[str, Meta(max_length=255, extra_json_schema={"enum": [*PAYMENT_METHODS]})] = "pm_card_visa"
+    payment_method: Annotated[str, Meta(max_length=255, extra_json_schema={"enum": [*PAYMENT_METHODS]})] = (
+        "pm_card_visa"
+    )
     metadata: Metadata = {}
 
 
@@ -88,7 +90,7 @@ async def list_charges(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
-    status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
+    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[wire.Charge]]:
@@ -173,7 +175,7 @@ async def list_events(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
-    event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
+    event_type: Annotated[wire.EventType | Literal[""], QueryParameter(name="type")] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[EventView]]:
@@ -190,7 +192,7 @@ async def list_deliveries(
     store: NamedDependency[Store],
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
-    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    delivery_state: Annotated[State | Literal[""], QueryParameter(name="state")] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[DeliveryView]]:
@@ -222,8 +224,8 @@ async def _found(store: Store, collection: Collection, merchant: str, document_i
 async def _page(
     store: Store, collection: Collection, conditions: Mapping[str, Any], limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
-    """The documents of one page and the cursor of the next. Conditions that are None do not count. Raises CursorError."""
-    given = {name: value for name, value in conditions.items() if value is not None}
+    """The documents of one page and the cursor of the next. Conditions without a value do not count. Raises CursorError."""
+    given = {name: value for name, value in conditions.items() if value}
     before = decode_cursor(cursor) if cursor else None
     found = await store.newest(collection, given, before=before, limit=limit + 1)
     return cut(found, limit, lambda one: at_and_id(one["created_at"], one["_id"]))

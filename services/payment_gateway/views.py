@@ -1,13 +1,11 @@
 """Deliveries as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from payment_gateway.delivery import Delivery, State
 from shared import wire
-
 
 _CHARGE_OR_REFUND = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Charge", "Refund")]}
 
@@ -17,7 +15,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     type: wire.EventType
-    timestamp: datetime
+    timestamp: wire.Time
     data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_CHARGE_OR_REFUND)]
 
 
@@ -25,7 +23,7 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     """One HTTP try. `status` is null where no response came; then `error` says why."""
 
     number: int
-    at: datetime
+    at: wire.Time
     status: int | None
     duration_ms: int
     error: str | None
@@ -39,9 +37,9 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     event_id: str
     endpoint_id: str
     state: State
-    next_attempt_at: datetime | None
+    next_attempt_at: wire.Time | None
     attempts: list[AttemptView]
-    created_at: datetime
+    created_at: wire.Time
 
 
 def delivery_view(delivery: Delivery) -> DeliveryView:

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, Router, get
 from litestar.response import File
 
-from shared.edge.openapi import Json
+from shared.edge.schemas import Json
 
 # It is looked up, not imported: its code is for Flask.
 _SWAGGER_UI = distribution("flask-swagger-ui")
@@ -97,6 +97,6 @@ def _file(name: str) -> Any:
 
     @get(f"{_FOLDER.removeprefix('/schema')}/{name}", sync_to_thread=False)
     def serve() -> File:
-        return File(path, media_type=_FILES[name], headers=headers, content_disposition_type="inline")
+        return File(path, media_type=_FILES[name], filename=name, headers=headers, content_disposition_type="inline")
 
     return serve

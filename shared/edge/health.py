@@ -10,7 +10,7 @@ from shared.mongo import Client, is_reachable
 
 
 class Live(msgspec.Struct):
-    status: Literal["live"] = "live"
+    status: Literal["live"]
 
 
 class Ready(msgspec.Struct, omit_defaults=True):
@@ -26,7 +26,7 @@ NOT_READY = {503: ResponseSpec(Ready, description="It cannot serve", generate_ex
 @get("/health/live", tags=["Service"], public=True, sync_to_thread=False)
 def is_live() -> Live:
     """Whether the process answers."""
-    return Live()
+    return Live("live")
 
 
 async def is_ready(client: Client) -> Response[Ready]:

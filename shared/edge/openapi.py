@@ -6,7 +6,9 @@ Paths and parameters come from Litestar, schemas from msgspec, whose structs the
 - `responses`: what it answers besides its first status and problems.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -17,11 +19,17 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import QueryParameter
 from litestar.types import ControllerRouterHandler
+from litestar.utils import get_enum_string_value
 
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
 from shared.edge.schemas import Json, parameter_schema, schemas_of
 
 VERSION = version("order-payment-services")
+
+
+def prose(text: str) -> str:
+    """Without the line breaks inside paragraphs, which Swagger UI would show."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text).strip()
 
 
 def required_header(name: str, description: str, *, pattern: str, example: str) -> Json:
@@ -93,15 +101,15 @@ def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping
         for method, (handler, _) in getattr(route, "route_handler_map", {}).items()
     }
     used = [handlers[path, method] for path, item in found.items() for method in item]
-    structs = [Problem, *api.examples, *(kind for handler in used for kind in [*_answers(handler).values()])]
-    structs += [kind for handler in used if (kind := _body(handler, api))]
+    structs = [Problem, *api.examples, *(kind for handler in used if (kind := _body(handler, api)))]
+    structs += [kind for handler in used for _, kind in _answers(handler).values()]
     schemas, components = schemas_of(structs, api.examples)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": api.title,
             "version": VERSION,
-            "description": api.description,
+            "description": prose(api.description),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
@@ -127,12 +135,13 @@ def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping
     }
 
 
-def _answers(handler: HTTPRouteHandler) -> dict[int, Any]:
-    """What it answers with success, and with what else it declares, by status."""
+def _answers(handler: HTTPRouteHandler) -> dict[int, tuple[str, Any]]:
+    """What it answers with success, and with what else it declares: description and struct, by status."""
     returned = handler.parsed_fn_signature.return_type
     kind = returned.inner_types[0].annotation if returned.is_subclass_of(Response) else returned.annotation
-    others = {status: response.data_container for status, response in (handler.responses or {}).items()}
-    return {handler.status_code: kind, **others}
+    first = (handler.response_description or HTTPStatus(handler.status_code).phrase, kind)
+    others = {status: (one.description, one.data_container) for status, one in (handler.responses or {}).items()}
+    return {handler.status_code: first, **others}
 
 
 def _body(handler: HTTPRouteHandler, api: Api) -> Any:
@@ -143,14 +152,14 @@ def _body(handler: HTTPRouteHandler, api: Api) -> Any:
 def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
     """What Litestar has `found` out about a handler, completed."""
     head, *tail = handler.handler_name.split("_")
-    summary, _, _ = found["description"].replace("\n", " ").partition(". ")
+    summary, _, _ = prose(found["description"]).partition(". ")
     parameters = [_parameter(one, api) for one in found.get("parameters", ())]
     if handler.opt.get("takes_key"):
         parameters.append(IDEMPOTENCY_KEY)
     operation = {
         "operationId": head + "".join(word.capitalize() for word in tail),
         "summary": summary.removesuffix("."),
-        "description": found["description"],
+        "description": prose(found["description"]),
         "tags": found["tags"],
         "parameters": [*parameters, *api.headers.get(handler.handler_name, ())],
     }
@@ -158,7 +167,7 @@ def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mappin
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[body]}}}
     if handler.opt.get("public"):
         operation["security"] = []
-    return {**operation, "responses": _responses(found, handler, api, schemas)}
+    return {**operation, "responses": _responses(handler, api, schemas)}
 
 
 def _parameter(found: Json, api: Api) -> Json:
@@ -175,13 +184,13 @@ def _parameter(found: Json, api: Api) -> Json:
     return parameter
 
 
-def _responses(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
+def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
     responses: dict[int, Json] = {}
     names = ["X-Request-Id", *(("Location", "Idempotent-Replayed") if handler.opt.get("takes_key") else ())]
-    media_type = str(handler.media_type or "application/json")
-    for status, kind in _answers(handler).items():
+    media_type = get_enum_string_value(handler.media_type or "application/json")
+    for status, (description, kind) in _answers(handler).items():
         responses[status] = {
-            "description": found["responses"][str(status)]["description"],
+            "description": description,
             "headers": _headers(names),
             "content": {media_type: {"schema": schemas[kind]}},
         }
@@ -223,6 +232,6 @@ def _example(slug: str) -> Json:
 
 def _answer(slug: str) -> Response[Problem]:
     """What a request that ends in `slug` is answered."""
-    request = Request[Any, Any, Any]({"type": "http", "request_id": "req_01a209e9aac873d8b2de2b8bb118537e"})  # type: ignore[arg-type, typeddict-item]
+    request = Request[Any, Any, Any]({"type": "http", "request_id": "req_01a209e9aac873d8b2de2b8bb118537e"})  # type: ignore[arg-type]
     errors = [FieldError("/amount", "USD has 2 decimal places")] if slug == "invalid-fields" else None
     return respond(request, ProblemError(slug, errors=errors))

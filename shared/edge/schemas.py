@@ -20,15 +20,15 @@ def schemas_of(types: Sequence[Any], examples: Mapping[Any, Any]) -> tuple[Mappi
     found, components = msgspec.json.schema_components(types, schema_hook=_own_schema, ref_template=template)
     for kind, schema in zip(types, found, strict=True):
         if get_origin(kind) is Page:
-            example = Page([examples[get_args(kind)[0]]])
+            example = Page([examples[get_args(kind)[0]]], None)
         elif kind in examples:
             example = examples[kind]
         else:
             continue
         components[schema["$ref"].rpartition("/")[2]]["examples"] = [msgspec.to_builtins(example)]
-    named = {_plain(name): {**_tidy(schema), "title": _plain(name)} for name, schema in sorted(components.items())}
+    named = {_plain(name): {**_tidy(schema), "title": _plain(name)} for name, schema in components.items()}
     assert len(named) == len(components), "two structs would have one name"
-    return {kind: _tidy(schema) for kind, schema in zip(types, found, strict=True)}, named
+    return {kind: _tidy(schema) for kind, schema in zip(types, found, strict=True)}, dict(sorted(named.items()))
 
 
 def parameter_schema(found: Json) -> Json:
@@ -37,9 +37,8 @@ def parameter_schema(found: Json) -> Json:
     for choice in schema.pop("oneOf", ()):
         if choice != {"type": "null"}:
             schema |= choice
-    if isinstance(schema.get("type"), list):
-        [schema["type"]] = [name for name in schema["type"] if name != "null"]
-        schema["enum"] = [value for value in schema["enum"] if value is not None]
+    if "const" in schema:  # one literal beside others
+        schema["enum"] = [*schema["enum"], schema.pop("const")]
     return {name: int(value) if isinstance(value, float) else value for name, value in schema.items()}
 
 
@@ -57,7 +56,9 @@ def _plain(name: str) -> str:
 
 
 def _tidy(schema: Any) -> Any:
-    """References by plain names, patterns in the dialect of ECMA-262 (JSON Schema 2020-12, §6.4), enums with their type."""
+    """References by plain names; patterns as in ECMA-262 (JSON Schema 2020-12, §6.4); enums with their type; decimals as
+    numbers, as which all of ours are sent (what is received is an Amount).
+    """
     if isinstance(schema, list):
         return [_tidy(one) for one in schema]
     if not isinstance(schema, dict):
@@ -69,6 +70,8 @@ def _tidy(schema: Any) -> Any:
             tidy["$ref"] = f"{folder}/{_plain(name)}"
         case {"pattern": str(pattern)}:
             tidy["pattern"] = pattern.replace(r"\A", "^").replace(r"\Z", "$")
+        case {"type": "string", "format": "decimal"}:
+            tidy["type"] = "number"
         case {"enum": [str(), *_]}:
             tidy = {"type": "string", **tidy}
     return tidy
