@@ -148,7 +148,7 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", tags=["Service"], public=True, responses=NOT_READY)
+@get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
 async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)

@@ -208,7 +208,7 @@ async def list_deliveries(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/health/ready", tags=["Service"], public=True, responses=NOT_READY)
+@get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
 async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)

@@ -7,18 +7,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from shared.edge.admit import Admission
 from shared.edge.api_page import api_page
-from shared.edge.auth import ApiKey, authenticate
+from shared.edge.conform import conform
 from shared.edge.health import is_live
+from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.observe import observe
 from shared.edge.openapi import Api, describe
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
-from shared.edge.server import BODY_BYTES_MAX
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.telemetry import log
@@ -28,13 +28,13 @@ def build(
     api: Api,
     routes: Sequence[ControllerRouterHandler],
     *,
-    keys: Sequence[ApiKey],
+    admission: Admission,
     parts: Mapping[str, object],
     problems: Table,
     running: Callable[[], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
-    """The ASGI application: handlers get `parts` by name and serve who has one of `keys`. `running` is entered while it
-    serves.
+    """The ASGI application: handlers get `parts` by name and serve whom `admission` lets in. `running` is entered while
+    it serves.
     """
 
     @asynccontextmanager
@@ -46,16 +46,15 @@ def build(
     litestar = Litestar(
         route_handlers=[*described, api_page(api.title, lambda: describe(api, described, parts))],
         lifespan=[lifespan],
-        state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
-        before_request=authenticate,
+        before_request=admission.admit,
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )
-    return observe(litestar)
+    return observe(conform(admission.counting(litestar)))
 
 
 @asynccontextmanager

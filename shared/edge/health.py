@@ -23,7 +23,7 @@ class Ready(msgspec.Struct, omit_defaults=True):
 NOT_READY = {503: ResponseSpec(Ready, description="It cannot serve", generate_examples=False)}
 
 
-@get("/health/live", tags=["Service"], public=True, sync_to_thread=False)
+@get("/health/live", tags=["Service"], public=True, always=True, sync_to_thread=False)
 def is_live() -> Live:
     """Whether the process answers."""
     return Live("live")

@@ -219,7 +219,9 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
         yield "invalid-fields"
     if any(field.is_di_field for field in fields):
         yield "unavailable"
-    yield from ("overloaded", "internal")
+    if not handler.opt.get("always"):
+        yield "overloaded"
+    yield "internal"
 
 
 def _headers(names: Sequence[str]) -> Json:

@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import FromPath
 from pymongo.errors import PyMongoError
 
+from shared.edge.conform import allow
 from shared.group_commit import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import KeyMalformedError
 from shared.mongo import describe
@@ -73,11 +74,19 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 class ProblemError(Exception):
     """Ends a request with a problem of the kind `slug`."""
 
-    def __init__(self, slug: str, detail: str = "", *, errors: list[FieldError] | None = None) -> None:
+    def __init__(
+        self,
+        slug: str,
+        detail: str = "",
+        *,
+        errors: list[FieldError] | None = None,
+        retry_after_seconds: int = RETRY_AFTER_SECONDS,
+    ) -> None:
         super().__init__(slug, detail)
         self.slug = slug
         self.detail = detail
         self.errors = errors or []
+        self.retry_after_seconds = retry_after_seconds
 
 
 def invalid_field(pointer: str, detail: str) -> ProblemError:
@@ -113,7 +122,7 @@ def respond(request: Request[Any, Any, Any], error: ProblemError, headers: Mappi
     kind = KINDS[error.slug]
     extra = dict(headers)
     if kind.status in {429, 503} or error.slug == "idempotency-key-in-flight":
-        extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        extra.setdefault("Retry-After", str(error.retry_after_seconds))
     if error.slug == "unauthenticated":
         extra["WWW-Authenticate"] = "Bearer"
     return Response(
@@ -146,7 +155,10 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
         if error.status_code >= 500:
             return _internal(request, error)
         slug = "malformed-json" if request.method in {"POST", "PUT", "PATCH"} else "not-found"
-    return respond(request, ProblemError(slug), error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if methods := headers.get("allow"):
+        headers["allow"] = allow(methods)
+    return respond(request, ProblemError(slug), headers)
 
 
 def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:
