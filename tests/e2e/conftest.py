@@ -68,7 +68,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 JSON = {"Content-Type": "application/json"}
 
 
-class Client:
+class Api:
     """Requests to one order_api."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
@@ -122,7 +122,7 @@ def all_paid(databases: tuple[Database, Database], count: int) -> Any:
     return condition
 
 
-async def ends(api: Client, order_id: str, status: str, **options: Any) -> dict[str, Any]:
+async def ends(api: Api, order_id: str, status: str, **options: Any) -> dict[str, Any]:
     """The order, once it has this status."""
     found: dict[str, Any] = {}
 

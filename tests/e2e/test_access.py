@@ -18,9 +18,9 @@ import pytest
 import order_api.settings
 import payment_gateway.settings
 from shared.env import load
-from shared.mongo import Client as MongoClient
+from shared.mongo import Client
 from shared.signing import sign
-from tests.e2e.conftest import Client, StartStack, ends, order_body
+from tests.e2e.conftest import Api, StartStack, ends, order_body
 from tools.stack import Stack
 
 
@@ -34,7 +34,7 @@ def bearer(key: str) -> dict[str, str]:
 
 async def test_merchants_with_keys_do_not_see_each_other(start_stack: StartStack, http: aiohttp.ClientSession) -> None:
     with start_stack(ORDER_API_KEYS=f"{hashed('one', 'key one')},{hashed('other', 'key other')}") as stack:
-        api = Client(http, stack.order_apis[0].url)
+        api = Api(http, stack.order_apis[0].url)
         mine, yours = bearer("key one"), bearer("key other")
         status, headers, order = await api.place(order_body(), **mine)
         assert status == 201
@@ -52,7 +52,7 @@ async def test_a_merchant_who_asks_too_often_is_told_when_to_come_again(
 ) -> None:
     keys = f"{hashed('one', 'key one')},{hashed('other', 'key other')}"
     with start_stack(ORDER_API_KEYS=keys, ORDER_API_RATE_LIMIT_PER_SECOND="0.01") as stack:
-        api = Client(http, stack.order_apis[0].url)
+        api = Api(http, stack.order_apis[0].url)
         body = order_body()
         assert (await api.place(body, key="k", **bearer("key one")))[0] == 201
         status, headers, problem = await api.place(body, key="k", **bearer("key one"))
@@ -86,7 +86,7 @@ class Secrets:
 
 
 @pytest.fixture
-async def database_user(mongo: MongoClient) -> AsyncIterator[Secrets]:
+async def database_user(mongo: Client) -> AsyncIterator[Secrets]:
     """Secrets whose database password is that of a user who may do everything."""
     secrets = Secrets()
     await mongo.admin.command("createUser", "owner", pwd=secrets.database_password, roles=["root"])
@@ -133,9 +133,9 @@ async def test_no_secret_is_in_any_log_answer_or_metric_after_a_run_that_uses_th
 
 async def _use_every_secret(stack: Stack, http: aiohttp.ClientSession, secrets: Secrets, answers: list[str]) -> str:
     """Everything that is asked with a secret, well and badly; what is answered is added. Returns a signature."""
-    api, gateway = Client(http, stack.order_apis[0].url), Client(http, stack.gateways[0].url)
+    api, gateway = Api(http, stack.order_apis[0].url), Api(http, stack.gateways[0].url)
 
-    async def call(client: Client, method: str, path: str, expected: int, **options: Any) -> Any:
+    async def call(client: Api, method: str, path: str, expected: int, **options: Any) -> Any:
         status, headers, body = await client.call(method, path, **options)
         answers.append(f"{headers} {body}")
         assert status == expected, body
