@@ -52,6 +52,33 @@ _EVENT: dict[str, Any] = {
     },
 }
 
+_PAID: dict[str, Any] = {
+    "id": "ord_01a209e9aac873d8b2de2b8cece39e02",
+    "orderNumber": "ORD-001",
+    "amount": 99.99,
+    "currency": "USD",
+    "status": "Paid",
+    "refundedAmount": 0,
+    "paymentMethod": "pm_card_visa",
+    "metadata": {"basket": "7"},
+    "charges": [_CHARGE],
+    "refunds": [],
+    "reviews": [],
+    "history": [
+        {"status": "Pending", "at": "2026-11-23T19:37:18.280Z", "cause": "placed"},
+        {"status": "Paid", "at": "2026-11-23T19:37:23.390Z", "cause": f"payment.succeeded {_EVENT['id']}"},
+    ],
+    "createdAt": "2026-11-23T19:37:18.280Z",
+    "updatedAt": "2026-11-23T19:37:23.390Z",
+}
+_PENDING = {
+    **_PAID,
+    "status": "Pending",
+    "charges": [],
+    "history": _PAID["history"][:1],
+    "updatedAt": _PAID["createdAt"],
+}
+
 API = Api(
     title="order_api",
     description=_DESCRIPTION,
@@ -67,35 +94,14 @@ API = Api(
         "review": "open",
         "slug": "idempotency-key-reused",
     },
+    answers={"create_order": _PENDING},
     headers={"receive_payment_webhook": [SIGNATURE]},
     bodies={"receive_payment_webhook": EventEnvelope},
     examples={
         PlaceOrderRequest: {
-            "orderNumber": "ORD-001",
-            "amount": 99.99,
-            "currency": "USD",
-            "paymentMethod": "pm_card_visa",
-            "metadata": {"basket": "7"},
+            name: _PAID[name] for name in ("orderNumber", "amount", "currency", "paymentMethod", "metadata")
         },
-        OrderView: {
-            "id": "ord_01a209e9aac873d8b2de2b8cece39e02",
-            "orderNumber": "ORD-001",
-            "amount": 99.99,
-            "currency": "USD",
-            "status": "Paid",
-            "refundedAmount": 0,
-            "paymentMethod": "pm_card_visa",
-            "metadata": {"basket": "7"},
-            "charges": [_CHARGE],
-            "refunds": [],
-            "reviews": [],
-            "history": [
-                {"status": "Pending", "at": "2026-11-23T19:37:18.280Z", "cause": "placed"},
-                {"status": "Paid", "at": "2026-11-23T19:37:23.390Z", "cause": f"payment.succeeded {_EVENT['id']}"},
-            ],
-            "createdAt": "2026-11-23T19:37:18.280Z",
-            "updatedAt": "2026-11-23T19:37:23.390Z",
-        },
+        OrderView: _PAID,
         EventView: {
             "id": _EVENT["id"],
             "type": _EVENT["type"],

@@ -27,6 +27,8 @@ from shared.signing import SignatureError
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
+ORDER_NUMBER = "Your own, unique among your orders: visible characters, no spaces, controls or formatting."
+
 PROBLEMS: Table = {
     SignatureError: lambda _: ProblemError("invalid-signature"),
     NotAnEventError: lambda error: ProblemError("malformed-json", f"not an event: {error}"),
@@ -36,7 +38,7 @@ PROBLEMS: Table = {
 class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """What to order: `amount` in major units of `currency` (ISO 4217)."""
 
-    order_number: Annotated[str, Meta(min_length=1, max_length=64)]
+    order_number: Annotated[str, Meta(min_length=1, max_length=64, description=ORDER_NUMBER)]
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     payment_method: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] = "pm_card_visa"

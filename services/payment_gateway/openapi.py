@@ -138,6 +138,10 @@ API = Api(
         "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
         "slug": "idempotency-key-reused",
     },
+    answers={
+        "create_charge": {**_CHARGE, "status": "pending", "settledAt": None},
+        "create_refund": {**_REFUND, "status": "pending", "settledAt": None},
+    },
     webhooks={event_type: _webhook(event_type) for event_type in get_args(wire.EventType)},
     examples={
         CreateChargeRequest: {

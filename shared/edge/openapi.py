@@ -71,8 +71,8 @@ _BODY_PROBLEMS = ("malformed-json", "invalid-fields", "unsupported-media-type", 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
     """What only people know of a service.
 
-    `examples` are by struct; `parameters`, examples too, by name. What a handler reads by hand is by its name: `headers`,
-    and the struct of its body in `bodies`. `webhooks` is what the service itself sends (OpenAPI 3.1, Webhooks).
+    `examples` are by struct, and `parameters`, examples too, by name. By the name of a handler: `answers` is an example of
+    its own, `headers` and `bodies` (their struct) what it reads by hand. `webhooks` is what the service itself sends.
     """
 
     title: str
@@ -80,6 +80,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str]
     examples: Mapping[Any, Any]
     parameters: Mapping[str, str]
+    answers: Mapping[str, Any] = {}
     headers: Mapping[str, Sequence[Json]] = {}
     bodies: Mapping[str, Any] = {}
     webhooks: Mapping[str, Json] = {}
@@ -112,7 +113,6 @@ def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping
             "description": prose(api.description),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": description} for name, description in api.tags.items()],
         "security": [{"apiKey": []}],
         "paths": {
@@ -158,7 +158,7 @@ def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mappin
         parameters.append(IDEMPOTENCY_KEY)
     operation = {
         "operationId": head + "".join(word.capitalize() for word in tail),
-        "summary": summary.removesuffix("."),
+        "summary": summary.removesuffix(".").replace("`", ""),
         "description": prose(found["description"]),
         "tags": found["tags"],
         "parameters": [*parameters, *api.headers.get(handler.handler_name, ())],
@@ -194,6 +194,8 @@ def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json])
             "headers": _headers(names),
             "content": {media_type: {"schema": schemas[kind]}},
         }
+    if example := api.answers.get(handler.handler_name):
+        responses[handler.status_code]["content"][media_type]["example"] = example
     for slug in sorted(set(_slugs(handler, api)), key=list(KINDS).index):
         response = responses.setdefault(KINDS[slug].status, {"description": "", "headers": {}, "content": {}})
         response["description"] = "; ".join(filter(None, [response["description"], KINDS[slug].title]))

@@ -12,7 +12,7 @@ from litestar.exceptions import InternalServerException
 
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
-from shared.money import AmountError, parse_plain_decimal
+from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ class Amount(Decimal):
         "type": ["number", "string"],
         "format": "decimal",
         "exclusiveMinimum": 0,
+        "maximum": AMOUNT_MINOR_MAX,
         "pattern": r"^[0-9]+(\.[0-9]+)?$",
         "maxLength": 64,
     }
