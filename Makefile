@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test bench check lock clean
+.PHONY: help setup demo run test bench check openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -28,6 +28,9 @@ check: .venv/.ready  ## Lint, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy services shared tools tests
 	@$(BIN)/lint-imports
+
+openapi: .venv/.ready  ## Write the OpenAPI documents of both services
+	@$(BIN)/python -m tools.openapi
 
 lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt

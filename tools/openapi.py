@@ -17,34 +17,29 @@ from shared.env import Secret
 from shared.telemetry import configure_logs
 
 SERVICES = Path(__file__).parent.parent / "services"
-_NO_DATABASE = Secret("mongodb://127.0.0.1:1")
 
 
-def documents() -> Mapping[Path, str]:
-    """What should be in each file."""
-    limits = HttpLimits()
+async def documents() -> Mapping[Path, str]:
+    """What each file should hold."""
+    uri, limits = Secret("mongodb://127.0.0.1:1"), HttpLimits()  # nothing is asked of the database
+    orders = order_api.app.create_app(order_api.settings.Settings(mongodb_uri=uri), limits)
+    gateway = payment_gateway.app.create_app(payment_gateway.settings.Settings(mongodb_uri=uri), limits)
     return {
-        SERVICES / "order_api" / "openapi.json": _document(
-            order_api.app.create_app(order_api.settings.Settings(mongodb_uri=_NO_DATABASE), limits)
-        ),
-        SERVICES / "payment_gateway" / "openapi.json": _document(
-            payment_gateway.app.create_app(payment_gateway.settings.Settings(mongodb_uri=_NO_DATABASE), limits)
-        ),
+        SERVICES / "order_api" / "openapi.json": await _document(orders),
+        SERVICES / "payment_gateway" / "openapi.json": await _document(gateway),
     }
 
 
-def _document(app: ASGIApp) -> str:
-    async def ask() -> str:
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return (await client.get("/schema/openapi.json")).raise_for_status().text
-
-    return json.dumps(json.loads(asyncio.run(ask())), indent=2, ensure_ascii=False) + "\n"
+async def _document(app: ASGIApp) -> str:
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        answer = (await client.get("/schema/openapi.json")).raise_for_status()
+    return json.dumps(answer.json(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
     configure_logs("WARNING", "auto", service="openapi")
-    for path, document in documents().items():
+    for path, document in asyncio.run(documents()).items():
         path.write_text(document, encoding="utf-8")
 
 
