@@ -110,8 +110,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def shutdown(self) -> None:
-        """The server stops: what is in hand is finished, unless it is the client who keeps it waiting."""
+        """The server stops: what is in hand is finished, unless it is the client who keeps it waiting; a stream ends."""
         super().shutdown()
+        if self._is_answering() and self.cycle.response_started:
+            self._disconnect()
+            self.transport.close()
         self._deadline = min(self._deadline, self.loop.time() + STOPPING_SECONDS)
         self._write_seconds = min(self._write_seconds, STOPPING_SECONDS)
 
@@ -199,14 +202,18 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         may_answer = not (self.cycle.response_started or self.pipeline) if answering else self._phase is not _Phase.BODY
         if answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._disconnect()
         if may_answer:
             # Closed at once, with something of the client's unread, TCP would take the answer back.
             self.transport.write(_plain_answer(status, reason))
             self.transport.write_eof()
         elif not self.pipeline:
             self.transport.close()
+
+    def _disconnect(self) -> None:
+        """Tells the application that its client is gone."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
 
     def _discard(self, received: int) -> None:
         self._phase_bytes += received

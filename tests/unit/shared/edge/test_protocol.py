@@ -20,12 +20,13 @@ PATIENT = HttpLimits(http_head_seconds=60, http_body_seconds=60, http_write_seco
 
 
 class Answering:
-    """Answers every request with the headers it came with and the size of its body; `/large` with LARGE bytes."""
+    """Answers every request with the size of its body, `/large` with LARGE bytes, `/stream` without end."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.begun = 0
         self.cut_off = 0
+        self.streams = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun += 1
@@ -40,6 +41,13 @@ class Answering:
                 break
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.seen.append((scope["path"], headers))
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"first", "more_body": True})
+            self.streams += 1
+            assert (await receive())["type"] == "http.disconnect"
+            self.streams -= 1
+            return
         answer = b"x" * LARGE if scope["path"] == "/large" else str(len(body)).encode()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -332,6 +340,16 @@ async def test_an_offer_to_speak_another_protocol_is_ignored() -> None:
     async with serving() as running:
         upgrade = b"GET / HTTP/1.1\r\n" + HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         assert (await running.ask(upgrade))[0] == 200
+
+
+async def test_open_streams_end_when_the_server_stops() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET /stream HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.streams == 1, "the stream is open")
+        running.server.should_exit = True
+        assert b"first" in await connection.rest()
+        assert running.app.streams == 0
 
 
 async def test_it_stops_although_clients_hold_on() -> None:
