@@ -21,7 +21,7 @@ _FILES = {
 }
 _FOLDER = f"/schema/swagger-ui-{_SWAGGER_UI.version}"  # the address changes with the content, so browsers may keep it
 
-# Swagger UI puts pictures into its style sheet, and sets styles from its script.
+# Everything from here, nothing inline; `data:` because Swagger UI's style sheet holds its pictures.
 _POLICY = "; ".join(
     [
         "default-src 'none'",

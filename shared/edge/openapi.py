@@ -219,10 +219,10 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
         yield from _BODY_PROBLEMS
     if any(isinstance(field.kwarg_definition, QueryParameter) for field in fields):
         yield "invalid-fields"
-    if any(field.is_di_field for field in fields):
-        yield "unavailable"
     if not handler.opt.get("always"):
         yield "overloaded"
+        if any(field.is_di_field for field in fields):
+            yield "unavailable"
     yield "internal"
 
 
