@@ -40,7 +40,9 @@ def build(
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with running():
+            log.info("started")
             yield
+        log.info("stopped")
 
     described = [*routes, is_live, explain_problem]
     litestar = Litestar(

@@ -9,7 +9,6 @@ Paths and parameters come from Litestar, schemas from msgspec, whose structs the
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -21,10 +20,9 @@ from litestar.params import QueryParameter
 from litestar.types import ControllerRouterHandler
 from litestar.utils import get_enum_string_value
 
+from shared import __version__
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
 from shared.edge.schemas import Json, parameter_schema, schemas_of
-
-VERSION = version("order-payment-services")
 
 
 def prose(text: str) -> str:
@@ -92,7 +90,7 @@ def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping
     litestar = Litestar(
         route_handlers=routes,
         dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in parts},
-        openapi_config=OpenAPIConfig(title=api.title, version=VERSION, use_handler_docstrings=True),
+        openapi_config=OpenAPIConfig(title=api.title, version=__version__, use_handler_docstrings=True),
         logging_config=None,
     )
     found = litestar.openapi_schema.to_schema()["paths"]
@@ -109,7 +107,7 @@ def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping
         "openapi": "3.1.0",
         "info": {
             "title": api.title,
-            "version": VERSION,
+            "version": __version__,
             "description": prose(api.description),
             "license": {"name": "MIT", "identifier": "MIT"},
         },

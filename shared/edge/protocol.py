@@ -5,6 +5,7 @@ It trusts llhttp for framing: bare LF, folded headers, two lengths, or a length 
 
 import asyncio
 import math
+import re
 import socket
 from enum import IntEnum
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from shared.telemetry import log
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
 STOPPING_SECONDS = 2.0  # how long a slow client may still take when the server stops
 _BLANKS = (b" ", b"\t")
+_HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 §3.2.2
 
 
 class _Phase(IntEnum):
@@ -141,13 +143,19 @@ class BoundedProtocol(HttpToolsProtocol):
         may_be_too_large = self._head_is_split or self._piece_bytes > HEAD_BYTES_MAX
         if may_be_too_large and self._head_bytes() > HEAD_BYTES_MAX:
             raise _too_large_a_head()
-        hosts = 0
+        version = self.parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise _bad_request(f"HTTP/{version} is not spoken here")
+        hosts = []
         for place, (name, value) in enumerate(self.headers):
-            hosts += name == b"host"
             if value[-1:] in _BLANKS:  # llhttp leaves them; they are not part of the value (RFC 9110 §5.5)
                 self.headers[place] = (name, value.rstrip(b" \t"))
-        if hosts != 1 and (hosts > 1 or self.parser.get_http_version() == "1.1"):
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, "exactly one Host header is needed")  # RFC 9112 §3.2
+            if name == b"host":
+                hosts.append(self.headers[place][1])
+            elif name == b"transfer-encoding" and version == "1.0":
+                raise _bad_request("HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 §6.1
+        if (len(hosts) != 1 and (hosts or version == "1.1")) or (hosts and not _HOST.fullmatch(hosts[0])):
+            raise _bad_request("exactly one Host header is needed, and valid")  # RFC 9112 §3.2
         if len(self.pipeline) >= PIPELINE_MAX:
             raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"more than {PIPELINE_MAX} pipelined requests")
 
@@ -252,6 +260,10 @@ class BoundedServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
                     log.error("sweep failed", exc_info=error)
+
+
+def _bad_request(reason: str) -> _RefusedError:
+    return _RefusedError(HTTPStatus.BAD_REQUEST, reason)
 
 
 def _too_large_a_head() -> _RefusedError:
