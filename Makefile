@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-compose bench check openapi lock clean
+.PHONY: help setup demo run test test-compose bench check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -28,11 +28,15 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 bench: .venv/.ready  ## Measure intake beside the same route without a database, and paid orders a second (needs wrk)
 	@$(BIN)/python -m tools.bench
 
-check: .venv/.ready  ## Lint, types, import rules
+check: .venv/.ready  ## Lint, types, import rules, stray files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy services shared tools tests
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tools.tidy
+
+hooks: .venv/.ready  ## Have git run the same checks before each commit
+	@$(BIN)/pre-commit install
 
 openapi: .venv/.ready  ## Write the OpenAPI documents of both services
 	@$(BIN)/python -m tools.openapi

@@ -25,6 +25,7 @@ Collection: TypeAlias = AsyncCollection[Document]
 MAJORITY = WriteConcern("majority", j=True)
 READ_MAJORITY = ReadConcern("majority")
 QUERY_SECONDS = 5.0
+INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
 
 _LONGS = frozenset({"amount", "amount_minor", "amount_refunded", "version", "fence"})
 _NAMESPACE_EXISTS = 48
@@ -68,7 +69,8 @@ async def ensure_collection(
         try:
             await _create(database, name, schema)
             if indexes:
-                await database[name].create_indexes(list(indexes))
+                with pymongo.timeout(INDEX_SECONDS):
+                    await database[name].create_indexes(list(indexes))
         except PyMongoError as error:
             conflict = isinstance(error, OperationFailure) and error.code in _CONFLICTS
             passing = conflict or isinstance(error, pymongo.errors.ConnectionFailure)

@@ -23,8 +23,10 @@ ENDPOINT = "POST /api/orders"
 LIMITS = Limits(batches_in_flight=3)
 
 
-class NewOrder(msgspec.Struct, frozen=True):
-    """A valid request to place an order."""
+class NewOrder(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A valid request to place an order. A key remembers its fingerprint, so a field that is added needs a default: a retry
+    from before the upgrade must still be the same request.
+    """
 
     merchant: str
     order_number: str
