@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-compose bench check hooks lock clean
+.PHONY: help setup demo run test test-compose bench check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -37,6 +37,9 @@ check: .venv/.ready  ## Lint, types, import rules, stray files
 
 hooks: .venv/.ready  ## Have git run the same checks before each commit
 	@$(BIN)/pre-commit install
+
+openapi: .venv/.ready  ## Write the OpenAPI documents of both services
+	@$(BIN)/python -m tools.openapi
 
 lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt

@@ -31,6 +31,8 @@ class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
 
 
 class Charge(_Wire, frozen=True):
+    """A charge. `failureCode` says why it failed; `amountRefunded` counts refunds that are pending too."""
+
     id: Id
     amount: int
     currency: str

@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
+from order_api.openapi import API
 from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
@@ -87,4 +88,4 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         requests_max=limits.http_requests_max,
         rate_limit=RateLimit(per_second) if per_second else None,
     )
-    return build("order_api", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

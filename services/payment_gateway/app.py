@@ -11,6 +11,7 @@ from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund
 from payment_gateway.deliver_webhooks import DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
@@ -85,6 +86,4 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "store": application.store,
     }
     admission = Admission(application.keys, requests_max=limits.http_requests_max)
-    return build(
-        "payment_gateway", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running
-    )
+    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

@@ -172,9 +172,16 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Pro
     return respond(request, ProblemError("internal"))
 
 
-@get("/problems/{slug:str}", public=True, include_in_schema=False, media_type="text/plain", sync_to_thread=False)
+@get(
+    "/problems/{slug:str}",
+    tags=["Service"],
+    public=True,
+    problems=["not-found"],
+    media_type="text/plain",
+    sync_to_thread=False,
+)
 def explain_problem(slug: FromPath[str]) -> str:
-    """What a problem's `type` means, for a person."""
+    """What the `type` of a problem means, for a person."""
     if slug not in KINDS:
         raise ProblemError("not-found")
     kind = KINDS[slug]
