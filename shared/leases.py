@@ -19,14 +19,15 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError, WriteError
 
 from shared.group_commit import StaleError
-from shared.mongo import Collection, Document, describe
+from shared.metrics import LeasedWorkMetrics
+from shared.mongo import Collection, Document, count_error, describe
 from shared.telemetry import log
 
 Work = TypeVar("Work")
 
 _CLAIM_SECONDS = 5.0
 _CONTENDED_SECONDS = 0.5  # a dead process's transaction keeps its locks for seconds
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
 _CLAIM_INTERVAL_SECONDS = (
     0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
 )
@@ -102,6 +103,7 @@ async def _take_one(collection: Collection, document_id: str, free: Document, up
     except PyMongoError as error:
         if not (error.timeout or isinstance(error, WriteError)):
             raise
+        count_error(error)
         log.warning("not claimed", collection=collection.name, id=document_id, reason=describe(error))
 
 
@@ -118,11 +120,24 @@ async def write_held(collection: Collection, writes: Sequence[UpdateOne], sessio
         raise StaleError
 
 
+async def release(collection: Collection, document: Document, also_set: Mapping[str, Any] | None = None) -> None:
+    """Ends the claim under which `document` was returned, so that nobody waits for its lease. Raises PyMongoError."""
+    await collection.update_one(
+        {"_id": document["_id"], "fence": document["fence"], "lease_until": {"$ne": None}},
+        {"$set": {"lease_until": None, **(also_set or {})}},
+    )
+
+
+async def _keep(_piece: Any) -> None:
+    """There is no lease to release, or it is not worth a write."""
+
+
 class LeasedWork(Generic[Work]):
     """Claims work into free slots and does it concurrently; a slow piece holds up its own slot only.
 
-    `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures. `wake` is a
-    hint that there may be work; polling every `poll_seconds` is enough without it.
+    `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
+    gives one back that was cancelled. `wake` is a hint that there may be work; polling every `poll_seconds` is enough
+    without it.
     """
 
     def __init__(
@@ -133,9 +148,11 @@ class LeasedWork(Generic[Work]):
         name: str,
         slots: int,
         poll_seconds: float = 0.5,
+        release: Callable[[Work], Awaitable[None]] = _keep,
     ) -> None:
         self._claim = claim
         self._attempt = attempt
+        self._release = release
         self._name = name
         self._free = slots
         self._poll_seconds = poll_seconds
@@ -144,6 +161,9 @@ class LeasedWork(Generic[Work]):
         self._ended = asyncio.Event()
         self._ended.set()
         self.wake = asyncio.Event()
+        self._metrics = LeasedWorkMetrics(name)
+        self._metrics.slots.set(slots)
+        self._metrics.busy.set_function(lambda: slots - self._free)
 
     async def run_once(self) -> int:
         """Claims what fits into the free slots, waits until all of it is done, and returns how much it was."""
@@ -161,6 +181,8 @@ class LeasedWork(Generic[Work]):
                 try:
                     started = await self._start()
                 except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
+                    count_error(error)
+                    self._metrics.claims_failed.inc()
                     log.warning("claim failed", worker=self._name, reason=describe(error))
                 if started:
                     await asyncio.sleep(_CLAIM_INTERVAL_SECONDS)
@@ -170,7 +192,7 @@ class LeasedWork(Generic[Work]):
             self._ended.set()
 
     async def stop(self) -> None:
-        """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled."""
+        """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled and released."""
         self._stopping = True
         self.wake.set()
         with suppress(TimeoutError):  # what a claim under way brings is work in hand too
@@ -185,6 +207,8 @@ class LeasedWork(Generic[Work]):
     async def _start(self) -> list["asyncio.Task[None]"]:
         claimed = await self._claim(self._free) if self._free else ()
         self._free -= len(claimed)
+        (self._metrics.claims_with_work if claimed else self._metrics.claims_without).inc()
+        self._metrics.claimed.inc(len(claimed))
         tasks = [asyncio.create_task(self._in_slot(piece)) for piece in claimed]
         self._in_hand.update(tasks)
         return tasks
@@ -192,12 +216,24 @@ class LeasedWork(Generic[Work]):
     async def _in_slot(self, piece: Work) -> None:
         try:
             await self._attempt(piece)
+        except asyncio.CancelledError:
+            await self._give_back(piece)
+            raise
         except Exception as error:  # noqa: BLE001 - its lease lapses and it is tried again
+            count_error(error)
+            self._metrics.abandoned.inc()
             log.warning("attempt abandoned", worker=self._name, reason=describe(error))
         finally:
             self._in_hand.discard(asyncio.current_task())
             self._free += 1
             self.wake.set()
+
+    async def _give_back(self, piece: Work) -> None:
+        try:
+            await self._release(piece)
+        except PyMongoError as error:
+            count_error(error)
+            log.warning("not released: its lease lapses", worker=self._name, reason=describe(error))
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):

@@ -16,9 +16,11 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.breaker import Breaker, BreakerOpenError
 from order_api.gateway_client import GatewayClient
+from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
 from order_api.order import Charge, Fact, Order, Review, merge
 from order_api.outbox import (
     OPEN_STATES,
+    Accepted,
     Dead,
     Decision,
     Done,
@@ -34,7 +36,7 @@ from order_api.outbox import (
 )
 from order_api.store import Store
 from shared.group_commit import GroupCommit
-from shared.leases import Lease, LeasedWork, claim, held, in_seconds, write_held
+from shared.leases import Lease, LeasedWork, claim, held, in_seconds, release, write_held
 from shared.mongo import Document
 from shared.telemetry import log
 from shared.times import utc_now
@@ -71,8 +73,11 @@ class DispatchOutbox:
         self._store = store
         self._gateway = gateway
         self._lease_seconds = lease_seconds
-        self.breaker = Breaker()
-        self.work = LeasedWork[_Claimed](self._claim, self._attempt, name="dispatch_outbox", slots=slots)
+        self.breaker = Breaker(on_opening=BREAKER_OPENINGS.inc)
+        watch(self.breaker)
+        self.work = LeasedWork[_Claimed](
+            self._claim, self._attempt, name="dispatch_outbox", slots=slots, release=self._release
+        )
         self.commits = GroupCommit[_Settlement, bool](store.client, self._write, name="settle_messages", keys=_keys)
 
     async def _claim(self, limit: int) -> list[_Claimed]:
@@ -99,10 +104,11 @@ class DispatchOutbox:
             await self._give_back(message)
             return
         try:
-            with self.breaker.call() as call:
+            with self.breaker.call() as call, DISPATCH_SECONDS.time():
                 claimed_at = claimed.document["lease_until"] - timedelta(seconds=self._lease_seconds)
                 reply = await self._reply_to(message, now=claimed_at)
                 call.healthy = not isinstance(reply, Unavailable)
+                count_attempt(message, reply)
         except BreakerOpenError:
             await self._give_back(message)
             return
@@ -123,15 +129,20 @@ class DispatchOutbox:
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 if must_ask_first(message, now=now):
-                    found = await self._gateway.find(message)
+                    found = await self._look_up(message)
                     if found is not None:
                         return found
                 reply = await self._gateway.post(message)
                 if isinstance(reply, Refused) and may_have_been_done(message):
-                    return await self._gateway.find(message) or reply
+                    return await self._look_up(message) or reply
                 return reply
         except TimeoutError:
             return Unavailable("no answer in time")
+
+    async def _look_up(self, message: Message) -> Accepted | Unavailable | None:
+        found = await self._gateway.find(message)
+        count_look_up(found)
+        return found
 
     async def _give_back(self, message: Message) -> None:
         """Releases a claim that was not sent, at no cost of an attempt. C11"""
@@ -143,6 +154,9 @@ class DispatchOutbox:
                 "$inc": {"attempts": -1},
             },
         )
+
+    async def _release(self, claimed: _Claimed) -> None:
+        await release(self._store.outbox, claimed.document, also_set={"state": "ready"})
 
     async def _write(self, session: AsyncClientSession, settlements: Sequence[_Settlement]) -> Sequence[bool]:
         """Whether each was settled; False where the fence had passed, and then nothing was changed. C11"""

@@ -11,6 +11,7 @@ import msgspec
 
 from order_api.event import parse_event
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
+from order_api.metrics import RECONCILIATIONS
 from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared.backoff import exponential
@@ -75,6 +76,7 @@ class Reconcile:
     async def _ask(self, question: _Question) -> None:
         continue_trace(question.trace, order_id=question.order_id)
         if question.raw is not None:
+            RECONCILIATIONS["judged_again"].inc()
             await self._record_one(question.raw.encode())
             return
         assert question.order_id is not None
@@ -85,8 +87,10 @@ class Reconcile:
                     await self._record_one(raw)
                     told += 1
         except (GatewayUnavailableError, TimeoutError) as error:
+            RECONCILIATIONS["unavailable"].inc()
             log.warning("reconciliation got no answer", reason=describe(error))
         else:
+            RECONCILIATIONS["answered"].inc()
             log.info("asked the provider", events=told)
 
     async def _record_one(self, raw: bytes) -> None:

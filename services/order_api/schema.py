@@ -132,6 +132,9 @@ async def ensure_schema(database: Database) -> None:
                 **_only(**{"reviews.code": {"$exists": True}}),
             ),
             IndexModel([("reconcile_at", ASCENDING)], **_only(reconcile_at={"$type": "date"})),
+            # What /metrics counts: small, because nothing stays in them.
+            IndexModel([("status", ASCENDING), ("created_at", ASCENDING)], **_only(status="Pending")),
+            IndexModel([("reviews.resolved_at", ASCENDING)], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
         ],
     )
     await ensure_collection(

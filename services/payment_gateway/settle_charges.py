@@ -16,6 +16,7 @@ from payment_gateway.charge import Charge
 from payment_gateway.delivery import new_delivery
 from payment_gateway.endpoint import wants
 from payment_gateway.event import settled_event
+from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
@@ -74,6 +75,7 @@ class SettleCharges:
             ended = msgspec.structs.replace(ended, trace=current_trace())  # the event continues from here
             settled = await self.commits.submit(ended)
         if settled:
+            count_settled(ended)
             log.info(f"{self._noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
         self._wake()
 

@@ -1,5 +1,5 @@
 """Around the whole application: an id for every request, in its answer and in every log line; its place in a trace; one
-line when it ends.
+line, and its metrics, when it ends.
 """
 
 import re
@@ -8,6 +8,7 @@ import time
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.edge.metrics import count_request
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.trace import Trace, parse
@@ -15,7 +16,7 @@ from shared.tracing import serving
 
 _ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
 _PATH_CHARS_MAX = 256  # of what a span shows
-_QUIET = ("/health/",)  # asked every few seconds by whoever watches us
+_QUIET = ("/health/", "/metrics")  # asked every few seconds by whoever watches us
 
 
 def observe(app: ASGIApp) -> ASGIApp:
@@ -41,8 +42,10 @@ def observe(app: ASGIApp) -> ASGIApp:
             try:
                 await app(scope, receive, send_with_id)
             finally:
+                seconds = time.perf_counter() - started
+                count_request(scope, status, seconds)
                 if not quiet:
-                    elapsed = round((time.perf_counter() - started) * 1000, 2)
+                    elapsed = round(seconds * 1000, 2)
                     log.info("request", method=method, path=path, status=status, duration_ms=elapsed)
                 step.answered(status, failed=status >= 500, route=scope.get("path_template"))
 
