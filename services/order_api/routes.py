@@ -1,6 +1,5 @@
 """HTTP: parse, call a verb, respond."""
 
-import unicodedata
 from typing import Annotated, Any, assert_never
 
 from litestar import Request, Response, get, post
@@ -18,13 +17,19 @@ from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
-from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key
+from shared.edge.requests import (
+    Amount,
+    Metadata,
+    check_metadata,
+    header_values,
+    idempotency_key,
+    require_no_coding,
+    require_visible,
+)
 from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
-
-INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
 PROBLEMS: Table = {
     SignatureError: lambda _: ProblemError("invalid-signature"),
@@ -101,9 +106,9 @@ async def list_orders(
     conditions: dict[str, Any] = {}
     if status:
         conditions["status"] = status
-    if order_number:
+    if order_number is not None:
         conditions["order_number"] = order_number
-    if review:
+    if review is not None:
         code: Any = {"$exists": True} if review == "open" else review
         conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
     before = decode_cursor(cursor) if cursor else None
@@ -134,8 +139,8 @@ async def receive_payment_webhook(
     request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
 ) -> Response[WebhookReceipt]:
     """Takes an event of the provider, signed in `X-Signature`. 2xx means stored."""
-    signatures = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"x-signature"]
-    outcome = await receive_webhook(signatures, await request.body())
+    require_no_coding(request)
+    outcome = await receive_webhook(header_values(request, b"x-signature"), await request.body())
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
@@ -153,8 +158,7 @@ def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
         raise invalid_field("/currency", str(error)) from None
     except AmountError as error:
         raise invalid_field("/amount", str(error)) from None
-    if any(unicodedata.category(character) in INVISIBLE for character in data.order_number):
-        raise invalid_field("/orderNumber", "must be visible characters: no spaces, controls or formatting")
+    require_visible("/orderNumber", data.order_number)
     check_metadata(data.metadata)
     return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
 

@@ -23,7 +23,7 @@ from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.health import is_ready
 from shared.edge.problems import ProblemError, Table, invalid_field
-from shared.edge.requests import Metadata, check_metadata, idempotency_key
+from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.mongo import Collection, Document
@@ -109,6 +109,7 @@ async def create_refund(
     """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
     merchant = merchant_of(request)
     key = idempotency_key(request)
+    require_visible("/reference", data.reference)
     match await create_refund(
         merchant, key, charge_id, wire.RefundRequest(amount=data.amount, reference=data.reference)
     ):
@@ -232,6 +233,7 @@ def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
         raise invalid_field("/currency", str(error)) from None
     if data.payment_method not in PAYMENT_METHODS:
         raise invalid_field("/paymentMethod", f"not one of {', '.join(PAYMENT_METHODS)}")
+    require_visible("/reference", data.reference)
     check_metadata(data.metadata)
     return wire.ChargeRequest(
         amount=data.amount,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -16,7 +16,7 @@ from shared.edge.auth import ApiKey, authenticate
 from shared.edge.health import is_live
 from shared.edge.observe import observe
 from shared.edge.problems import Table, exception_handlers, explain_problem
-from shared.edge.requests import StrictRequest
+from shared.edge.requests import StrictRequest, require_single_parameters
 from shared.edge.server import BODY_BYTES_MAX
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
@@ -47,7 +47,7 @@ def build(
         state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
-        before_request=authenticate,
+        before_request=_admit,
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(
@@ -58,6 +58,11 @@ def build(
         logging_config=None,
     )
     return observe(litestar)
+
+
+async def _admit(request: Request[Any, Any, Any]) -> None:
+    await authenticate(request)
+    require_single_parameters(request)
 
 
 @asynccontextmanager
