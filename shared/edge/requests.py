@@ -107,7 +107,7 @@ def require_single_parameters(request: Request[Any, Any, Any]) -> None:
     if query := request.scope["query_string"]:
         if query.count(b"&") >= PARAMETERS_MAX:
             raise ProblemError("invalid-fields", f"more than {PARAMETERS_MAX} query parameters")
-        names = list(request.query_params)
+        names = [name for name, _ in request.query_params.multi_items()]
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise invalid_field(twice, "given more than once")

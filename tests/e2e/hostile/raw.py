@@ -50,6 +50,9 @@ class Connection:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     async def send(self, data: bytes) -> bool:
