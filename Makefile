@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test bench check lock clean
+.PHONY: help setup demo run test test-compose bench check hooks lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -20,14 +20,23 @@ run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C
 test: .venv/.ready  ## Run all tests that need no Docker
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integration tests on mongo:8.0 (needs Docker)
+	@docker version >/dev/null && docker compose version >/dev/null \
+	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
+	@$(BIN)/python -m pytest --mongo=container tests/compose tests/integration $(ARGS)
+
 bench: .venv/.ready  ## Measure intake beside the same route without a database, and paid orders a second (needs wrk)
 	@$(BIN)/python -m tools.bench
 
-check: .venv/.ready  ## Lint, types, import rules
+check: .venv/.ready  ## Lint, types, import rules, stray files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy services shared tools tests
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tools.tidy
+
+hooks: .venv/.ready  ## Have git run the same checks before each commit
+	@$(BIN)/pre-commit install
 
 lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt

@@ -10,6 +10,8 @@ import msgspec
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86400)]
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 

@@ -26,7 +26,7 @@ Work = TypeVar("Work")
 
 _CLAIM_SECONDS = 5.0
 _CONTENDED_SECONDS = 0.5  # a dead process's transaction keeps its locks for seconds
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
 _CLAIM_INTERVAL_SECONDS = (
     0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
 )
@@ -118,11 +118,24 @@ async def write_held(collection: Collection, writes: Sequence[UpdateOne], sessio
         raise StaleError
 
 
+async def release(collection: Collection, document: Document, also_set: Mapping[str, Any] | None = None) -> None:
+    """Ends the claim under which `document` was returned, so that nobody waits for its lease. Raises PyMongoError."""
+    await collection.update_one(
+        {"_id": document["_id"], "fence": document["fence"], "lease_until": {"$ne": None}},
+        {"$set": {"lease_until": None, **(also_set or {})}},
+    )
+
+
+async def _keep(_piece: Any) -> None:
+    """There is no lease to release, or it is not worth a write."""
+
+
 class LeasedWork(Generic[Work]):
     """Claims work into free slots and does it concurrently; a slow piece holds up its own slot only.
 
-    `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures. `wake` is a
-    hint that there may be work; polling every `poll_seconds` is enough without it.
+    `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
+    gives one back that was cancelled. `wake` is a hint that there may be work; polling every `poll_seconds` is enough
+    without it.
     """
 
     def __init__(
@@ -133,9 +146,11 @@ class LeasedWork(Generic[Work]):
         name: str,
         slots: int,
         poll_seconds: float = 0.5,
+        release: Callable[[Work], Awaitable[None]] = _keep,
     ) -> None:
         self._claim = claim
         self._attempt = attempt
+        self._release = release
         self._name = name
         self._free = slots
         self._poll_seconds = poll_seconds
@@ -170,7 +185,7 @@ class LeasedWork(Generic[Work]):
             self._ended.set()
 
     async def stop(self) -> None:
-        """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled."""
+        """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled and released."""
         self._stopping = True
         self.wake.set()
         with suppress(TimeoutError):  # what a claim under way brings is work in hand too
@@ -192,12 +207,21 @@ class LeasedWork(Generic[Work]):
     async def _in_slot(self, piece: Work) -> None:
         try:
             await self._attempt(piece)
+        except asyncio.CancelledError:
+            await self._give_back(piece)
+            raise
         except Exception as error:  # noqa: BLE001 - its lease lapses and it is tried again
             log.warning("attempt abandoned", worker=self._name, reason=describe(error))
         finally:
             self._in_hand.discard(asyncio.current_task())
             self._free += 1
             self.wake.set()
+
+    async def _give_back(self, piece: Work) -> None:
+        try:
+            await self._release(piece)
+        except PyMongoError as error:
+            log.warning("not released: its lease lapses", worker=self._name, reason=describe(error))
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):

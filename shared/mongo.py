@@ -90,11 +90,15 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
         await database.command("collMod", name, validator=validator)
 
 
-async def is_reachable(client: Client, *, seconds: float = 1.0) -> bool:
-    """Whether the primary answers within `seconds`."""
+async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:
+    """Whether the primary answers within `seconds`. With `refusals`, raises OperationFailure if it refuses us."""
     try:
         with pymongo.timeout(seconds):
             await client.admin.command("ping")
+    except OperationFailure:
+        if refusals:
+            raise
+        return False
     except PyMongoError:
         return False
     return True

@@ -11,7 +11,9 @@ from order_api.place_order import NewOrder, Outcome, PlaceOrder
 from order_api.routes import PROBLEMS, create_order
 from order_api.settings import Settings
 from shared.create_once import Answer
+from shared.edge.admit import Admission
 from shared.edge.application import build
+from shared.edge.limits import HttpLimits
 from shared.edge.server import serve
 from shared.env import load
 from shared.telemetry import configure_logs
@@ -40,8 +42,10 @@ def main() -> None:
     settings = load(Settings, {**os.environ, "APP_ENV": "development", "MONGODB_URI": "mongodb://127.0.0.1:1"})
     configure_logs(settings.log_level, settings.log_format, service="instant")
     parts = {"place_order": Instant.__new__(Instant)}
-    app = build("instant", [create_order, ready], keys=(), parts=parts, problems=PROBLEMS, running=running)
-    serve(app, host="127.0.0.1", port=settings.order_api_port)
+    limits = HttpLimits()
+    admission = Admission((), requests_max=limits.http_requests_max)
+    app = build("instant", [create_order, ready], admission=admission, parts=parts, problems=PROBLEMS, running=running)
+    serve(app, host="127.0.0.1", port=settings.order_api_port, limits=limits)
 
 
 if __name__ == "__main__":

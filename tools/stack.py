@@ -18,6 +18,7 @@ import msgspec
 
 import order_api.settings
 import payment_gateway.settings
+from shared.edge.limits import HttpLimits
 from tools.mongod import Mongod, MongodError
 from tools.process import free_port, spawn, stop, tail
 
@@ -153,7 +154,7 @@ def _inherited() -> dict[str, str]:
     """Our environment without what would set a service up in another way than the stack means to."""
     own = {
         field.encode_name
-        for settings in (order_api.settings.Settings, payment_gateway.settings.Settings)
+        for settings in (order_api.settings.Settings, payment_gateway.settings.Settings, HttpLimits)
         for field in msgspec.structs.fields(settings)
     } - {"LOG_LEVEL"}
     return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own}

@@ -4,15 +4,18 @@ import os
 
 from order_api.app import create_app
 from order_api.settings import Settings, check
+from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
 from shared.telemetry import configure_logs
 
 
 def main() -> None:
     settings = load_or_exit(Settings, os.environ, check)
+    limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="order_api")
     await_database_or_exit(settings.mongodb_uri)
-    serve(create_app(settings), host=settings.order_api_host, port=settings.order_api_port)
+    app = create_app(settings, limits)
+    serve(app, host=settings.order_api_host, port=settings.order_api_port, limits=limits)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,11 @@ from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
+from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import parse_keys
+from shared.edge.limits import HttpLimits
+from shared.edge.rate_limit import RateLimit
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.mongo import connect
@@ -66,7 +69,7 @@ class Application:
             await self.store.client.close()
 
 
-def create_app(settings: Settings) -> ASGIApp:
+def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
     parts = {
@@ -74,6 +77,10 @@ def create_app(settings: Settings) -> ASGIApp:
         "receive_webhook": application.receive_webhook,
         "store": application.store,
     }
-    return build(
-        "order_api", ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running
+    per_second = settings.order_api_rate_limit_per_second
+    admission = Admission(
+        application.keys,
+        requests_max=limits.http_requests_max,
+        rate_limit=RateLimit(per_second) if per_second else None,
     )
+    return build("order_api", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

@@ -34,7 +34,7 @@ from order_api.outbox import (
 )
 from order_api.store import Store
 from shared.group_commit import GroupCommit
-from shared.leases import Lease, LeasedWork, claim, held, in_seconds, write_held
+from shared.leases import Lease, LeasedWork, claim, held, in_seconds, release, write_held
 from shared.mongo import Document
 from shared.telemetry import log
 from shared.times import utc_now
@@ -71,7 +71,9 @@ class DispatchOutbox:
         self._gateway = gateway
         self._lease_seconds = lease_seconds
         self.breaker = Breaker()
-        self.work = LeasedWork[_Claimed](self._claim, self._attempt, name="dispatch_outbox", slots=slots)
+        self.work = LeasedWork[_Claimed](
+            self._claim, self._attempt, name="dispatch_outbox", slots=slots, release=self._release
+        )
         self.commits = GroupCommit[_Settlement, bool](store.client, self._write, name="settle_messages", keys=_keys)
 
     async def _claim(self, limit: int) -> list[_Claimed]:
@@ -142,6 +144,9 @@ class DispatchOutbox:
                 "$inc": {"attempts": -1},
             },
         )
+
+    async def _release(self, claimed: _Claimed) -> None:
+        await release(self._store.outbox, claimed.document, also_set={"state": "ready"})
 
     async def _write(self, session: AsyncClientSession, settlements: Sequence[_Settlement]) -> Sequence[bool]:
         """Whether each was settled; False where the fence had passed, and then nothing was changed. C11"""

@@ -144,7 +144,7 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", public=True, include_in_schema=False)
+@get("/health/ready", public=True, always=True, include_in_schema=False)
 async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)

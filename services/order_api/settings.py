@@ -1,15 +1,13 @@
 """The settings of order_api, each read from the variable of its name in capitals."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.edge.auth import parse_keys
-from shared.env import Port, Seconds, Secret, SettingError, upper_case
+from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
@@ -23,6 +21,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     order_api_database: str = "order_api"
     order_api_keys: tuple[Secret, ...] = ()
     order_api_allow_anonymous: bool = False
+    order_api_rate_limit_per_second: Annotated[float, Meta(gt=0)] | None = None  # of each merchant, in each process
 
     payment_gateway_url: str = "http://127.0.0.1:8001"
     payment_gateway_api_key: Secret | None = None

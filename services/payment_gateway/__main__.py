@@ -4,15 +4,22 @@ import os
 
 from payment_gateway.app import create_app
 from payment_gateway.settings import Settings, check
+from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
 from shared.telemetry import configure_logs
 
 
 def main() -> None:
     settings = load_or_exit(Settings, os.environ, check)
+    limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
     await_database_or_exit(settings.mongodb_uri)
-    serve(create_app(settings), host=settings.payment_gateway_host, port=settings.payment_gateway_port)
+    serve(
+        create_app(settings, limits),
+        host=settings.payment_gateway_host,
+        port=settings.payment_gateway_port,
+        limits=limits,
+    )
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
+from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
+from shared.edge.limits import HttpLimits
 from shared.mongo import connect
 from shared.times import utc_now
 
@@ -70,7 +72,7 @@ class Application:
             await self.store.ensure_endpoint(configured_endpoint(DEFAULT_MERCHANT, url, secret, now=utc_now()))
 
 
-def create_app(settings: Settings) -> ASGIApp:
+def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
     parts = {
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> ASGIApp:
         "create_refund": application.create_refund,
         "store": application.store,
     }
+    admission = Admission(application.keys, requests_max=limits.http_requests_max)
     return build(
-        "payment_gateway", ROUTES, keys=application.keys, parts=parts, problems=PROBLEMS, running=application.running
+        "payment_gateway", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running
     )

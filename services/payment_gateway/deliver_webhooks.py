@@ -17,7 +17,7 @@ from payment_gateway.endpoint import Endpoint, signing_secrets
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
-from shared.leases import Lease, LeasedWork, claim, held, write_held
+from shared.leases import Lease, LeasedWork, claim, held, release, write_held
 from shared.mongo import Collection, Document, to_document
 from shared.signing import sign, sign_standard
 from shared.telemetry import log
@@ -53,7 +53,12 @@ class DeliverWebhooks:
         self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
         self.work = LeasedWork[_Claimed](
-            self._claim, self._deliver, name="deliver_webhooks", slots=SLOTS, poll_seconds=POLL_SECONDS
+            self._claim,
+            self._deliver,
+            name="deliver_webhooks",
+            slots=SLOTS,
+            poll_seconds=POLL_SECONDS,
+            release=self._release,
         )
         self.commits = GroupCommit[_Recorded, bool](store.client, self._write, name="record_attempts", keys=_keys)
 
@@ -107,6 +112,9 @@ class DeliverWebhooks:
             state=following.state,
             recorded=recorded,
         )
+
+    async def _release(self, claimed: _Claimed) -> None:
+        await release(self._store.deliveries, claimed.delivery)
 
     async def _attempt(self, delivery: Delivery, endpoint: Endpoint, body: bytes) -> tuple[Attempt, float | None]:
         """The attempt, and the seconds that its Retry-After asks for."""

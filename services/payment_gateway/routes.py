@@ -202,7 +202,7 @@ async def list_deliveries(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/health/ready", public=True, include_in_schema=False)
+@get("/health/ready", public=True, always=True, include_in_schema=False)
 async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)

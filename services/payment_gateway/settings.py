@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared.edge.auth import parse_keys
-from shared.env import Port, Seconds, Secret, SettingError, upper_case
+from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
 
@@ -50,3 +50,5 @@ def check(settings: Settings) -> None:
             raise SettingError("PAYMENT_GATEWAY_API_KEYS must be set outside development")
         if url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET:
             raise SettingError("WEBHOOK_ENDPOINT_SECRET must be set outside development, and not to the default")
+    if settings.payment_gateway_host not in LOOPBACK and not settings.payment_gateway_api_keys:
+        raise SettingError("PAYMENT_GATEWAY_HOST is not loopback: set PAYMENT_GATEWAY_API_KEYS")

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Router
-from litestar.datastructures import State
+from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from shared.edge.auth import ApiKey, authenticate
+from shared.edge.admit import Admission
+from shared.edge.conform import conform
 from shared.edge.health import is_live
+from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.observe import observe
 from shared.edge.problems import Table, exception_handlers, explain_problem
-from shared.edge.requests import StrictRequest, require_single_parameters
-from shared.edge.server import BODY_BYTES_MAX
+from shared.edge.requests import StrictRequest
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.telemetry import log
@@ -27,27 +27,28 @@ def build(
     title: str,
     routes: Sequence[ControllerRouterHandler],
     *,
-    keys: Sequence[ApiKey],
+    admission: Admission,
     parts: Mapping[str, object],
     problems: Table,
     running: Callable[[], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
-    """The ASGI application: handlers get `parts` by name and serve who has one of `keys`. `running` is entered while it
-    serves.
+    """The ASGI application: handlers get `parts` by name and serve whom `admission` lets in. `running` is entered while
+    it serves.
     """
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with running():
+            log.info("started")
             yield
+        log.info("stopped")
 
     litestar = Litestar(
         route_handlers=[*routes, is_live, explain_problem],
         lifespan=[lifespan],
-        state=State({"api_keys": keys}),
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
-        before_request=_admit,
+        before_request=admission.admit,
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(
@@ -57,12 +58,7 @@ def build(
         ),
         logging_config=None,
     )
-    return observe(litestar)
-
-
-async def _admit(request: Request[Any, Any, Any]) -> None:
-    await authenticate(request)
-    require_single_parameters(request)
+    return observe(conform(admission.counting(litestar)))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from litestar import Response, get
 from shared.mongo import Client, is_reachable
 
 
-@get("/health/live", public=True, include_in_schema=False, sync_to_thread=False)
+@get("/health/live", public=True, always=True, include_in_schema=False, sync_to_thread=False)
 def is_live() -> dict[str, str]:
     return {"status": "live"}
 

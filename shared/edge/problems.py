@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import FromPath
 from pymongo.errors import PyMongoError
 
+from shared.edge.conform import allow
 from shared.group_commit import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import KeyMalformedError
 from shared.mongo import describe
@@ -43,6 +44,7 @@ KINDS: Mapping[str, Kind] = {
     "exceeds-paid": Kind(409, "More than was paid", "The refunds of a charge, asked for and done, cannot exceed it."),
     "invalid-signature": Kind(401, "The webhook signature is not valid", "Sign the raw body with the shared secret and a current timestamp, and send it as X-Signature."),
     "unauthenticated": Kind(401, "No valid API key", "Send Authorization: Bearer <key>."),
+    "rate-limited": Kind(429, "Too many requests", "Send fewer requests a second. Nothing was done: try again after Retry-After seconds, with the same Idempotency-Key."),
     "overloaded": Kind(503, "Too busy", "Nothing was done. Try again after Retry-After seconds, with the same Idempotency-Key."),
     "unavailable": Kind(503, "Not available", "It is not known whether the request took effect. Try again after Retry-After seconds with the same Idempotency-Key: it is never done twice."),
     "internal": Kind(500, "Internal error", "This is a defect of ours. The request id finds it in the logs."),
@@ -72,11 +74,19 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 class ProblemError(Exception):
     """Ends a request with a problem of the kind `slug`."""
 
-    def __init__(self, slug: str, detail: str = "", *, errors: list[FieldError] | None = None) -> None:
+    def __init__(
+        self,
+        slug: str,
+        detail: str = "",
+        *,
+        errors: list[FieldError] | None = None,
+        retry_after_seconds: int = RETRY_AFTER_SECONDS,
+    ) -> None:
         super().__init__(slug, detail)
         self.slug = slug
         self.detail = detail
         self.errors = errors or []
+        self.retry_after_seconds = retry_after_seconds
 
 
 def invalid_field(pointer: str, detail: str) -> ProblemError:
@@ -111,8 +121,8 @@ def exception_handlers(own: Table) -> dict[type[Exception] | int, Any]:
 def respond(request: Request[Any, Any, Any], error: ProblemError, headers: Mapping[str, str] = {}) -> Response[Problem]:
     kind = KINDS[error.slug]
     extra = dict(headers)
-    if kind.status == 503 or error.slug == "idempotency-key-in-flight":
-        extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if kind.status in {429, 503} or error.slug == "idempotency-key-in-flight":
+        extra.setdefault("Retry-After", str(error.retry_after_seconds))
     if error.slug == "unauthenticated":
         extra["WWW-Authenticate"] = "Bearer"
     return Response(
@@ -145,7 +155,10 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
         if error.status_code >= 500:
             return _internal(request, error)
         slug = "malformed-json" if request.method in {"POST", "PUT", "PATCH"} else "not-found"
-    return respond(request, ProblemError(slug), error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if methods := headers.get("allow"):
+        headers["allow"] = allow(methods)
+    return respond(request, ProblemError(slug), headers)
 
 
 def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:

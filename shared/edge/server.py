@@ -1,71 +1,93 @@
 """uvicorn, with every choice that matters made explicitly."""
 
 import asyncio
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 import uvicorn
 from litestar.types import ASGIApp
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
+from shared.edge.limits import HttpLimits
+from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
 from shared.mongo import connect, is_reachable
 
-BODY_BYTES_MAX = 64 * 1024
 STOP_SECONDS = 15
+OPEN_FILES = 8192
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> None:
+def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
     """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
     # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    uvicorn.run(
+    _allow_open_files()
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        date_header=False,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+    server = BoundedServer(config, limits)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+def _allow_open_files() -> None:
+    """Many shells start with 1,024, which fewer clients than we take could use up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
-    """Returns when MongoDB answers; if it does not in time, exit status 1 with one line on standard error."""
+    """Returns when MongoDB answers; if it refuses us, or does not answer in time, exit status 1 with one line that says why
+    on standard error.
+    """
 
-    async def answers() -> bool:
+    async def answers() -> None:
         client = connect(uri, app_name="start")
         deadline = time.monotonic() + patience_seconds
         try:
-            while not (reachable := await is_reachable(client)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            while not await is_reachable(client, refusals=True):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
                 await asyncio.sleep(0.2)
-            return reachable
         finally:
             await client.close()
 
     try:
-        reachable = asyncio.run(answers())
-    except (PyMongoError, ValueError) as error:  # the URI itself is wrong
-        reachable, reason = False, str(error)
+        asyncio.run(answers())
+    except OperationFailure as error:
+        reason = str((error.details or {}).get("errmsg", type(error).__name__))
+    except (PyMongoError, ValueError, TimeoutError) as error:
+        reason = str(error)
     else:
-        reason = f"MongoDB did not answer within {patience_seconds:.0f} s"
-    if not reachable:
-        print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1)
+        return
+    print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
+    raise SystemExit(1)
 
 
 def load_or_exit(
-    settings: type[SettingsType], environ: Mapping[str, str], check: Callable[[SettingsType], None]
+    settings: type[SettingsType], environ: Mapping[str, str], check: Callable[[SettingsType], None] = lambda _: None
 ) -> SettingsType:
     """The settings, or exit status 2 with one line on standard error that names what is wrong."""
     try:

@@ -1,6 +1,7 @@
 """Both services as real processes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 
 from shared.mongo import Client, Database
+from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Stack
 
@@ -63,6 +65,29 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+JSON = {"Content-Type": "application/json"}
+
+
+class Api:
+    """Requests to one order_api."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._http = http
+        self._url = url
+
+    async def call(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, str], Any]:
+        async with self._http.request(method, self._url + path, **options) as response:
+            body = await response.read()
+            return response.status, {name.lower(): value for name, value in response.headers.items()}, _json(body)
+
+    async def place(self, body: Any, key: str | None = "fresh", **headers: str) -> tuple[int, dict[str, str], Any]:
+        sent = {**JSON, **headers}
+        if key is not None:
+            sent["Idempotency-Key"] = uuid4().hex if key == "fresh" else key
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.call("POST", "/api/orders", data=data, headers=sent)
+
+
 def order_body(**changes: Any) -> dict[str, Any]:
     return {"orderNumber": f"ORD-{uuid4().hex[:12]}", "amount": 99.99, "currency": "USD", **changes}
 
@@ -95,3 +120,22 @@ def all_paid(databases: tuple[Database, Database], count: int) -> Any:
         return await databases[0]["orders"].count_documents({"status": "Paid"}) >= count
 
     return condition
+
+
+async def ends(api: Api, order_id: str, status: str, **options: Any) -> dict[str, Any]:
+    """The order, once it has this status."""
+    found: dict[str, Any] = {}
+
+    async def has_ended() -> bool:
+        found.update((await api.call("GET", f"/api/orders/{order_id}", **options))[2])
+        return bool(found["status"] == status)
+
+    await until(has_ended, f"{order_id} is {status}")
+    return found
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")

@@ -77,10 +77,10 @@ async def test_a_body_without_end_is_refused_while_it_comes(target: Target) -> N
     async with await Connection.open(target.port) as connection:
         await connection.send(head)
         taken = 0
-        while taken < 10_000 and await connection.send(chunk):
+        while taken < 1_000 and await connection.send(chunk):
             taken += 1
         assert (await connection.answer()).problem == "body-too-large"
-    assert taken < 10_000
+    assert taken < 1_000
     assert target.resident_kib() - before < 8 * KIB
 
 
@@ -119,10 +119,10 @@ async def test_what_never_ends_is_refused_while_it_comes(target: Target, start: 
     async with await Connection.open(target.port) as connection:
         await connection.send(start)
         taken = 0
-        while taken < 10_000 and await connection.send(unit * BODY_MAX):
+        while taken < 1_000 and await connection.send(unit * BODY_MAX):
             taken += 1
         assert (await connection.answer()).status in {400, 414, 431}
-    assert taken < 10_000
+    assert taken < 1_000
     assert target.resident_kib() - before < 8 * KIB
     await target.assert_serving()
 

@@ -1,0 +1,29 @@
+"""How much of everything one process takes from its clients, and how long it waits for them."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from shared.env import upper_case
+
+BODY_BYTES_MAX = 64 * 1024
+BODY_WIRE_BYTES_MAX = 1024 * 1024  # chunk by chunk, and what still comes after an early answer
+HEAD_BYTES_MAX = 32 * 1024
+TARGET_BYTES_MAX = 8 * 1024  # RFC 9112 §3 asks for at least 8,000
+PIPELINE_MAX = 64  # requests on one connection that wait for an earlier one's answer
+
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class HttpLimits(Struct, frozen=True, kw_only=True, rename=upper_case):
+    """Read from the environment: `http_head_seconds` from `HTTP_HEAD_SECONDS`, and so on.
+
+    Whoever is slower than the deadlines loses the connection; beyond the counts the answer is 503 with Retry-After.
+    """
+
+    http_head_seconds: Seconds = 10.0  # from the first byte of a request to the end of its headers
+    http_body_seconds: Seconds = 15.0  # from there to the end of its body
+    http_write_seconds: Seconds = 30.0  # without the client taking a single byte of what it is sent
+    http_requests_max: Count = 512  # at work at once
+    http_connections_max: Count = 2048

@@ -1,0 +1,285 @@
+"""uvicorn's HTTP protocol with what it lacks: deadlines for slow clients, and bounds on what they may send.
+
+It trusts llhttp for framing: bare LF, folded headers, two lengths, or a length beside chunks are refused there with 400.
+"""
+
+import asyncio
+import math
+import re
+import socket
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from shared.edge.limits import BODY_WIRE_BYTES_MAX, HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
+from shared.telemetry import log
+
+LINGER_SECONDS = 2.0  # how long a refused client may take to read why
+STOPPING_SECONDS = 2.0  # how long a slow client may still take when the server stops
+_BLANKS = (b" ", b"\t")
+_HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 §3.2.2
+
+
+class _Phase(IntEnum):
+    IDLE = 0  # nothing of a next request has come
+    HEAD = 1
+    BODY = 2
+
+
+class _RefusedError(Exception):
+    """Raised in a callback of the parser: this connection ends here."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. No timer runs for a request: `sweep` is called about once a second and looks at the deadlines."""
+
+    def __init__(self, limits: HttpLimits, **given: Any) -> None:
+        super().__init__(**given)
+        self._limits = limits
+        self._write_seconds = limits.http_write_seconds
+        self._phase = _Phase.IDLE
+        self._steps = 0  # how often the phase has changed
+        self._phase_bytes = 0  # received since
+        self._piece_bytes = 0
+        self._head_is_split = False  # it began in an earlier piece
+        self._deadline = math.inf  # by the loop's clock: when the present phase must be over
+        self._refused = False
+        self._unsent_bytes = 0  # as the last sweep saw it
+        self._progress_at = 0.0  # when the client was last seen to take any of it
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.time() + self._limits.http_head_seconds
+        if len(self.connections) > self._limits.http_connections_max:
+            log.warning("connection refused", reason="too many connections")
+            transport.write(_plain_answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1"))
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._refused:
+            self._discard(len(data))
+            return
+        steps = self._steps
+        self._piece_bytes = len(data)
+        self._head_is_split = self._phase is _Phase.HEAD
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the offer is ignored, as RFC 9110 §7.8 allows
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            if isinstance(cause, _RefusedError):
+                self._refuse(cause.status, cause.reason)
+            else:
+                self._refuse(HTTPStatus.BAD_REQUEST, "not a valid HTTP request")
+            return
+        if self._steps == steps:
+            self._count(len(data))
+        else:
+            self._deadline = self._seconds_from_now()
+            self._phase_bytes = 0
+            if self._phase is _Phase.HEAD:  # the piece may have held other requests before this one
+                self._count(self._head_bytes())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._enter(_Phase.HEAD)
+
+    def on_headers_complete(self) -> None:
+        self._check_head()
+        super().on_headers_complete()
+        # Trailers would be added to the headers, after those were looked at: they go to a list that nobody reads.
+        self.headers = []
+        self._enter(_Phase.BODY)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._enter(_Phase.IDLE)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:  # uvicorn reads on: a client that only sends could queue up any number of requests
+            self.flow.pause_reading()
+
+    def shutdown(self) -> None:
+        """The server stops: what is in hand is finished, unless it is the client who keeps it waiting; a stream ends."""
+        super().shutdown()
+        if self._is_answering() and self.cycle.response_started:
+            self._disconnect()
+            self.transport.close()
+        self._deadline = min(self._deadline, self.loop.time() + STOPPING_SECONDS)
+        self._write_seconds = min(self._write_seconds, STOPPING_SECONDS)
+
+    def sweep(self, now: float) -> None:
+        """Ends the connection of a client that takes too long to send, or to take what it is sent."""
+        if now >= self._deadline:
+            self._out_of_time()
+        unsent = self.transport.get_write_buffer_size()
+        if unsent == 0 or unsent < self._unsent_bytes or self._unsent_bytes == 0:
+            self._progress_at = now
+        elif now - self._progress_at >= self._write_seconds:
+            log.info("connection aborted", reason="the client does not read", unsent_bytes=unsent)
+            self.transport.abort()
+        self._unsent_bytes = unsent
+
+    def _enter(self, phase: _Phase) -> None:
+        self._phase = phase
+        self._steps += 1
+
+    def _check_head(self) -> None:
+        """Raises _RefusedError."""
+        if len(self.url) > TARGET_BYTES_MAX:
+            raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
+        may_be_too_large = self._head_is_split or self._piece_bytes > HEAD_BYTES_MAX
+        if may_be_too_large and self._head_bytes() > HEAD_BYTES_MAX:
+            raise _too_large_a_head()
+        version = self.parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise _bad_request(f"HTTP/{version} is not spoken here")
+        hosts = []
+        for place, (name, value) in enumerate(self.headers):
+            if value[-1:] in _BLANKS:  # llhttp leaves them; they are not part of the value (RFC 9110 §5.5)
+                self.headers[place] = (name, value.rstrip(b" \t"))
+            if name == b"host":
+                hosts.append(self.headers[place][1])
+            elif name == b"transfer-encoding" and version == "1.0":
+                raise _bad_request("HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 §6.1
+        if (len(hosts) != 1 and (hosts or version == "1.1")) or (hosts and not _HOST.fullmatch(hosts[0])):
+            raise _bad_request("exactly one Host header is needed, and valid")  # RFC 9112 §3.2
+        if len(self.pipeline) >= PIPELINE_MAX:
+            raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"more than {PIPELINE_MAX} pipelined requests")
+
+    def _head_bytes(self) -> int:
+        """What the parser has told of the present head; a header that goes on in the next piece is not in it yet."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _count(self, received: int) -> None:
+        """Counts what was received in the present phase."""
+        self._phase_bytes += received
+        if self._phase is _Phase.HEAD and self._phase_bytes > HEAD_BYTES_MAX:
+            refusal = _too_large_a_head() if self.headers else _too_long_a_target()
+            self._refuse(refusal.status, refusal.reason)
+        elif self._phase is _Phase.BODY and self._phase_bytes > BODY_WIRE_BYTES_MAX:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
+        elif self._phase is _Phase.IDLE and not self._is_answering():  # empty lines; uvicorn's own timer is off now
+            self._deadline = min(self._deadline, self.loop.time() + self._limits.http_head_seconds)
+
+    def _seconds_from_now(self) -> float:
+        """The deadline of the phase that has just begun."""
+        if self._phase is _Phase.IDLE:
+            return math.inf
+        is_head = self._phase is _Phase.HEAD
+        return self.loop.time() + (self._limits.http_head_seconds if is_head else self._limits.http_body_seconds)
+
+    def _out_of_time(self) -> None:
+        if self._refused:
+            self._deadline = math.inf
+            self.transport.close()
+        elif self.flow.read_paused:  # we are the slow ones
+            self._deadline = self._seconds_from_now()
+        elif self._phase is _Phase.IDLE:
+            self._deadline = math.inf
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+
+    def _is_answering(self) -> bool:
+        latest: RequestResponseCycle | None = self.cycle
+        return latest is not None and not latest.response_complete
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Closes the connection: with an answer, or after those to earlier requests, as whose it could be taken."""
+        self._refused = True
+        self._phase_bytes = 0
+        self._deadline = self.loop.time() + LINGER_SECONDS
+        log.info("connection refused", status=status.value, reason=reason)
+        answering = self._is_answering()
+        if answering and self._phase is not _Phase.BODY:
+            self.cycle.keep_alive = False
+            self._deadline = math.inf
+            return
+        may_answer = not (self.cycle.response_started or self.pipeline) if answering else self._phase is not _Phase.BODY
+        if answering:
+            self._disconnect()
+        if may_answer:
+            # Closed at once, with something of the client's unread, TCP would take the answer back.
+            self.transport.write(_plain_answer(status, reason))
+            self.transport.write_eof()
+        elif not self.pipeline:
+            self.transport.close()
+
+    def _disconnect(self) -> None:
+        """Tells the application that its client is gone."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def _discard(self, received: int) -> None:
+        self._phase_bytes += received
+        if self._phase_bytes > BODY_WIRE_BYTES_MAX:
+            self.transport.abort()
+
+
+class BoundedServer(uvicorn.Server):
+    """Sweeps over its connections until the last one is closed."""
+
+    def __init__(self, config: uvicorn.Config, limits: HttpLimits) -> None:
+        super().__init__(config)
+        shortest = min(limits.http_head_seconds, limits.http_body_seconds, limits.http_write_seconds)
+        self._sweep_seconds = min(1.0, shortest / 4)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._sweeping = asyncio.create_task(self._sweep_forever())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().shutdown(sockets)
+        finally:
+            if self._sweeping:
+                self._sweeping.cancel()
+
+    async def _sweep_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._sweep_seconds)
+            now = loop.time()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, BoundedProtocol)
+                try:
+                    connection.sweep(now)
+                except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
+                    log.error("sweep failed", exc_info=error)
+
+
+def _bad_request(reason: str) -> _RefusedError:
+    return _RefusedError(HTTPStatus.BAD_REQUEST, reason)
+
+
+def _too_large_a_head() -> _RefusedError:
+    return _RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {HEAD_BYTES_MAX} bytes")
+
+
+def _too_long_a_target() -> _RefusedError:
+    return _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
+
+
+def _plain_answer(status: HTTPStatus, reason: str, *headers: str) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "content-type: text/plain; charset=utf-8",
+        f"content-length: {len(reason)}",
+        "connection: close",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", reason]).encode()

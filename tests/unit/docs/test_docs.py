@@ -1,0 +1,165 @@
+"""The pages stay true: what they link to, name or promise is there."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import get_args
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+
+import order_api.settings
+import payment_gateway.settings
+import shared.edge.limits
+from order_api.order import Status
+from shared.edge.problems import KINDS
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted(
+    path for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern) if path.name != "CODE_OF_CONDUCT.md"
+)
+SOURCES = [path for folder in ("services", "shared", "tools", "tests") for path in (ROOT / folder).rglob("*.py")]
+ALERTS = ROOT / "ops" / "alerts.yml"
+
+OTHER_VARIABLES = {"WEBHOOK_SECRET", "BUILD_NETWORK"}  # of compose.yaml
+STANDARD_VARIABLES = ("OTEL_",)
+METRIC_MODULES = (
+    "shared.metrics",
+    "shared.edge.metrics",
+    "order_api.metrics",
+    "order_api.take_stock",
+    "payment_gateway.metrics",
+    "payment_gateway.take_stock",
+)
+
+_FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+_CONSTANT = re.compile(r"^ *([A-Z][A-Z0-9_]+)(?:: [^=]+)? = ", re.MULTILINE)
+_TEST = re.compile(r"\btest_\w+\b(?!\.py)")
+_PATH = re.compile(r"`((?:services|shared|tests|tools|docs|ops|requirements)/[\w./-]+)`")
+_METRIC = re.compile(
+    r"\b(?:http_requests?|database|group_commit|leased_work|order_api|payment_gateway)_[a-z_]+"
+    r"(?:total|seconds|bucket|count|state|messages|reviews|length|size|busy|slots|up|deliveries|orders|info)\b"
+)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def prose(path: Path) -> str:
+    """A page without its code blocks."""
+    return _FENCE.sub("", path.read_text(encoding="utf-8"))
+
+
+@cache
+def anchors(path: Path) -> frozenset[str]:
+    """Those of a page's headings, as GitHub makes them."""
+    found: list[str] = []
+    for heading in _HEADING.findall(prose(path)):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+        slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
+    return frozenset(found)
+
+
+def settings() -> Iterator[str]:
+    for struct in (
+        order_api.settings.Settings,
+        payment_gateway.settings.Settings,
+        shared.edge.limits.HttpLimits,
+    ):
+        for field in msgspec.structs.fields(struct):
+            yield field.encode_name
+            yield f"{field.encode_name}_FILE"
+
+
+@cache
+def source_text() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+
+
+def test_there_are_pages_to_look_at() -> None:
+    names = {name_of(path) for path in PAGES}
+    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md", "docs/decisions/README.md"} <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in _LINK.findall(prose(page)):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        target, _, anchor = unquote(link).partition("#")
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob(".env.example")], ids=name_of)
+def test_every_variable_that_a_page_names_is_a_setting(page: Path) -> None:
+    known = {*settings(), *OTHER_VARIABLES, *_CONSTANT.findall(source_text())}
+    named = set(_VARIABLE.findall(page.read_text(encoding="utf-8")))
+    assert {name for name in named - known if not name.startswith(STANDARD_VARIABLES)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_and_test_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    paths = [path for path in _PATH.findall(text) if ALERTS.exists() or not path.startswith("ops/")]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [test for test in _TEST.findall(text) if f"def {test}(" not in source_text()] == []
+
+
+def test_the_index_of_decisions_lists_each_of_them_under_its_own_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    rows = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert [file for _, file, _ in rows] == sorted(path.name for path in folder.glob("[0-9]*.md"))
+    for number, file, title in rows:
+        assert (folder / file).read_text().startswith(f"# {number} {title}\n"), file
+
+
+def test_every_review_that_the_code_raises_has_a_line_in_the_operations_page() -> None:
+    raised = set(re.findall(r'code="([a-z-]+)"|event, "(event-[a-z]+)"', source_of("order_api")))
+    codes = {code for pair in raised for code in pair if code}
+    assert codes >= {"dead-letter", "second-charge", "event-mismatch"}, "the pattern above no longer finds them"
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert {code for code in codes if f"| `{code}` |" not in operations} == set()
+
+
+def source_of(package: str) -> str:
+    return "\n".join(path.read_text() for path in (ROOT / "services" / package).glob("*.py"))
+
+
+def test_problems_and_statuses_that_pages_name_exist() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+    assert {slug for slug in re.findall(r"/problems/([a-z-]+)", text) if slug not in KINDS} == set()
+    assert set(re.findall(r"status: '(\w+)'[,}]", text)) <= {*get_args(Status), "pending"}
+
+
+def metrics_in_the_code() -> str:
+    """The source of whatever declares metrics."""
+    modules = [import_module(name) for name in METRIC_MODULES]
+    return "\n".join(Path(str(module.__file__)).read_text() for module in modules)
+
+
+@pytest.mark.skipif(not ALERTS.exists(), reason="there are no metrics yet")
+def test_every_metric_that_the_operations_page_and_the_alerts_name_exists() -> None:
+    declared = metrics_in_the_code()
+    named = set(_METRIC.findall((ROOT / "docs" / "operations.md").read_text() + ALERTS.read_text()))
+    assert len(named) > 20, "the pattern above no longer finds them"
+    missing = {name for name in named if f'"{re.sub("_(bucket|count|sum)$", "", name)}"' not in declared}
+    assert missing == set()
+
+
+@pytest.mark.skipif(not ALERTS.exists(), reason="there are no metrics yet")
+def test_every_alert_leads_to_its_section_of_the_operations_page() -> None:
+    links = re.findall(r"docs/operations\.md#([\w-]+)", ALERTS.read_text())
+    assert len(links) == ALERTS.read_text().count("- alert:")
+    assert set(links) <= anchors(ROOT / "docs" / "operations.md")

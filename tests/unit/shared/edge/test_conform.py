@@ -1,0 +1,71 @@
+from typing import Any
+
+import pytest
+from litestar.types import ASGIApp, Message, Receive, Send
+
+from shared.edge.conform import SECURITY_HEADERS, allow, conform
+
+
+def answering(status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"body") -> ASGIApp:
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
+        scope["path_template"] = "/orders/{id}"
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        content: bytes = scope["method"].encode() + body
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+
+    return app
+
+
+async def asked(app: ASGIApp, method: str, path: str = "/orders/1") -> tuple[int, dict[bytes, bytes], bytes, Any]:
+    """Status, headers, body, and what of the scope whoever is around it sees afterwards."""
+    scope: Any = {"type": "http", "method": method, "path": path, "headers": []}
+    sent: list[Any] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    await conform(app)(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:]), scope
+
+
+async def test_a_head_is_answered_as_a_get_without_its_body() -> None:
+    status, headers, body, scope = await asked(answering(200, [(b"content-length", b"7")]), "HEAD")
+    assert (status, headers[b"content-length"], body) == (200, b"7", b"")
+    assert (scope["method"], scope["path_template"]) == ("HEAD", "/orders/{id}")
+
+
+async def test_options_says_what_is_allowed_where_there_is_something() -> None:
+    refused = [(b"allow", b"GET, HEAD, OPTIONS"), (b"content-type", b"application/problem+json")]
+    status, headers, body, _ = await asked(answering(405, refused), "OPTIONS")
+    assert (status, headers[b"allow"], body) == (204, b"GET, HEAD, OPTIONS", b"")
+    assert b"content-type" not in headers
+
+
+async def test_options_of_nothing_is_not_found() -> None:
+    status, _, body, _ = await asked(answering(404, []), "OPTIONS")
+    assert status == 404
+    assert body
+
+
+async def test_options_of_the_server_itself_has_no_content() -> None:
+    assert (await asked(answering(404, []), "OPTIONS", "*"))[0] == 204
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS"])
+async def test_every_answer_has_the_security_headers(method: str) -> None:
+    _, headers, _, _ = await asked(answering(200, []), method)
+    assert headers.items() >= dict(SECURITY_HEADERS).items()
+
+
+async def test_an_answer_keeps_what_it_says_itself() -> None:
+    _, headers, _, _ = await asked(answering(200, [(b"cache-control", b"max-age=60")]), "GET")
+    assert headers[b"cache-control"] == b"max-age=60"
+    assert b"x-content-type-options" in headers
+
+
+def test_what_can_be_got_has_a_head_too() -> None:
+    assert allow("POST, GET") == "GET, HEAD, OPTIONS, POST"
+    assert allow("POST") == "OPTIONS, POST"

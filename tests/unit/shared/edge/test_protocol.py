@@ -1,0 +1,380 @@
+"""The server as a client on a raw connection meets it, good or bad."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+import uvicorn
+from litestar.types import Receive, Scope, Send
+
+from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
+from shared.edge.protocol import BoundedProtocol, BoundedServer
+from tests.waiting import until
+
+LARGE = 8 * 1024 * 1024
+HEAD = b"Host: here\r\n"
+GET = b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n"
+PATIENT = HttpLimits(http_head_seconds=60, http_body_seconds=60, http_write_seconds=60)
+
+
+class Answering:
+    """Answers every request with the size of its body, `/large` with LARGE bytes, `/stream` without end."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.begun = 0
+        self.cut_off = 0
+        self.streams = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.cut_off += 1
+                return
+            body += message["body"]  # type: ignore[typeddict-item]
+            if not message["more_body"]:  # type: ignore[typeddict-item]
+                break
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.seen.append((scope["path"], headers))
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"first", "more_body": True})
+            self.streams += 1
+            assert (await receive())["type"] == "http.disconnect"
+            self.streams -= 1
+            return
+        answer = b"x" * LARGE if scope["path"] == "/large" else str(len(body)).encode()
+        length = (b"content-length", str(len(answer)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": answer, "more_body": False})
+
+
+class Connection:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """The next answer's status and body."""
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return int(head.split()[1]), await asyncio.wait_for(self._reader.readexactly(length), 10)
+
+    async def rest(self) -> bytes:
+        """Everything until the server closes."""
+        try:
+            return await asyncio.wait_for(self._reader.read(), 10)
+        except ConnectionError:
+            return b""
+
+    async def close(self) -> None:
+        self._writer.close()
+
+
+class Running:
+    def __init__(self, server: BoundedServer, app: Answering) -> None:
+        self.server = server
+        self.app = app
+        self._opened: list[Connection] = []
+
+    async def connect(self) -> Connection:
+        [listener] = self.server.servers
+        connection = Connection(*await asyncio.open_connection(*listener.sockets[0].getsockname()))
+        self._opened.append(connection)
+        return connection
+
+    async def ask(self, data: bytes) -> tuple[int, bytes]:
+        connection = await self.connect()
+        await connection.send(data)
+        return await connection.answer()
+
+    async def stop(self) -> None:
+        self.server.should_exit = True
+        for connection in self._opened:
+            await connection.close()
+
+
+async def soon(condition: Callable[[], bool], what: str) -> None:
+    async def holds() -> bool:
+        return condition()
+
+    await until(holds, what, seconds=20)
+
+
+@asynccontextmanager
+async def serving(limits: HttpLimits = PATIENT) -> AsyncIterator[Running]:
+    app = Answering()
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=15,
+    )
+    server = BoundedServer(config, limits)
+    task = asyncio.create_task(server._serve())
+    await soon(lambda: server.started, "the server runs")
+    running = Running(server, app)
+    try:
+        yield running
+    finally:
+        await running.stop()
+        await task
+
+
+async def test_requests_on_one_connection_are_answered_in_order() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(GET * 3)
+        await connection.send(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello" + GET)
+        answers = [await connection.answer() for _ in range(5)]
+        assert answers == [(200, b"0")] * 3 + [(200, b"5"), (200, b"0")]
+
+
+async def test_a_request_may_come_byte_by_byte() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        for byte in b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello":
+            await connection.send(bytes([byte]))
+        assert await connection.answer() == (200, b"5")
+
+
+@pytest.mark.parametrize(
+    ("begun", "says"),
+    [
+        (b"", b""),
+        (b"GET / HT", b"408"),
+        (b"GET / HTTP/1.1\r\nHost: he", b"408"),
+        (GET + b"GE", b"408"),
+        (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhell", b"408"),
+        (b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"408"),
+    ],
+    ids=["nothing", "request line", "headers", "a second request", "body", "chunks"],
+)
+async def test_a_client_that_does_not_go_on_is_cut_off(begun: bytes, says: bytes) -> None:
+    async with serving(HttpLimits(http_head_seconds=0.3, http_body_seconds=0.3)) as running:
+        connection = await running.connect()
+        await connection.send(begun)
+        assert says in await connection.rest()
+        assert (await running.ask(GET))[0] == 200
+
+
+async def test_a_client_that_drips_is_cut_off_as_well() -> None:
+    async with serving(HttpLimits(http_head_seconds=0.5)) as running:
+        connection = await running.connect()
+        ended = asyncio.create_task(connection.rest())
+        while not ended.done():
+            try:
+                await connection.send(b"X")
+            except ConnectionError:
+                break
+            await asyncio.sleep(0.05)
+        assert b"408" in await ended or running.app.begun == 0
+
+
+async def test_empty_lines_do_not_keep_a_connection_open() -> None:
+    async with serving(HttpLimits(http_head_seconds=0.3)) as running:
+        connection = await running.connect()
+        await connection.send(GET)
+        await connection.answer()
+        await connection.send(b"\r\n")
+        assert await connection.rest() == b""
+
+
+async def test_an_application_that_waits_for_a_body_is_told_that_none_will_come() -> None:
+    async with serving(HttpLimits(http_body_seconds=0.3)) as running:
+        connection = await running.connect()
+        await connection.send(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhell")
+        await soon(lambda: running.app.cut_off == 1, "the application is told")
+
+
+async def test_a_reader_that_never_reads_is_cut_off_and_holds_up_nobody() -> None:
+    async with serving(HttpLimits(http_write_seconds=0.5)) as running:
+        connection = await running.connect()
+        await connection.send(b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: len(running.app.seen) == 1, "the request is seen")
+        assert await running.ask(GET) == (200, b"0")
+        await soon(lambda: len(running.server.server_state.connections) == 1, "the connection is closed")
+        assert len(await connection.rest()) < LARGE
+
+
+async def test_a_reader_that_reads_slowly_gets_everything() -> None:
+    async with serving(HttpLimits(http_write_seconds=1)) as running:
+        connection = await running.connect()
+        await connection.send(b"GET /large HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n")
+        received = 0
+        while piece := await connection._reader.read(256 * 1024):
+            received += len(piece)
+            await asyncio.sleep(0.05)
+        assert received > LARGE
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /" + b"x" * TARGET_BYTES_MAX + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 414),
+        (b"GET /" + b"x" * 1_000_000, 414),
+        (b"GET / HTTP/1.1\r\n" + HEAD + b"X: " + b"x" * HEAD_BYTES_MAX + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + HEAD + b"X: x\r\n" * (HEAD_BYTES_MAX // 4), 431),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HEAD * 2 + b"\r\n", 400),
+        (b"GET / HTTP/1.0\r\n\r\n", 200),
+        (b"GET / HTTP/1.0\r\n" + HEAD * 2 + b"\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HEAD + b"X: " + b"x" * (HEAD_BYTES_MAX - 100) + b"\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: user@here\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: order_api.example:8000\r\n\r\n", 200),
+        (b"GET / HTTP/2.0\r\n" + HEAD + b"\r\n", 400),
+        (b"GET /\r\n" + HEAD + b"\r\n", 400),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"\x16\x03\x01", 400),
+    ],
+    ids=[
+        "long target",
+        "endless target",
+        "huge header",
+        "endless headers",
+        "no Host",
+        "two Hosts",
+        "HTTP/1.0 without Host",
+        "HTTP/1.0 with two",
+        "large headers",
+        "a blank in Host",
+        "a user in Host",
+        "an empty Host",
+        "an address as Host",
+        "a name as Host",
+        "HTTP/2.0",
+        "HTTP/0.9",
+        "HTTP/1.0 in chunks",
+        "TLS",
+    ],
+)
+async def test_what_a_request_may_begin_with_is_bounded(request_bytes: bytes, status: int) -> None:
+    async with serving() as running:
+        assert (await running.ask(request_bytes))[0] == status
+
+
+async def test_headers_in_many_pieces_are_counted_together() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET / HTTP/1.1\r\n" + HEAD)
+        for _ in range(40):
+            await connection.send(b"X: " + b"x" * 995 + b"\r\n")
+            await asyncio.sleep(0)
+        assert (await connection.answer())[0] == 431
+
+
+async def test_what_comes_after_the_body_is_no_header() -> None:
+    async with serving() as running:
+        await running.ask(
+            b"POST / HTTP/1.1\r\n"
+            + HEAD
+            + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nAuthorization: x\r\n\r\n"
+        )
+        [(_, headers)] = running.app.seen
+        assert set(headers) == {"host", "transfer-encoding"}
+
+
+async def test_a_body_without_end_is_not_read_for_ever() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        sending = b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        ended = asyncio.create_task(connection.rest())
+        for _ in range(100):
+            try:
+                await connection.send(sending)
+            except ConnectionError:
+                break
+            sending = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        await ended
+        await soon(lambda: running.app.cut_off == 1, "the application is told")
+
+
+async def test_of_too_many_pipelined_requests_the_first_are_answered() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(GET * 200)
+        assert (await connection.rest()).count(b"200 OK") == running.app.begun == PIPELINE_MAX + 1
+
+
+async def test_a_client_that_only_sends_does_not_queue_up_requests_without_end() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        for _ in range(200):
+            await connection.send(b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n")
+            await asyncio.sleep(0)
+        [served] = running.server.server_state.connections
+        assert isinstance(served, BoundedProtocol)
+        assert len(served.pipeline) <= PIPELINE_MAX
+
+
+async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(GET + b"garbage\r\n\r\n")
+        assert await connection.answer() == (200, b"0")
+        assert await connection.rest() == b""
+
+
+async def test_blanks_around_a_value_are_not_part_of_it() -> None:
+    async with serving() as running:
+        await running.ask(b"GET / HTTP/1.1\r\n" + HEAD + b"X-Signature: \t t=1 \t\r\n\r\n")
+        [(_, headers)] = running.app.seen
+        assert headers["x-signature"] == "t=1"
+
+
+async def test_beyond_the_connections_it_takes_it_says_when_to_come_again() -> None:
+    async with serving(HttpLimits(http_connections_max=2)) as running:
+        first = await running.connect()
+        await running.connect()
+        await soon(lambda: len(running.server.server_state.connections) == 2, "both are connected")
+        refused = await (await running.connect()).rest()
+        assert b"503" in refused
+        assert b"retry-after: 1" in refused
+        await first.close()
+        await soon(lambda: len(running.server.server_state.connections) < 2, "one is closed")
+        assert (await running.ask(GET))[0] == 200
+
+
+async def test_an_offer_to_speak_another_protocol_is_ignored() -> None:
+    async with serving() as running:
+        upgrade = b"GET / HTTP/1.1\r\n" + HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        assert (await running.ask(upgrade))[0] == 200
+
+
+async def test_open_streams_end_when_the_server_stops() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET /stream HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.streams == 1, "the stream is open")
+        running.server.should_exit = True
+        assert b"first" in await connection.rest()
+        assert running.app.streams == 0
+
+
+async def test_it_stops_although_clients_hold_on() -> None:
+    async with serving() as running:
+        waiting = [await running.connect() for _ in range(4)]
+        await waiting[0].send(b"GET / HT")
+        await waiting[1].send(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhell")
+        await waiting[2].send(b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.begun == 2, "two requests are at work")
+        running.server.should_exit = True
+        await soon(lambda: not running.server.server_state.connections, "all are closed")
+        assert not running.server.server_state.tasks
