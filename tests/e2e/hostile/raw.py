@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 ANSWER_SECONDS = 30.0
@@ -62,6 +63,16 @@ class Connection:
         except OSError:
             return False
         return True
+
+    @asynccontextmanager
+    async def sending(self, data: bytes) -> AsyncIterator[None]:
+        """Sends for as long as the block runs, or until all is sent."""
+        sending = asyncio.create_task(self.send(data))
+        try:
+            yield
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])  # the socket's number may be another's as soon as it is closed
 
     async def answer(self, *, to_head: bool = False, seconds: float = ANSWER_SECONDS) -> Answer:
         """The next final response; interim ones are skipped. Raises EOFError if the connection ends before it does."""
@@ -136,9 +147,5 @@ class Connection:
 
 async def exchange(port: int, request: bytes) -> Answer:
     """The response to `request`, sent at once on a connection of its own."""
-    async with await Connection.open(port) as connection:
-        sending = asyncio.create_task(connection.send(request))
-        try:
-            return await connection.answer(to_head=request.startswith(b"HEAD "))
-        finally:
-            sending.cancel()
+    async with await Connection.open(port) as connection, connection.sending(request):
+        return await connection.answer(to_head=request.startswith(b"HEAD "))

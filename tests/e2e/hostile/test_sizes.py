@@ -1,6 +1,6 @@
 """How large a request may be: a body of 64 KiB, a head of 32 KiB, a target of 8 KiB. More is not even taken in."""
 
-import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -47,10 +47,15 @@ async def test_a_chunk_for_each_byte_is_a_body(target: Target) -> None:
     await target.expect(Case("", None, 201), in_chunks(target, target.body(), 1))
 
 
-async def test_the_extensions_of_chunks_count_too(target: Target) -> None:
+@pytest.mark.parametrize("where", ["extensions", "a trailer"])
+async def test_what_comes_with_chunks_is_bounded_too(target: Target, where: str) -> None:
     """Of which a parser tells nobody: one byte of body could cost any amount of bandwidth."""
-    sent = in_chunks(target, target.body(), 10, b";" + b"x" * 40 * KIB)
-    await target.expect(Case("", None, *TOO_LARGE), sent)
+    large = b"x" * 2 * KIB * KIB
+    if where == "extensions":
+        sent = in_chunks(target, target.body(), 1_000, b";" + large)
+    else:
+        sent = in_chunks(target, target.body(), 1_000).removesuffix(b"\r\n") + b"X: " + large + b"\r\n\r\n"
+    await target.expect(Case("", None, 413), sent)
 
 
 @pytest.mark.parametrize("length", [BODY_MAX + 1, 10_000_000_000, 2**63 - 1], ids=["64 KiB + 1", "10 GB", "2^63 - 1"])
@@ -59,7 +64,6 @@ async def test_a_body_that_says_it_is_too_large_is_not_waited_for(target: Target
     async with await Connection.open(target.port) as connection:
         await connection.send(sent)
         assert (await connection.answer()).problem == "body-too-large"
-        assert await connection.is_closed()
 
 
 async def test_a_body_is_not_asked_for_that_would_be_too_large(target: Target) -> None:
@@ -85,9 +89,11 @@ async def test_a_body_without_end_is_refused_while_it_comes(target: Target) -> N
 
 
 @pytest.mark.parametrize("size", [200 * KIB, 10_000 * KIB])
-async def test_a_body_on_a_get_is_bounded_too(target: Target, size: int) -> None:
+async def test_a_body_on_a_get_is_not_even_kept(target: Target, size: int) -> None:
+    before = target.resident_kib()
     head = target.get(f"{target.collection}?limit=1", {"Content-Length": [b"%d" % size]})
-    await target.expect(Case("", None, *TOO_LARGE), head + b" " * size)
+    await target.expect(Case("", None, 200), head + b" " * size)
+    assert target.resident_kib() - before < 8 * KIB
 
 
 HEADS = [
@@ -97,7 +103,6 @@ HEADS = [
     Case("5,000 headers", b"\r\n".join(b"X-%d: y" % number for number in range(5_000)), 431),
     Case("20,000 empty headers of one letter", b"\r\n".join([b"x:"] * 20_000), 431),
     Case("a header's name of 40 KiB", b"x" * 40 * KIB + b": y", 431),
-    Case("spaces before a value", b"X-Large:" + b" " * 40 * KIB + b"y", 431),
     Case("10,000 cookies", b"Cookie: " + b"a=b; " * 10_000, 431),
     Case("a key of 40 KiB", b"Idempotency-Key: " + b"k" * 40 * KIB, 431),
 ]
@@ -142,23 +147,15 @@ async def test_a_target_has_8_kib(target: Target, case: Case) -> None:
     await target.expect(case, target.get(case.sent.replace("<list>", target.collection)))
 
 
-async def test_a_trailer_is_bounded_too(target: Target) -> None:
-    sent = in_chunks(target, target.body(), 1_000).removesuffix(b"\r\n") + b"X: " + b"x" * 100 * KIB + b"\r\n\r\n"
-    await target.expect(Case("", None, 431), sent)
-
-
 async def test_a_pipeline_of_requests_is_not_kept_in_memory(target: Target) -> None:
-    """100,000 requests on one connection, and somebody who reads their answers one by one."""
+    """100,000 requests on one connection: those that were taken in are answered, and the rest was never there."""
     before = target.resident_kib()
     requests = target.get("/health/live") * 100_000
-    async with await Connection.open(target.port) as connection:
-        sending = asyncio.create_task(connection.send(requests))
-        try:
-            for _ in range(1_000):
+    async with await Connection.open(target.port) as connection, connection.sending(requests):
+        with suppress(EOFError):
+            while True:
                 assert (await connection.answer()).status == 200
-            assert target.resident_kib() - before < 32 * KIB
-        finally:
-            sending.cancel()
+    assert target.resident_kib() - before < 8 * KIB
     await target.assert_serving()
 
 
