@@ -13,8 +13,8 @@ import pytest
 from shared.mongo import Client
 from tests.e2e.conftest import running_stack
 from tests.e2e.hostile.target import API_KEY, Target
+from tests.e2e.hostile.webhooks import SECRETS
 
-WEBHOOK_SECRETS = ("whsec_" + "Y3VycmVudC" * 4, "whsec_" + "cHJldmlvdX" * 4)
 GROWTH_KIB_MAX = 32 * 1024
 
 
@@ -27,7 +27,7 @@ def running_targets(mongo: Client, uri: str, logs: Path, **settings: str) -> Ite
         "ORDER_API_KEYS": key,
         "PAYMENT_GATEWAY_API_KEYS": key,
         "PAYMENT_GATEWAY_URL": "http://127.0.0.1:9",  # nobody is there: no request but the test's reaches the gateway
-        "WEBHOOK_SECRETS": ",".join(WEBHOOK_SECRETS),
+        "WEBHOOK_SECRETS": ",".join(SECRETS),
         "CHARGE_DELAY_SECONDS": "86400",
     }
     with running_stack(uri, name, logs, **{**own, **settings}) as stack:
