@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-compose bench check hooks lock clean
+.PHONY: help setup demo run test test-compose bench check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -25,8 +25,8 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
 	@$(BIN)/python -m pytest --mongo=container tests/compose tests/integration $(ARGS)
 
-bench: .venv/.ready  ## Measure intake beside the same route without a database, and paid orders a second (needs wrk)
-	@$(BIN)/python -m tools.bench
+bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, and paid orders a second (needs wrk)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 check: .venv/.ready  ## Lint, types, import rules, stray files
 	@$(BIN)/ruff check .
@@ -38,9 +38,13 @@ check: .venv/.ready  ## Lint, types, import rules, stray files
 hooks: .venv/.ready  ## Have git run the same checks before each commit
 	@$(BIN)/pre-commit install
 
+openapi: .venv/.ready  ## Write the OpenAPI documents of both services
+	@$(BIN)/python -m tools.openapi
+
 lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
-	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel -c requirements/runtime.txt -o requirements/otel.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel --group dev -c requirements/otel.txt -o requirements/dev.txt
 
 clean:  ## Remove .venv, caches and the data of make run
 	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

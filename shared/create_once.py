@@ -26,6 +26,10 @@ class Answer(msgspec.Struct, frozen=True):
     location: str
     replayed: bool
 
+    @property
+    def resource_id(self) -> str:
+        return self.location.rpartition("/")[2]
+
 
 class KeyReused(msgspec.Struct, frozen=True):
     """The key belongs to another request."""

@@ -9,6 +9,7 @@ What is written, looked up or explained is the caller's: this module knows nothi
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
@@ -21,7 +22,8 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import Primary
 
-from shared.mongo import MAJORITY, Client, describe
+from shared.metrics import GroupCommitMetrics
+from shared.mongo import MAJORITY, Client, count_error, describe
 from shared.telemetry import log
 
 Item = TypeVar("Item")
@@ -120,6 +122,8 @@ class GroupCommit(Generic[Item, Result]):
         self._busy: set[Hashable] = set()
         self._unresolved: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._metrics = GroupCommitMetrics(name)
+        self._metrics.queue_length.set_function(lambda: len(self._queue))
 
     async def submit(self, item: Item) -> Result:
         """The item's result, once it is durable.
@@ -127,7 +131,9 @@ class GroupCommit(Generic[Item, Result]):
         Raises OverloadedError, UnavailableError, UnresolvedDuplicateError, and what `write` raised for this item alone.
         """
         if len(self._queue) >= self._limits.queue_max:
+            self._metrics.queue_full.inc()
             raise OverloadedError
+        arrived = time.perf_counter()
         caller = _Caller[Item, Result](item, frozenset(self._keys(item)), asyncio.get_running_loop().create_future())
         self._queue.append(caller)
         self._arrived.set()
@@ -135,7 +141,10 @@ class GroupCommit(Generic[Item, Result]):
             async with asyncio.timeout(self._limits.deadline_seconds):
                 return await caller.future
         except TimeoutError:
+            self._metrics.deadline.inc()
             raise caller.on_deadline from None
+        finally:
+            self._metrics.wait_seconds.observe(time.perf_counter() - arrived)
 
     async def run(self) -> None:
         """Commits what is submitted until cancelled. What is then still queued or in flight fails as unavailable."""
@@ -220,6 +229,7 @@ class GroupCommit(Generic[Item, Result]):
                 self._fail_all(batch, error)
                 return set()
             if len(batch) > 1:
+                self._metrics.halvings.inc()
                 middle = len(batch) // 2
                 return await self._transact(batch[:middle]) | await self._transact(batch[middle:])
             return self._judge_alone(batch[0], error)
@@ -242,22 +252,26 @@ class GroupCommit(Generic[Item, Result]):
             try:
                 return await self._write(session, items)
             except Exception as error:
+                if _is_conflict(error) or isinstance(error, StaleError):
+                    self._metrics.conflicts.inc()
                 if _is_conflict(error) and asyncio.get_running_loop().time() > give_up_at:
                     error = _ContendedError()
                 if _is_deterministic(error):
                     refusal.append(error)
                 raise error
 
-        with pymongo.timeout(self._limits.transaction_seconds):
+        with pymongo.timeout(self._limits.transaction_seconds), self._metrics.transaction_seconds.time():
             for _ in range(_STALE_RUNS_MAX):
                 with suppress(StaleError):
                     async with self._client.start_session() as session:
-                        return await session.with_transaction(
+                        results = await session.with_transaction(
                             write,
                             read_concern=ReadConcern("snapshot"),
                             write_concern=MAJORITY,
                             read_preference=Primary(),
                         )
+                    self._metrics.batch_size.observe(len(items))
+                    return results
         raise UnavailableError
 
     def _judge_alone(self, caller: _Caller[Item, Result], error: Exception) -> set[_Caller[Item, Result]]:
@@ -268,6 +282,7 @@ class GroupCommit(Generic[Item, Result]):
             caller.on_deadline = UnresolvedDuplicateError()
             task = asyncio.create_task(self._poll(caller))
         else:
+            count_error(error)
             log.error("refused by the database", group=self._name, reason=describe(error))
             caller.fail(error)
             return set()
@@ -306,6 +321,8 @@ class GroupCommit(Generic[Item, Result]):
             self._free(caller)
 
     def _fail_all(self, batch: Sequence[_Caller[Item, Result]], error: Exception) -> None:
+        count_error(error)
+        self._metrics.unconfirmed.inc(len(batch))
         log.warning("commit not confirmed", group=self._name, batch=len(batch), reason=describe(error))
         for caller in batch:
             caller.fail(UnavailableError())

@@ -19,7 +19,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError, WriteError
 
 from shared.group_commit import StaleError
-from shared.mongo import Collection, Document, describe
+from shared.metrics import LeasedWorkMetrics
+from shared.mongo import Collection, Document, count_error, describe
 from shared.telemetry import log
 
 Work = TypeVar("Work")
@@ -102,6 +103,7 @@ async def _take_one(collection: Collection, document_id: str, free: Document, up
     except PyMongoError as error:
         if not (error.timeout or isinstance(error, WriteError)):
             raise
+        count_error(error)
         log.warning("not claimed", collection=collection.name, id=document_id, reason=describe(error))
 
 
@@ -159,6 +161,9 @@ class LeasedWork(Generic[Work]):
         self._ended = asyncio.Event()
         self._ended.set()
         self.wake = asyncio.Event()
+        self._metrics = LeasedWorkMetrics(name)
+        self._metrics.slots.set(slots)
+        self._metrics.busy.set_function(lambda: slots - self._free)
 
     async def run_once(self) -> int:
         """Claims what fits into the free slots, waits until all of it is done, and returns how much it was."""
@@ -176,6 +181,8 @@ class LeasedWork(Generic[Work]):
                 try:
                     started = await self._start()
                 except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
+                    count_error(error)
+                    self._metrics.claims_failed.inc()
                     log.warning("claim failed", worker=self._name, reason=describe(error))
                 if started:
                     await asyncio.sleep(_CLAIM_INTERVAL_SECONDS)
@@ -200,6 +207,8 @@ class LeasedWork(Generic[Work]):
     async def _start(self) -> list["asyncio.Task[None]"]:
         claimed = await self._claim(self._free) if self._free else ()
         self._free -= len(claimed)
+        (self._metrics.claims_with_work if claimed else self._metrics.claims_without).inc()
+        self._metrics.claimed.inc(len(claimed))
         tasks = [asyncio.create_task(self._in_slot(piece)) for piece in claimed]
         self._in_hand.update(tasks)
         return tasks
@@ -211,6 +220,8 @@ class LeasedWork(Generic[Work]):
             await self._give_back(piece)
             raise
         except Exception as error:  # noqa: BLE001 - its lease lapses and it is tried again
+            count_error(error)
+            self._metrics.abandoned.inc()
             log.warning("attempt abandoned", worker=self._name, reason=describe(error))
         finally:
             self._in_hand.discard(asyncio.current_task())
@@ -221,6 +232,7 @@ class LeasedWork(Generic[Work]):
         try:
             await self._release(piece)
         except PyMongoError as error:
+            count_error(error)
             log.warning("not released: its lease lapses", worker=self._name, reason=describe(error))
 
     async def _wait(self) -> None:

@@ -11,10 +11,18 @@ from bson import Int64
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    CollectionInvalid,
+    ConnectionFailure,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from shared.metrics import DATABASE_ERRORS
 from shared.telemetry import log
 
 Document: TypeAlias = dict[str, Any]
@@ -25,6 +33,7 @@ Collection: TypeAlias = AsyncCollection[Document]
 MAJORITY = WriteConcern("majority", j=True)
 READ_MAJORITY = ReadConcern("majority")
 QUERY_SECONDS = 5.0
+INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
 
 _LONGS = frozenset({"amount", "amount_minor", "amount_refunded", "version", "fence"})
 _NAMESPACE_EXISTS = 48
@@ -68,10 +77,11 @@ async def ensure_collection(
         try:
             await _create(database, name, schema)
             if indexes:
-                await database[name].create_indexes(list(indexes))
+                with pymongo.timeout(INDEX_SECONDS):
+                    await database[name].create_indexes(list(indexes))
         except PyMongoError as error:
             conflict = isinstance(error, OperationFailure) and error.code in _CONFLICTS
-            passing = conflict or isinstance(error, pymongo.errors.ConnectionFailure)
+            passing = conflict or isinstance(error, ConnectionFailure)
             if not passing or asyncio.get_running_loop().time() > deadline:
                 raise
             log.info("waiting for the database", collection=name, reason=type(error).__name__)
@@ -95,13 +105,28 @@ async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool =
     try:
         with pymongo.timeout(seconds):
             await client.admin.command("ping")
-    except OperationFailure:
-        if refusals:
+    except PyMongoError as error:
+        if refusals and isinstance(error, OperationFailure):
             raise
-        return False
-    except PyMongoError:
+        count_error(error)
         return False
     return True
+
+
+def count_error(error: Exception) -> None:
+    """Counts an error that ended an operation, if it is the database's."""
+    if isinstance(error, PyMongoError):
+        DATABASE_ERRORS[_kind_of(error)].inc()
+
+
+def _kind_of(error: PyMongoError) -> str:
+    if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
+        return "unreachable"
+    if error.timeout:
+        return "timeout"
+    if error.has_error_label("TransientTransactionError"):
+        return "conflict"
+    return "refused" if isinstance(error, OperationFailure) else "other"
 
 
 def describe(error: Exception) -> str:

@@ -23,7 +23,7 @@ class Page(msgspec.Struct, Generic[T], rename="camel"):
     """One page of a list; `nextCursor` is null on the last."""
 
     data: list[T]
-    next_cursor: str | None = None
+    next_cursor: str | None
 
 
 def at_and_id(at: datetime, document_id: str) -> str:

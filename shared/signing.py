@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 TOLERANCE_SECONDS = 300
@@ -23,8 +24,15 @@ HEADER_LENGTH_MAX = 4096
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
 
 
+SignatureFault = Literal["malformed", "stale", "wrong"]
+
+
 class SignatureError(Exception):
-    """The signature does not prove that a holder of the secret sent this body now."""
+    """The signature does not prove that a holder of the secret sent this body now. `kind` is why, for counting."""
+
+    def __init__(self, reason: str, kind: SignatureFault = "malformed") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 class SecretError(ValueError):
@@ -96,7 +104,7 @@ def _check_fresh(timestamp: str, now: float, tolerance: float) -> None:
     if not _TIMESTAMP.match(timestamp):
         raise SignatureError("timestamp is not 1 to 12 digits")
     if abs(now - int(timestamp)) > tolerance:
-        raise SignatureError("timestamp outside the tolerance")
+        raise SignatureError("timestamp outside the tolerance", "stale")
 
 
 def _check_match(signatures: Sequence[str], expected: Sequence[str]) -> None:
@@ -107,7 +115,7 @@ def _check_match(signatures: Sequence[str], expected: Sequence[str]) -> None:
         for digest in expected:  # every pair is compared: the time taken tells nothing about which one matched
             matched |= hmac.compare_digest(signature.encode(), digest.encode())
     if not matched:
-        raise SignatureError("no signature matches")
+        raise SignatureError("no signature matches", "wrong")
 
 
 def _hex_digest(secret: str, timestamp: int | str, body: bytes) -> str:

@@ -18,7 +18,9 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-class ChargeRequest(_Wire, frozen=True):
+# Requests are remembered by their fingerprint: a field that is added needs a default, or a retry from before the upgrade
+# would be another request.
+class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
     """`POST /v1/charges`. `reference` is the merchant's own id of what is paid."""
 
     amount: int
@@ -29,6 +31,8 @@ class ChargeRequest(_Wire, frozen=True):
 
 
 class Charge(_Wire, frozen=True):
+    """A charge. `failureCode` says why it failed; `amountRefunded` counts refunds that are pending too."""
+
     id: Id
     amount: int
     currency: str
@@ -42,7 +46,7 @@ class Charge(_Wire, frozen=True):
     settled_at: Time | None
 
 
-class RefundRequest(_Wire, frozen=True):
+class RefundRequest(_Wire, frozen=True, omit_defaults=True):
     """`POST /v1/charges/{id}/refunds`. `reference` is the merchant's own id of the refund."""
 
     amount: int

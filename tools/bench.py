@@ -1,4 +1,5 @@
-"""`make bench`: what placing an order costs beside answering without a database, and how many orders get paid a second.
+"""`make bench`: what placing an order costs beside answering without a database, what metrics and logs cost, and how many
+orders get paid a second. `ARGS` names those of the three that are wanted: intake, watching, paid.
 
 Rates depend on the machine; the ratio is the figure to compare. Needs wrk (Debian and Ubuntu: apt-get install wrk).
 """
@@ -8,8 +9,11 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +29,8 @@ from tools.stack import Service, Stack, exit_on_sigterm
 CONNECTIONS = 64
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+WATCHING_SECONDS = 2  # many short turns: a small difference is looked for, on a machine whose speed changes
+WATCHING_ROUNDS = ROUNDS * 5
 
 _ORDERS_LUA = """
 local run = os.getenv("BENCH_RUN")
@@ -47,8 +53,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, temporary_mongod() as mongod:
         script = Path(folder) / "orders.lua"
         script.write_text(_ORDERS_LUA)
-        compare_intake(mongod.uri, Path(folder), script)
-        measure_paid(mongod.uri, Path(folder), script)
+        for name, measure in MEASURES.items():
+            if name in sys.argv[1:] or not sys.argv[1:]:
+                measure(mongod.uri, Path(folder), script)
 
 
 def compare_intake(uri: str, folder: Path, script: Path) -> None:
@@ -70,6 +77,58 @@ def compare_intake(uri: str, folder: Path, script: Path) -> None:
     finally:
         order_api.stop()
     print(f"median ratio {statistics.median(ratios):.2f}\n", flush=True)
+
+
+def compare_watching(uri: str, folder: Path, script: Path) -> None:
+    """Orders placed with metrics and logs as shipped, scraped too, and with both off, in turn. The machine's own speed
+    changes from minute to minute, so what is compared ran side by side.
+    """
+    shipped = _order_api_alone(uri, folder, "order_api")
+    bare = _order_api_alone(uri, folder, "tools.unwatched", LOG_LEVEL="ERROR")
+    rates: dict[Service, list[float]] = {shipped: [], bare: []}
+    try:
+        for service in rates:
+            service.start()
+            wrk(service.url, script, seconds=2)  # warm-up
+        spent = {service: -cpu_seconds(service) for service in rates}
+        for number in range(WATCHING_ROUNDS):
+            for service in (shipped, bare) if number % 2 else (bare, shipped):
+                if service is shipped:
+                    threading.Timer(WATCHING_SECONDS / 2, _scrape, [service.url]).start()
+                rates[service].append(wrk(service.url, script, seconds=WATCHING_SECONDS))
+            on, off = rates[shipped][-1], rates[bare][-1]
+            print(f"both off {off:7.0f}/s   metrics and logs on {on:7.0f}/s   cost {1 - on / off:6.1%}", flush=True)
+        cpu = {
+            service: (spent[service] + cpu_seconds(service)) / (sum(rates[service]) * WATCHING_SECONDS)
+            for service in rates
+        }
+    finally:
+        for service in rates:
+            service.stop()
+    on, off = (statistics.median(rates[service]) for service in rates)
+    pairs = [1 - on / off for on, off in zip(rates[shipped], rates[bare], strict=True)]
+    print(
+        f"metrics and logs cost {1 - on / off:.1%} of intake by the medians, {statistics.median(pairs):.1%} by the "
+        f"median pair,\nand {1 - cpu[bare] / cpu[shipped]:.1%} of order_api's CPU: "
+        f"{cpu[shipped] * 1000:.2f} ms an order instead of {cpu[bare] * 1000:.2f}\n",
+        flush=True,
+    )
+
+
+def _order_api_alone(uri: str, folder: Path, module: str, **environment: str) -> Service:
+    """`module` with a database and a log file of its own, and no gateway: its breaker is open."""
+    names = {"ORDER_API_DATABASE": module.replace(".", "_"), **environment}
+    [service] = Stack(
+        uri, folder / module, order_apis=[free_port()], gateways=[free_port()], environment=names
+    ).order_apis
+    service.module = module
+    service.log_file.parent.mkdir()
+    return service
+
+
+def _scrape(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+        response.read()
 
 
 def measure_paid(uri: str, folder: Path, script: Path) -> None:
@@ -127,6 +186,8 @@ def cpu_seconds(service: Service) -> float:
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+
+MEASURES = {"intake": compare_intake, "watching": compare_watching, "paid": measure_paid}
 
 if __name__ == "__main__":
     main()

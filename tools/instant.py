@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import Response, get
 
+from order_api.openapi import API
 from order_api.place_order import NewOrder, Outcome, PlaceOrder
 from order_api.routes import PROBLEMS, create_order
 from order_api.settings import Settings
@@ -44,7 +45,7 @@ def main() -> None:
     parts = {"place_order": Instant.__new__(Instant)}
     limits = HttpLimits()
     admission = Admission((), requests_max=limits.http_requests_max)
-    app = build("instant", [create_order, ready], admission=admission, parts=parts, problems=PROBLEMS, running=running)
+    app = build(API, [create_order, ready], admission=admission, parts=parts, problems=PROBLEMS, running=running)
     serve(app, host="127.0.0.1", port=settings.order_api_port, limits=limits)
 
 

@@ -7,5 +7,5 @@
 5. `reconcile.py` asks the provider about whatever is still open.
 
 The rules are in the nouns, which do no I/O: `order.py`, `outbox.py`, `event.py`, `breaker.py`. `schema.py` and `store.py`
-are the database, `app.py` puts it all together.
+are the database, `metrics.py` and `take_stock.py` are what an operator sees, `app.py` puts it all together.
 """

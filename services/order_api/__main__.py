@@ -7,6 +7,7 @@ from order_api.settings import Settings, check
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
 from shared.telemetry import configure_logs
+from shared.tracing import exporting_traces
 
 
 def main() -> None:
@@ -15,7 +16,8 @@ def main() -> None:
     configure_logs(settings.log_level, settings.log_format, service="order_api")
     await_database_or_exit(settings.mongodb_uri)
     app = create_app(settings, limits)
-    serve(app, host=settings.order_api_host, port=settings.order_api_port, limits=limits)
+    with exporting_traces("order_api"):
+        serve(app, host=settings.order_api_host, port=settings.order_api_port, limits=limits)
 
 
 if __name__ == "__main__":

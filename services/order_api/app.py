@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
+from order_api.openapi import API
 from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
@@ -17,10 +18,12 @@ from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
+from order_api.take_stock import TakeStock
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import parse_keys
 from shared.edge.limits import HttpLimits
+from shared.edge.metrics import Exposition
 from shared.edge.rate_limit import RateLimit
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
@@ -48,6 +51,7 @@ class Application:
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
         )
         self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
+        self.exposition = Exposition(TakeStock(self.store))
         self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
 
     @asynccontextmanager
@@ -73,6 +77,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
     parts = {
+        "exposition": application.exposition,
         "place_order": application.place_order,
         "receive_webhook": application.receive_webhook,
         "store": application.store,
@@ -83,4 +88,4 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         requests_max=limits.http_requests_max,
         rate_limit=RateLimit(per_second) if per_second else None,
     )
-    return build("order_api", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from shared.backoff import exponential
 
 FAILURES_TO_OPEN = 5
 COOL_DOWN_BASE_SECONDS = 0.5
 COOL_DOWN_CAP_SECONDS = 10.0
+
+State = Literal["closed", "half-open", "open"]
 
 
 class BreakerOpenError(Exception):
@@ -22,10 +25,16 @@ class Call:
 
 
 class Breaker:
-    """Closed: all calls pass. Open: none. Half-open, when the cool-down is over: one at a time."""
+    """Closed: all calls pass. Open: none. Half-open, when the cool-down is over: one at a time.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `on_opening` is called whenever it opens, anew after a probe that failed too.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, on_opening: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock
+        self._on_opening = on_opening
         self._failures = 0
         self._opened = 0  # how many times in a row
         self._half_open_at = 0.0  # when the cool-down ends, by the clock
@@ -34,6 +43,12 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         return self._opened > 0
+
+    @property
+    def state(self) -> State:
+        if not self.is_open:
+            return "closed"
+        return "open" if self._clock() < self._half_open_at else "half-open"
 
     def permits(self, wanted: int) -> int:
         """How many of `wanted` calls it would let through now."""
@@ -66,3 +81,4 @@ class Breaker:
                 self._opened, base_seconds=COOL_DOWN_BASE_SECONDS, cap_seconds=COOL_DOWN_CAP_SECONDS
             )
             self._half_open_at = self._clock() + cool_down
+            self._on_opening()

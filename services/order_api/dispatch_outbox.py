@@ -16,9 +16,11 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.breaker import Breaker, BreakerOpenError
 from order_api.gateway_client import GatewayClient
+from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
 from order_api.order import Charge, Fact, Order, Review, merge
 from order_api.outbox import (
     OPEN_STATES,
+    Accepted,
     Dead,
     Decision,
     Done,
@@ -38,6 +40,7 @@ from shared.leases import Lease, LeasedWork, claim, held, in_seconds, release, w
 from shared.mongo import Document
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import continue_trace
 
 SLOTS = 64
 LEASE_SECONDS = 45.0
@@ -70,7 +73,8 @@ class DispatchOutbox:
         self._store = store
         self._gateway = gateway
         self._lease_seconds = lease_seconds
-        self.breaker = Breaker()
+        self.breaker = Breaker(on_opening=BREAKER_OPENINGS.inc)
+        watch(self.breaker)
         self.work = LeasedWork[_Claimed](
             self._claim, self._attempt, name="dispatch_outbox", slots=slots, release=self._release
         )
@@ -94,15 +98,17 @@ class DispatchOutbox:
         return [_Claimed(document, lease) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:
+        continue_trace(claimed.document.get("trace"), order_id=claimed.document.get("order_id"))
         message = msgspec.convert(claimed.document, Message)
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(message)
             return
         try:
-            with self.breaker.call() as call:
+            with self.breaker.call() as call, DISPATCH_SECONDS.time():
                 claimed_at = claimed.document["lease_until"] - timedelta(seconds=self._lease_seconds)
                 reply = await self._reply_to(message, now=claimed_at)
                 call.healthy = not isinstance(reply, Unavailable)
+                count_attempt(message, reply)
         except BreakerOpenError:
             await self._give_back(message)
             return
@@ -110,7 +116,6 @@ class DispatchOutbox:
         settled = await self.commits.submit(_Settlement(message, decision, utc_now()))
         log.info(
             "dispatched" if settled else "dispatched in vain: the message was settled by someone else",
-            order_id=message.order_id,
             message_id=message.id,
             attempt=message.attempts,
             decision=decision,
@@ -124,15 +129,20 @@ class DispatchOutbox:
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 if must_ask_first(message, now=now):
-                    found = await self._gateway.find(message)
+                    found = await self._look_up(message)
                     if found is not None:
                         return found
                 reply = await self._gateway.post(message)
                 if isinstance(reply, Refused) and may_have_been_done(message):
-                    return await self._gateway.find(message) or reply
+                    return await self._look_up(message) or reply
                 return reply
         except TimeoutError:
             return Unavailable("no answer in time")
+
+    async def _look_up(self, message: Message) -> Accepted | Unavailable | None:
+        found = await self._gateway.find(message)
+        count_look_up(found)
+        return found
 
     async def _give_back(self, message: Message) -> None:
         """Releases a claim that was not sent, at no cost of an attempt. C11"""

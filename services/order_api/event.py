@@ -43,6 +43,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: wire.Charge | wire.Refund | None = None
     problem: str | None = None
     order_id: str | None = None
+    trace: str | None = None
 
     @property
     def charge_id(self) -> str | None:
@@ -67,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True):
     fact: Charge | Refund | None = None
 
 
-def parse_event(raw: bytes, *, source: Source, now: datetime) -> ReceivedEvent:
+def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None = None) -> ReceivedEvent:
     """Raises NotAnEventError. The envelope is decoded first, so that an event of an unknown type is still an event."""
     try:
         text = raw.decode()
@@ -82,6 +83,7 @@ def parse_event(raw: bytes, *, source: Source, now: datetime) -> ReceivedEvent:
         source=source,
         received_at=now,
         timestamp=timestamp,
+        trace=trace,
     )
     try:
         if envelope.type in _CHARGE_STATES:

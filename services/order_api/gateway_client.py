@@ -11,6 +11,7 @@ from shared import wire
 from shared.env import Secret
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
 from shared.times import stored
+from shared.tracing import span, trace_headers
 
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
@@ -54,7 +55,9 @@ class GatewayClient:
         """Makes the request of `message`, under its id as Idempotency-Key. C12"""
         headers = {"Content-Type": "application/json", "Idempotency-Key": message.id}
         try:
-            status, body, retry_after = await self._send("POST", message.path, data=message.body, headers=headers)
+            status, body, retry_after = await self._send(
+                f"dispatch {message.kind}", "POST", message.path, data=message.body, headers=headers
+            )
         except GatewayUnavailableError as error:
             return Unavailable(str(error))
         if status == 201:
@@ -72,7 +75,7 @@ class GatewayClient:
         reference = message.refund_id or message.order_id
         found: list[Accepted] = []
         try:
-            async for raw in self._pages(path, reference):
+            async for raw in self._pages(f"find {message.kind}", path, reference):
                 one = _decode(bytes(raw), _SHAPES[message.kind])
                 if one is None:
                     return Unavailable("a list with something else than what was asked for")
@@ -84,13 +87,13 @@ class GatewayClient:
 
     async def events(self, reference: str) -> AsyncIterator[bytes]:
         """The exact bytes of every event about `reference`, newest first. Raises GatewayUnavailableError."""
-        async for raw in self._pages("/v1/events", reference):
+        async for raw in self._pages("fetch events", "/v1/events", reference):
             yield bytes(raw)
 
-    async def _pages(self, path: str, reference: str) -> AsyncIterator[msgspec.Raw]:
+    async def _pages(self, step: str, path: str, reference: str) -> AsyncIterator[msgspec.Raw]:
         parameters = {"reference": reference, "limit": "100"}
         while True:
-            status, body, _ = await self._send("GET", path, params=parameters)
+            status, body, _ = await self._send(step, "GET", path, params=parameters)
             page = _decode(body, wire.RawPage) if status == 200 else None
             if page is None:
                 raise GatewayUnavailableError(f"HTTP {status} for a list")
@@ -102,18 +105,23 @@ class GatewayClient:
                 raise GatewayUnavailableError("a list that does not go on")
             parameters["cursor"] = page.next_cursor
 
-    async def _send(self, method: str, path: str, **options: object) -> tuple[int, bytes, float | None]:
-        """Status, body and Retry-After in seconds. Raises GatewayUnavailableError."""
+    async def _send(
+        self, step: str, method: str, path: str, *, headers: Mapping[str, str] = {}, **options: object
+    ) -> tuple[int, bytes, float | None]:
+        """Status, body and Retry-After in seconds; `step` names it in the trace. Raises GatewayUnavailableError."""
         assert self._session is not None, "not started"
         try:
-            async with self._session.request(
-                method,
-                self._url + path,
-                allow_redirects=False,
-                **options,  # type: ignore[arg-type]
-            ) as response:
-                body = await read_up_to(response, REPLY_BYTES_MAX)
-                return response.status, body, retry_after_seconds(response)
+            with span(step, "client", {"http.request.method": method, "url.path": path}) as calling:
+                async with self._session.request(
+                    method,
+                    self._url + path,
+                    headers={**headers, **trace_headers()},
+                    allow_redirects=False,
+                    **options,  # type: ignore[arg-type]
+                ) as response:
+                    body = await read_up_to(response, REPLY_BYTES_MAX)
+                    calling.answered(response.status, failed=response.status >= 400)
+                    return response.status, body, retry_after_seconds(response)
         except CALL_ERRORS as error:
             raise GatewayUnavailableError(type(error).__name__) from error
 

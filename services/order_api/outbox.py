@@ -17,7 +17,7 @@ Kind = Literal["charge", "refund"]
 State = Literal["ready", "leased", "done", "dead", "void"]
 OPEN_STATES = ("ready", "leased")
 
-ATTEMPTS_MAX = 24  # with the backoff below: tried for about two and a half hours
+ATTEMPTS_MAX = 24  # with the backoff below: tried for one to two hours
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 600.0
 RETRY_AFTER_CAP_SECONDS = 3600.0  # a provider that says "in 30 years" is still asked again today. C16
@@ -152,8 +152,11 @@ def refund_message_id(refund_id: str) -> str:
 
 
 def must_ask_first(message: Message, *, now: datetime) -> bool:
-    """Whether the provider may have forgotten our key, so that posting could do it a second time. C13"""
-    return message.first_attempt_at is not None and now - message.first_attempt_at > KEY_TRUSTED_FOR
+    """Whether the provider may have forgotten our key, so that posting could do it a second time. C13
+
+    Counted from the message's creation: in a database restored from a backup the first attempt may be missing.
+    """
+    return now - message.created_at > KEY_TRUSTED_FOR
 
 
 def may_have_been_done(message: Message) -> bool:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from order_api.event import NotAnEventError, Outcome, parse_event
+from order_api.metrics import WEBHOOKS_REFUSED
 from order_api.record_events import RecordEvents
 from shared.env import Secret
 from shared.signing import SignatureError, verify
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import current_trace
 
 
 class ReceiveWebhook:
@@ -27,11 +29,13 @@ class ReceiveWebhook:
                 raise SignatureError(f"{len(signatures)} X-Signature headers")
             verify(signatures[0], body, self._secrets, now=now.timestamp(), tolerance=self._tolerance_seconds)
         except SignatureError as error:
+            WEBHOOKS_REFUSED[error.kind].inc()
             log.warning("webhook refused", reason=str(error))
             raise
         try:
-            event = parse_event(body, source="webhook", now=now)
+            event = parse_event(body, source="webhook", now=now, trace=current_trace())
         except NotAnEventError as error:
+            WEBHOOKS_REFUSED["not_an_event"].inc()
             log.warning("signed, but not an event", reason=str(error))
             raise
         return await self._record(event)

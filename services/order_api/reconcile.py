@@ -11,6 +11,7 @@ import msgspec
 
 from order_api.event import parse_event
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
+from order_api.metrics import RECONCILIATIONS
 from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared.backoff import exponential
@@ -18,6 +19,7 @@ from shared.leases import LeasedWork, in_seconds
 from shared.mongo import Collection, Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import continue_trace, current_trace
 
 SLOTS = 8
 ASK_SECONDS = 60.0  # for all pages of one order
@@ -29,6 +31,7 @@ class _Question(msgspec.Struct, frozen=True):
 
     order_id: str | None
     raw: str | None
+    trace: str | None
 
 
 class Reconcile:
@@ -46,8 +49,8 @@ class Reconcile:
         orders = await self._take_due(self._store.orders, limit)
         events = await self._take_due(self._store.payment_events, limit - len(orders))
         return [
-            *(_Question(order["_id"], None) for order in orders),
-            *(_Question(None, event["raw"]) for event in events),
+            *(_Question(order["_id"], None, order.get("trace")) for order in orders),
+            *(_Question(event.get("order_id"), event["raw"], event.get("trace")) for event in events),
         ]
 
     async def _take_due(self, collection: Collection, limit: int) -> list[Document]:
@@ -71,20 +74,28 @@ class Reconcile:
         return taken
 
     async def _ask(self, question: _Question) -> None:
+        continue_trace(question.trace, order_id=question.order_id)
         if question.raw is not None:
+            RECONCILIATIONS["judged_again"].inc()
             await self._record_one(question.raw.encode())
             return
         assert question.order_id is not None
+        told = 0
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 async for raw in self._gateway.events(question.order_id):
                     await self._record_one(raw)
+                    told += 1
         except (GatewayUnavailableError, TimeoutError) as error:
-            log.warning("reconciliation got no answer", order_id=question.order_id, reason=describe(error))
+            RECONCILIATIONS["unavailable"].inc()
+            log.warning("reconciliation got no answer", reason=describe(error))
+        else:
+            RECONCILIATIONS["answered"].inc()
+            log.info("asked the provider", events=told)
 
     async def _record_one(self, raw: bytes) -> None:
         """One event that cannot be recorded, now or ever, does not keep those after it from being recorded."""
         try:
-            await self._record(parse_event(raw, source="reconcile", now=utc_now()))
+            await self._record(parse_event(raw, source="reconcile", now=utc_now(), trace=current_trace()))
         except Exception as error:  # noqa: BLE001 - whatever it is, the question stays open and is asked again
             log.warning("an event was not recorded", reason=describe(error))

@@ -7,17 +7,27 @@ and the refunds that it makes due.
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 
+import msgspec
 from bson import Int64
 from pymongo import InsertOne, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.event import FINAL, Outcome, ReceivedEvent, Verdict, altered_id, judge
+from order_api.metrics import count_event
 from order_api.order import Charge, Order, Refund, Review, merge
 from order_api.outbox import Message, ask_for_money_owed, charge_message_id, refund_message_id
 from order_api.store import Store
 from shared.group_commit import GroupCommit, StaleError
 from shared.mongo import Document
 from shared.telemetry import log
+from shared.tracing import note, span
+
+
+class _Recorded(msgspec.Struct, frozen=True):
+    """What became of an event, and of the order's status if it changed that."""
+
+    outcome: Outcome
+    changed: Order | None
 
 
 class RecordEvents:
@@ -26,15 +36,20 @@ class RecordEvents:
     def __init__(self, store: Store, *, wake: Callable[[], None]) -> None:
         self._store = store
         self._wake = wake
-        self.commits = GroupCommit[ReceivedEvent, Outcome](store.client, self._write, name="record_events", keys=_keys)
+        self.commits = GroupCommit[ReceivedEvent, _Recorded](
+            store.client, self._write, name="record_events", keys=_keys
+        )
 
     async def __call__(self, event: ReceivedEvent) -> Outcome:
-        outcome = await self.commits.submit(event)
+        note(order_id=event.order_id)
+        with span("record event"):
+            recorded = await self.commits.submit(event)
+        outcome = recorded.outcome
+        count_event(event, outcome, recorded.changed)
         log.info(
             "event recorded",
             event_id=event.id,
             type=event.type,
-            order_id=event.order_id,
             charge_id=event.charge_id,
             outcome=outcome,
             source=event.source,
@@ -42,20 +57,20 @@ class RecordEvents:
         self._wake()
         return outcome
 
-    async def _write(self, session: AsyncClientSession, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
+    async def _write(self, session: AsyncClientSession, events: Sequence[ReceivedEvent]) -> Sequence[_Recorded]:
         """Known duplicates are read here, inside the transaction: there is no constraint that they could violate."""
         stored = await self._stored(events, session)
         # An event that comes again may name another order than the first time; both are concerned. C20
         named = {event.order_id for event in events} | {document.get("order_id") for document in stored.values()}
         batch = _Batch(stored, await self._store.orders_by_id({one for one in named if one}, session))
-        outcomes = [batch.record(event) for event in events]
+        recorded = [_Recorded(batch.record(event), batch.changed.get(event.id)) for event in events]
         now = max(event.received_at for event in events)
         batch.ask_for_money_owed(now)
         await self._save_events(batch, session)
         await self._store.save_orders(batch.changes(), now=now, session=session)
         await self._store.complete_messages(batch.answered, now=now, session=session)
         await self._store.add_messages(batch.messages, session=session)
-        return outcomes
+        return recorded
 
     async def _stored(self, events: Sequence[ReceivedEvent], session: AsyncClientSession) -> dict[str, Document]:
         ids = [*(event.id for event in events), *(altered_id(event.id, event.raw) for event in events)]
@@ -92,6 +107,7 @@ class _Batch:
         self._after = dict(orders)
         self.new: dict[str, Document] = {}
         self.seen_again: dict[str, tuple[Document, Document]] = {}
+        self.changed: dict[str, Order] = {}  # by the event's id
         self.answered: list[str] = []
         self.messages: list[Message] = []
 
@@ -134,7 +150,10 @@ class _Batch:
         if verdict.outcome == "mismatch":
             self._review(order.id, event, "event-mismatch", verdict.detail or "")
         elif verdict.fact is not None:
-            self._after[order.id] = merge(order, verdict.fact, now=event.received_at, cause=f"{event.type} {event.id}")
+            grown = merge(order, verdict.fact, now=event.received_at, cause=f"{event.type} {event.id}")
+            self._after[order.id] = grown
+            if grown.status != order.status:
+                self.changed[event.id] = grown
             self.answered.append(_answered_message(order, verdict.fact))
 
     def _keep_altered(self, event: ReceivedEvent, known: Document) -> None:
@@ -187,7 +206,7 @@ def _document(event: ReceivedEvent, verdict: Verdict) -> Document:
         "detail": verdict.detail,
         "source": event.source,
         "raw": event.raw,
-        "trace": None,
+        "trace": event.trace,
         "received_at": event.received_at,
         "times_received": Int64(1),
     }

@@ -1,13 +1,14 @@
 """HTTP: parse, call a verb, respond."""
 
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from order_api.event import NotAnEventError
+from order_api.event import NotAnEventError, Outcome
 from order_api.order import Status
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
@@ -15,7 +16,8 @@ from order_api.store import Store
 from order_api.views import EventView, OrderView, event_view, order_view, to_json
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
-from shared.edge.health import is_ready
+from shared.edge.health import NOT_READY, Ready, is_ready
+from shared.edge.metrics import show_metrics
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
 from shared.edge.requests import (
     Amount,
@@ -30,6 +32,9 @@ from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
+from shared.tracing import note
+
+ORDER_NUMBER = "Your own, unique among your orders: visible characters in Unicode's form NFC, no spaces or controls."
 
 PROBLEMS: Table = {
     SignatureError: lambda _: ProblemError("invalid-signature"),
@@ -40,7 +45,7 @@ PROBLEMS: Table = {
 class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """What to order: `amount` in major units of `currency` (ISO 4217)."""
 
-    order_number: Annotated[str, Meta(min_length=1, max_length=64)]
+    order_number: Annotated[str, Meta(min_length=1, max_length=64, description=ORDER_NUMBER)]
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     payment_method: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] = "pm_card_visa"
@@ -50,10 +55,10 @@ class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
 class WebhookReceipt(Struct):
     """What became of an event."""
 
-    outcome: str
+    outcome: Outcome
 
 
-@post("/api/orders")
+@post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken"])
 async def create_order(
     request: Request[Any, Any, Any],
     data: JSONBody[PlaceOrderRequest],
@@ -77,7 +82,7 @@ async def create_order(
             assert_never(outcome)
 
 
-@get("/api/orders/{order_id:str}")
+@get("/api/orders/{order_id:str}", tags=["Orders"], problems=["not-found"])
 async def get_order(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
@@ -87,14 +92,15 @@ async def get_order(
     order = await store.order(merchant_of(request), order_id)
     if order is None:
         raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
     return json_response(to_json(order_view(order)))
 
 
-@get("/api/orders")
+@get("/api/orders", tags=["Orders"])
 async def list_orders(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    status: Annotated[Status | None, QueryParameter()] = None,
+    status: Annotated[Status | Literal[""], QueryParameter()] = "",
     order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
     review: Annotated[
         str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")
@@ -106,9 +112,9 @@ async def list_orders(
     conditions: dict[str, Any] = {}
     if status:
         conditions["status"] = status
-    if order_number is not None:
+    if order_number:
         conditions["order_number"] = order_number
-    if review is not None:
+    if review:
         code: Any = {"$exists": True} if review == "open" else review
         conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
     before = decode_cursor(cursor) if cursor else None
@@ -117,7 +123,7 @@ async def list_orders(
     return json_response(to_json(Page([order_view(order) for order in page], following)))
 
 
-@get("/api/orders/{order_id:str}/events")
+@get("/api/orders/{order_id:str}/events", tags=["Orders"], problems=["not-found"])
 async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
@@ -128,13 +134,22 @@ async def list_events(
     """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
     if await store.order(merchant_of(request), order_id) is None:
         raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
     before = decode_cursor(cursor) if cursor else None
     found = await store.events_of(order_id, before=before, limit=limit + 1)
     page, following = cut(found, limit, lambda event: at_and_id(event["received_at"], event["_id"]))
     return json_response(to_json(Page([event_view(event) for event in page], following)))
 
 
-@post("/api/webhooks/payments", public=True, status_code=200)
+@post(
+    "/api/webhooks/payments",
+    tags=["Webhooks"],
+    public=True,
+    status_code=200,
+    response_description="Stored",
+    responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
+    problems=["invalid-signature", "malformed-json", "unsupported-media-type", "body-too-large"],
+)
 async def receive_payment_webhook(
     request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
 ) -> Response[WebhookReceipt]:
@@ -144,8 +159,8 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", public=True, always=True, include_in_schema=False)
-async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
+@get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
+async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)
 
@@ -170,4 +185,5 @@ ROUTES = [
     list_events,
     receive_payment_webhook,
     health_ready,
+    show_metrics,
 ]

@@ -60,7 +60,7 @@ ORDERS = _object(
         "updated_at": DATE,
     },
     # When reconciliation asks the provider about this order next; null while there is nothing to ask.
-    {"reconcile_at": DATE_OR_NULL, "reconcile_attempts": COUNT},
+    {"reconcile_at": DATE_OR_NULL, "reconcile_attempts": COUNT, "trace": TEXT_OR_NULL},
 )
 IDEMPOTENCY_KEYS = _object(
     {
@@ -90,7 +90,12 @@ OUTBOX = _object(
         "created_at": DATE,
         "updated_at": DATE,
     },
-    {"refund_id": TEXT_OR_NULL, "lease_until": DATE_OR_NULL, "first_attempt_at": DATE_OR_NULL},
+    {
+        "refund_id": TEXT_OR_NULL,
+        "lease_until": DATE_OR_NULL,
+        "first_attempt_at": DATE_OR_NULL,
+        "trace": TEXT_OR_NULL,
+    },
 )
 PAYMENT_EVENTS = _object(
     {
@@ -102,7 +107,7 @@ PAYMENT_EVENTS = _object(
         "received_at": DATE,
         "times_received": COUNT,
     },
-    {"order_id": TEXT_OR_NULL, "charge_id": TEXT_OR_NULL, "reconcile_at": DATE_OR_NULL},
+    {"order_id": TEXT_OR_NULL, "charge_id": TEXT_OR_NULL, "reconcile_at": DATE_OR_NULL, "trace": TEXT_OR_NULL},
 )
 
 _NEWEST_FIRST = ("_id", DESCENDING)  # ids sort by creation time
@@ -127,6 +132,9 @@ async def ensure_schema(database: Database) -> None:
                 **_only(**{"reviews.code": {"$exists": True}}),
             ),
             IndexModel([("reconcile_at", ASCENDING)], **_only(reconcile_at={"$type": "date"})),
+            # What /metrics counts: small, because nothing stays in them.
+            IndexModel([("status", ASCENDING), ("created_at", ASCENDING)], **_only(status="Pending")),
+            IndexModel([("reviews.resolved_at", ASCENDING)], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
         ],
     )
     await ensure_collection(

@@ -1,14 +1,18 @@
 """Orders and what belongs to them as the API shows them. Amounts in decimal major units, as numbers."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from order_api.event import Outcome, Source
 from order_api.order import ChargeState, Order, RefundCause, RefundState, Status, refunded_minor
 from shared.money import to_major
 from shared.mongo import Document
 from shared.times import rfc3339
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -16,39 +20,49 @@ class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ChargeView(_View, frozen=True):
+    """A charge, by the id that the provider gave it. `failureCode` says why it failed."""
+
     id: str
     state: ChargeState
     amount: Decimal
     failure_code: str | None
-    at: str
+    at: Time
 
 
 class RefundView(_View, frozen=True):
+    """A refund of a charge, asked for by the merchant or made by itself."""
+
     id: str
     charge_id: str
     amount: Decimal
     state: RefundState
     cause: RefundCause
     failure_code: str | None
-    at: str
+    at: Time
 
 
 class ReviewView(_View, frozen=True):
+    """Something that a person must look at. `eventId` names what raised it."""
+
     code: str
     detail: str
     event_id: str
-    raised_at: str
-    resolved_at: str | None
+    raised_at: Time
+    resolved_at: Time | None
     decision: str | None
 
 
 class StatusChangeView(_View, frozen=True):
+    """A status that the order came to have, and why."""
+
     status: Status
-    at: str
+    at: Time
     cause: str
 
 
 class OrderView(_View, frozen=True):
+    """An order. Its status follows from its charges and refunds."""
+
     id: str
     order_number: str
     amount: Decimal
@@ -61,8 +75,8 @@ class OrderView(_View, frozen=True):
     refunds: list[RefundView]
     reviews: list[ReviewView]
     history: list[StatusChangeView]
-    created_at: str
-    updated_at: str
+    created_at: Time
+    updated_at: Time
 
 
 class EventView(_View, frozen=True):
@@ -70,12 +84,12 @@ class EventView(_View, frozen=True):
 
     id: str
     type: str
-    outcome: str
+    outcome: Outcome
     detail: str | None
-    source: str
+    source: Source
     charge_id: str | None
     raw: str
-    received_at: str
+    received_at: Time
     times_received: int
 
 

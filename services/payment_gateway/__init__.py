@@ -6,5 +6,6 @@
 4. `deliver_webhooks.py` sends the event, signed, until the endpoint takes it.
 
 `create_refund.py` is the way back. The rules are in the nouns, which do no I/O: `charge.py`, `refund.py`, `event.py`,
-`endpoint.py`, `delivery.py`. `schema.py` and `store.py` are the database, `app.py` puts it all together.
+`endpoint.py`, `delivery.py`. `schema.py` and `store.py` are the database, `metrics.py` and `take_stock.py` are what an
+operator sees, `app.py` puts it all together.
 """

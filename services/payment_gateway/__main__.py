@@ -7,6 +7,7 @@ from payment_gateway.settings import Settings, check
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
 from shared.telemetry import configure_logs
+from shared.tracing import exporting_traces
 
 
 def main() -> None:
@@ -14,12 +15,9 @@ def main() -> None:
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
     await_database_or_exit(settings.mongodb_uri)
-    serve(
-        create_app(settings, limits),
-        host=settings.payment_gateway_host,
-        port=settings.payment_gateway_port,
-        limits=limits,
-    )
+    app = create_app(settings, limits)
+    with exporting_traces("payment_gateway"):
+        serve(app, host=settings.payment_gateway_host, port=settings.payment_gateway_port, limits=limits)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,19 @@ from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund
 from payment_gateway.deliver_webhooks import DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
+from payment_gateway.take_stock import TakeStock
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
 from shared.edge.limits import HttpLimits
+from shared.edge.metrics import Exposition
 from shared.mongo import connect
 from shared.times import utc_now
 
@@ -42,6 +45,7 @@ class Application:
         self.create_refund = CreateRefund(self.store, delay=delay)
         self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
         self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
+        self.exposition = Exposition(TakeStock(self.store))
         self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
     @asynccontextmanager
@@ -76,11 +80,10 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
     parts = {
+        "exposition": application.exposition,
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
         "store": application.store,
     }
     admission = Admission(application.keys, requests_max=limits.http_requests_max)
-    return build(
-        "payment_gateway", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running
-    )
+    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

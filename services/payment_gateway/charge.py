@@ -36,9 +36,12 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     lease_until: datetime | None = None
     fence: int = 0
+    trace: str | None = None
 
 
-def new_charge(merchant: str, asked: wire.ChargeRequest, *, now: datetime, delay: timedelta) -> Charge:
+def new_charge(
+    merchant: str, asked: wire.ChargeRequest, *, now: datetime, delay: timedelta, trace: str | None = None
+) -> Charge:
     """A pending charge that settles after `delay`."""
     return Charge(
         id=new_id("ch"),
@@ -50,6 +53,7 @@ def new_charge(merchant: str, asked: wire.ChargeRequest, *, now: datetime, delay
         metadata=asked.metadata,
         created_at=now,
         due_at=now + delay,
+        trace=trace,
     )
 
 

@@ -13,6 +13,7 @@ from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.idempotency import created
 from shared.mongo import to_document
 from shared.times import utc_now
+from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /v1/charges"
 
@@ -29,7 +30,8 @@ class CreateCharge:
         self.commits = self._create.commits
 
     async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | KeyReused:
-        charge = new_charge(merchant, asked, now=utc_now(), delay=self._delay)
+        note(reference=asked.reference)
+        charge = new_charge(merchant, asked, now=utc_now(), delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -39,7 +41,8 @@ class CreateCharge:
             location=f"/v1/charges/{charge.id}",
             now=charge.created_at,
         )
-        return await self._create(record, charge)
+        with span("create charge"):
+            return await self._create(record, charge)
 
     async def _write(self, charges: Sequence[Charge], session: AsyncClientSession) -> None:
         await self._store.charges.insert_many([to_document(charge) for charge in charges], session=session)

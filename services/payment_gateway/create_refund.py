@@ -20,6 +20,7 @@ from shared.group_commit import StaleError
 from shared.idempotency import created
 from shared.mongo import to_document
 from shared.times import utc_now
+from shared.tracing import current_trace, note, span
 
 
 class NoSuchCharge(msgspec.Struct, frozen=True):
@@ -62,7 +63,9 @@ class CreateRefund:
         document = await self._store.one(self._store.charges, merchant, charge_id)
         if document is None:
             return NoSuchCharge(charge_id)
-        refund = new_refund(msgspec.convert(document, Charge), asked, now=utc_now(), delay=self._delay)
+        note(reference=document["reference"])
+        charge = msgspec.convert(document, Charge)
+        refund = new_refund(charge, asked, now=utc_now(), delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -72,7 +75,8 @@ class CreateRefund:
             location=f"/v1/refunds/{refund.id}",
             now=refund.created_at,
         )
-        return await self._create(record, refund)
+        with span("create refund"):
+            return await self._create(record, refund)
 
     async def _refuse(self, refunds: Sequence[Refund], session: AsyncClientSession) -> Sequence[Refusal | None]:
         found = self._store.charges.find({"_id": {"$in": [one.charge_id for one in refunds]}}, session=session)

@@ -14,6 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.delivery import RESPONSE_BYTES_MAX, Attempt, Delivery, Next, after
 from payment_gateway.endpoint import Endpoint, signing_secrets
+from payment_gateway.metrics import count_attempt
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
@@ -22,6 +23,7 @@ from shared.mongo import Collection, Document, to_document
 from shared.signing import sign, sign_standard
 from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import continue_trace, span, trace_headers
 
 SLOTS = 64
 CONNECT_SECONDS = 5.0
@@ -91,6 +93,7 @@ class DeliverWebhooks:
         ]
 
     async def _deliver(self, claimed: _Claimed) -> None:
+        continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         delivery = msgspec.convert(claimed.delivery, Delivery)
         endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
         if endpoint is None or endpoint.state == "disabled":
@@ -98,8 +101,11 @@ class DeliverWebhooks:
             return
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
             return  # the lease lapses, and whoever claims it next sends it
-        attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
-        following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
+        with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
+            attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
+            count_attempt(attempt)
+            following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
+            calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self.commits.submit(_Recorded(delivery, attempt, following))
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
@@ -173,6 +179,7 @@ def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: dateti
         "User-Agent": "payment_gateway",
         "X-Signature": sign(body, secrets, timestamp),
         **sign_standard(body, secrets, timestamp, delivery.event_id),
+        **trace_headers(),
     }
 
 

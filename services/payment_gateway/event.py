@@ -21,6 +21,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     object_id: str
     reference: str
     raw: str
+    trace: str | None = None
     created_at: datetime
 
 
@@ -47,5 +48,6 @@ def settled_event(subject: Charge | Refund, *, now: datetime) -> Event:
         object_id=subject.id,
         reference=reference,
         raw=wire.encode(body).decode(),
+        trace=subject.trace,
         created_at=now,
     )

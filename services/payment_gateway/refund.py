@@ -26,9 +26,12 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     lease_until: datetime | None = None
     fence: int = 0
+    trace: str | None = None
 
 
-def new_refund(charge: Charge, asked: wire.RefundRequest, *, now: datetime, delay: timedelta) -> Refund:
+def new_refund(
+    charge: Charge, asked: wire.RefundRequest, *, now: datetime, delay: timedelta, trace: str | None = None
+) -> Refund:
     """A pending refund that settles after `delay`."""
     return Refund(
         id=new_id("re"),
@@ -40,6 +43,7 @@ def new_refund(charge: Charge, asked: wire.RefundRequest, *, now: datetime, dela
         currency=charge.currency,
         created_at=now,
         due_at=now + delay,
+        trace=trace,
     )
 
 

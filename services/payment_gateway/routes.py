@@ -1,7 +1,7 @@
 """HTTP: parse, call a verb, respond."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -21,18 +21,27 @@ from payment_gateway.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
-from shared.edge.health import is_ready
+from shared.edge.health import NOT_READY, Ready, is_ready
+from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.mongo import Collection, Document
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
+from shared.tracing import note
 
 PROBLEMS: Table = {}
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
-Reference = Annotated[str, Meta(min_length=1, max_length=255)]
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        description="Your own: visible characters in Unicode's form NFC, no spaces or controls.",
+    ),
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Text = Annotated[str | None, QueryParameter(max_length=255)]
 
@@ -43,7 +52,9 @@ class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     reference: Reference
-    payment_method: Annotated[str, Meta(max_length=255)] = "pm_card_visa"
+    payment_method: Annotated[str, Meta(max_length=255, extra_json_schema={"enum": [*PAYMENT_METHODS]})] = (
+        "pm_card_visa"
+    )
     metadata: Metadata = {}
 
 
@@ -54,7 +65,7 @@ class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
     reference: Reference
 
 
-@post("/v1/charges")
+@post("/v1/charges", tags=["Charges"], takes_key=True)
 async def create_charge(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateChargeRequest],
@@ -72,7 +83,7 @@ async def create_charge(
             assert_never(outcome)
 
 
-@get("/v1/charges/{charge_id:str}")
+@get("/v1/charges/{charge_id:str}", tags=["Charges"], problems=["not-found"])
 async def get_charge(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
@@ -83,23 +94,29 @@ async def get_charge(
     return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
 
 
-@get("/v1/charges")
+@get("/v1/charges", tags=["Charges"])
 async def list_charges(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
-    status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
+    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[wire.Charge]]:
     """A page of charges, newest first."""
+    note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
     documents, following = await _page(store, store.charges, conditions, limit, cursor)
     found = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
     return json_response(wire.encode(Page(found, following)))
 
 
-@post("/v1/charges/{charge_id:str}/refunds")
+@post(
+    "/v1/charges/{charge_id:str}/refunds",
+    tags=["Refunds"],
+    takes_key=True,
+    problems=["not-found", "not-refundable", "exceeds-paid"],
+)
 async def create_refund(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
@@ -127,7 +144,7 @@ async def create_refund(
             assert_never(outcome)
 
 
-@get("/v1/refunds/{refund_id:str}")
+@get("/v1/refunds/{refund_id:str}", tags=["Refunds"], problems=["not-found"])
 async def get_refund(
     request: Request[Any, Any, Any],
     refund_id: FromPath[str],
@@ -138,7 +155,7 @@ async def get_refund(
     return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
 
 
-@get("/v1/refunds")
+@get("/v1/refunds", tags=["Refunds"])
 async def list_refunds(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
@@ -153,7 +170,7 @@ async def list_refunds(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/v1/events/{event_id:str}")
+@get("/v1/events/{event_id:str}", tags=["Events"], problems=["not-found"])
 async def get_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
@@ -164,29 +181,30 @@ async def get_event(
     return json_response(document["raw"].encode())
 
 
-@get("/v1/events")
+@get("/v1/events", tags=["Events"])
 async def list_events(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
-    event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
+    event_type: Annotated[wire.EventType | Literal[""], QueryParameter(name="type")] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[EventView]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
+    note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
     documents, following = await _page(store, store.events, conditions, limit, cursor)
     raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
     return json_response(msgspec.json.encode(Page(raw, following)))
 
 
-@get("/v1/deliveries")
+@get("/v1/deliveries", tags=["Events"])
 async def list_deliveries(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
-    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    delivery_state: Annotated[State | Literal[""], QueryParameter(name="state")] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[DeliveryView]]:
@@ -202,8 +220,8 @@ async def list_deliveries(
     return json_response(wire.encode(Page(found, following)))
 
 
-@get("/health/ready", public=True, always=True, include_in_schema=False)
-async def health_ready(store: NamedDependency[Store]) -> Response[Any]:
+@get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
+async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await is_ready(store.client)
 
@@ -212,14 +230,15 @@ async def _found(store: Store, collection: Collection, merchant: str, document_i
     document = await store.one(collection, merchant, document_id)
     if document is None:
         raise ProblemError("not-found", f"no such {collection.name.removesuffix('s')}")
+    note(reference=document.get("charge_reference", document["reference"]))
     return document
 
 
 async def _page(
     store: Store, collection: Collection, conditions: Mapping[str, Any], limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
-    """The documents of one page and the cursor of the next. Conditions that are None do not count. Raises CursorError."""
-    given = {name: value for name, value in conditions.items() if value is not None}
+    """The documents of one page and the cursor of the next. Conditions without a value do not count. Raises CursorError."""
+    given = {name: value for name, value in conditions.items() if value}
     before = decode_cursor(cursor) if cursor else None
     found = await store.newest(collection, given, before=before, limit=limit + 1)
     return cut(found, limit, lambda one: at_and_id(one["created_at"], one["_id"]))
@@ -255,4 +274,5 @@ ROUTES = [
     list_events,
     list_deliveries,
     health_ready,
+    show_metrics,
 ]

@@ -16,12 +16,15 @@ from payment_gateway.charge import Charge
 from payment_gateway.delivery import new_delivery
 from payment_gateway.endpoint import wants
 from payment_gateway.event import settled_event
+from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork, claim, held, write_held
 from shared.mongo import Collection, Document, to_document
+from shared.telemetry import log
 from shared.times import utc_now
+from shared.tracing import continue_trace, current_trace, span
 
 SLOTS = 256
 LEASE_SECONDS = 30.0
@@ -44,6 +47,7 @@ class SettleCharges:
         self._store = store
         self._kind = kind
         self._wake = wake
+        self._noun = "charge" if kind is Charge else "refund"
         self._collection: Collection = store.charges if kind is Charge else store.refunds
         self._lease_seconds = lease_seconds
         name = f"settle_{self._collection.name}"
@@ -62,11 +66,17 @@ class SettleCharges:
         return documents
 
     async def _settle(self, document: Document) -> None:
+        # The order's id, in the words of whoever asked for the money.
+        continue_trace(document.get("trace"), reference=document.get("charge_reference", document.get("reference")))
         pending = msgspec.convert(document, self._kind)  # here, so that one that does not decode spoils no other
         now = utc_now()
-        await self.commits.submit(
-            charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
-        )
+        ended = charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
+        with span(f"settle {self._noun}"):
+            ended = msgspec.structs.replace(ended, trace=current_trace())  # the event continues from here
+            settled = await self.commits.submit(ended)
+        if settled:
+            count_settled(ended)
+            log.info(f"{self._noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
         self._wake()
 
     async def _write(self, session: AsyncClientSession, settled: Sequence[Settled]) -> Sequence[bool]:

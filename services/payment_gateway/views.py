@@ -1,12 +1,13 @@
 """Deliveries as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
 
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from payment_gateway.delivery import Delivery, State
 from shared import wire
+
+_CHARGE_OR_REFUND = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Charge", "Refund")]}
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,15 +15,15 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     type: wire.EventType
-    timestamp: datetime
-    data: dict[str, Any]
+    timestamp: wire.Time
+    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_CHARGE_OR_REFUND)]
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     """One HTTP try. `status` is null where no response came; then `error` says why."""
 
     number: int
-    at: datetime
+    at: wire.Time
     status: int | None
     duration_ms: int
     error: str | None
@@ -30,13 +31,15 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event on its way to an endpoint, with every attempt. `nextAttemptAt` is null once there is no other."""
+
     id: str
     event_id: str
     endpoint_id: str
     state: State
-    next_attempt_at: datetime | None
+    next_attempt_at: wire.Time | None
     attempts: list[AttemptView]
-    created_at: datetime
+    created_at: wire.Time
 
 
 def delivery_view(delivery: Delivery) -> DeliveryView:

@@ -9,6 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shared.edge.auth import ApiKey, authenticated_merchant
+from shared.edge.metrics import REQUESTS_AT_WORK
 from shared.edge.problems import ProblemError
 from shared.edge.rate_limit import RateLimit
 from shared.edge.requests import require_single_parameters
@@ -26,6 +27,7 @@ class Admission:
         self._requests_max = requests_max
         self._rate_limit = rate_limit
         self._at_work = 0
+        REQUESTS_AT_WORK.set_function(lambda: self._at_work)
 
     def counting(self, app: ASGIApp) -> ASGIApp:
         """The application, with the requests counted that are at work in it."""

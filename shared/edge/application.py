@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from shared.edge.admit import Admission
+from shared.edge.api_page import api_page
 from shared.edge.conform import conform
 from shared.edge.health import is_live
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.observe import observe
+from shared.edge.openapi import Api, describe
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
 from shared.group_commit import GroupCommit
@@ -24,7 +25,7 @@ from shared.telemetry import log
 
 
 def build(
-    title: str,
+    api: Api,
     routes: Sequence[ControllerRouterHandler],
     *,
     admission: Admission,
@@ -43,19 +44,16 @@ def build(
             yield
         log.info("stopped")
 
+    described = [*routes, is_live, explain_problem]
     litestar = Litestar(
-        route_handlers=[*routes, is_live, explain_problem],
+        route_handlers=[*described, api_page(api.title, lambda: describe(api, described, parts))],
         lifespan=[lifespan],
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
         before_request=admission.admit,
         exception_handlers=exception_handlers(problems),
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=OpenAPIConfig(
-            title=title,
-            version="0.1.0",
-            openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
-        ),
+        openapi_config=None,
         logging_config=None,
     )
     return observe(conform(admission.counting(litestar)))

@@ -1,17 +1,22 @@
-"""Around the whole application: an id for every request, in its answer and in every log line; one line when it ends."""
+"""Around the whole application: an id for every request, in its answer and in every log line; its place in a trace; one
+line, and its metrics, when it ends.
+"""
 
 import re
 import time
 
-import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.edge.metrics import count_request
 from shared.ids import new_id
 from shared.telemetry import log
+from shared.trace import Trace, parse
+from shared.tracing import note, request_span
 
 _ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
-_QUIET = ("/health/",)  # asked every few seconds by whoever watches us
+_PATH_CHARS_MAX = 256  # of what a span shows
+_QUIET = ("/health/", "/metrics")  # asked every few seconds by whoever watches us
 
 
 def observe(app: ASGIApp) -> ASGIApp:
@@ -31,16 +36,32 @@ def observe(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         started = time.perf_counter()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        try:
-            await app(scope, receive, send_with_id)
-        finally:
-            if not scope["path"].startswith(_QUIET):
-                elapsed = round((time.perf_counter() - started) * 1000, 2)
-                log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=elapsed)
-            structlog.contextvars.unbind_contextvars("request_id")
+        method, path = scope["method"], scope["path"]
+        quiet = path.startswith(_QUIET)
+        attributes = {"http.request.method": method, "url.path": path[:_PATH_CHARS_MAX]}
+        with request_span(method, _caller(scope), attributes, recorded=not quiet) as span:
+            note(request_id=request_id)
+            try:
+                await app(scope, receive, send_with_id)
+            finally:
+                seconds = time.perf_counter() - started
+                count_request(scope, status, seconds)
+                if not quiet:
+                    elapsed = round(seconds * 1000, 2)
+                    log.info("request", method=method, path=path, status=status, duration_ms=elapsed)
+                route = scope.get("path_template")  # known once it is routed
+                span.answered(status, failed=status >= 500, name=f"{method} {route}" if route else None, route=route)
 
     return observed
+
+
+def _caller(scope: Scope) -> Trace | None:
+    """Whose trace this request is part of, by its headers; two of a kind, or malformed, are none."""
+    parents = [value for name, value in scope["headers"] if name == b"traceparent"]
+    if len(parents) != 1:
+        return None
+    states = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+    return parse(parents[0].decode("latin-1"), states.decode("latin-1"))
 
 
 def _request_id(scope: Scope) -> str:

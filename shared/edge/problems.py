@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from shared.edge.conform import allow
 from shared.group_commit import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import KeyMalformedError
-from shared.mongo import describe
+from shared.mongo import count_error, describe
 from shared.pages import CursorError
 from shared.telemetry import log
 
@@ -162,6 +162,7 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
 
 
 def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:
+    count_error(error)
     log.warning("database error", reason=describe(error))
     return respond(request, ProblemError("unavailable"))
 
@@ -171,9 +172,16 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Pro
     return respond(request, ProblemError("internal"))
 
 
-@get("/problems/{slug:str}", public=True, include_in_schema=False, media_type="text/plain", sync_to_thread=False)
+@get(
+    "/problems/{slug:str}",
+    tags=["Service"],
+    public=True,
+    problems=["not-found"],
+    media_type="text/plain",
+    sync_to_thread=False,
+)
 def explain_problem(slug: FromPath[str]) -> str:
-    """What a problem's `type` means, for a person."""
+    """What the `type` of a problem means, for a person."""
     if slug not in KINDS:
         raise ProblemError("not-found")
     kind = KINDS[slug]

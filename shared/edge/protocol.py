@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.edge.limits import BODY_WIRE_BYTES_MAX, HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
+from shared.edge.metrics import count_refusal
 from shared.telemetry import log
 
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
@@ -60,6 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._deadline = self.loop.time() + self._limits.http_head_seconds
         if len(self.connections) > self._limits.http_connections_max:
+            count_refusal(HTTPStatus.SERVICE_UNAVAILABLE)
             log.warning("connection refused", reason="too many connections")
             transport.write(_plain_answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1"))
             transport.close()
@@ -202,6 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = True
         self._phase_bytes = 0
         self._deadline = self.loop.time() + LINGER_SECONDS
+        count_refusal(status)
         log.info("connection refused", status=status.value, reason=reason)
         answering = self._is_answering()
         if answering and self._phase is not _Phase.BODY:

@@ -3,7 +3,7 @@
 import json
 import re
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from litestar import Request
@@ -12,7 +12,7 @@ from litestar.exceptions import InternalServerException
 
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
-from shared.money import AmountError, parse_plain_decimal
+from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
 from shared.text import is_visible
 
 T = TypeVar("T")
@@ -25,6 +25,16 @@ PARAMETERS_MAX = 32
 
 class Amount(Decimal):
     """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
+
+    SCHEMA: ClassVar[dict[str, Any]] = {
+        "description": "In major units, with no more decimal places than the currency has; no exponent.",
+        "type": ["number", "string"],
+        "format": "decimal",
+        "exclusiveMinimum": 0,
+        "maximum": AMOUNT_MINOR_MAX,
+        "pattern": r"^[0-9]+(\.[0-9]+)?$",
+        "maxLength": 64,
+    }
 
 
 class ExponentNumber(float):

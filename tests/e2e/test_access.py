@@ -21,6 +21,7 @@ from shared.env import load
 from shared.mongo import Client
 from shared.signing import sign
 from tests.e2e.conftest import Api, StartStack, ends, order_body
+from tests.scraping import exposition
 from tools.stack import Stack
 
 
@@ -119,6 +120,7 @@ async def test_no_secret_is_in_any_log_answer_or_metric_after_a_run_that_uses_th
         gateway.start()
         signature = await _use_every_secret(stack, http, secrets, answers)
         for service in stack.services:
+            answers.append(await exposition(http, service.url))
             assert service.stop() == 0
         shown = {service.log_file.name: service.log_file.read_text() for service in stack.services}
     shown["answers"] = "\n".join(answers)

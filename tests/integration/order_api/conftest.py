@@ -132,6 +132,7 @@ def accepted(asked: Asked, **changes: Any) -> bytes:
         "status": "pending",
         "failureCode": None,
         "amountRefunded": 0,
+        "metadata": {},
         "createdAt": rfc3339(utc_now()),
         "settledAt": None,
         **request,

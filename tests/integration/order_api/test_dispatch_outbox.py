@@ -137,8 +137,7 @@ async def test_c13_a_late_attempt_asks_first_and_adopts_what_is_there(
         return await accept_charges(asked)
 
     provider.answer = answer
-    first = utc_now() - timedelta(hours=23, minutes=1)
-    await make_due(application, attempts=1, first_attempt_at=first)
+    await make_due(application, created_at=utc_now() - timedelta(hours=23, minutes=1))
     await dispatch(application)
     assert provider.asked[0].method == "GET"
     assert provider.asked[0].path == "/v1/charges"

@@ -168,5 +168,5 @@ async def test_the_message_that_charges_an_order_has_its_amount_and_its_id(appli
     order = await place(application, amount_minor=1234, currency="EUR")
     message = await message_of(application, order)
     assert message["body"] == (
-        f'{{"amount":1234,"currency":"EUR","reference":"{order.id}","paymentMethod":"pm_card_visa","metadata":{{}}}}'
+        f'{{"amount":1234,"currency":"EUR","reference":"{order.id}","paymentMethod":"pm_card_visa"}}'
     )

@@ -142,3 +142,18 @@ def test_however_often_it_opens_it_probes_again_within_the_cap(breaker: Breaker,
         call(breaker, healthy=False)
     cool_down(clock)
     assert breaker.permits(1) == 1
+
+
+def test_it_tells_its_state_and_each_opening(clock: Clock) -> None:
+    openings: list[float] = []
+    breaker = Breaker(clock, on_opening=lambda: openings.append(clock()))
+    states = [breaker.state]
+    fail(breaker)
+    states.append(breaker.state)
+    for healthy in (False, True):
+        cool_down(clock)
+        states.append(breaker.state)
+        call(breaker, healthy=healthy)
+        states.append(breaker.state)
+    assert states == ["closed", "open", "half-open", "open", "half-open", "closed"]
+    assert len(openings) == 2

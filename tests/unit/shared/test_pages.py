@@ -35,4 +35,4 @@ def test_arbitrary_text_is_a_cursor_or_a_cursor_error(cursor: str) -> None:
 
 
 def test_the_last_page_says_so() -> None:
-    assert msgspec.json.encode(Page([1, 2])) == b'{"data":[1,2],"nextCursor":null}'
+    assert msgspec.json.encode(Page([1, 2], None)) == b'{"data":[1,2],"nextCursor":null}'

@@ -194,3 +194,18 @@ def test_any_other_secret_is_refused_without_being_shown(secret: str) -> None:
         check_secret(secret)
     shown = secret.removeprefix("whsec_").strip()
     assert not shown or shown not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("", "malformed"),
+        (f"t={SENT}", "malformed"),
+        (f"t={SENT - 301},v1={DIGEST}", "stale"),
+        (f"t={SENT},v1={'0' * 64}", "wrong"),
+    ],
+)
+def test_a_refusal_says_of_which_kind_it_is(header: str, kind: str) -> None:
+    with pytest.raises(SignatureError) as refused:
+        verify(header, BODY, [SECRET], now=SENT)
+    assert refused.value.kind == kind

@@ -1,0 +1,95 @@
+"""What order_api counts. What a transaction writes is counted after its commit, by the process that committed it: not what
+was rolled back, nor what was run again. What the database holds is in `take_stock.py`.
+"""
+
+from typing import get_args
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+from order_api.breaker import Breaker, State
+from order_api.event import Outcome, ReceivedEvent, Source
+from order_api.order import Order, Status
+from order_api.outbox import Accepted, Kind, Message, Refused, Reply, Unavailable
+from shared import VERSION
+from shared.metrics import SECONDS
+from shared.signing import SignatureFault
+from shared.times import utc_now
+
+Info("order_api_build", "The version that runs").info({"version": VERSION})
+
+_ORDERS = Counter("order_api_orders_total", "Orders that took on a status", ["status"])
+_ORDERS_BY_STATUS = {status: _ORDERS.labels(status) for status in get_args(Status)}
+_TIME_TO_PAID = Histogram(
+    "order_api_time_to_paid_seconds",
+    "From placing an order to the commit that made it Paid",
+    buckets=(1, 2.5, 5, 7.5, 10, 15, 30, 60, 300, 1800, 7200, 86400),
+)
+
+_EVENTS = Counter("order_api_events_total", "Events of the provider, by what became of them", ["source", "outcome"])
+_EVENTS_BY_OUTCOME = {
+    (source, outcome): _EVENTS.labels(source, outcome) for source in get_args(Source) for outcome in get_args(Outcome)
+}
+_WEBHOOKS_REFUSED = Counter(
+    "order_api_webhooks_refused_total",
+    "Webhooks not taken: a malformed, stale or wrong signature, or a right one under something that is not an event",
+    ["reason"],
+)
+WEBHOOKS_REFUSED = {reason: _WEBHOOKS_REFUSED.labels(reason) for reason in (*get_args(SignatureFault), "not_an_event")}
+
+_ATTEMPTS = Counter(
+    "order_api_dispatch_attempts_total", "Outbox messages tried, by the provider's reply", ["kind", "result"]
+)
+_ATTEMPTS_BY_RESULT = {
+    (kind, reply): _ATTEMPTS.labels(kind, reply.__name__.lower())
+    for kind in get_args(Kind)
+    for reply in (Accepted, Refused, Unavailable)
+}
+_LOOK_UPS = Counter(
+    "order_api_dispatch_look_ups_total",
+    "Times the provider was asked what it has, before a message was sent or believed refused",
+    ["result"],
+)
+_LOOK_UPS_BY_RESULT = {
+    kind: _LOOK_UPS.labels(result)
+    for kind, result in ((Accepted, "found"), (type(None), "nothing"), (Unavailable, "unavailable"))
+}
+DISPATCH_SECONDS = Histogram(
+    "order_api_dispatch_seconds", "One try of an outbox message, until the provider's last reply", buckets=SECONDS
+)
+
+BREAKER_OPENINGS = Counter("order_api_breaker_openings_total", "Times the breaker before the provider opened")
+_BREAKER_STATE = Gauge("order_api_breaker_state", "The breaker before the provider: 0 closed, 1 half-open, 2 open")
+
+_RECONCILIATIONS = Counter(
+    "order_api_reconciliations_total",
+    "Open orders that the provider was asked about, and unmatched events that were judged again",
+    ["result"],
+)
+RECONCILIATIONS = {result: _RECONCILIATIONS.labels(result) for result in ("answered", "unavailable", "judged_again")}
+
+
+def count_status(order: Order) -> None:
+    """To be called once for each change of an order's status, when it is committed."""
+    _ORDERS_BY_STATUS[order.status].inc()
+    if order.status == "Paid" and sum(change.status == "Paid" for change in order.history) == 1:
+        _TIME_TO_PAID.observe(max(0.0, (utc_now() - order.created_at).total_seconds()))
+
+
+def count_event(event: ReceivedEvent, outcome: Outcome, changed: Order | None) -> None:
+    """`changed` is the order whose status the event changed."""
+    _EVENTS_BY_OUTCOME[event.source, outcome].inc()
+    if changed is not None:
+        count_status(changed)
+
+
+def count_attempt(message: Message, reply: Reply) -> None:
+    _ATTEMPTS_BY_RESULT[message.kind, type(reply)].inc()
+
+
+def count_look_up(found: Accepted | Unavailable | None) -> None:
+    _LOOK_UPS_BY_RESULT[type(found)].inc()
+
+
+def watch(breaker: Breaker) -> None:
+    """Makes this breaker's state the one that is shown."""
+    _BREAKER_STATE.set_function(lambda: get_args(State).index(breaker.state))

@@ -1,0 +1,175 @@
+"""What the OpenAPI document of payment_gateway says that its code does not: how it is meant to be used, examples, and the
+webhooks that it sends.
+"""
+
+from collections.abc import Mapping
+from typing import get_args
+
+from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
+from payment_gateway.views import DeliveryView, EventView
+from shared import wire
+from shared.edge.health import Live, Ready
+from shared.edge.openapi import SIGNATURE, Api, prose, required_header
+from shared.edge.schemas import Json
+
+_DESCRIPTION = """\
+A mock payment provider. It moves no money, and behaves like one that does.
+
+**Access.** `Authorization: Bearer <key>`.
+
+**Idempotency.** A POST that creates needs an `Idempotency-Key`. For 24 hours the same key and body get the same answer,
+marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
+stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
+
+**What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
+succeeds, `pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see
+Webhooks.
+
+**Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
+the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
+
+**Amounts** are whole minor units of an ISO 4217 currency: 9999 is 99.99 USD, 5000 JPY is 5000.
+
+**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
+"""
+
+_CHARGE: Json = {
+    "id": "ch_01a209e9aade7799afdccfd98db8e668",
+    "amount": 9999,
+    "currency": "USD",
+    "reference": "ord_01a209e9aac873d8b2de2b8cece39e02",
+    "status": "succeeded",
+    "failureCode": None,
+    "amountRefunded": 0,
+    "paymentMethod": "pm_card_visa",
+    "metadata": {"basket": "7"},
+    "createdAt": "2026-11-23T19:37:18.290Z",
+    "settledAt": "2026-11-23T19:37:23.370Z",
+}
+_REFUND: Json = {
+    "id": "re_01a209e9d1c47a05b3dd41f2f3a7be9c",
+    "chargeId": _CHARGE["id"],
+    "chargeReference": _CHARGE["reference"],
+    "reference": "refund-7",
+    "amount": 1000,
+    "currency": "USD",
+    "status": "succeeded",
+    "failureCode": None,
+    "createdAt": "2026-11-23T19:40:02.104Z",
+    "settledAt": "2026-11-23T19:40:07.180Z",
+}
+_EVENTS: Mapping[str, tuple[str, Json]] = {
+    "payment.succeeded": ("A charge has succeeded", _CHARGE),
+    "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
+    "refund.succeeded": ("A refund has succeeded", _REFUND),
+    "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
+}
+_EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
+
+_STANDARD_WEBHOOKS = [
+    required_header(
+        "webhook-id",
+        "The event's id, the same in every attempt: what to tell repetitions by (Standard Webhooks).",
+        pattern="^evt_[0-9a-f]{32}$",
+        example=_EVENT_ID,
+    ),
+    required_header(
+        "webhook-timestamp",
+        "When this attempt was signed, in Unix seconds (Standard Webhooks).",
+        pattern="^[0-9]{1,12}$",
+        example="1795462643",
+    ),
+    required_header(
+        "webhook-signature",
+        "`v1,<base64>`, more than one separated by spaces while a secret is rotated: HMAC-SHA-256 of "
+        "`<webhook-id>.<webhook-timestamp>.<raw body>`, keyed with the base64-decoded part of the secret after `whsec_` "
+        "(Standard Webhooks).",
+        pattern="^v1,[A-Za-z0-9+/]{43}=(?: v1,[A-Za-z0-9+/]{43}=)*$",
+        example="v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    ),
+]
+_ATTEMPTS = """\
+Sent to every webhook endpoint that wants it, and again until it is answered with 2xx within 15 seconds: after about 5 s,
+5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h. A redirect is not followed, and fails. An event may come twice, and events
+in any order. Verify one of the two signatures over the raw body before you decode it. `GET /v1/deliveries` shows every
+attempt."""
+
+
+def _event(event_type: str) -> Json:
+    data = _EVENTS[event_type][1]
+    return {"id": _EVENT_ID, "type": event_type, "timestamp": data["settledAt"], "data": data}
+
+
+def _webhook(event_type: str) -> Json:
+    head, tail = event_type.split(".")
+    content = {"schema": {"$ref": "#/components/schemas/Event"}, "example": _event(event_type)}
+    return {
+        "post": {
+            "operationId": f"{head}{tail.capitalize()}",
+            "summary": _EVENTS[event_type][0],
+            "description": prose(_ATTEMPTS),
+            "tags": ["Events"],
+            "security": [],
+            "parameters": [SIGNATURE, *_STANDARD_WEBHOOKS],
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "responses": {
+                "2XX": {"description": "Received; it is not sent again"},
+                "410": {"description": "The endpoint is disabled, and gets nothing any more"},
+                "default": {"description": "Sent again later, not before `Retry-After` seconds if that is there"},
+            },
+        }
+    }
+
+
+API = Api(
+    title="payment_gateway",
+    description=_DESCRIPTION,
+    tags={
+        "Charges": "Taking money.",
+        "Refunds": "Giving it back.",
+        "Events": "What happened, and how it was delivered.",
+        "Service": "Whether it works, and what its problems mean.",
+    },
+    parameters={
+        "charge_id": _CHARGE["id"],
+        "refund_id": _REFUND["id"],
+        "event_id": _EVENT_ID,
+        "eventId": _EVENT_ID,
+        "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
+        "slug": "idempotency-key-reused",
+    },
+    answers={
+        "create_charge": {**_CHARGE, "status": "pending", "settledAt": None},
+        "create_refund": {**_REFUND, "status": "pending", "settledAt": None},
+    },
+    webhooks={event_type: _webhook(event_type) for event_type in get_args(wire.EventType)},
+    examples={
+        CreateChargeRequest: {
+            name: _CHARGE[name] for name in ("amount", "currency", "reference", "paymentMethod", "metadata")
+        },
+        CreateRefundRequest: {name: _REFUND[name] for name in ("amount", "reference")},
+        wire.Charge: _CHARGE,
+        wire.Refund: _REFUND,
+        EventView: _event("payment.succeeded"),
+        DeliveryView: {
+            "id": "dlv_01a209e9aade76a6878437494af678bd",
+            "eventId": _EVENT_ID,
+            "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
+            "state": "delivered",
+            "nextAttemptAt": None,
+            "attempts": [
+                {
+                    "number": 1,
+                    "at": "2026-11-23T19:37:23.387Z",
+                    "status": 200,
+                    "durationMs": 11,
+                    "error": None,
+                    "responseBody": '{"outcome":"applied"}',
+                }
+            ],
+            "createdAt": "2026-11-23T19:37:23.370Z",
+        },
+        Live: {"status": "live"},
+        Ready: {"status": "ready"},
+    },
+)

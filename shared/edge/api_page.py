@@ -1,0 +1,102 @@
+"""`/schema`: the OpenAPI document, and Swagger UI to read and try it with, from this host alone."""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Response, Router, get
+from litestar.response import File
+
+from shared.edge.schemas import Json
+
+# It is looked up, not imported: its code is for Flask.
+_SWAGGER_UI = distribution("flask-swagger-ui")
+_FILES = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+_FOLDER = f"/schema/swagger-ui-{_SWAGGER_UI.version}"  # the address changes with the content, so browsers may keep it
+
+# Everything from here, nothing inline; `data:` because Swagger UI's style sheet holds its pictures.
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="{folder}/favicon-32x32.png">
+<link rel="stylesheet" href="{folder}/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="{folder}/swagger-ui-bundle.js"></script>
+<script src="/schema/start.js"></script>
+</body>
+</html>
+"""
+_START = """SwaggerUIBundle({
+  url: "/schema/openapi.json",
+  dom_id: "#page",
+  deepLinking: true,
+  validatorUrl: null,
+});
+"""
+
+
+def api_page(title: str, describe: Callable[[], Json]) -> Router:
+    """The routes under `/schema`. `describe` makes the document, when it is first asked for."""
+
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(describe())
+
+    @get("/", sync_to_thread=False)
+    def page() -> Response[Any]:
+        body = _PAGE.format(title=title, folder=_FOLDER)
+        return _response(body, "text/html", {"Content-Security-Policy": _POLICY})
+
+    @get("/openapi.json", sync_to_thread=False)
+    def openapi() -> Response[Any]:
+        return _response(document(), "application/json")
+
+    @get("/start.js", sync_to_thread=False)
+    def start() -> Response[Any]:
+        return _response(_START, "text/javascript")
+
+    return Router(
+        "/schema",
+        route_handlers=[page, openapi, start, *(_file(name) for name in _FILES)],
+        opt={"public": True},
+        include_in_schema=False,
+    )
+
+
+def _response(body: Any, media_type: str, headers: Json | None = None) -> Response[Any]:
+    return Response(body, media_type=media_type, headers={"Cache-Control": "no-cache", **(headers or {})})
+
+
+def _file(name: str) -> Any:
+    path = Path(str(_SWAGGER_UI.locate_file(f"flask_swagger_ui/dist/{name}")))
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+    @get(f"{_FOLDER.removeprefix('/schema')}/{name}", sync_to_thread=False)
+    def serve() -> File:
+        return File(path, media_type=_FILES[name], filename=name, headers=headers, content_disposition_type="inline")
+
+    return serve

@@ -1,0 +1,239 @@
+"""The OpenAPI document of a service: what its handlers and structs say already, and what only people know.
+
+Paths and parameters come from Litestar, schemas from msgspec, whose structs they are, problems from `KINDS`. A handler adds
+- `problems`: the slugs that only it can tell; the others follow from what it takes, see `_slugs`;
+- `takes_key=True` if it reads an Idempotency-Key, `public=True` if it asks for no API key;
+- `responses`: what it answers besides its first status and problems.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.params import QueryParameter
+from litestar.types import ControllerRouterHandler
+from litestar.utils import get_enum_string_value
+
+from shared import VERSION
+from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
+from shared.edge.schemas import Json, parameter_schema, schemas_of
+
+
+def prose(text: str) -> str:
+    """Without the line breaks inside paragraphs, which Swagger UI would show."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text).strip()
+
+
+def required_header(name: str, description: str, *, pattern: str, example: str) -> Json:
+    """A header that a request must have."""
+    about = {"name": name, "in": "header", "required": True, "description": description}
+    return {**about, "schema": {"type": "string", "pattern": pattern}, "example": example}
+
+
+IDEMPOTENCY_KEY = required_header(
+    "Idempotency-Key",
+    "A fresh random value for each thing to be created, the same value for each retry. Quoted and bare it is the same key.",
+    pattern=r'^(?:[!#-+\--:<-\[\]-~]{1,255}|"(?:[!#-\[\]-~]|\\["\\]){1,255}")$',
+    example='"8e03978e-40d5-43e8-bc93-6894a57f9324"',
+)
+SIGNATURE = required_header(
+    "X-Signature",
+    "`t=<Unix seconds>,v1=<hex>`, with one `v1` for each secret in use: HMAC-SHA-256 of `<t>.<raw body>`, keyed with the "
+    "whole secret, `whsec_` included.",
+    pattern="^t=[0-9]{1,12}(?:,v1=[0-9a-f]{64}){1,8}$",
+    example="t=1795462618,v1=e7df43adcf699b3839cf5fe20429cae4712141aee3660a1671b34f77a1be9444",
+)
+
+_ANSWER_HEADERS: Mapping[str, str] = {
+    "X-Request-Id": "The request's id, as in the logs: the one that it came with, or a new one.",
+    "Location": "Where the created thing is.",
+    "Idempotent-Replayed": "`true` if an earlier request with this key was answered so.",
+    "Retry-After": "How many seconds to wait.",
+    "WWW-Authenticate": "How to authenticate.",
+}
+_KEY_PROBLEMS = (
+    "idempotency-key-missing",
+    "idempotency-key-malformed",
+    "idempotency-key-reused",
+    "idempotency-key-in-flight",
+)
+_BODY_PROBLEMS = ("malformed-json", "invalid-fields", "unsupported-media-type", "body-too-large")
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """What only people know of a service.
+
+    `examples` are by struct, and `parameters`, examples too, by name. By the name of a handler: `answers` is an example of
+    its own, `headers` and `bodies` (their struct) what it reads by hand. `webhooks` is what the service itself sends.
+    """
+
+    title: str
+    description: str
+    tags: Mapping[str, str]
+    examples: Mapping[Any, Any]
+    parameters: Mapping[str, str]
+    answers: Mapping[str, Any] = {}
+    headers: Mapping[str, Sequence[Json]] = {}
+    bodies: Mapping[str, Any] = {}
+    webhooks: Mapping[str, Json] = {}
+    rate_limited: bool = False
+
+
+def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping[str, object]) -> Json:
+    """The document. `parts` names what the handlers of `routes` depend on."""
+    litestar = Litestar(
+        route_handlers=routes,
+        dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in parts},
+        openapi_config=OpenAPIConfig(title=api.title, version=VERSION, use_handler_docstrings=True),
+        logging_config=None,
+    )
+    found = litestar.openapi_schema.to_schema()["paths"]
+    handlers = {
+        (route.path_format, method.lower()): handler
+        for route in litestar.routes
+        for method, (handler, _) in getattr(route, "route_handler_map", {}).items()
+    }
+    used = [handlers[path, method] for path, item in found.items() for method in item]
+    structs = [Problem, *api.examples, *(kind for handler in used if (kind := _body(handler, api)))]
+    structs += [kind for handler in used for _, kind in _answers(handler).values()]
+    schemas, components = schemas_of(structs, api.examples)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": api.title,
+            "version": VERSION,
+            "description": prose(api.description),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "tags": [{"name": name, "description": description} for name, description in api.tags.items()],
+        "security": [{"apiKey": []}],
+        "paths": {
+            path: {
+                method: _operation(operation, handlers[path, method], api, schemas)
+                for method, operation in item.items()
+            }
+            for path, item in sorted(found.items())
+        },
+        **({"webhooks": api.webhooks} if api.webhooks else {}),
+        "components": {
+            "schemas": components,
+            "examples": {slug: _example(slug) for slug in KINDS},
+            "headers": {
+                name: {"description": description, "schema": {"type": "string"}}
+                for name, description in _ANSWER_HEADERS.items()
+            },
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "description": "A merchant's API key."}},
+        },
+    }
+
+
+def _answers(handler: HTTPRouteHandler) -> dict[int, tuple[str, Any]]:
+    """What it answers with success, and with what else it declares: description and struct, by status."""
+    returned = handler.parsed_fn_signature.return_type
+    kind = returned.inner_types[0].annotation if returned.is_subclass_of(Response) else returned.annotation
+    first = (handler.response_description or HTTPStatus(handler.status_code).phrase, kind)
+    others = {status: (one.description, one.data_container) for status, one in (handler.responses or {}).items()}
+    return {handler.status_code: first, **others}
+
+
+def _body(handler: HTTPRouteHandler, api: Api) -> Any:
+    field = handler.parsed_data_field
+    return field.annotation if field else api.bodies.get(handler.handler_name)
+
+
+def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
+    """What Litestar has `found` out about a handler, completed."""
+    head, *tail = handler.handler_name.split("_")
+    summary, _, _ = prose(found["description"]).partition(". ")
+    parameters = [_parameter(one, api) for one in found.get("parameters", ())]
+    if handler.opt.get("takes_key"):
+        parameters.append(IDEMPOTENCY_KEY)
+    operation = {
+        "operationId": head + "".join(word.capitalize() for word in tail),
+        "summary": summary.removesuffix(".").replace("`", ""),
+        "description": prose(found["description"]),
+        "tags": found["tags"],
+        "parameters": [*parameters, *api.headers.get(handler.handler_name, ())],
+    }
+    if body := _body(handler, api):
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[body]}}}
+    if handler.opt.get("public"):
+        operation["security"] = []
+    return {**operation, "responses": _responses(handler, api, schemas)}
+
+
+def _parameter(found: Json, api: Api) -> Json:
+    parameter = {
+        "name": found["name"],
+        "in": found["in"],
+        "required": found["required"],
+        "schema": parameter_schema(found["schema"]),
+    }
+    if "description" in found:
+        parameter["description"] = found["description"]
+    if found["name"] in api.parameters:
+        parameter["example"] = api.parameters[found["name"]]
+    return parameter
+
+
+def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
+    responses: dict[int, Json] = {}
+    names = ["X-Request-Id", *(("Location", "Idempotent-Replayed") if handler.opt.get("takes_key") else ())]
+    media_type = get_enum_string_value(handler.media_type or "application/json")
+    for status, (description, kind) in _answers(handler).items():
+        responses[status] = {
+            "description": description,
+            "headers": _headers(names),
+            "content": {media_type: {"schema": schemas[kind]}},
+        }
+    if example := api.answers.get(handler.handler_name):
+        responses[handler.status_code]["content"][media_type]["example"] = example
+    for slug in sorted(set(_slugs(handler, api)), key=list(KINDS).index):
+        response = responses.setdefault(KINDS[slug].status, {"description": "", "headers": {}, "content": {}})
+        response["description"] = "; ".join(filter(None, [response["description"], KINDS[slug].title]))
+        response["headers"] |= _headers(["X-Request-Id", *_answer(slug).headers])
+        content = response["content"].setdefault(PROBLEM_JSON, {"schema": schemas[Problem], "examples": {}})
+        content["examples"][slug] = {"$ref": f"#/components/examples/{slug}"}
+    return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
+    """The problems that it can end in."""
+    fields = handler.parsed_fn_signature.parameters.values()
+    yield from handler.opt.get("problems", ())
+    if not handler.opt.get("public"):
+        yield "unauthenticated"
+        if api.rate_limited:
+            yield "rate-limited"
+    if handler.opt.get("takes_key"):
+        yield from _KEY_PROBLEMS
+    if handler.parsed_data_field:
+        yield from _BODY_PROBLEMS
+    if any(isinstance(field.kwarg_definition, QueryParameter) for field in fields):
+        yield "invalid-fields"
+    if not handler.opt.get("always"):
+        yield "overloaded"
+        if any(field.is_di_field for field in fields):
+            yield "unavailable"
+    yield "internal"
+
+
+def _headers(names: Sequence[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _example(slug: str) -> Json:
+    return {"summary": KINDS[slug].title, "value": msgspec.to_builtins(_answer(slug).content)}
+
+
+def _answer(slug: str) -> Response[Problem]:
+    """What a request that ends in `slug` is answered."""
+    request = Request[Any, Any, Any]({"type": "http", "request_id": "req_01a209e9aac873d8b2de2b8bb118537e"})  # type: ignore[arg-type]
+    errors = [FieldError("/amount", "USD has 2 decimal places")] if slug == "invalid-fields" else None
+    return respond(request, ProblemError(slug, errors=errors))

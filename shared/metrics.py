@@ -1,0 +1,71 @@
+"""What both services count, for Prometheus. What only one of them counts is in its own `metrics.py`.
+
+Labels have few values, and those that are known beforehand are there from the start, at zero: Prometheus sees no increase
+in a series that begins with one. Labels are resolved once, because resolving one costs more than counting.
+"""
+
+from datetime import datetime
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each that no rule asks for
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_DATABASE_ERROR_KINDS = ("unreachable", "timeout", "conflict", "refused", "other")
+_DATABASE_ERRORS = Counter("database_errors_total", "Errors of MongoDB that ended an operation of ours", ["kind"])
+DATABASE_ERRORS = {kind: _DATABASE_ERRORS.labels(kind) for kind in _DATABASE_ERROR_KINDS}
+
+_BATCH = Histogram(
+    "group_commit_batch_size",
+    "Callers whose work was committed together",
+    ["group"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+_TRANSACTION = Histogram(
+    "group_commit_transaction_seconds", "One transaction, its retries included", ["group"], buckets=SECONDS
+)
+_WAIT = Histogram("group_commit_wait_seconds", "From a caller's arrival to its answer", ["group"], buckets=SECONDS)
+_CONFLICTS = Counter("group_commit_conflicts_total", "Transactions run again: something else wrote", ["group"])
+_HALVINGS = Counter("group_commit_halvings_total", "Batches halved to find whose work cannot be committed", ["group"])
+_UNANSWERED = Counter("group_commit_unanswered_total", "Callers sent away to ask again", ["group", "reason"])
+_QUEUE = Gauge("group_commit_queue_length", "Callers that wait for the next batch", ["group"])
+
+_CLAIMS = Counter("leased_work_claims_total", "Claims by what they brought", ["worker", "result"])
+_CLAIMED = Counter("leased_work_claimed_total", "Pieces of work claimed", ["worker"])
+_ABANDONED = Counter("leased_work_abandoned_total", "Pieces left to be claimed again when their lease ends", ["worker"])
+_SLOTS = Gauge("leased_work_slots", "Pieces of work that may be in hand at once", ["worker"])
+_BUSY = Gauge("leased_work_slots_busy", "Pieces of work in hand", ["worker"])
+
+
+class GroupCommitMetrics:
+    """Those of one group commit."""
+
+    def __init__(self, group: str) -> None:
+        self.batch_size = _BATCH.labels(group)
+        self.transaction_seconds = _TRANSACTION.labels(group)
+        self.wait_seconds = _WAIT.labels(group)
+        self.conflicts = _CONFLICTS.labels(group)
+        self.halvings = _HALVINGS.labels(group)
+        self.queue_length = _QUEUE.labels(group)
+        self.queue_full = _UNANSWERED.labels(group, "queue_full")
+        self.deadline = _UNANSWERED.labels(group, "deadline")
+        self.unconfirmed = _UNANSWERED.labels(group, "unconfirmed")
+
+
+class LeasedWorkMetrics:
+    """Those of one worker."""
+
+    def __init__(self, worker: str) -> None:
+        self.claims_with_work = _CLAIMS.labels(worker, "work")
+        self.claims_without = _CLAIMS.labels(worker, "nothing")
+        self.claims_failed = _CLAIMS.labels(worker, "failed")
+        self.claimed = _CLAIMED.labels(worker)
+        self.abandoned = _ABANDONED.labels(worker)
+        self.slots = _SLOTS.labels(worker)
+        self.busy = _BUSY.labels(worker)
+
+
+def age_seconds(since: datetime | None, now: datetime) -> float:
+    """0 if there is nothing."""
+    return max(0.0, (now - since).total_seconds()) if since else 0.0

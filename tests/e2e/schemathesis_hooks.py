@@ -1,0 +1,60 @@
+"""Loaded by schemathesis: makes right what looks right, as no schema can say it, so that requests get further."""
+
+import os
+import re
+import time
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import requests
+import schemathesis
+from schemathesis import HookContext
+from schemathesis.core.parameters import ParameterLocation
+
+from shared.edge.openapi import IDEMPOTENCY_KEY, SIGNATURE
+from shared.signing import sign
+
+Case: TypeAlias = schemathesis.Case[Any]
+
+_CURRENCY = re.compile(r"[A-Z]{3}\Z")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
+_VISIBLE = re.compile(r"[!-~]{1,64}\Z")
+_YEAR = re.compile(r"[0-9]{4}-")
+
+
+@schemathesis.hook
+def before_call(_context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    if case.headers.get("Idempotency-Key") == IDEMPOTENCY_KEY["example"]:
+        case.headers["Idempotency-Key"] = uuid4().hex
+    if case.path == "/api/webhooks/payments" and (_signature_looks_right(case) or _body_is_wrong(case)):
+        kwargs["auth"] = _signed
+    if isinstance(case.body, dict):
+        _make_plausible(case.body)
+
+
+def _make_plausible(body: dict[str, Any]) -> None:
+    match body:
+        case {"currency": str(currency), "amount": amount} if _CURRENCY.match(currency) and _NUMBER.match(str(amount)):
+            body |= {"currency": "USD", "amount": type(amount)(7)}
+        case {"timestamp": str(timestamp)} if _YEAR.match(timestamp):
+            body["timestamp"] = f"2026{timestamp[4:]}"
+    match body:
+        case {"orderNumber": str(number)} if _VISIBLE.match(number):
+            body["orderNumber"] = uuid4().hex
+
+
+def _signature_looks_right(case: Case) -> bool:
+    return re.search(SIGNATURE["schema"]["pattern"], str(case.headers.get("X-Signature"))) is not None
+
+
+def _body_is_wrong(case: Case) -> bool:
+    """Then the body is what is to be refused, and it must come signed for that."""
+    body = case.meta.components.get(ParameterLocation.BODY) if case.meta else None
+    return body is not None and body.mode.is_negative
+
+
+def _signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    body = request.body or b""
+    assert isinstance(body, bytes), type(body)
+    request.headers["X-Signature"] = sign(body, [os.environ["WEBHOOK_SECRET"]], int(time.time()))
+    return request

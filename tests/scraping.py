@@ -1,0 +1,60 @@
+"""Reading metrics: those of a service as Prometheus does, and our own process's."""
+
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import aiohttp
+import pytest
+from prometheus_client import REGISTRY, Metric
+
+from shared.mongo import Database
+
+Samples = Mapping[str, float]
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is missing (Debian and Ubuntu: in the package prometheus)"
+)
+
+
+async def exposition(http: aiohttp.ClientSession, url: str) -> str:
+    async with http.get(f"{url}/metrics") as response:
+        assert response.status == 200
+        return await response.text()
+
+
+async def scrape(http: aiohttp.ClientSession, url: str) -> Samples:
+    """Every sample, by its name and labels as they are written."""
+    lines = (await exposition(http, url)).splitlines()
+    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in samples}
+
+
+def grown(before: Samples, after: Samples, *names: str) -> Samples:
+    """What grew of the metrics whose names begin with one of `names`, and by how much."""
+    growth = {sample: value - before.get(sample, 0.0) for sample, value in after.items() if sample.startswith(names)}
+    return {sample: value for sample, value in growth.items() if value}
+
+
+def value(sample: str, **labels: str) -> float:
+    """Of a metric of this process; 0 if it is not there."""
+    return REGISTRY.get_sample_value(sample, labels) or 0.0
+
+
+def gauges(metrics: Iterable[Metric]) -> Samples:
+    """Each by its name, and by the values of its labels."""
+    samples = (sample for metric in metrics for sample in metric.samples)
+    return {" ".join([sample.name, *sample.labels.values()]): sample.value for sample in samples}
+
+
+async def assert_all_through_indexes(database: Database, look: Callable[[], Awaitable[object]]) -> None:
+    """By MongoDB's profiler."""
+    await database.command("profile", 2)
+    await look()
+    await database.command("profile", 0)
+    plans = {
+        plan["planSummary"]
+        async for plan in database["system.profile"].find({"planSummary": {"$exists": True}})
+        if not plan["ns"].endswith("system.profile")
+    }
+    assert plans
+    assert {plan for plan in plans if not plan.startswith(("IXSCAN", "COUNT_SCAN"))} == set()

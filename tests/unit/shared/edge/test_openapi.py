@@ -1,0 +1,91 @@
+"""The OpenAPI documents of both services."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from shared.edge.problems import KINDS
+from tools.openapi import documents
+
+NEVER_ANSWERED_BY_AN_OPERATION = {"method-not-allowed"}
+
+
+@pytest.fixture(scope="module")
+async def written() -> Mapping[Path, str]:
+    return await documents()
+
+
+@pytest.fixture(params=["order_api", "payment_gateway"])
+def path(request: pytest.FixtureRequest, written: Mapping[Path, str]) -> Path:
+    [found] = [path for path in written if path.parent.name == request.param]
+    return found
+
+
+@pytest.fixture
+def document(written: Mapping[Path, str], path: Path) -> Any:
+    return json.loads(written[path])
+
+
+def test_the_committed_document_is_what_the_service_answers(written: Mapping[Path, str], path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == written[path], "out of date: run `make openapi`"
+
+
+def test_every_body_is_shown_by_an_example_that_its_schema_allows(document: Any) -> None:
+    for content in _contents(document):
+        schema = {**content["schema"], "components": document["components"]}
+        examples = list(_examples(document, content))
+        assert examples, f"no example of {content['schema']}"
+        for example in examples:
+            jsonschema_rs.Draft202012Validator(schema).validate(example)
+
+
+def test_every_header_and_parameter_fits_its_own_schema(document: Any) -> None:
+    for node in _nodes(document):
+        if "in" in node and "example" in node:
+            jsonschema_rs.Draft202012Validator(node["schema"]).validate(node["example"])
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    for node in _nodes(document):
+        if "$ref" in node:
+            _resolve(document, node)
+
+
+def test_every_kind_of_problem_is_documented(written: Mapping[Path, str]) -> None:
+    documented = {slug for slug in KINDS if any(f"#/components/examples/{slug}" in text for text in written.values())}
+    assert set(KINDS) - documented == NEVER_ANSWERED_BY_AN_OPERATION
+
+
+def _contents(document: Any) -> Iterator[Any]:
+    """What bodies hold, of requests and responses, where it is JSON."""
+    for node in _nodes(document):
+        yield from (content for kind, content in node.get("content", {}).items() if kind.endswith("json"))
+
+
+def _examples(document: Any, content: Any) -> Iterator[Any]:
+    """Those of its own, or those of its schema."""
+    if "example" in content:
+        yield content["example"]
+    for example in content.get("examples", {}).values():
+        yield _resolve(document, example)["value"]
+    yield from _resolve(document, content["schema"]).get("examples", ())
+
+
+def _resolve(document: Any, node: Any) -> Any:
+    found = document if "$ref" in node else node
+    for step in node.get("$ref", "#").split("/")[1:]:
+        found = found[step]
+    return found
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _nodes(one)
