@@ -1,6 +1,5 @@
 """HTTP: parse, call a verb, respond."""
 
-import unicodedata
 from typing import Annotated, Any, Literal, assert_never
 
 from litestar import Request, Response, get, post
@@ -20,16 +19,22 @@ from shared.edge.auth import merchant_of
 from shared.edge.health import NOT_READY, Ready, is_ready
 from shared.edge.metrics import show_metrics
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
-from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key
+from shared.edge.requests import (
+    Amount,
+    Metadata,
+    check_metadata,
+    header_values,
+    idempotency_key,
+    require_no_coding,
+    require_visible,
+)
 from shared.edge.responses import json_response, replayable
 from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
 from shared.tracing import note
 
-INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
-
-ORDER_NUMBER = "Your own, unique among your orders: visible characters, no spaces, controls or formatting."
+ORDER_NUMBER = "Your own, unique among your orders: visible characters in Unicode's form NFC, no spaces or controls."
 
 PROBLEMS: Table = {
     SignatureError: lambda _: ProblemError("invalid-signature"),
@@ -143,14 +148,14 @@ async def list_events(
     status_code=200,
     response_description="Stored",
     responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
-    problems=["invalid-signature", "malformed-json", "body-too-large"],
+    problems=["invalid-signature", "malformed-json", "unsupported-media-type", "body-too-large"],
 )
 async def receive_payment_webhook(
     request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
 ) -> Response[WebhookReceipt]:
     """Takes an event of the provider, signed in `X-Signature`. 2xx means stored."""
-    signatures = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"x-signature"]
-    outcome = await receive_webhook(signatures, await request.body())
+    require_no_coding(request)
+    outcome = await receive_webhook(header_values(request, b"x-signature"), await request.body())
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
@@ -168,8 +173,7 @@ def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
         raise invalid_field("/currency", str(error)) from None
     except AmountError as error:
         raise invalid_field("/amount", str(error)) from None
-    if any(unicodedata.category(character) in INVISIBLE for character in data.order_number):
-        raise invalid_field("/orderNumber", "must be visible characters: no spaces, controls or formatting")
+    require_visible("/orderNumber", data.order_number)
     check_metadata(data.metadata)
     return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
 

@@ -24,7 +24,7 @@ from shared.edge.auth import merchant_of
 from shared.edge.health import NOT_READY, Ready, is_ready
 from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table, invalid_field
-from shared.edge.requests import Metadata, check_metadata, idempotency_key
+from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.mongo import Collection, Document
@@ -34,7 +34,14 @@ from shared.tracing import note
 PROBLEMS: Table = {}
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
-Reference = Annotated[str, Meta(min_length=1, max_length=255)]
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        description="Your own: visible characters in Unicode's form NFC, no spaces or controls.",
+    ),
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Text = Annotated[str | None, QueryParameter(max_length=255)]
 
@@ -119,6 +126,7 @@ async def create_refund(
     """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
     merchant = merchant_of(request)
     key = idempotency_key(request)
+    require_visible("/reference", data.reference)
     match await create_refund(
         merchant, key, charge_id, wire.RefundRequest(amount=data.amount, reference=data.reference)
     ):
@@ -244,6 +252,7 @@ def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
         raise invalid_field("/currency", str(error)) from None
     if data.payment_method not in PAYMENT_METHODS:
         raise invalid_field("/paymentMethod", f"not one of {', '.join(PAYMENT_METHODS)}")
+    require_visible("/reference", data.reference)
     check_metadata(data.metadata)
     return wire.ChargeRequest(
         amount=data.amount,

@@ -12,6 +12,7 @@ from shared.edge.auth import ApiKey, authenticated_merchant
 from shared.edge.metrics import REQUESTS_AT_WORK
 from shared.edge.problems import ProblemError
 from shared.edge.rate_limit import RateLimit
+from shared.edge.requests import require_single_parameters
 
 
 class Admission:
@@ -44,12 +45,17 @@ class Admission:
         return counted
 
     async def admit(self, request: Request[Any, Any, Any]) -> None:
-        """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated` or `rate-limited`."""
+        """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`, or
+        `invalid-fields` for a query that is ambiguous.
+        """
         options = request.route_handler.opt
         if self._at_work > self._requests_max and not options.get("always"):
             raise ProblemError("overloaded")
-        if options.get("public"):
-            return
+        if not options.get("public"):
+            self._admit_merchant(request)
+        require_single_parameters(request)
+
+    def _admit_merchant(self, request: Request[Any, Any, Any]) -> None:
         merchant = authenticated_merchant(request, self._keys)
         if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant)):
             raise ProblemError("rate-limited", retry_after_seconds=math.ceil(wait))

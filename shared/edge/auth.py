@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from litestar import Request
 
 from shared.edge.problems import ProblemError
+from shared.edge.requests import header_values
 from shared.env import Secret, SettingError
 
 DEFAULT_MERCHANT = "default"
@@ -47,7 +48,10 @@ def authenticated_merchant(request: Request[Any, Any, Any], keys: Sequence[ApiKe
     """Whose key the request carries. Without any keys everybody is `default`. Raises ProblemError `unauthenticated`."""
     if not keys:
         return DEFAULT_MERCHANT
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    given = header_values(request, b"authorization")
+    if len(given) != 1:
+        raise ProblemError("unauthenticated")
+    scheme, _, key = given[0].partition(" ")
     digest = hashlib.sha256(key.strip().encode()).digest()
     merchant = ""
     for candidate in keys:  # all are compared: the time taken does not tell which one matched

@@ -13,12 +13,14 @@ from litestar.exceptions import InternalServerException
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
+from shared.text import is_visible
 
 T = TypeVar("T")
 
 
 Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
-_METADATA_KEY = re.compile(r"[^$.\x00-\x1f\x7f][^.\x00-\x1f\x7f]{0,39}\Z")
+METADATA_KEY_LENGTH_MAX = 40
+PARAMETERS_MAX = 32
 
 
 class Amount(Decimal):
@@ -77,32 +79,99 @@ class StrictRequest(Request[Any, Any, Any]):
         return decode_json(await self.body(), field.annotation if field else Any)
 
 
+def header_values(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
+    """The values of every header called `name` (in lower case), as they came: of two, neither wins in silence."""
+    return [value.decode("latin-1") for header, value in connection.scope["headers"] if header == name]
+
+
 def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raises ProblemError `unsupported-media-type` unless the body says it is JSON in UTF-8."""
-    media_type, _, parameters = connection.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    encoded = connection.headers.get("content-encoding", "identity").lower() != "identity"
-    if media_type.strip() != "application/json" or charset not in {"", "utf-8"} or encoded:
+    """Raises ProblemError `unsupported-media-type` unless the body says it is JSON in UTF-8, and not encoded."""
+    types = header_values(connection, b"content-type")
+    if len(types) != 1 or not _is_json(types[0]):
         raise ProblemError("unsupported-media-type")
+    require_no_coding(connection)
+
+
+def require_no_coding(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raises ProblemError `unsupported-media-type` if the body is compressed: it would be read as what it is not."""
+    for codings in header_values(connection, b"content-encoding"):
+        if any(coding.strip().lower() not in {"", "identity"} for coding in codings.split(",")):
+            raise ProblemError("unsupported-media-type")
 
 
 def idempotency_key(request: Request[Any, Any, Any]) -> str:
     """The request's Idempotency-Key. Raises ProblemError `idempotency-key-missing`, KeyMalformedError."""
-    values = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    values = header_values(request, b"idempotency-key")
     if not values:
         raise ProblemError("idempotency-key-missing")
     if len(values) > 1:
         raise ProblemError("idempotency-key-malformed", "more than one Idempotency-Key header")
-    return parse_key(values[0].decode("latin-1"))
+    return parse_key(values[0])
 
 
-_NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\Z")
+def require_single_parameters(request: Request[Any, Any, Any]) -> None:
+    """Raises ProblemError for a query that gives a parameter twice: none takes a list, so one would be lost in silence.
+
+    Their number is bounded because Litestar keeps what the last thousand queries were parsed to.
+    """
+    if query := request.scope["query_string"]:
+        if query.count(b"&") >= PARAMETERS_MAX:
+            raise ProblemError("invalid-fields", f"more than {PARAMETERS_MAX} query parameters")
+        names = [name for name, _ in request.query_params.multi_items()]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise invalid_field(twice, "given more than once")
+
+
+def require_visible(pointer: str, text: str) -> None:
+    """Raises ProblemError for an identifier that does not show as what it is."""
+    if not is_visible(text):
+        raise invalid_field(
+            pointer,
+            "must be visible characters in Unicode's form NFC: no spaces, no controls, nothing that shows nothing",
+        )
 
 
 def check_metadata(metadata: dict[str, str]) -> None:
-    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over."""
-    if not all(_METADATA_KEY.match(name) for name in metadata):
-        raise invalid_field("/metadata", "keys have 1 to 40 characters, no dot, no control, and no $ at the start")
+    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values are data: they may
+    be whatever a JSON string can be.
+    """
+    if not all(_is_metadata_key(name) for name in metadata):
+        raise invalid_field(
+            "/metadata",
+            f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start",
+        )
+
+
+def _is_metadata_key(name: str) -> bool:
+    if len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name:
+        return False
+    return all(is_visible(word) for word in name.split(" "))
+
+
+# RFC 9110 §5.6.6: any number of `;` with a parameter or nothing after each.
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_NAME})=({_NAME}|{_QUOTED}))?")
+
+
+def _is_json(content_type: str) -> bool:
+    """`application/json`, with no charset or UTF-8. What other parameters say is nobody's business: RFC 8259 §11."""
+    if content_type == "application/json":
+        return True
+    media_type = content_type.partition(";")[0]
+    position, charsets = len(media_type), []
+    while position < len(content_type):
+        if (parameter := _PARAMETER.match(content_type, position)) is None:
+            return False
+        name, value = parameter.groups("")
+        if name.lower() == "charset":
+            charsets.append(re.sub(r"\\(.)", r"\1", value.strip('"')).lower())
+        position = parameter.end()
+    return media_type.strip(" \t").lower() == "application/json" and charsets in ([], ["utf-8"])
+
+
+_NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\Z")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

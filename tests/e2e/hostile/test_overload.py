@@ -1,0 +1,58 @@
+"""More at once than is taken: the rest is told to come back, and whoever watches the service is still answered."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from shared.mongo import Client
+from tests.e2e.hostile.conftest import running_targets
+from tests.e2e.hostile.raw import Answer, Connection, exchange
+from tests.e2e.hostile.target import Target
+from tests.waiting import until
+
+REQUESTS_MAX = 5
+
+
+@pytest.fixture(scope="module")
+async def targets(
+    mongo: Client, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Target, Target]]:
+    limit = {"HTTP_REQUESTS_MAX": str(REQUESTS_MAX)}
+    with running_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("overload"), **limit) as running:
+        yield running
+    for target in running:
+        await mongo.drop_database(target.database.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unharmed() -> None:
+    """Here 503 is what is wanted."""
+
+
+async def test_more_requests_than_are_taken_are_told_to_come_back(target: Target) -> None:
+    before = await target.stored()
+    async with AsyncExitStack() as stack:
+        held = [target.post() for _ in range(REQUESTS_MAX)]
+        holding = [await stack.enter_async_context(await Connection.open(target.port)) for _ in held]
+        for connection, sent in zip(holding, held, strict=True):
+            await connection.send(sent[:-1])  # at work as soon as its head is there
+
+        async def is_full() -> bool:
+            return (await exchange(target.port, target.get(target.collection))).status == 503
+
+        await until(is_full, "as many are at work as are taken")
+        for sent in (target.get(target.collection), target.post(), target.post(b"garbage")):
+            _assert_overloaded(await exchange(target.port, sent))
+        for path in ("/health/live", "/health/ready"):
+            assert (await exchange(target.port, target.get(path))).status == 200
+        assert await target.stored() == before
+        for connection, sent in zip(holding, held, strict=True):
+            await connection.send(sent[-1:])
+            assert (await connection.answer()).status == 201
+    await target.assert_serving()
+
+
+def _assert_overloaded(answer: Answer) -> None:
+    assert (answer.status, answer.problem) == (503, "overloaded")
+    assert int(answer.headers["retry-after"]) >= 1
