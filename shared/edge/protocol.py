@@ -13,6 +13,7 @@ from typing import Any
 
 import httptools
 import uvicorn
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.edge.limits import BODY_WIRE_BYTES_MAX, HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
@@ -54,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_is_split = False  # it began in an earlier piece
         self._deadline = math.inf  # by the loop's clock: when the present phase must be over
         self._refused = False
+        self._running: RequestResponseCycle | None = None  # the one that is being answered: others wait behind it
         self._unsent_bytes = 0  # as the last sweep saw it
         self._progress_at = 0.0  # when the client was last seen to take any of it
 
@@ -65,6 +67,13 @@ class BoundedProtocol(HttpToolsProtocol):
             log.warning("connection refused", reason="too many connections")
             transport.write(_plain_answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1"))
             transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # uvicorn tells only the latest request's application: one whose answer is due first would write to nobody.
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -107,6 +116,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._enter(_Phase.IDLE)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
