@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 FAIL = """
 import sys
+from datetime import UTC, datetime, timedelta
 from shared.telemetry import configure_logs, log
 configure_logs("INFO", sys.argv[1], service="test")
 def handle(headers):
@@ -24,3 +27,30 @@ def test_a_traceback_shows_where_but_not_what_was_in_the_variables(log_format: s
     assert "a defect" in ran.stdout
     assert "handle" in ran.stdout
     assert "a-key-that-must-not-show" not in ran.stdout + ran.stderr
+
+
+SPEAK = """
+import structlog
+from shared.telemetry import configure_logs, log
+configure_logs("INFO", "json", service="test")
+structlog.contextvars.bind_contextvars(request_id="req_1")
+log.debug("not shown")
+log.warning("something", amount=99, other=None)
+"""
+
+
+def test_a_line_is_one_json_object_that_says_when_who_and_how_serious() -> None:
+    ran = subprocess.run([sys.executable, "-c", SPEAK], capture_output=True, text=True, check=True)
+    [line] = ran.stdout.splitlines()
+    spoken = msgspec.json.decode(line)
+    at = datetime.fromisoformat(spoken.pop("timestamp"))
+    assert at.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - at) < timedelta(minutes=10)
+    assert spoken == {
+        "event": "something",
+        "amount": 99,
+        "other": None,
+        "request_id": "req_1",
+        "level": "warning",
+        "service": "test",
+    }
