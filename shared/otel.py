@@ -35,20 +35,20 @@ _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": Span
 class Recorded:
     """A span of the SDK. One that its sampler turned down takes all this too, and is not exported."""
 
-    __slots__ = ("_span", "trace")
+    __slots__ = ("_name", "_span", "trace")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, name: str, span: Span) -> None:
+        self._name = name
         self._span = span
         self.trace = _trace_of(span.get_span_context())
 
     def set(self, attributes: Mapping[str, str]) -> None:
         self._span.set_attributes(attributes)
 
-    def answered(self, status: int | None, *, failed: bool, name: str | None, route: str | None) -> None:
-        """Names of the attributes: semantic conventions for HTTP spans."""
-        if name:
-            self._span.update_name(name)
+    def answered(self, status: int | None, *, failed: bool, route: str | None) -> None:
+        """Names: semantic conventions for HTTP spans. A request's route is known once it is served."""
         if route:
+            self._span.update_name(f"{self._name} {route}")
             self._span.set_attribute("http.route", route)
         if status:
             self._span.set_attribute("http.response.status_code", status)
@@ -84,7 +84,7 @@ class Recorder:
         attributes: Mapping[str, str],
     ) -> Recorded:
         context = set_span_in_context(NonRecordingSpan(_context_of(parent)), Context()) if parent else Context()
-        return Recorded(self._tracer.start_span(name, context, _KINDS[kind], attributes))
+        return Recorded(name, self._tracer.start_span(name, context, _KINDS[kind], attributes))
 
     def stop(self) -> None:
         """Exports what is left, for at most STOP_SECONDS."""

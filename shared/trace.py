@@ -4,17 +4,16 @@ Ids come from whoever calls and prove nothing; they are only ever copied, and on
 """
 
 import re
-import secrets
+from random import getrandbits
 from typing import NamedTuple
 
 STATE_CHARS_MAX = 512  # what everybody must be able to pass on, §3.3.1.5; more is cut
 STATE_MEMBERS_MAX = 32  # §3.3.1.1
 
 _SAMPLED, _RANDOM = 0x01, 0x02  # whoever called records this trace; its id was drawn at random
-_TRACEPARENT = re.compile(
-    r"(?P<version>[0-9a-f]{2})-(?P<trace_id>[0-9a-f]{32})-(?P<span_id>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
-    r"(?P<future>-.*)?\Z"
-)
+# Version, trace id, span id, flags, and what later versions may add.
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _MEMBER = re.compile(
     r"(?P<key>[a-z0-9][a-z0-9_\-*/@]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]\Z"
 )
@@ -49,12 +48,12 @@ class Trace(NamedTuple):
 
 def new_trace() -> Trace:
     """A trace that starts here. Nobody records it, as far as we know, so it is not sampled."""
-    return Trace(secrets.token_hex(16), secrets.token_hex(8), _RANDOM)
+    return Trace(f"{getrandbits(128):032x}", _new_span_id(), _RANDOM)
 
 
 def child(trace: Trace) -> Trace:
     """The next place in the same trace."""
-    return trace._replace(span_id=secrets.token_hex(8))
+    return Trace(trace.trace_id, _new_span_id(), trace.flags, trace.state)
 
 
 def parse(traceparent: str, tracestate: str = "") -> Trace | None:
@@ -63,12 +62,13 @@ def parse(traceparent: str, tracestate: str = "") -> Trace | None:
     A version that we do not know is read like ours as far as it goes. Of the flags we pass on those that we know.
     """
     found = _TRACEPARENT.match(traceparent.strip(" \t"))
-    if found is None or found["version"] == "ff" or (found["version"] == "00" and found["future"] is not None):
+    if found is None:
         return None
-    if not found["trace_id"].strip("0") or not found["span_id"].strip("0"):
+    version, trace_id, span_id, flags, future = found.groups()
+    if version == "ff" or (version == "00" and future is not None) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    flags = int(found["flags"], 16) & (_SAMPLED | _RANDOM)
-    return Trace(found["trace_id"], found["span_id"], flags, _parse_state(tracestate))
+    state = _parse_state(tracestate) if tracestate else ""
+    return Trace(trace_id, span_id, int(flags, 16) & (_SAMPLED | _RANDOM), state)
 
 
 def parse_stored(value: object) -> Trace | None:
@@ -77,6 +77,10 @@ def parse_stored(value: object) -> Trace | None:
         return None
     traceparent, _, state = value.partition(" ")
     return parse(traceparent, state)
+
+
+def _new_span_id() -> str:
+    return f"{getrandbits(64):016x}"
 
 
 def _parse_state(tracestate: str) -> str:

@@ -1,17 +1,17 @@
 """What is being done, and for whom: in every log line, and in spans where OpenTelemetry is installed and switched on.
 
-A request or a piece of background work is one task. It begins with `request_span` or `continue_trace`; from then on the
-task's log lines carry its `trace_id` and whatever is `note`d, `order_id` above all, and so do its spans. Without
-OpenTelemetry the ids still travel, so that the logs of all services can be read as one.
+A request or a piece of background work is one task. It begins with `serving` or `continue_trace`; from then on the task's
+log lines carry its `trace_id` and whatever is `note`d, `order_id` above all, and so do its spans. Without OpenTelemetry
+the ids still travel, so that the logs of all services can be read as one.
 """
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Literal
 
-import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from shared.telemetry import log
 from shared.trace import Trace, child, new_trace, parse_stored
@@ -21,62 +21,78 @@ if TYPE_CHECKING:
 
 Kind = Literal["server", "client", "internal"]
 
+_recorder: "Recorder | None" = None
+_current: ContextVar["Span | None"] = ContextVar("span", default=None)
+
 
 class Span:
-    """A step of a trace."""
+    """A step of a trace, being taken while it is entered."""
 
-    __slots__ = ("_recorded", "trace")
+    __slots__ = ("_outer", "_recorded", "trace")
 
     def __init__(self, trace: Trace, recorded: "Recorded | None" = None) -> None:
         self.trace = trace
         self._recorded = recorded
 
-    def note(self, **about: str) -> None:
+    def __enter__(self) -> "Span":
+        self._outer: Token[Span | None] = _current.set(self)
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        _current.reset(self._outer)
+        if self._recorded:
+            if error:
+                self._recorded.failed(type(error).__name__)
+            self._recorded.end()
+
+    def note(self, about: Mapping[str, str]) -> None:
         if self._recorded:
             self._recorded.set(about)
 
-    def answered(self, status: int | None, *, failed: bool, name: str | None = None, route: str | None = None) -> None:
+    def answered(self, status: int | None, *, failed: bool, route: str | None = None) -> None:
         """How the HTTP request ended that this step is about: `status` is None where no answer came."""
         if self._recorded:
-            self._recorded.answered(status, failed=failed, name=name, route=route)
+            self._recorded.answered(status, failed=failed, route=route)
 
 
-_recorder: "Recorder | None" = None
-_current: ContextVar[Span | None] = ContextVar("span", default=None)
-
-
-def span(name: str, kind: Kind = "internal", attributes: Mapping[str, str] = {}) -> AbstractContextManager[Span]:
-    """A step of the work in hand."""
-    current = _current.get()
-    return _step(name, kind, current.trace if current else None, attributes, _recorder)
-
-
-def request_span(
-    name: str, caller: Trace | None, attributes: Mapping[str, str], *, recorded: bool
-) -> AbstractContextManager[Span]:
-    """Serving a request of `caller`; without one a trace starts.
+def serving(method: str, path: str, caller: Trace | None, *, recorded: bool, **about: str) -> Span:
+    """The step of serving a request of `caller`; without one a trace starts.
 
     What was noted before is forgotten: on one connection a request may begin in the context of another.
     """
-    structlog.contextvars.clear_contextvars()
-    return _step(name, "server", caller, attributes, _recorder if recorded else None)
+    clear_contextvars()
+    attributes = {"http.request.method": method, "url.path": path, **about}
+    step = _step(method, "server", caller, attributes, _recorder if recorded else None)
+    bind_contextvars(trace_id=step.trace.trace_id, **about)
+    return step
+
+
+def span(name: str, kind: Kind = "internal", attributes: Mapping[str, str] = {}) -> Span:
+    """A step of the work in hand."""
+    current = _current.get()
+    if current and kind == "internal" and not _recorder:
+        return Span(current.trace)  # nobody sees it, so it needs no id of its own
+    step = _step(name, kind, current.trace if current else None, {**_noted(), **attributes}, _recorder)
+    if current is None:
+        bind_contextvars(trace_id=step.trace.trace_id)
+    return step
 
 
 def continue_trace(stored: object, **about: object) -> None:
     """From here on this task works for the trace that a document carries, or for a new one if it carries none."""
-    structlog.contextvars.clear_contextvars()
+    clear_contextvars()
     trace = parse_stored(stored) or new_trace()
     _current.set(Span(trace))
-    structlog.contextvars.bind_contextvars(trace_id=trace.trace_id)
+    bind_contextvars(trace_id=trace.trace_id)
     note(**about)
 
 
 def note(**about: object) -> None:
     """What this task's log lines are about from here on, and its spans; what is no string says nothing."""
     known = {name: value for name, value in about.items() if isinstance(value, str)}
-    structlog.contextvars.bind_contextvars(**known)
+    bind_contextvars(**known)
     if current := _current.get():
-        current.note(**known)
+        current.note(known)
 
 
 def current_trace() -> str | None:
@@ -106,35 +122,17 @@ def exporting_traces(service: str) -> Iterator[None]:
             _recorder = None
 
 
-@contextmanager
 def _step(
     name: str, kind: Kind, parent: Trace | None, attributes: Mapping[str, str], recorder: "Recorder | None"
-) -> Iterator[Span]:
-    """The trace id stays bound when the step ends: who then logs how it ended is still of this trace."""
+) -> Span:
     if recorder:
-        recorded = recorder.start(name, kind, parent, {**_noted(), **attributes})
-        this = Span(recorded.trace, recorded)
-    else:
-        recorded = None
-        this = Span(child(parent) if parent else new_trace())
-    structlog.contextvars.bind_contextvars(trace_id=this.trace.trace_id)
-    token = _current.set(this)
-    try:
-        yield this
-    except BaseException as error:
-        if recorded:
-            recorded.failed(type(error).__name__)
-        raise
-    finally:
-        _current.reset(token)
-        if recorded:
-            recorded.end()
+        recorded = recorder.start(name, kind, parent, attributes)
+        return Span(recorded.trace, recorded)
+    return Span(child(parent) if parent else new_trace())
 
 
-def _noted() -> dict[str, str]:
-    noted = structlog.contextvars.get_contextvars()
-    noted.pop("trace_id", None)
-    return noted
+def _noted() -> Mapping[str, str]:
+    return {name: value for name, value in get_contextvars().items() if name != "trace_id"} if _recorder else {}
 
 
 def _open_recorder(service: str, environ: Mapping[str, str]) -> "Recorder | None":

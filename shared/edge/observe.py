@@ -12,7 +12,7 @@ from shared.edge.metrics import count_request
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.trace import Trace, parse
-from shared.tracing import note, request_span
+from shared.tracing import serving
 
 _ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
 _PATH_CHARS_MAX = 256  # of what a span shows
@@ -38,9 +38,7 @@ def observe(app: ASGIApp) -> ASGIApp:
         started = time.perf_counter()
         method, path = scope["method"], scope["path"]
         quiet = path.startswith(_QUIET)
-        attributes = {"http.request.method": method, "url.path": path[:_PATH_CHARS_MAX]}
-        with request_span(method, _caller(scope), attributes, recorded=not quiet) as span:
-            note(request_id=request_id)
+        with serving(method, path[:_PATH_CHARS_MAX], _caller(scope), recorded=not quiet, request_id=request_id) as step:
             try:
                 await app(scope, receive, send_with_id)
             finally:
@@ -49,19 +47,20 @@ def observe(app: ASGIApp) -> ASGIApp:
                 if not quiet:
                     elapsed = round(seconds * 1000, 2)
                     log.info("request", method=method, path=path, status=status, duration_ms=elapsed)
-                route = scope.get("path_template")  # known once it is routed
-                span.answered(status, failed=status >= 500, name=f"{method} {route}" if route else None, route=route)
+                step.answered(status, failed=status >= 500, route=scope.get("path_template"))
 
     return observed
 
 
 def _caller(scope: Scope) -> Trace | None:
     """Whose trace this request is part of, by its headers; two of a kind, or malformed, are none."""
-    parents = [value for name, value in scope["headers"] if name == b"traceparent"]
-    if len(parents) != 1:
-        return None
-    states = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
-    return parse(parents[0].decode("latin-1"), states.decode("latin-1"))
+    parents, states = [], []
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            parents.append(value)
+        elif name == b"tracestate":
+            states.append(value)
+    return parse(parents[0].decode("latin-1"), b",".join(states).decode("latin-1")) if len(parents) == 1 else None
 
 
 def _request_id(scope: Scope) -> str:

@@ -20,12 +20,12 @@ from tools.process import free_port
 SPANS = """
 import sys
 from shared.telemetry import configure_logs
-from shared.tracing import exporting_traces, note, request_span, span
+from shared.tracing import exporting_traces, note, serving, span
 configure_logs("INFO", "json", service="test")
 with exporting_traces("test"):
     for line in sys.stdin:
         for number in range(50):
-            with request_span("GET", None, {}, recorded=True):
+            with serving("GET", "/", None, recorded=True):
                 note(order_id="ord_1")
                 with span("work"):
                     pass
