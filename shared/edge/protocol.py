@@ -56,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = False
         self._unsent_bytes = 0  # as the last sweep saw it
         self._progress_at = 0.0  # when the client was last seen to take any of it
+        self._answered: RequestResponseCycle | None = None  # the request whose turn it is; `cycle` is the latest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -65,6 +66,16 @@ class BoundedProtocol(HttpToolsProtocol):
             log.warning("connection refused", reason="too many connections")
             transport.write(_plain_answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1"))
             transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answered is not None:  # uvicorn tells only the latest, which may wait behind this one
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
