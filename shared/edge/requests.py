@@ -1,4 +1,7 @@
-"""Strict JSON bodies. Litestar alone decodes laxly and answers some hostile bodies with a 500."""
+"""What a request may hold: strict JSON bodies, and headers and parameters of which none is dropped in silence.
+
+Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two headers of one name shows the first.
+"""
 
 import json
 import re

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from litestar.connection import ASGIConnection
 from msgspec import Meta
 
 from shared.edge.problems import ProblemError
-from shared.edge.requests import Amount, decode_json
+from shared.edge.requests import Amount, decode_json, require_json
 
 
 class Command(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -245,3 +246,28 @@ FRAGMENTS = [
 @given(st.lists(st.sampled_from(FRAGMENTS)), st.sampled_from([Command, Any, dict[str, str]]))
 def test_arbitrary_fragments_of_json_are_a_value_or_a_problem(fragments: list[str], kind: Any) -> None:
     assert slug_of("".join(fragments).encode(), kind) in {None, "malformed-json", "invalid-fields"}
+
+
+def media_type_is_taken(*values: bytes) -> bool:
+    scope: Any = {"type": "http", "headers": [(b"content-type", value) for value in values]}
+    try:
+        require_json(ASGIConnection(scope))
+    except ProblemError:
+        return False
+    return True
+
+
+@given(st.lists(st.sampled_from([*b' \t;="\\,/*', *b"application/json charset=utf-8 x"])))
+def test_whatever_a_media_type_says_it_is_taken_or_refused(rest: list[int]) -> None:
+    media_type_is_taken(b"application/json" + bytes(rest))
+
+
+@given(st.lists(st.from_regex(r'[a-z]{1,8}="?[A-Za-z0-9]{1,8}"?', fullmatch=True).filter(lambda p: p.count('"') != 1)))
+def test_parameters_other_than_the_charset_say_nothing(parameters: list[str]) -> None:
+    others = [parameter for parameter in parameters if not parameter.startswith("charset")]
+    assert media_type_is_taken(";".join(["application/json", *others, "charset=utf-8"]).encode())
+
+
+def test_a_media_type_with_many_quotes_costs_little() -> None:
+    """Against a pattern that tries every way to divide them."""
+    assert not media_type_is_taken(b"application/json" + b';a="\\' * 8_000)
