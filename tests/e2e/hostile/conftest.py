@@ -1,7 +1,6 @@
 """One stack for all files of hostile requests. When a file is through, neither service has grown or has seen an error."""
 
 import hashlib
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,12 +80,8 @@ async def unharmed(targets: tuple[Target, Target]) -> AsyncIterator[None]:
     for target in targets:
         await target.assert_serving()
     ends = [target.service.log_file.stat().st_size for target in targets]
-    sizes = [_resident_kib(target) for target in targets]
+    sizes = [target.resident_kib() for target in targets]
     yield
     for target, end, size in zip(targets, ends, sizes, strict=True):
         assert target.errors_logged(end) == []
-        assert _resident_kib(target) - size < GROWTH_KIB_MAX
-
-
-def _resident_kib(target: Target) -> int:
-    return target.resident_kib() if sys.platform == "linux" else 0
+        assert target.resident_kib() - size < GROWTH_KIB_MAX

@@ -1,6 +1,7 @@
 """Either service as somebody sees it who speaks to its socket, and what holds after every request, however hostile."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,9 @@ class Target:
         assert answer.status == 200, answer
 
     def resident_kib(self) -> int:
-        """The memory its process has in use."""
+        """The memory its process has in use, where that can be asked (Linux); elsewhere 0, and growth is not looked at."""
+        if sys.platform != "linux":
+            return 0
         assert self.service.process is not None
         status = Path(f"/proc/{self.service.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0])
