@@ -72,7 +72,8 @@ def span(name: str, kind: Kind = "internal", attributes: Mapping[str, str] = {})
     current = _current.get()
     if current and kind == "internal" and not _recorder:
         return Span(current.trace)  # nobody sees it, so it needs no id of its own
-    step = _step(name, kind, current.trace if current else None, {**_noted(), **attributes}, _recorder)
+    about = {**_noted(), **attributes} if _recorder else attributes
+    step = _step(name, kind, current.trace if current else None, about, _recorder)
     if current is None:
         bind_contextvars(trace_id=step.trace.trace_id)
     return step
@@ -132,7 +133,7 @@ def _step(
 
 
 def _noted() -> Mapping[str, str]:
-    return {name: value for name, value in get_contextvars().items() if name != "trace_id"} if _recorder else {}
+    return {name: value for name, value in get_contextvars().items() if name != "trace_id"}
 
 
 def _open_recorder(service: str, environ: Mapping[str, str]) -> "Recorder | None":
@@ -146,4 +147,7 @@ def _open_recorder(service: str, environ: Mapping[str, str]) -> "Recorder | None
     except ImportError as error:
         log.warning("no traces: install the extra `otel`", missing=error.name)
         return None
-    return Recorder(service)
+    try:
+        return Recorder(service)
+    except ValueError as error:
+        raise SystemExit(f"cannot start: an OTEL_* variable does not parse: {error}") from None

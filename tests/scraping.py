@@ -1,7 +1,7 @@
 """Reading metrics: those of a service as Prometheus does, and our own process's."""
 
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import aiohttp
 import pytest
@@ -44,6 +44,11 @@ def gauges(metrics: Iterable[Metric]) -> Samples:
     """Each by its name, and by the values of its labels."""
     samples = (sample for metric in metrics for sample in metric.samples)
     return {" ".join([sample.name, *sample.labels.values()]): sample.value for sample in samples}
+
+
+async def stock(counts: Sequence[Callable[[], Awaitable[Sequence[Metric]]]]) -> Samples:
+    """What all of `counts` find."""
+    return gauges([metric for count in counts for metric in await count()])
 
 
 async def assert_all_through_indexes(database: Database, look: Callable[[], Awaitable[object]]) -> None:

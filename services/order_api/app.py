@@ -18,10 +18,11 @@ from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
-from order_api.take_stock import TakeStock
+from order_api.take_stock import counts
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import parse_keys
+from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
 from shared.edge.rate_limit import RateLimit
@@ -51,7 +52,7 @@ class Application:
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
         )
         self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
-        self.exposition = Exposition(TakeStock(self.store))
+        self.exposition = Exposition(self.store.client, counts(self.store))
         self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
 
     @asynccontextmanager
@@ -78,6 +79,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     application = Application(settings)
     parts = {
         "exposition": application.exposition,
+        "readiness": Readiness(application.store.client),
         "place_order": application.place_order,
         "receive_webhook": application.receive_webhook,
         "store": application.store,

@@ -17,7 +17,11 @@ from shared.times import utc_now
 
 Info("order_api_build", "The version that runs").info({"version": VERSION})
 
-_ORDERS = Counter("order_api_orders_total", "Orders that took on a status", ["status"])
+_ORDERS = Counter(
+    "order_api_orders_total",
+    "Orders that took on a status; one whose commit was not confirmed in time may be missing",
+    ["status"],
+)
 _ORDERS_BY_STATUS = {status: _ORDERS.labels(status) for status in get_args(Status)}
 _TIME_TO_PAID = Histogram(
     "order_api_time_to_paid_seconds",

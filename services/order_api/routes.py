@@ -16,7 +16,7 @@ from order_api.store import Store
 from order_api.views import EventView, OrderView, event_view, order_view, to_json
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
-from shared.edge.health import NOT_READY, Ready, is_ready
+from shared.edge.health import NOT_READY, Readiness, Ready
 from shared.edge.metrics import show_metrics
 from shared.edge.problems import FieldError, ProblemError, Table, invalid_field
 from shared.edge.requests import (
@@ -160,9 +160,9 @@ async def receive_payment_webhook(
 
 
 @get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
-async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
+async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
-    return await is_ready(store.client)
+    return await readiness()
 
 
 def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:

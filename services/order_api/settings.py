@@ -21,7 +21,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     order_api_database: str = "order_api"
     order_api_keys: tuple[Secret, ...] = ()
     order_api_allow_anonymous: bool = False
-    order_api_rate_limit_per_second: Annotated[float, Meta(gt=0)] | None = None  # of each merchant, in each process
+    order_api_rate_limit_per_second: Annotated[float, Meta(ge=0.001, le=1e6)] | None = (
+        None  # of each merchant, in each process
+    )
 
     payment_gateway_url: str = "http://127.0.0.1:8001"
     payment_gateway_api_key: Secret | None = None

@@ -18,10 +18,11 @@ from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
-from payment_gateway.take_stock import TakeStock
+from payment_gateway.take_stock import counts
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
+from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
 from shared.mongo import connect
@@ -45,7 +46,7 @@ class Application:
         self.create_refund = CreateRefund(self.store, delay=delay)
         self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
         self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
-        self.exposition = Exposition(TakeStock(self.store))
+        self.exposition = Exposition(self.store.client, counts(self.store))
         self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
     @asynccontextmanager
@@ -81,6 +82,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     application = Application(settings)
     parts = {
         "exposition": application.exposition,
+        "readiness": Readiness(application.store.client),
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
         "store": application.store,

@@ -100,7 +100,8 @@ class DeliverWebhooks:
             await self.commits.submit(_Recorded(delivery, None, Next("cancelled")))
             return
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
-            return  # the lease lapses, and whoever claims it next sends it
+            await self._release(claimed)
+            return
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
             count_attempt(attempt)

@@ -21,7 +21,7 @@ from payment_gateway.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
-from shared.edge.health import NOT_READY, Ready, is_ready
+from shared.edge.health import NOT_READY, Readiness, Ready
 from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
@@ -221,9 +221,9 @@ async def list_deliveries(
 
 
 @get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
-async def health_ready(store: NamedDependency[Store]) -> Response[Ready]:
+async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
-    return await is_ready(store.client)
+    return await readiness()
 
 
 async def _found(store: Store, collection: Collection, merchant: str, document_id: str) -> Document:

@@ -1,5 +1,5 @@
-"""Counting what is open, for `/metrics`. All of it is read through indexes and bounded, so that being watched costs little
-however much there is. It is the database's truth: every replica reports the same.
+"""Counting what is open, for `/metrics`, through indexes and up to a bound; what takes too long is left out. It is the
+database's truth: every replica reports the same.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from payment_gateway.store import Store
+from shared.edge.metrics import Count
 from shared.metrics import age_seconds
 from shared.mongo import Collection, Document
 from shared.times import utc_now
@@ -16,13 +17,17 @@ from shared.times import utc_now
 COUNT_MAX = 10_000
 
 
-class TakeStock:
-    """Raises PyMongoError."""
+def counts(store: Store) -> Sequence[Count]:
+    """Each raises PyMongoError."""
+    stock = _TakeStock(store)
+    return (stock.settlements, stock.deliveries)
 
+
+class _TakeStock:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def __call__(self) -> Sequence[Metric]:
+    async def settlements(self) -> Sequence[Metric]:
         now = utc_now()
         unsettled = GaugeMetricFamily(
             "payment_gateway_settlement_oldest_due_age_seconds",
@@ -31,9 +36,11 @@ class TakeStock:
         )
         for kind, collection in (("charge", self._store.charges), ("refund", self._store.refunds)):
             unsettled.add_metric([kind], await _oldest_due(collection, {"status": "pending"}, "due_at", now))
+        return [unsettled]
+
+    async def deliveries(self) -> Sequence[Metric]:
         deliveries, pending = self._store.deliveries, {"state": "pending", "next_attempt_at": {"$type": "date"}}
         return [
-            unsettled,
             GaugeMetricFamily(
                 "payment_gateway_pending_deliveries",
                 f"Deliveries that have not succeeded and will be tried again, counted up to {COUNT_MAX}",
@@ -42,7 +49,7 @@ class TakeStock:
             GaugeMetricFamily(
                 "payment_gateway_delivery_oldest_due_age_seconds",
                 "For how long the delivery that waits longest has been due",
-                await _oldest_due(deliveries, {"state": "pending"}, "next_attempt_at", now),
+                await _oldest_due(deliveries, {"state": "pending"}, "next_attempt_at", utc_now()),
             ),
         ]
 

@@ -1,11 +1,10 @@
-"""Who is served, and how many at once: asked before anything else is done for a request, its body not yet read."""
+"""Who is served, and how many at once."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shared.edge.auth import ApiKey, authenticated_merchant
@@ -29,31 +28,34 @@ class Admission:
         self._at_work = 0
         REQUESTS_AT_WORK.set_function(lambda: self._at_work)
 
-    def counting(self, app: ASGIApp) -> ASGIApp:
-        """The application, with the requests counted that are at work in it."""
+    def releasing(self, app: ASGIApp) -> ASGIApp:
+        """The application, with the places given back of requests that were admitted."""
 
-        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != ScopeType.HTTP:
-                await app(scope, receive, send)
-                return
-            self._at_work += 1
+        async def released(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 await app(scope, receive, send)
             finally:
-                self._at_work -= 1
+                if scope.get("at_work"):
+                    self._at_work -= 1
 
-        return counted
+        return released
 
     async def admit(self, request: Request[Any, Any, Any]) -> None:
-        """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`, or
-        `invalid-fields` for a query that is ambiguous.
+        """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
+        `invalid-fields` for a query that is ambiguous, and what is wrong with a body as such.
         """
         options = request.route_handler.opt
-        if self._at_work > self._requests_max and not options.get("always"):
-            raise ProblemError("overloaded")
         if not options.get("public"):
             self._admit_merchant(request)
         require_single_parameters(request)
+        if options.get("always"):
+            return
+        if request.method != "GET":
+            await request.body()  # before it takes a place: whoever is slow to send it must not take others'
+        if self._at_work >= self._requests_max:
+            raise ProblemError("overloaded")
+        self._at_work += 1
+        request.scope["at_work"] = True  # type: ignore[typeddict-unknown-key]
 
     def _admit_merchant(self, request: Request[Any, Any, Any]) -> None:
         merchant = authenticated_merchant(request, self._keys)

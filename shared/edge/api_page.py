@@ -34,6 +34,7 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
+CHUNK_BYTES = 64 * 1024  # what a client that reads slowly keeps in our memory
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -59,19 +60,19 @@ _START = """SwaggerUIBundle({
 """
 
 
-def api_page(title: str, describe: Callable[[], Json]) -> Router:
-    """The routes under `/schema`. `describe` makes the document, when it is first asked for."""
+def api_page(title: str, make: Callable[[], Json]) -> Router:
+    """The routes under `/schema`. `make` makes the document, when it is first asked for."""
 
     @cache
     def document() -> bytes:
-        return msgspec.json.encode(describe())
+        return msgspec.json.encode(make())
 
     @get("/", sync_to_thread=False)
     def page() -> Response[Any]:
         body = _PAGE.format(title=title, folder=_FOLDER)
         return _response(body, "text/html", {"Content-Security-Policy": _POLICY})
 
-    @get("/openapi.json", sync_to_thread=False)
+    @get("/openapi.json", sync_to_thread=True)  # making it takes a while, once
     def openapi() -> Response[Any]:
         return _response(document(), "application/json")
 
@@ -82,7 +83,7 @@ def api_page(title: str, describe: Callable[[], Json]) -> Router:
     return Router(
         "/schema",
         route_handlers=[page, openapi, start, *(_file(name) for name in _FILES)],
-        opt={"public": True},
+        opt={"public": True, "always": True},
         include_in_schema=False,
     )
 
@@ -97,6 +98,13 @@ def _file(name: str) -> Any:
 
     @get(f"{_FOLDER.removeprefix('/schema')}/{name}", sync_to_thread=False)
     def serve() -> File:
-        return File(path, media_type=_FILES[name], filename=name, headers=headers, content_disposition_type="inline")
+        return File(
+            path,
+            media_type=_FILES[name],
+            filename=name,
+            headers=headers,
+            content_disposition_type="inline",
+            chunk_size=CHUNK_BYTES,
+        )
 
     return serve

@@ -1,7 +1,6 @@
 """How either service becomes an application: the same edge around its routes, and its background work while it runs."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -16,9 +15,10 @@ from shared.edge.conform import conform
 from shared.edge.health import is_live
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.observe import observe
-from shared.edge.openapi import Api, describe
+from shared.edge.openapi import Api, document_of
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
+from shared.edge.server import stop_as_failed
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.telemetry import log
@@ -46,7 +46,7 @@ def build(
 
     described = [*routes, is_live, explain_problem]
     litestar = Litestar(
-        route_handlers=[*described, api_page(api.title, lambda: describe(api, described, parts))],
+        route_handlers=[*described, api_page(api.title, lambda: document_of(api, described, parts))],
         lifespan=[lifespan],
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
@@ -56,7 +56,7 @@ def build(
         openapi_config=None,
         logging_config=None,
     )
-    return observe(conform(admission.counting(litestar)))
+    return observe(conform(admission.releasing(litestar)))
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[Le
 def _must_not_end(task: "asyncio.Task[None]") -> None:
     """A service without one of its workers looks alive and is not: better that it ends, and is started again. C8"""
     log.critical("background work ended by itself; stopping", task=repr(task))
-    signal.raise_signal(signal.SIGTERM)
+    stop_as_failed()
 
 
 def _provide(part: object) -> Provide:

@@ -1,5 +1,7 @@
 """Health: live means the process answers, ready that it can serve."""
 
+import asyncio
+import time
 from typing import Literal
 
 import msgspec
@@ -7,6 +9,8 @@ from litestar import Response, get
 from litestar.openapi import ResponseSpec
 
 from shared.mongo import Client, is_reachable
+
+READINESS_KEPT_SECONDS = 0.5
 
 
 class Live(msgspec.Struct):
@@ -29,7 +33,20 @@ def is_live() -> Live:
     return Live("live")
 
 
-async def is_ready(client: Client) -> Response[Ready]:
-    if await is_reachable(client):
-        return Response(Ready("ready"))
-    return Response(Ready("unavailable", "the database does not answer"), status_code=503)
+class Readiness:
+    """Whether the database's primary answers. However often it is asked, the database is asked once at a time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._asking = asyncio.Lock()
+        self._ready = False
+        self._kept_until = 0.0
+
+    async def __call__(self) -> Response[Ready]:
+        async with self._asking:
+            if time.monotonic() >= self._kept_until:
+                self._ready = await is_reachable(self._client)
+                self._kept_until = time.monotonic() + READINESS_KEPT_SECONDS
+        if self._ready:
+            return Response(Ready("ready"))
+        return Response(Ready("unavailable", "the database does not answer"), status_code=503)

@@ -8,11 +8,12 @@ from shared.env import upper_case
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_WIRE_BYTES_MAX = 1024 * 1024  # chunk by chunk, and what still comes after an early answer
+BODY_BYTES_A_SECOND_MIN = 1024  # who is slow but keeps to this is waited for
 HEAD_BYTES_MAX = 32 * 1024
 TARGET_BYTES_MAX = 8 * 1024  # RFC 9112 §3 asks for at least 8,000
 PIPELINE_MAX = 64  # requests on one connection that wait for an earlier one's answer
 
-Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Patience = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
@@ -22,8 +23,8 @@ class HttpLimits(Struct, frozen=True, kw_only=True, rename=upper_case):
     Whoever is slower than the deadlines loses the connection; beyond the counts the answer is 503 with Retry-After.
     """
 
-    http_head_seconds: Seconds = 10.0  # from the first byte of a request to the end of its headers
-    http_body_seconds: Seconds = 15.0  # from there to the end of its body
-    http_write_seconds: Seconds = 30.0  # without the client taking a single byte of what it is sent
-    http_requests_max: Count = 512  # at work at once
+    http_head_seconds: Patience = 10.0  # from the first byte of a request to the end of its headers
+    http_body_seconds: Patience = 15.0  # from there to the end of its body, unless it comes slowly but steadily
+    http_write_seconds: Patience = 30.0  # without the client being seen to take any of what it is sent
+    http_requests_max: Count = 512  # at work at once; one whose body is still coming is not
     http_connections_max: Count = 2048

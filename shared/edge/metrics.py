@@ -17,10 +17,12 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from pymongo.errors import PyMongoError
 
 from shared.metrics import SECONDS
-from shared.mongo import count_error
+from shared.mongo import Client, describe, is_reachable
+from shared.telemetry import log
 
 STOCK_KEPT_SECONDS = 5.0  # however often we are scraped, the database is asked this often
-STOCK_TIMEOUT_SECONDS = 1.0  # Prometheus gives up on a scrape after ten
+COUNT_TIMEOUT_SECONDS = 0.5  # Prometheus gives up on a scrape after ten
+SHOWN_KEPT_SECONDS = 0.2  # making it takes about ten milliseconds, in which nobody else is served
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NO_ROUTE = "none"  # never the path itself: anybody can make up new ones
@@ -38,6 +40,7 @@ _REFUSALS = Counter(
     ["status"],
 )
 REQUESTS_AT_WORK = Gauge("http_requests_at_work", "Requests being answered")
+Count = Callable[[], Awaitable[Sequence[Metric]]]
 _seen: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
 
@@ -57,30 +60,43 @@ def count_refusal(status: HTTPStatus) -> None:
 
 
 class Exposition:
-    """All metrics of the process, and what `take_stock` counts in the database, unless that is slow or away."""
+    """All metrics of the process, and those that `counts` take from the database. What is slow there is left out."""
 
-    def __init__(self, take_stock: Callable[[], Awaitable[Sequence[Metric]]]) -> None:
-        self._take_stock = take_stock
-        self._taking = asyncio.Lock()
+    def __init__(self, client: Client, counts: Sequence[Count]) -> None:
+        self._client = client
+        self._counts = counts
+        self._at_it = asyncio.Lock()
         self._stock: Sequence[Metric] = ()
-        self._kept_until = 0.0
+        self._stock_until = 0.0
+        self._shown: dict[bool, bytes] = {}
+        self._shown_until = 0.0
 
-    async def stock(self) -> Sequence[Metric]:
-        """As it was at most STOCK_KEPT_SECONDS ago."""
-        async with self._taking:
-            if time.monotonic() >= self._kept_until:
-                self._stock = await self._ask()
-                self._kept_until = time.monotonic() + STOCK_KEPT_SECONDS
-            return self._stock
+    async def show(self, *, open_metrics: bool) -> bytes:
+        """As OpenMetrics, or as Prometheus' text format. However often it is asked for, it is seldom made."""
+        async with self._at_it:
+            now = time.monotonic()
+            if now >= self._stock_until:
+                self._stock = await self._take_stock()
+                self._stock_until = time.monotonic() + STOCK_KEPT_SECONDS
+            if now >= self._shown_until:
+                self._shown = {}
+                self._shown_until = now + SHOWN_KEPT_SECONDS
+            if open_metrics not in self._shown:
+                make = openmetrics.generate_latest if open_metrics else generate_latest
+                self._shown[open_metrics] = make(_Everything(self._stock))
+            return self._shown[open_metrics]
 
-    async def _ask(self) -> Sequence[Metric]:
-        answers = "Whether MongoDB answered in time; if not, what is counted there is missing here"
-        try:
-            with pymongo.timeout(STOCK_TIMEOUT_SECONDS):
-                return [GaugeMetricFamily("database_up", answers, 1), *await self._take_stock()]
-        except PyMongoError as error:
-            count_error(error)
-            return [GaugeMetricFamily("database_up", answers, 0)]
+    async def _take_stock(self) -> Sequence[Metric]:
+        answers = await is_reachable(self._client)
+        up = "Whether MongoDB answers; if not, what is counted there is missing"
+        stock: list[Metric] = [GaugeMetricFamily("database_up", up, answers)]
+        for count in self._counts if answers else ():
+            try:
+                with pymongo.timeout(COUNT_TIMEOUT_SECONDS):
+                    stock += await count()
+            except PyMongoError as error:
+                log.warning("not counted", reason=describe(error))
+        return stock
 
 
 class _Everything:
@@ -94,8 +110,6 @@ class _Everything:
 @get("/metrics", public=True, always=True, include_in_schema=False)
 async def show_metrics(request: Request[Any, Any, Any], exposition: NamedDependency[Exposition]) -> Response[bytes]:
     """In OpenMetrics for whoever accepts it, else in Prometheus' text format 0.0.4."""
-    everything = _Everything(await exposition.stock())
-    if "application/openmetrics-text" in request.headers.get("accept", ""):
-        body = openmetrics.generate_latest(everything)  # type: ignore[no-untyped-call]
-        return Response(body, headers={"Content-Type": openmetrics.CONTENT_TYPE_LATEST})
-    return Response(generate_latest(everything), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    open_metrics = "application/openmetrics-text" in request.headers.get("accept", "")
+    media_type = openmetrics.CONTENT_TYPE_LATEST if open_metrics else CONTENT_TYPE_PLAIN_0_0_4
+    return Response(await exposition.show(open_metrics=open_metrics), headers={"Content-Type": media_type})

@@ -46,7 +46,8 @@ def observe(app: ASGIApp) -> ASGIApp:
                 count_request(scope, status, seconds)
                 if not quiet:
                     elapsed = round(seconds * 1000, 2)
-                    log.info("request", method=method, path=path, status=status, duration_ms=elapsed)
+                    shown = path if path.isprintable() else ascii(path)  # a terminal would obey what it is shown
+                    log.info("request", method=method, path=shown, status=status, duration_ms=elapsed)
                 step.answered(status, failed=status >= 500, route=scope.get("path_template"))
 
     return observed

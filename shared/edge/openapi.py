@@ -85,7 +85,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     rate_limited: bool = False
 
 
-def describe(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping[str, object]) -> Json:
+def document_of(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping[str, object]) -> Json:
     """The document. `parts` names what the handlers of `routes` depend on."""
     litestar = Litestar(
         route_handlers=routes,

@@ -16,11 +16,20 @@ import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from shared.edge.limits import BODY_WIRE_BYTES_MAX, HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
+from shared.edge.limits import (
+    BODY_BYTES_A_SECOND_MIN,
+    BODY_BYTES_MAX,
+    BODY_WIRE_BYTES_MAX,
+    HEAD_BYTES_MAX,
+    PIPELINE_MAX,
+    TARGET_BYTES_MAX,
+    HttpLimits,
+)
 from shared.edge.metrics import count_refusal
 from shared.telemetry import log
 
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
+UNSENT_BYTES_MAX = 128 * 1024
 STOPPING_SECONDS = 2.0  # how long a slow client may still take when the server stops
 _BLANKS = (b" ", b"\t")
 _HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 §3.2.2
@@ -61,6 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        _keep_little_unsent(transport)
         self._deadline = self.loop.time() + self._limits.http_head_seconds
         if len(self.connections) > self._limits.http_connections_max:
             count_refusal(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -84,9 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._piece_bytes = len(data)
         self._head_is_split = self._phase is _Phase.HEAD
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # the offer is ignored, as RFC 9110 §7.8 allows
+            self._feed(data)
         except httptools.HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, _RefusedError):
@@ -102,18 +110,47 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._phase is _Phase.HEAD:  # the piece may have held other requests before this one
                 self._count(self._head_bytes())
 
+    def _feed(self, data: bytes) -> None:
+        """An offer to upgrade is ignored (RFC 9110 §7.8). llhttp would take it for accepted and skip the body, so a new
+        parser reads the same head without it, and what follows.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        kept = [(name, value) for name, value in self.headers if name not in {b"upgrade", b"connection"}]
+        if any(name == b"connection" and b"close" in value.lower() for name, value in self.headers):
+            kept.append((b"connection", b"close"))
+        version = self.parser.get_http_version().encode()
+        first = self.parser.get_method() + b" " + self.url + b" HTTP/" + version
+        return b"\r\n".join([first, *(name + b": " + value for name, value in kept), b"", b""])
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._enter(_Phase.HEAD)
 
     def on_headers_complete(self) -> None:
         self._check_head()
+        self._check_framing()
+        if self.parser.should_upgrade():
+            return  # read again without the offer: _feed
         super().on_headers_complete()
+        if self.expect_100_continue:  # answered without its body, which may then come or not: nothing else may follow
+            self.cycle.keep_alive = False
         # Trailers would be added to the headers, after those were looked at: they go to a list that nobody reads.
         self.headers = []
         self._enter(_Phase.BODY)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._enter(_Phase.IDLE)
 
@@ -158,6 +195,13 @@ class BoundedProtocol(HttpToolsProtocol):
         may_be_too_large = self._head_is_split or self._piece_bytes > HEAD_BYTES_MAX
         if may_be_too_large and self._head_bytes() > HEAD_BYTES_MAX:
             raise _too_large_a_head()
+        if len(self.pipeline) >= PIPELINE_MAX:
+            raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"more than {PIPELINE_MAX} pipelined requests")
+
+    def _check_framing(self) -> None:
+        """What llhttp lets pass. Raises _RefusedError."""
+        if self.parser.get_method() == b"CONNECT":
+            raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "this is no proxy")
         version = self.parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise _bad_request(f"HTTP/{version} is not spoken here")
@@ -167,12 +211,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.headers[place] = (name, value.rstrip(b" \t"))
             if name == b"host":
                 hosts.append(self.headers[place][1])
-            elif name == b"transfer-encoding" and version == "1.0":
-                raise _bad_request("HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 §6.1
+            elif name == b"transfer-encoding" and (version == "1.0" or value.lower() != b"chunked"):
+                raise _bad_request("chunked is the only Transfer-Encoding, and HTTP/1.1's")  # RFC 9112 §6.1
         if (len(hosts) != 1 and (hosts or version == "1.1")) or (hosts and not _HOST.fullmatch(hosts[0])):
             raise _bad_request("exactly one Host header is needed, and valid")  # RFC 9112 §3.2
-        if len(self.pipeline) >= PIPELINE_MAX:
-            raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"more than {PIPELINE_MAX} pipelined requests")
 
     def _head_bytes(self) -> int:
         """What the parser has told of the present head; a header that goes on in the next piece is not in it yet."""
@@ -186,6 +228,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(refusal.status, refusal.reason)
         elif self._phase is _Phase.BODY and self._phase_bytes > BODY_WIRE_BYTES_MAX:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
+        elif self._phase is _Phase.BODY and self._phase_bytes <= BODY_BYTES_MAX:  # slow, but steady
+            self._deadline += received / BODY_BYTES_A_SECOND_MIN
         elif self._phase is _Phase.IDLE and not self._is_answering():  # empty lines; uvicorn's own timer is off now
             self._deadline = min(self._deadline, self.loop.time() + self._limits.http_head_seconds)
 
@@ -204,7 +248,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = self._seconds_from_now()
         elif self._phase is _Phase.IDLE:
             self._deadline = math.inf
-            self.transport.close()
+            if not self._is_answering():  # when stopping, an answer in hand is still finished
+                self.transport.close()
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
 
@@ -276,6 +321,13 @@ class BoundedServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
                     log.error("sweep failed", exc_info=error)
+
+
+def _keep_little_unsent(transport: asyncio.Transport) -> None:
+    """Otherwise the kernel takes up to megabytes for a client that does not read, and it does not show when one does."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
 
 
 def _bad_request(reason: str) -> _RefusedError:

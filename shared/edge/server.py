@@ -21,12 +21,13 @@ from shared.mongo import connect, is_reachable
 
 STOP_SECONDS = 15
 OPEN_FILES = 8192
+_exit_status = 0
 
 
 def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
     """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
     # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_exit_status))
     _allow_open_files()
     config = uvicorn.Config(
         app,
@@ -48,6 +49,13 @@ def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
         server.run()
     if not server.started:
         sys.exit(1)
+
+
+def stop_as_failed() -> None:
+    """Ends the service as SIGTERM does, but with exit status 1."""
+    global _exit_status  # noqa: PLW0603 - of the process
+    _exit_status = 1
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _allow_open_files() -> None:

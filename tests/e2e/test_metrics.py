@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from shared.mongo import Client
 from shared.signing import sign
 from tests.e2e.conftest import StartStack, order_body, running_stack
-from tests.scraping import exposition, grown, needs_promtool, scrape
+from tests.scraping import Samples, exposition, grown, needs_promtool, scrape
 from tests.waiting import until
 from tools.mongod import Mongod
 from tools.stack import Stack
@@ -65,9 +66,8 @@ async def test_metrics_tell_exactly_what_happened(stack: Stack, http: aiohttp.Cl
         async with http.get(order_api.url + path) as response:
             assert response.status == 404
 
-    names = ("order_api_", "order_api_time_to_paid_seconds_count", "http_requests_total")
-    growth = grown(before, await scrape(http, order_api.url), *names)
-    assert {name: value for name, value in growth.items() if "_total{" in name and "/metrics" not in name} == {
+    names = ("order_api_", "http_requests_total")
+    expected = {
         'order_api_orders_total{status="Pending"}': 6,
         'order_api_orders_total{status="Paid"}': 5,
         'order_api_orders_total{status="Failed"}': 1,
@@ -88,21 +88,42 @@ async def test_metrics_tell_exactly_what_happened(stack: Stack, http: aiohttp.Cl
         'http_requests_total{method="POST",route="/api/webhooks/payments",status="401"}': 4,
         'http_requests_total{method="GET",route="none",status="404"}': 2,
     }
-    assert growth["order_api_time_to_paid_seconds_count"] == 5
+    expected["order_api_time_to_paid_seconds_count"] = 5
+    assert await settled(http, order_api.url, before, names, expected) == expected
 
     async def review_is_shown() -> bool:
         now = await scrape(http, order_api.url)
         return now.get('order_api_open_reviews{code="event-mismatch"}') == 1 and now["order_api_pending_orders"] == 0
 
     await until(review_is_shown, "the mismatch is shown as an open review")
-    gateway_growth = grown(
-        gateway_before, await scrape(http, gateway.url), "payment_gateway_settled", "payment_gateway_d"
-    )
-    assert {name: value for name, value in gateway_growth.items() if "_total{" in name} == {
+    expected = {
         'payment_gateway_settled_total{kind="charge",status="succeeded"}': 5,
         'payment_gateway_settled_total{kind="charge",status="failed"}': 1,
         'payment_gateway_delivery_attempts_total{result="2xx"}': 6,
     }
+    names = ("payment_gateway_settled", "payment_gateway_d")
+    assert await settled(http, gateway.url, gateway_before, names, expected) == expected
+
+
+async def settled(
+    http: aiohttp.ClientSession, url: str, before: Samples, names: tuple[str, ...], expected: Samples
+) -> Samples:
+    """How the counters have grown, as soon as it is as expected: what is shown may be a moment old."""
+    found: dict[str, float] = {}
+
+    async def is_as_expected() -> bool:
+        growth = grown(before, await scrape(http, url), *names)
+        found.clear()
+        found.update({name: grew for name, grew in growth.items() if _is_counted(name)})
+        return found == expected
+
+    with suppress(AssertionError):
+        await until(is_as_expected, "the counters are as expected", seconds=10)
+    return found
+
+
+def _is_counted(name: str) -> bool:
+    return ("_total{" in name or name == "order_api_time_to_paid_seconds_count") and "/metrics" not in name
 
 
 async def send_webhooks(stack: Stack, http: aiohttp.ClientSession, order_id: str) -> None:

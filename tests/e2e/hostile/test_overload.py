@@ -1,11 +1,13 @@
 """More at once than is taken: the rest is told to come back, and whoever watches the service is still answered."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 
 from shared.mongo import Client
+from tests.conftest import FailCommand
 from tests.e2e.hostile.conftest import running_targets
 from tests.e2e.hostile.raw import Answer, Connection, exchange
 from tests.e2e.hostile.target import Target
@@ -30,27 +32,36 @@ def unharmed() -> None:
     """Here 503 is what is wanted."""
 
 
-async def test_more_requests_than_are_taken_are_told_to_come_back(target: Target) -> None:
+async def test_more_requests_than_are_taken_are_told_to_come_back(target: Target, fail_command: FailCommand) -> None:
     before = await target.stored()
-    async with AsyncExitStack() as stack:
-        held = [target.post() for _ in range(REQUESTS_MAX)]
-        holding = [await stack.enter_async_context(await Connection.open(target.port)) for _ in held]
-        for connection, sent in zip(holding, held, strict=True):
-            await connection.send(sent[:-1])  # at work as soon as its head is there
+    slow_commits = {"blockConnection": True, "blockTimeMS": 3000}
+    await fail_command(target.service.module, ["commitTransaction"], times="always", **slow_commits)
+    at_work = [asyncio.create_task(exchange(target.port, target.post())) for _ in range(REQUESTS_MAX * 2)]
 
-        async def is_full() -> bool:
-            return (await exchange(target.port, target.get(target.collection))).status == 503
+    async def is_full() -> bool:
+        return (await exchange(target.port, target.get(target.collection))).status == 503
 
-        await until(is_full, "as many are at work as are taken")
-        for sent in (target.get(target.collection), target.post(), target.post(b"garbage")):
-            _assert_overloaded(await exchange(target.port, sent))
-        for path in ("/health/live", "/health/ready"):
-            assert (await exchange(target.port, target.get(path))).status == 200
-        assert await target.stored() == before
-        for connection, sent in zip(holding, held, strict=True):
-            await connection.send(sent[-1:])
-            assert (await connection.answer()).status == 201
+    await until(is_full, "as many are at work as are taken")
+    for sent in (target.get(target.collection), target.post(), target.post(b"garbage")):
+        _assert_overloaded(await exchange(target.port, sent))
+    for path in ("/health/live", "/health/ready"):
+        assert (await exchange(target.port, target.get(path))).status == 200
+    await fail_command(target.service.module, ["commitTransaction"], times=0)
+    answers = await asyncio.gather(*at_work)
+    assert {answer.status for answer in answers} == {201, 503}
+    for answer in answers:
+        if answer.status == 503:
+            _assert_overloaded(answer)
+    assert await target.stored() != before
     await target.assert_serving()
+
+
+async def test_whoever_is_slow_to_send_a_body_takes_nobody_s_place(target: Target) -> None:
+    async with AsyncExitStack() as stack:
+        holding = [await stack.enter_async_context(await Connection.open(target.port)) for _ in range(REQUESTS_MAX * 3)]
+        for connection in holding:
+            await connection.send(target.post()[:-1])
+        await target.assert_serving()
 
 
 def _assert_overloaded(answer: Answer) -> None:

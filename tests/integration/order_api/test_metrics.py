@@ -6,14 +6,14 @@ from datetime import timedelta
 from order_api.app import Application
 from order_api.breaker import FAILURES_TO_OPEN
 from order_api.outbox import KEY_TRUSTED_FOR
-from order_api.take_stock import TakeStock
+from order_api.take_stock import counts
 from shared.create_once import Answer
 from shared.ids import new_id
 from shared.times import utc_now
+from tests.conftest import FailCommand
 from tests.http_double import HttpDouble, always
-from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import charge_of, event_bytes, new_order, place, received
-from tests.scraping import assert_all_through_indexes, gauges, value
+from tests.scraping import assert_all_through_indexes, stock, value
 from tests.waiting import until
 
 
@@ -96,7 +96,7 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
     hour_ago = now - timedelta(hours=1)
     await store.outbox.update_many(open_ones, {"$set": {"created_at": hour_ago, "next_attempt_at": hour_ago}})
 
-    found = gauges(await TakeStock(store)())
+    found = await stock(counts(store))
     ages = {name: round(found[name] / 3600) for name in found if name.endswith("_seconds")}
     assert {name: number for name, number in found.items() if name not in ages} == {
         "order_api_pending_orders": 3,
@@ -113,7 +113,7 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
 
 async def test_a_message_that_is_new_has_not_been_due_for_long(application: Application) -> None:
     await place(application)
-    found = gauges(await TakeStock(application.store)())
+    found = await stock(counts(application.store))
     assert 0 < found["order_api_outbox_oldest_due_age_seconds"] < 60  # it is dated back by a minute
 
 
@@ -121,9 +121,9 @@ async def test_a_resolved_review_is_not_open(application: Application) -> None:
     order = await place(application)
     await application.record_events(received(event_bytes(charge_of(order, amount=1))))
     await application.store.orders.update_one({}, {"$set": {"reviews.0.resolved_at": utc_now()}})
-    assert not any(name.startswith("order_api_open_reviews") for name in gauges(await TakeStock(application.store)()))
+    assert not any(name.startswith("order_api_open_reviews") for name in await stock(counts(application.store)))
 
 
 async def test_counting_what_is_open_reads_nothing_but_through_indexes(application: Application) -> None:
     await place(application)
-    await assert_all_through_indexes(application.store.database, TakeStock(application.store))
+    await assert_all_through_indexes(application.store.database, lambda: stock(counts(application.store)))

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from payment_gateway.app import Application
-from payment_gateway.take_stock import TakeStock
+from payment_gateway.take_stock import counts
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import create
-from tests.scraping import assert_all_through_indexes, gauges, value
+from tests.scraping import assert_all_through_indexes, stock, value
 
 
 async def settle(application: Application) -> None:
@@ -42,7 +42,7 @@ async def test_what_is_open_is_counted_with_its_age(application: Application, re
     for collection, (field, ago) in hours.items():
         due = utc_now() - timedelta(hours=ago)
         await application.store.database[collection].update_many({}, {"$set": {field: due}})
-    found = gauges(await TakeStock(application.store)())
+    found = await stock(counts(application.store))
     assert {name: round(number / 3600) for name, number in found.items() if "age" in name} == {
         "payment_gateway_settlement_oldest_due_age_seconds charge": 3,
         "payment_gateway_settlement_oldest_due_age_seconds refund": 0,
@@ -54,4 +54,4 @@ async def test_what_is_open_is_counted_with_its_age(application: Application, re
 async def test_counting_what_is_open_reads_nothing_but_through_indexes(application: Application) -> None:
     await create(application)
     await settle(application)
-    await assert_all_through_indexes(application.store.database, TakeStock(application.store))
+    await assert_all_through_indexes(application.store.database, lambda: stock(counts(application.store)))

@@ -10,7 +10,7 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 
 from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
-from shared.edge.protocol import BoundedProtocol, BoundedServer
+from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol, BoundedServer
 from tests.waiting import until
 
 LARGE = 8 * 1024 * 1024
@@ -20,13 +20,16 @@ PATIENT = HttpLimits(http_head_seconds=60, http_body_seconds=60, http_write_seco
 
 
 class Answering:
-    """Answers every request with the size of its body, `/large` with LARGE bytes, `/stream` without end."""
+    """Answers every request with the size of its body, `/large` with LARGE bytes, `/stream` without end, `/held`
+    when it is told to.
+    """
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.begun = 0
         self.cut_off = 0
         self.streams = 0
+        self.release = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun += 1
@@ -41,6 +44,8 @@ class Answering:
                 break
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.seen.append((scope["path"], headers))
+        if scope["path"] == "/held":
+            await self.release.wait()
         if scope["path"] == "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"first", "more_body": True})
@@ -242,6 +247,7 @@ async def test_a_reader_that_reads_slowly_gets_everything() -> None:
         (b"GET / HTTP/2.0\r\n" + HEAD + b"\r\n", 400),
         (b"GET /\r\n" + HEAD + b"\r\n", 400),
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
         (b"\x16\x03\x01", 400),
     ],
     ids=[
@@ -262,6 +268,7 @@ async def test_a_reader_that_reads_slowly_gets_everything() -> None:
         "HTTP/2.0",
         "HTTP/0.9",
         "HTTP/1.0 in chunks",
+        "compressed chunks",
         "TLS",
     ],
 )
@@ -352,10 +359,56 @@ async def test_beyond_the_connections_it_takes_it_says_when_to_come_again() -> N
         assert (await running.ask(GET))[0] == 200
 
 
-async def test_an_offer_to_speak_another_protocol_is_ignored() -> None:
+OFFER = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 50])
+async def test_an_offer_to_speak_another_protocol_is_ignored_and_the_body_is_not(pieces: int) -> None:
+    """Java's HttpClient makes it with every request."""
+    post = b"POST / HTTP/1.1\r\n" + OFFER + b"Content-Length: 5\r\n\r\nhello"
+    chunked = b"POST / HTTP/1.1\r\n" + OFFER + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n0\r\n\r\n"
+    sent = post + chunked + b"GET / HTTP/1.1\r\n" + OFFER + b"\r\n" + GET
     async with serving() as running:
-        upgrade = b"GET / HTTP/1.1\r\n" + HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-        assert (await running.ask(upgrade))[0] == 200
+        connection = await running.connect()
+        size = -(-len(sent) // pieces)
+        for start in range(0, len(sent), size):
+            await connection.send(sent[start : start + size])
+            await asyncio.sleep(0)
+        answers = [await connection.answer() for _ in range(4)]
+        assert answers == [(200, b"5"), (200, b"3"), (200, b"0"), (200, b"0")]
+        assert all("upgrade" not in headers for _, headers in running.app.seen)
+
+
+async def test_a_body_is_never_taken_for_a_request() -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\n" + HEAD + b"\r\n"
+    length = f"Content-Length: {len(hidden)}\r\n\r\n".encode()
+    async with serving() as running:
+        assert (await running.ask(b"POST / HTTP/1.1\r\n" + OFFER + length + hidden))[1] == str(len(hidden)).encode()
+        assert [path for path, _ in running.app.seen] == ["/"]
+
+
+async def test_it_is_no_proxy() -> None:
+    async with serving() as running:
+        assert (await running.ask(b"CONNECT here:80 HTTP/1.1\r\n" + HEAD + b"\r\n"))[0] == 405
+
+
+async def test_after_an_expectation_nothing_else_follows_on_the_connection() -> None:
+    """Answered early, the client may leave the body out: what comes next would be taken for it. RFC 9110 §10.1.1"""
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"POST / HTTP/1.1\r\n" + HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        await connection.send(b"hello")
+        assert (await connection.rest()).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+async def test_a_body_that_comes_slowly_but_steadily_is_waited_for() -> None:
+    async with serving(HttpLimits(http_body_seconds=0.3)) as running:
+        connection = await running.connect()
+        await connection.send(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 8192\r\n\r\n")
+        for _ in range(16):
+            await connection.send(b"x" * 512)
+            await asyncio.sleep(0.05)
+        assert await connection.answer() == (200, b"8192")
 
 
 async def test_open_streams_end_when_the_server_stops() -> None:
@@ -366,6 +419,17 @@ async def test_open_streams_end_when_the_server_stops() -> None:
         running.server.should_exit = True
         assert b"first" in await connection.rest()
         assert running.app.streams == 0
+
+
+async def test_what_is_in_hand_is_answered_although_the_server_stops() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET /held HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.begun == 1, "the request is at work")
+        running.server.should_exit = True
+        await asyncio.sleep(STOPPING_SECONDS + 1)  # longer than a client would be given
+        running.app.release.set()
+        assert b"200 OK" in await connection.rest()
 
 
 async def test_it_stops_although_clients_hold_on() -> None:
