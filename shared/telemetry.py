@@ -2,7 +2,10 @@
 
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +14,10 @@ import structlog
 LogFormat = Literal["json", "console", "auto"]
 
 log = structlog.stdlib.get_logger()
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+# structlog's own has a variable for each name, and looks through all there are for every line: eight times the work.
+_bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
 
 # Without the frames' variables: among them are headers, and so keys.
 _EXCEPTIONS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
@@ -23,7 +30,7 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
     The libraries speak from WARNING up.
     """
     console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
-    common: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    common: list[Any] = [merge_bound, structlog.processors.add_log_level]
     if console:
         timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
         renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -40,6 +47,26 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
             cache_logger_on_first_use=True,
         )
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+
+
+def bind(**about: str) -> None:
+    """What every log line of this task says from here on."""
+    _bound.set({**_bound.get(), **about})
+
+
+def unbind_all() -> None:
+    _bound.set(_NOTHING)
+
+
+def bound() -> Mapping[str, str]:
+    return _bound.get()
+
+
+def merge_bound(_logger: Any, _method: str, event: Any) -> Any:
+    """A processor of structlog. What a line says itself goes before what is bound."""
+    for name, value in _bound.get().items():
+        event.setdefault(name, value)
+    return event
 
 
 def _to_json(service: str) -> Any:

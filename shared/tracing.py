@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Literal
 
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
-
-from shared.telemetry import log
+from shared.telemetry import bind, bound, log, unbind_all
 from shared.trace import Trace, child, new_trace, parse_stored
 
 if TYPE_CHECKING:
@@ -60,10 +58,10 @@ def serving(method: str, path: str, caller: Trace | None, *, recorded: bool, **a
 
     What was noted before is forgotten: on one connection a request may begin in the context of another.
     """
-    clear_contextvars()
+    unbind_all()
     attributes = {"http.request.method": method, "url.path": path, **about}
     step = _step(method, "server", caller, attributes, _recorder if recorded else None)
-    bind_contextvars(trace_id=step.trace.trace_id, **about)
+    bind(trace_id=step.trace.trace_id, **about)
     return step
 
 
@@ -75,23 +73,23 @@ def span(name: str, kind: Kind = "internal", attributes: Mapping[str, str] = {})
     about = {**_noted(), **attributes} if _recorder else attributes
     step = _step(name, kind, current.trace if current else None, about, _recorder)
     if current is None:
-        bind_contextvars(trace_id=step.trace.trace_id)
+        bind(trace_id=step.trace.trace_id)
     return step
 
 
 def continue_trace(stored: object, **about: object) -> None:
     """From here on this task works for the trace that a document carries, or for a new one if it carries none."""
-    clear_contextvars()
+    unbind_all()
     trace = parse_stored(stored) or new_trace()
     _current.set(Span(trace))
-    bind_contextvars(trace_id=trace.trace_id)
+    bind(trace_id=trace.trace_id)
     note(**about)
 
 
 def note(**about: object) -> None:
     """What this task's log lines are about from here on, and its spans; what is no string says nothing."""
     known = {name: value for name, value in about.items() if isinstance(value, str)}
-    bind_contextvars(**known)
+    bind(**known)
     if current := _current.get():
         current.note(known)
 
@@ -133,7 +131,7 @@ def _step(
 
 
 def _noted() -> Mapping[str, str]:
-    return {name: value for name, value in get_contextvars().items() if name != "trace_id"}
+    return {name: value for name, value in bound().items() if name != "trace_id"}
 
 
 def _open_recorder(service: str, environ: Mapping[str, str]) -> "Recorder | None":

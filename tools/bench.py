@@ -84,7 +84,7 @@ def compare_watching(uri: str, folder: Path, script: Path) -> None:
     changes from minute to minute, so what is compared ran side by side.
     """
     shipped = _order_api_alone(uri, folder, "order_api")
-    bare = _order_api_alone(uri, folder, "tools.unwatched", LOG_LEVEL="ERROR")
+    bare = _order_api_alone(uri, folder, "tools.unwatched")
     rates: dict[Service, list[float]] = {shipped: [], bare: []}
     try:
         for service in rates:
@@ -115,9 +115,9 @@ def compare_watching(uri: str, folder: Path, script: Path) -> None:
     )
 
 
-def _order_api_alone(uri: str, folder: Path, module: str, **environment: str) -> Service:
+def _order_api_alone(uri: str, folder: Path, module: str) -> Service:
     """`module` with a database and a log file of its own, and no gateway: its breaker is open."""
-    names = {"ORDER_API_DATABASE": module.replace(".", "_"), **environment}
+    names = {"ORDER_API_DATABASE": module.replace(".", "_")}
     [service] = Stack(
         uri, folder / module, order_apis=[free_port()], gateways=[free_port()], environment=names
     ).order_apis

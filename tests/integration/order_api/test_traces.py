@@ -3,12 +3,11 @@
 import asyncio
 from uuid import uuid4
 
-import structlog
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from order_api.app import Application
 from order_api.order import Order
+from shared.telemetry import bound, merge_bound
 from shared.trace import Trace, new_trace, parse, parse_stored
 from shared.tracing import continue_trace
 from tests.http_double import Asked, HttpDouble, always
@@ -98,7 +97,7 @@ async def test_reconciliation_asks_and_records_in_the_orders_trace(
     trace = new_trace()
     order = await placed_in(application, trace)
     provider.answer = serving(event_bytes(charge_of(order)))
-    with capture_logs([merge_contextvars]) as lines:
+    with capture_logs([merge_bound]) as lines:
         await reconcile(application)
     [asked] = provider.asked
     assert trace_of(asked).trace_id == trace.trace_id
@@ -126,6 +125,6 @@ async def test_whatever_runs_next_in_the_same_task_is_not_taken_for_what_ran_bef
         continue_trace(new_trace().stored, order_id=f"ord_{uuid4().hex}")
         following = new_trace()
         continue_trace(following.stored)
-        assert structlog.contextvars.get_contextvars() == {"trace_id": following.trace_id}
+        assert bound() == {"trace_id": following.trace_id}
 
     await asyncio.create_task(one_after_the_other())

@@ -2,12 +2,11 @@
 
 import asyncio
 
-import structlog
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from payment_gateway.app import Application
 from shared import wire
+from shared.telemetry import bound, merge_bound
 from shared.trace import Trace, new_trace, parse, parse_stored
 from shared.tracing import continue_trace
 from tests.http_double import Asked, HttpDouble, always
@@ -49,7 +48,7 @@ async def test_charges_that_settle_and_are_delivered_together_each_keep_their_ow
 ) -> None:
     traces = [new_trace() for _ in range(30)]
     charges = await asyncio.gather(*(created_in(application, trace) for trace in traces))
-    with capture_logs([merge_contextvars]) as lines:
+    with capture_logs([merge_bound]) as lines:
         while await settle(application):
             pass
         while await deliver(application):
@@ -70,10 +69,10 @@ async def test_a_refund_is_of_the_trace_that_asked_for_it_and_about_the_charges_
     async def refunding() -> None:
         continue_trace(trace.stored)
         await refund(application, charge, 1000)
-        assert structlog.contextvars.get_contextvars()["reference"] == charge.reference
+        assert bound()["reference"] == charge.reference
 
     await asyncio.create_task(refunding())
-    with capture_logs([merge_contextvars]) as lines:
+    with capture_logs([merge_bound]) as lines:
         await application.settle_refunds.work.run_once()
     [line] = lines
     assert (line["event"], line["reference"], line["trace_id"]) == ("refund settled", charge.reference, trace.trace_id)
@@ -86,7 +85,7 @@ async def test_work_that_fails_says_for_whom(application: Application) -> None:
     trace = new_trace()
     charge = await created_in(application, trace)
     await application.store.charges.update_one({"_id": charge.id}, {"$unset": {"payment_method": ""}})
-    with capture_logs([merge_contextvars]) as lines:
+    with capture_logs([merge_bound]) as lines:
         await settle(application)
     [line] = lines
     found = (line["event"], line["reference"], line["trace_id"])

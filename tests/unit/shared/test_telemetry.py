@@ -30,10 +30,9 @@ def test_a_traceback_shows_where_but_not_what_was_in_the_variables(log_format: s
 
 
 SPEAK = """
-import structlog
-from shared.telemetry import configure_logs, log
+from shared.telemetry import bind, configure_logs, log
 configure_logs("INFO", "json", service="test")
-structlog.contextvars.bind_contextvars(request_id="req_1")
+bind(request_id="req_1")
 log.debug("not shown")
 log.warning("something", amount=99, other=None)
 """
