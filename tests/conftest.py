@@ -1,22 +1,17 @@
 """A real MongoDB for whoever asks for one, and a fresh database for each test."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pymongo
 import pytest
-from pymongo.errors import OperationFailure
 
 from shared.mongo import Client, connect
 from tools.mongod import temporary_mongod
 
 # Lets a test make chosen commands fail (failCommand); never set outside tests.
 TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")
-
-
-FailCommand = Callable[..., Awaitable[None]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,22 +50,3 @@ async def database_name(mongo: Client) -> AsyncIterator[str]:
     yield name
     with pymongo.timeout(30):  # a transaction that a test left open holds it up for a while
         await mongo.drop_database(name)
-
-
-@pytest.fixture
-async def fail_command(mongo: Client) -> AsyncIterator[FailCommand]:
-    """`await fail_command(app_name, ["commitTransaction"], times=1, errorCode=…)`: see MongoDB's failCommand.
-
-    `times` may be "always": PyMongo tries an unconfirmed commit again a thousand times in half a second.
-    """
-
-    async def fail(app_name: str, commands: list[str], *, times: int | Literal["always"], **how: Any) -> None:
-        mode: Any = "alwaysOn" if times == "always" else {"times": times} if times else "off"
-        data = {"failCommands": commands, "appName": app_name, **how}
-        try:
-            await mongo.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
-        except OperationFailure as error:
-            pytest.skip(f"this MongoDB has no failCommand (enableTestCommands): {error}")
-
-    yield fail
-    await mongo.admin.command("configureFailPoint", "failCommand", mode="off")

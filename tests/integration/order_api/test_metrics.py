@@ -10,8 +10,8 @@ from order_api.take_stock import counts
 from shared.create_once import Answer
 from shared.ids import new_id
 from shared.times import utc_now
-from tests.conftest import FailCommand
 from tests.http_double import HttpDouble, always
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import charge_of, event_bytes, new_order, place, received
 from tests.scraping import assert_all_through_indexes, stock, value
 from tests.waiting import until

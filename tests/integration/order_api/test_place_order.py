@@ -11,7 +11,7 @@ from order_api.place_order import OrderNumberTaken
 from shared.create_once import Answer, KeyReused
 from shared.group_commit import UnavailableError
 from shared.times import utc_now
-from tests.conftest import FailCommand
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import MakeApplication, message_of, new_order, place
 
 

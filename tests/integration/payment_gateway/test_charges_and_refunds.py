@@ -12,7 +12,7 @@ from payment_gateway.create_refund import ExceedsCharge, NoSuchCharge, NotRefund
 from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.times import utc_now
-from tests.conftest import FailCommand
+from tests.integration.conftest import FailCommand
 from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
 
 

@@ -19,7 +19,7 @@ from shared.group_commit import (
     UnresolvedDuplicateError,
 )
 from shared.mongo import Client, Collection, connect
-from tests.conftest import FailCommand
+from tests.integration.conftest import FailCommand
 
 Item = dict[str, Any]
 Write = Callable[[AsyncClientSession, Sequence[Item]], Awaitable[Sequence[str]]]

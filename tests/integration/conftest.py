@@ -1,0 +1,30 @@
+"""Faults of the database, on demand."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal
+
+import pytest
+from pymongo.errors import OperationFailure
+
+from shared.mongo import Client
+
+FailCommand = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def fail_command(mongo: Client) -> AsyncIterator[FailCommand]:
+    """`await fail_command(app_name, ["commitTransaction"], times=1, errorCode=…)`: see MongoDB's failCommand.
+
+    `times` may be "always": PyMongo tries an unconfirmed commit again a thousand times in half a second.
+    """
+
+    async def fail(app_name: str, commands: list[str], *, times: int | Literal["always"], **how: Any) -> None:
+        mode: Any = "alwaysOn" if times == "always" else {"times": times} if times else "off"
+        data = {"failCommands": commands, "appName": app_name, **how}
+        try:
+            await mongo.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+        except OperationFailure as error:
+            pytest.skip(f"this MongoDB has no failCommand (enableTestCommands): {error}")
+
+    yield fail
+    await mongo.admin.command("configureFailPoint", "failCommand", mode="off")
