@@ -201,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _check_framing(self) -> None:
         """What llhttp lets pass. Raises _RefusedError."""
         if self.parser.get_method() == b"CONNECT":
-            raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "this is no proxy")
+            raise _bad_request("this is no proxy")
         version = self.parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise _bad_request(f"HTTP/{version} is not spoken here")

@@ -106,7 +106,6 @@ METHODS = [
     ("DELETE", "/api/orders/x|/v1/charges/x", "GET, HEAD, OPTIONS"),
     ("POST", "/api/orders/x|/v1/charges/x", "GET, HEAD, OPTIONS"),
     ("TRACE", "/api/orders|/v1/charges", "GET, HEAD, OPTIONS, POST"),
-    ("CONNECT", "/api/orders|/v1/charges", "GET, HEAD, OPTIONS, POST"),
     ("PROPFIND", "/api/orders|/v1/charges", "GET, HEAD, OPTIONS, POST"),
     ("GET", "/api/webhooks/payments|/v1/charges/x/refunds", "OPTIONS, POST"),
     ("HEAD", "/api/webhooks/payments|/v1/charges/x/refunds", "OPTIONS, POST"),
@@ -143,7 +142,7 @@ async def test_another_method_is_refused_and_told_which_are_not(
     await target.assert_serving()
 
 
-@pytest.mark.parametrize("method", ["FOO", "get", "GeT", "GET\t", "PRI", "M-SEARCH*", "GETGETGETGET" * 100])
+@pytest.mark.parametrize("method", ["FOO", "CONNECT", "get", "GeT", "GET\t", "PRI", "M-SEARCH*", "GETGETGETGET" * 100])
 async def test_what_is_no_method_that_http_has_is_refused(target: Target, method: str) -> None:
     await target.expect(Case(method, None, 400), target.request(method, target.collection))
 

@@ -389,7 +389,7 @@ async def test_a_body_is_never_taken_for_a_request() -> None:
 
 async def test_it_is_no_proxy() -> None:
     async with serving() as running:
-        assert (await running.ask(b"CONNECT here:80 HTTP/1.1\r\n" + HEAD + b"\r\n"))[0] == 405
+        assert (await running.ask(b"CONNECT here:80 HTTP/1.1\r\n" + HEAD + b"\r\n"))[0] == 400
 
 
 async def test_after_an_expectation_nothing_else_follows_on_the_connection() -> None:
