@@ -13,12 +13,14 @@ from payment_gateway.deliver_webhooks import DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
+from payment_gateway.reset import Reset
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
 from payment_gateway.take_stock import counts
+from payment_gateway.test_routes import TEST_ROUTES
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
@@ -46,6 +48,7 @@ class Application:
         self.create_refund = CreateRefund(self.store, delay=delay)
         self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
         self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
+        self.reset = Reset(self.store, self._ensure_configured_endpoint)
         self.exposition = Exposition(self.store.client, counts(self.store))
         self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
@@ -85,7 +88,11 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "readiness": Readiness(application.store.client),
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
+        "reset": application.reset,
         "store": application.store,
     }
-    admission = Admission(application.keys, requests_max=limits.http_requests_max)
-    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    admission = Admission(
+        application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
+    )
+    routes = [*ROUTES, *TEST_ROUTES]
+    return build(API, routes, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

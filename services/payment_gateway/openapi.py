@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
+from payment_gateway.test_routes import Done
 from payment_gateway.views import DeliveryView, EventView
 from shared import wire
 from shared.edge.health import Live, Ready
@@ -128,6 +129,7 @@ API = Api(
         "Charges": "Taking money.",
         "Refunds": "Giving it back.",
         "Events": "What happened, and how it was delivered.",
+        "Test": "What no real provider lets you do. Refused with 403 where test endpoints are disabled.",
         "Service": "Whether it works, and what its problems mean.",
     },
     parameters={
@@ -169,6 +171,7 @@ API = Api(
             ],
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
+        Done: {},
         Live: {"status": "live"},
         Ready: {"status": "ready"},
     },
