@@ -9,13 +9,14 @@ from litestar.types import ASGIApp
 from payment_gateway.charge import Charge
 from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund
-from payment_gateway.deliver_webhooks import DeliverWebhooks
+from payment_gateway.deliver_webhooks import SLOTS, DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
 from payment_gateway.reset import Reset
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
+from payment_gateway.send_webhook import SendWebhook
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
@@ -38,8 +39,12 @@ class Application:
         self.settings = settings
         self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
         delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.send_webhook = SendWebhook(
+            settings.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+        )
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
+            self.send_webhook,
             schedule_seconds=settings.webhook_retry_schedule_seconds,
             timeout_seconds=settings.webhook_timeout_seconds,
         )
@@ -66,11 +71,11 @@ class Application:
         try:
             await ensure_schema(self.store.database)
             await self._ensure_configured_endpoint()
-            await self.deliver_webhooks.start()
+            await self.send_webhook.start()
             async with at_work([verb.commits for verb in verbs], [verb.work for verb in working] if workers else []):
                 yield
         finally:
-            await self.deliver_webhooks.close()
+            await self.send_webhook.close()
             await self.store.client.close()
 
     async def _ensure_configured_endpoint(self) -> None:

@@ -59,11 +59,30 @@ _REFUND: Json = {
     "createdAt": "2026-11-23T19:40:02.104Z",
     "settledAt": "2026-11-23T19:40:07.180Z",
 }
+_ENDPOINT: Json = {
+    "id": "we_01a209e9f3b07c21a9d54be0a3c1d7f4",
+    "url": "https://shop.example/hooks",
+    "eventTypes": ["payment.succeeded", "payment.failed"],
+    "state": "enabled",
+    "disabledReason": None,
+    "failingSince": None,
+    "createdAt": "2026-11-23T19:30:00.000Z",
+}
+_FAILING: Json = {
+    **_ENDPOINT,
+    "state": "disabled",
+    "disabledReason": "failing",
+    "failingSince": "2026-11-23T19:37:23.387Z",
+}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", _CHARGE),
     "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
     "refund.succeeded": ("A refund has succeeded", _REFUND),
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
+    "webhook_endpoint.disabled": (
+        "Another endpoint of yours is disabled: it has failed for days, or is gone",
+        _FAILING,
+    ),
 }
 _EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
 
@@ -98,15 +117,16 @@ attempt."""
 
 def _event(event_type: str) -> Json:
     data = _EVENTS[event_type][1]
-    return {"id": _EVENT_ID, "type": event_type, "timestamp": data["settledAt"], "data": data}
+    at = data.get("settledAt", "2026-11-28T19:37:24.016Z")
+    return {"id": _EVENT_ID, "type": event_type, "timestamp": at, "data": data}
 
 
 def _webhook(event_type: str) -> Json:
-    head, tail = event_type.split(".")
+    head, *tail = event_type.replace("_", ".").split(".")
     content = {"schema": {"$ref": "#/components/schemas/Event"}, "example": _event(event_type)}
     return {
         "post": {
-            "operationId": f"{head}{tail.capitalize()}",
+            "operationId": head + "".join(word.capitalize() for word in tail),
             "summary": _EVENTS[event_type][0],
             "description": prose(_ATTEMPTS),
             "tags": ["Events"],
@@ -152,6 +172,7 @@ API = Api(
         CreateRefundRequest: {name: _REFUND[name] for name in ("amount", "reference")},
         wire.Charge: _CHARGE,
         wire.Refund: _REFUND,
+        wire.WebhookEndpoint: _ENDPOINT,
         EventView: _event("payment.succeeded"),
         DeliveryView: {
             "id": "dlv_01a209e9aade76a6878437494af678bd",

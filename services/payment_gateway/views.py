@@ -7,16 +7,17 @@ import msgspec
 from payment_gateway.delivery import Delivery, State
 from shared import wire
 
-_CHARGE_OR_REFUND = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Charge", "Refund")]}
+_SUBJECTS = ("Charge", "Refund", "WebhookEndpoint")
+_SUBJECT = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in _SUBJECTS]}
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event. `data` is the charge or the refund that it is about, as it was then."""
+    """An event. `data` is the charge, the refund or the webhook endpoint that it is about, as it was then."""
 
     id: str
     type: wire.EventType
     timestamp: wire.Time
-    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_CHARGE_OR_REFUND)]
+    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_SUBJECT)]
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
