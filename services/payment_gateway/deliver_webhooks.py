@@ -2,7 +2,6 @@
 process died, is made again: at least once, never lost.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.send_webhook import Reply, SendWebhook
 from payment_gateway.shares import Shares
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared.leases import Lease, LeasedWork, claim, release
 from shared.mongo import Collection, Document
 from shared.signing import sign, sign_standard
@@ -42,12 +42,20 @@ class DeliverWebhooks:
     """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
 
     def __init__(
-        self, store: Store, send: SendWebhook, *, schedule_seconds: Sequence[float], timeout_seconds: float
+        self,
+        store: Store,
+        clock: StoredClock,
+        send: SendWebhook,
+        *,
+        schedule_seconds: Sequence[float],
+        timeout_seconds: float,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._send = send
         self._schedule_seconds = schedule_seconds
         self._timeout_seconds = timeout_seconds
+        self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
         self._shares = Shares()
         self._last_endpoint_id = ""
         self._record = RecordAttempts(store)
@@ -66,9 +74,9 @@ class DeliverWebhooks:
             self._store.deliveries,
             due={"state": "pending"},
             due_at="next_attempt_at",
-            now=utc_now(),
+            now=await self._clock.now(),
             limit=limit,
-            lease_seconds=self._timeout_seconds + RECORD_SECONDS + 5.0,
+            lease_seconds=self.lease_seconds,
             choose=lambda free: self._choose(free, limit),
         )
         if not documents:
@@ -125,7 +133,7 @@ class DeliverWebhooks:
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
             await self._release(claimed)
             return
-        body, at = claimed.event["raw"].encode(), utc_now()
+        body, at = claimed.event["raw"].encode(), await self._clock.now()
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             reply = await self._send(endpoint.url, body, _headers(delivery, endpoint, body, now=at))
             attempt = _attempt(delivery, reply, at=at)
@@ -154,11 +162,9 @@ async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Docume
 
 
 def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> Mapping[str, str]:
-    """Both schemes, fresh for each attempt; the id stays the same across retries. The secrets are those that sign at `now`;
-    timestamps are real, whatever the test clock says. C24
-    """
+    """Both schemes, fresh for each attempt; the id stays the same across retries. Signed in real time. C24"""
     secrets = signing_secrets(endpoint, now=now)
-    timestamp = int(time.time())
+    timestamp = int(utc_now().timestamp())
     return {
         "Content-Type": "application/json",
         "User-Agent": "payment_gateway",

@@ -63,6 +63,20 @@ def new_delivery(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery
     )
 
 
+def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:
+    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all three: two who
+    resend at once send once.
+    """
+    return Delivery(
+        id=derive_id("dlv", event_id, endpoint.id, "resent", str(before)),
+        merchant=endpoint.merchant,
+        event_id=event_id,
+        endpoint_id=endpoint.id,
+        next_attempt_at=now,
+        created_at=now,
+    )
+
+
 def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_seconds: float | None) -> Next:
     """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says."""
     if attempt.status is not None and 200 <= attempt.status < 300:

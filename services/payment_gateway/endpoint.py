@@ -96,11 +96,6 @@ def retired_secret(endpoint: Endpoint, *, now: datetime) -> str:
     return SECRET_PREFIX + base64.b64encode(never).decode()
 
 
-def enabled(endpoint: Endpoint) -> Endpoint:
-    """As it was before anything disabled it, or began to."""
-    return replace(endpoint, state="enabled", disabled_reason=None, failing_since=None)
-
-
 def disabled(endpoint: Endpoint, reason: wire.DisabledReason) -> Endpoint:
     return replace(endpoint, state="disabled", disabled_reason=reason)
 

@@ -5,9 +5,17 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
+from payment_gateway.endpoint_routes import (
+    CreateWebhookEndpointRequest,
+    ResendEventRequest,
+    ResendSinceRequest,
+    RotateSecretRequest,
+    UpdateWebhookEndpointRequest,
+)
+from payment_gateway.resend_events import Resent
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
-from payment_gateway.test_routes import Done
-from payment_gateway.views import DeliveryView, EventView
+from payment_gateway.test_routes import ClockRequest, ClockView, Done, SendWebhookRequest, WebhookReplyView
+from payment_gateway.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api, prose, required_header
@@ -68,6 +76,7 @@ _ENDPOINT: Json = {
     "failingSince": None,
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the Standard Webhooks specification
 _FAILING: Json = {
     **_ENDPOINT,
     "state": "disabled",
@@ -149,6 +158,7 @@ API = Api(
         "Charges": "Taking money.",
         "Refunds": "Giving it back.",
         "Events": "What happened, and how it was delivered.",
+        "Webhook endpoints": "Where events are delivered, and what signs them.",
         "Test": "What no real provider lets you do. Refused with 403 where test endpoints are disabled.",
         "Service": "Whether it works, and what its problems mean.",
     },
@@ -157,7 +167,8 @@ API = Api(
         "refund_id": _REFUND["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
-        "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
+        "endpointId": _ENDPOINT["id"],
+        "endpoint_id": _ENDPOINT["id"],
         "slug": "idempotency-key-reused",
     },
     answers={
@@ -173,11 +184,33 @@ API = Api(
         wire.Charge: _CHARGE,
         wire.Refund: _REFUND,
         wire.WebhookEndpoint: _ENDPOINT,
+        WebhookEndpointWithSecretView: {**_ENDPOINT, "secret": _SECRET},
+        CreateWebhookEndpointRequest: {"url": _ENDPOINT["url"], "eventTypes": _ENDPOINT["eventTypes"]},
+        UpdateWebhookEndpointRequest: {"state": "enabled"},
+        RotateSecretRequest: {"overlapSeconds": 3600},
+        ResendEventRequest: {"endpointId": _ENDPOINT["id"]},
+        ResendSinceRequest: {"since": "2026-11-23T00:00:00Z"},
+        Resent: {"resent": 1},
+        SendWebhookRequest: {
+            "url": "http://127.0.0.1:9000/hooks",
+            "body": {"id": "evt_mine", "type": "payment.succeeded"},
+            "secret": _SECRET,
+            "timestamp": 1614265330,
+            "id": "evt_mine",
+            "headers": {"X-Mine": "1"},
+        },
+        WebhookReplyView: {
+            "status": 401,
+            "durationMs": 4,
+            "error": None,
+            "responseBody": "stale",
+            "sent": {"headers": {"X-Mine": "1"}, "body": "{}"},
+        },
         EventView: _event("payment.succeeded"),
         DeliveryView: {
             "id": "dlv_01a209e9aade76a6878437494af678bd",
             "eventId": _EVENT_ID,
-            "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
+            "endpointId": _ENDPOINT["id"],
             "state": "delivered",
             "nextAttemptAt": None,
             "attempts": [
@@ -192,6 +225,8 @@ API = Api(
             ],
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
+        ClockRequest: {"action": "advance", "seconds": 259200},
+        ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},
         Live: {"status": "live"},
         Ready: {"status": "ready"},

@@ -1,10 +1,11 @@
-"""Deliveries as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
+"""Events, deliveries and new secrets as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
 
 from typing import Annotated, Any
 
 import msgspec
 
 from payment_gateway.delivery import Delivery, State
+from payment_gateway.endpoint import Endpoint, on_the_wire
 from shared import wire
 
 _SUBJECTS = ("Charge", "Refund", "WebhookEndpoint")
@@ -56,3 +57,14 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
         ],
         created_at=delivery.created_at,
     )
+
+
+class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):
+    """An endpoint as it is shown to who has just made its `secret`, and never again."""
+
+    secret: str
+
+
+def with_secret(endpoint: Endpoint) -> WebhookEndpointWithSecretView:
+    shown = msgspec.structs.asdict(on_the_wire(endpoint))
+    return WebhookEndpointWithSecretView(**shown, secret=endpoint.secrets[0].value)
