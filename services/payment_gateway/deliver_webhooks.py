@@ -24,7 +24,9 @@ from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
 
-SLOTS = 256  # most wait for a receiver; seven that hang still leave 32 for the rest
+SLOTS = (
+    256  # most wait for a receiver; an endpoint alone gets 64 (see shares.py), and seven that hang leave 77 to the rest
+)
 RECORD_SECONDS = 15.0  # more than a group commit lets anybody wait
 POLL_SECONDS = 0.1
 

@@ -1,6 +1,7 @@
 """One POST to a stranger's address: guarded, bounded, never redirected, and its answer as a value."""
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -83,7 +84,7 @@ class SendWebhook:
         def guard(address: aiohttp.AddrInfoType) -> socket.socket:
             family, kind, protocol, _, (host, *_) = address
             if why := self._destinations.forbids(str(host), by_name=by_name):
-                raise PermissionError(f"{_MARK}: {why}")
+                raise PermissionError(errno.EACCES, f"{_MARK}: {why}")
             return socket.socket(family, kind, protocol)
 
         return open_session(
@@ -97,7 +98,7 @@ class SendWebhook:
 
 def _describe(failure: Exception) -> str:
     if _MARK in str(failure):
-        cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+        cause = failure.os_error.strerror if isinstance(failure, aiohttp.ClientConnectorError) else failure
         return f"{FORBIDDEN}: {cause}"
     if isinstance(failure, aiohttp.InvalidURL):  # it shows the URL, and what is secret in it
         return type(failure).__name__

@@ -1,11 +1,15 @@
 """How many deliveries of one endpoint may be under way at once, so that slow ones never hold up the others. Pure.
 
-The rule is that of a dynamic threshold: an endpoint may hold no more slots than are free. One that hangs gets half of them;
-k that hang get 1/(k+1) each, and as much stays free for the rest, however large their backlogs.
+The rule is a dynamic threshold: an endpoint may hold a third of as many slots as are free. One that hangs gets a quarter of
+all; of k that hang each gets 1/(k + 3), and 3/(k + 3) stay free for the rest, however large their backlogs. Where they
+begin to hang one after the other, (3/4)^k stay free until the first attempts have timed out; with as many as are free it
+would be (1/2)^k, next to nothing.
 """
 
 from collections import Counter
 from collections.abc import Iterable
+
+FREE_PER_HELD = 3
 
 
 class Shares:
@@ -24,13 +28,13 @@ class Shares:
 
     def full(self, free: int) -> list[str]:
         """Who may have none of `free` slots."""
-        return [endpoint_id for endpoint_id, held in self._held.items() if held >= free]
+        return [endpoint_id for endpoint_id, held in self._held.items() if held * FREE_PER_HELD >= free]
 
     def fill(self, endpoint_ids: Iterable[str], free: int) -> list[bool]:
         """Holds a slot for each that may have one, in order, and says for which."""
         taken = []
         for endpoint_id in endpoint_ids:
-            taken.append(self._held[endpoint_id] < free)
+            taken.append(self._held[endpoint_id] * FREE_PER_HELD < free)
             if taken[-1]:
                 self.hold(endpoint_id)
                 free -= 1
