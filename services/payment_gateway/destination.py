@@ -5,11 +5,10 @@ redirect said before. Pure.
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias
 
-import msgspec
 from yarl import URL  # what aiohttp reads a URL with: what is judged is what is called
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -34,18 +33,19 @@ class DestinationError(ValueError):
     """Not a host name, an IP address or a network."""
 
 
-class Destinations(msgspec.Struct, frozen=True, kw_only=True):
+class Destinations:
     """`public_only` forbids all but the Internet's unicast addresses; link-local addresses and those of cloud metadata are
     forbidden anyway. `names` may lead to any other address, and `networks` hold addresses that are allowed: a forbidden
     one only if it is named by itself.
     """
 
-    public_only: bool
-    names: frozenset[str] = frozenset()
-    networks: tuple[Network, ...] = ()
+    def __init__(self, *, public_only: bool, names: Collection[str] = (), networks: Sequence[Network] = ()) -> None:
+        self._public_only = public_only
+        self._names = frozenset(names)
+        self._networks = tuple(networks)
 
     def allows_name(self, host: str) -> bool:
-        return host.lower().removesuffix(".") in self.names
+        return host.lower().removesuffix(".") in self._names
 
     def forbids(self, address: str, *, by_name: bool = False) -> str | None:
         """Why nothing is sent to `address`, or None. `by_name`: it is what a name of `names` has led to."""
@@ -54,12 +54,12 @@ class Destinations(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError:
             return f"{address} is not an IP address"
         meant = unwrapped(given)
-        listed = [network for network in self.networks if given in network or meant in network]
+        listed = [network for network in self._networks if given in network or meant in network]
         if any(meant in network for network in _LINK_LOCAL):
             why = "link-local"
         elif meant in _METADATA:
             why = "of cloud metadata"
-        elif self.public_only and not (by_name or listed or _is_public(meant)):
+        elif self._public_only and not (by_name or listed or _is_public(meant)):
             return f"{address} is not public"
         else:
             return None
@@ -94,7 +94,7 @@ def parse_destinations(entries: Sequence[str], *, public_only: bool) -> Destinat
             if not _NAME.match(name) or _LOOKS_NUMERIC.match(name):
                 raise DestinationError(f"{entry!r} is not a host name, an IP address or a network: {error}") from None
             names.add(name)
-    return Destinations(public_only=public_only, names=frozenset(names), networks=tuple(networks))
+    return Destinations(public_only=public_only, names=names, networks=networks)
 
 
 def unwrapped(address: Address) -> Address:
