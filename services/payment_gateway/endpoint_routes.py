@@ -29,8 +29,15 @@ from shared.signing import SecretError, check_secret
 from shared.times import stored
 
 Url = Annotated[str, Meta(max_length=URL_LENGTH_MAX, description="http or https; see WEBHOOK_ALLOWED_HOSTS.")]
+_4 = "[A-Za-z0-9+/]{4}"
+_SECRET = rf"^whsec_(?:(?:{_4}){{8,21}}(?:[A-Za-z0-9+/]{{2}}==)?|(?:{_4}){{8,20}}[A-Za-z0-9+/]{{3}}=)$"
 GivenSecret = Annotated[
-    str, Meta(max_length=128, description="`whsec_` and the base64 of 24 to 64 bytes; without one it is made.")
+    str,
+    Meta(
+        max_length=128,
+        description="`whsec_` and the base64 of 24 to 64 bytes; without one it is made.",
+        extra_json_schema={"pattern": _SECRET},  # for who reads the document; check_secret decides
+    ),
 ]
 EventTypes = Annotated[list[wire.EventType], Meta(max_length=16, description="None at all means every type.")]
 
