@@ -2,6 +2,7 @@
 that a test wants to send.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
@@ -13,10 +14,11 @@ import aiohttp
 import pytest
 import standardwebhooks
 import stripe
+from aiohttp import web
 
-from shared.mongo import Client
+from shared.mongo import Client, Database
 from tests.e2e.conftest import Api, StartStack, order_body, place_until_acknowledged
-from tests.http_double import HttpDouble, always, http_double
+from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Stack
@@ -318,3 +320,38 @@ async def test_order_api_acknowledges_that_another_endpoint_is_disabled_and_does
 
             await until(acknowledged, "order_api has answered")
     assert [json.loads(answer)["outcome"] for answer in answers] == ["ignored"]
+
+
+async def test_deliveries_in_hand_or_asked_for_again_when_the_gateway_is_killed_are_made(
+    start_stack: StartStack, http: aiohttp.ClientSession, databases: tuple[Database, Database]
+) -> None:
+    over = asyncio.Event()
+
+    async def hang(_asked: Asked) -> web.StreamResponse:
+        await over.wait()
+        return web.Response()
+
+    async with http_double(hang) as slow:
+        with start_stack(WEBHOOK_ENDPOINT_URL=slow.url) as stack:
+            [service] = stack.gateways
+            gateway, bearer = Api(http, service.url), {"Authorization": f"Bearer {stack.api_key}"}
+            for _ in range(20):
+                asked = {"amount": 9999, "currency": "USD", "reference": uuid4().hex}
+                key = {"Idempotency-Key": uuid4().hex}
+                assert (await gateway.call("POST", "/v1/charges", json=asked, headers=bearer | key))[0] == 201
+            await received(slow, 20)
+            for event_id in {sent.headers["webhook-id"] for sent in slow.asked}:
+                await gateway.call("POST", f"/v1/events/{event_id}/resend", json={}, headers=bearer)
+            service.kill()
+            over.set()
+            slow.asked.clear()
+            # As if the leases of who was killed had lapsed.
+            await databases[1]["deliveries"].update_many({}, {"$set": {"lease_until": None}})
+            service.start()
+            await received(slow, 20)
+            assert len({sent.headers["webhook-id"] for sent in slow.asked}) == 20
+
+            async def all_delivered() -> bool:
+                return await databases[1]["deliveries"].count_documents({"state": {"$ne": "delivered"}}) == 0
+
+            await until(all_delivered, "every delivery is recorded")
