@@ -34,6 +34,10 @@ stores nothing, so its key stays free. After a timeout, 409 or 503 send the same
 succeeds, `pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see
 Webhooks.
 
+**Webhook endpoints.** Any number of them, each with a secret that is shown when it is made. Rotating it lets both sign for a
+while. An endpoint that answers 410, or whose every attempt has failed for five days, is disabled, and your other endpoints
+get `webhook_endpoint.disabled`. What was missed can be sent again.
+
 **Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
 the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
 
