@@ -26,28 +26,40 @@ class Recorded(msgspec.Struct, frozen=True):
     following: Next
 
 
+class _Verdict(msgspec.Struct, frozen=True):
+    """Not `recorded` where the fence had passed: then nothing was changed."""
+
+    recorded: bool
+    disabled_endpoint: bool
+
+
 class RecordAttempts:
-    """Answers whether each was recorded; False where the fence had passed, and then nothing was changed."""
+    """Answers whether it was recorded: not if somebody else has claimed the delivery meanwhile."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.commits = GroupCommit[Recorded, bool](store.client, self._write, name="record_attempts", keys=_keys)
+        self.commits = GroupCommit[Recorded, _Verdict](store.client, self._write, name="record_attempts", keys=_keys)
 
     async def __call__(self, recorded: Recorded) -> bool:
         """Raises what GroupCommit raises; then the attempt is made again."""
-        return await self.commits.submit(recorded)
+        verdict = await self.commits.submit(recorded)
+        if verdict.disabled_endpoint:
+            log.warning("endpoint disabled", endpoint_id=recorded.delivery.endpoint_id, gone=recorded.following.gone)
+        return verdict.recorded
 
-    async def _write(self, session: AsyncClientSession, recorded: Sequence[Recorded]) -> Sequence[bool]:
+    async def _write(self, session: AsyncClientSession, recorded: Sequence[Recorded]) -> Sequence[_Verdict]:
         still_held = await held(
             self._store.deliveries, {one.delivery.id: one.delivery.fence for one in recorded}, session
         )
         ours = [one for one in recorded if one.delivery.id in still_held]
+        disabling: set[str] = set()
         if ours:
             await write_held(self._store.deliveries, [_update(one) for one in ours], session)
-            await self._judge_endpoints([one for one in ours if one.attempt], session)
-        return [one.delivery.id in still_held for one in recorded]
+            disabling = await self._judge_endpoints([one for one in ours if one.attempt], session)
+        return [_Verdict(one.delivery.id in still_held, one.delivery.id in disabling) for one in recorded]
 
-    async def _judge_endpoints(self, recorded: Sequence[Recorded], session: AsyncClientSession) -> None:
+    async def _judge_endpoints(self, recorded: Sequence[Recorded], session: AsyncClientSession) -> set[str]:
+        """The deliveries, by id, whose attempts have disabled their endpoints."""
         ids = list({one.delivery.endpoint_id for one in recorded})
         before = {one.id: one for one in await self._store.endpoints({"_id": {"$in": ids}}, session=session)}
         after, events = _judged(before, recorded)
@@ -68,7 +80,8 @@ class RecordAttempts:
         if writes:  # almost never: an endpoint that works, or goes on failing, stays as it is
             await self._store.webhook_endpoints.bulk_write(writes, ordered=False, session=session)
         if events:
-            await self._announce(events, session)
+            await self._announce(list(events.values()), session)
+        return set(events)
 
     async def _announce(self, events: Sequence[Event], session: AsyncClientSession) -> None:
         merchants = list({event.merchant for event in events})
@@ -82,22 +95,22 @@ class RecordAttempts:
         ]
         if deliveries:
             await self._store.deliveries.insert_many([to_document(one) for one in deliveries], session=session)
-        for event in events:
-            log.warning("endpoint disabled", endpoint_id=event.object_id, event_id=event.id)
 
 
 def _judged(
     endpoints: dict[str, Endpoint], recorded: Sequence[Recorded]
-) -> tuple[dict[str, Endpoint], Sequence[Event]]:
-    """The endpoints after these attempts, and an event for each that they disable. One may have been deleted meanwhile."""
-    after, events = dict(endpoints), list[Event]()
+) -> tuple[dict[str, Endpoint], dict[str, Event]]:
+    """The endpoints after these attempts, and the events of those that they disable, by delivery. One may have been deleted
+    meanwhile.
+    """
+    after, events = dict(endpoints), dict[str, Event]()
     attempts = [(one.attempt, one) for one in recorded if one.attempt and one.delivery.endpoint_id in endpoints]
     for attempt, one in sorted(attempts, key=lambda pair: pair[0].at):
         was = after[one.delivery.endpoint_id]
         delivered, gone = one.following.state == "delivered", one.following.gone
         now = after[was.id] = after_attempt(was, delivered=delivered, gone=gone, at=attempt.at)
         if now.state != was.state:
-            events.append(disabled_event(now, one.delivery.id, attempt.number, now=attempt.at))
+            events[one.delivery.id] = disabled_event(now, one.delivery.id, attempt.number, now=attempt.at)
     return after, events
 
 
