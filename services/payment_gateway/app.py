@@ -48,11 +48,12 @@ class Application:
         self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
         self.clock = StoredClock(self.store.clock, enabled=settings.test_endpoints)
         delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.destinations = settings.destinations
         self.send_webhook = SendWebhook(
-            settings.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
         )
         self.send_once = SendWebhook(
-            settings.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
         )  # of its own, so that what a test sends takes no connection from deliveries
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
@@ -132,7 +133,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
         "create_endpoint": application.create_endpoint,
-        "destinations": settings.destinations,
+        "destinations": application.destinations,
         "resend_events": application.resend_events,
         "send_once": application.send_once,
         "rotate_secret": application.rotate_secret,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from bson import Int64
 from pymongo.errors import DuplicateKeyError
 
 from payment_gateway.clock import Clock, arrived
@@ -79,7 +80,9 @@ class StoredClock:
         asked_at = time.monotonic()
         try:
             result = await self._collection.update_one(
-                {"_id": "clock", "version": before.version}, {"$set": _fields(after)}, upsert=before.version == 0
+                {"_id": "clock", "version": before.version},
+                {"$set": _fields(after), "$setOnInsert": {"lease_until": None, "fence": Int64(0)}},
+                upsert=before.version == 0,
             )
         except DuplicateKeyError:
             return False

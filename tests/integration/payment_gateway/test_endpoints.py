@@ -296,3 +296,28 @@ async def test_two_replicas_that_see_an_endpoint_fail_disable_it_once(
 
         await until(all_ended, "all deliveries ended")
         assert await one.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 1
+
+
+async def test_c24_an_endpoint_that_fails_while_the_clock_advances_by_days_is_disabled_when_five_have_passed(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    days = (86400.0,) * 10
+    async with make_application(workers=True, webhook_retry_schedule_seconds=days) as application:
+        await create(application)
+
+        async def tried() -> bool:
+            return bool(receiver.asked)
+
+        await until(tried, "the first attempt")
+        await application.advance_clock(timedelta(days=8))
+
+        async def disabled() -> bool:
+            return await application.store.webhook_endpoints.count_documents({"state": "disabled"}) == 1
+
+        await until(disabled, "the endpoint is disabled")
+        [event] = await application.store.events.find({"type": "webhook_endpoint.disabled"}).to_list()
+        data = msgspec.json.decode(json.dumps(json.loads(event["raw"])["data"]), type=wire.WebhookEndpoint)
+        assert data.disabled_reason == "failing"
+        assert data.failing_since is not None
+        assert timedelta(days=5) <= event["created_at"] - data.failing_since < timedelta(days=6.2)
