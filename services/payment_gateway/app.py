@@ -10,14 +10,19 @@ from litestar.types import ASGIApp
 from payment_gateway.advance_clock import AdvanceClock, Schedule
 from payment_gateway.charge import Charge
 from payment_gateway.create_charge import CreateCharge
+from payment_gateway.create_endpoint import CreateEndpoint
 from payment_gateway.create_refund import CreateRefund
-from payment_gateway.deliver_webhooks import DeliverWebhooks
+from payment_gateway.deliver_webhooks import SLOTS, DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.endpoint_routes import ENDPOINT_ROUTES
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
+from payment_gateway.resend_events import ResendEvents
 from payment_gateway.reset import Reset
+from payment_gateway.rotate_secret import RotateSecret
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
+from payment_gateway.send_webhook import SendWebhook
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
@@ -43,15 +48,26 @@ class Application:
         self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
         self.clock = StoredClock(self.store.clock, enabled=settings.test_endpoints)
         delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.destinations = settings.destinations
+        self.send_webhook = SendWebhook(
+            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+        )
+        self.send_once = SendWebhook(
+            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+        )  # of its own, so that what a test sends takes no connection from deliveries
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
             self.clock,
+            self.send_webhook,
             schedule_seconds=settings.webhook_retry_schedule_seconds,
             timeout_seconds=settings.webhook_timeout_seconds,
         )
         wake = self.deliver_webhooks.work.wake.set
         self.create_charge = CreateCharge(self.store, self.clock, delay=delay)
         self.create_refund = CreateRefund(self.store, self.clock, delay=delay)
+        self.create_endpoint = CreateEndpoint(self.store, self.clock)
+        self.rotate_secret = RotateSecret(self.store, self.clock)
+        self.resend_events = ResendEvents(self.store, self.clock, wake=wake)
         self.settle_charges = SettleCharges(self.store, self.clock, Charge, wake=wake)
         self.settle_refunds = SettleCharges(self.store, self.clock, Refund, wake=wake)
         self.advance_clock = AdvanceClock(
@@ -76,6 +92,8 @@ class Application:
         verbs = (
             self.create_charge,
             self.create_refund,
+            self.create_endpoint,
+            self.rotate_secret,
             self.settle_charges,
             self.settle_refunds,
             self.deliver_webhooks,
@@ -86,11 +104,13 @@ class Application:
         try:
             await ensure_schema(self.store.database)
             await self._ensure_configured_endpoint()
-            await self.deliver_webhooks.start()
+            await self.send_webhook.start()
+            await self.send_once.start()
             async with at_work([verb.commits for verb in verbs], works if workers else []):
                 yield
         finally:
-            await self.deliver_webhooks.close()
+            await self.send_webhook.close()
+            await self.send_once.close()
             await self.store.client.close()
 
     async def _ensure_configured_endpoint(self) -> None:
@@ -112,13 +132,18 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "clock": application.clock,
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
+        "create_endpoint": application.create_endpoint,
+        "destinations": application.destinations,
+        "resend_events": application.resend_events,
+        "send_once": application.send_once,
+        "rotate_secret": application.rotate_secret,
         "reset": application.reset,
         "store": application.store,
     }
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    routes = [*ROUTES, *TEST_ROUTES]
+    routes = [*ROUTES, *ENDPOINT_ROUTES, *TEST_ROUTES]
     return build(
         API,
         routes,

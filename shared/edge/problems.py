@@ -43,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "not-found": Kind(404, "Not found", "There is nothing at this address, or it is not yours."),
     "method-not-allowed": Kind(405, "Method not allowed", "See the Allow header for the methods of this address."),
     "not-refundable": Kind(409, "The charge cannot be refunded", "Only a charge that has succeeded can be refunded."),
+    "endpoint-disabled": Kind(409, "The webhook endpoint is disabled", "Nothing is sent to it. Enable it first: PATCH it with state enabled."),
     "exceeds-paid": Kind(409, "More than was paid", "The refunds of a charge, asked for and done, cannot exceed it."),
     "invalid-signature": Kind(401, "The webhook signature is not valid", "Sign the raw body with the shared secret and a current timestamp, and send it as X-Signature."),
     "unauthenticated": Kind(401, "No valid API key", "Send Authorization: Bearer <key>."),
