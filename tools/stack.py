@@ -223,7 +223,7 @@ def main() -> None:
         except (MongodError, ServiceError) as error:
             raise SystemExit(f"cannot run: {error}") from None
         _describe(running, uri, logs)
-        _wait(running)
+        wait(running.services)
 
 
 def _describe(stack: Stack, uri: str, logs: Path) -> None:
@@ -240,11 +240,11 @@ Ctrl-C stops everything; the data stays in {DATA}.
 """, flush=True)  # fmt: skip
 
 
-def _wait(stack: Stack) -> None:
+def wait(services: Sequence[Service]) -> None:
     """Until Ctrl-C, or until a service ends by itself."""
     try:
         while True:
-            for service in stack.services:
+            for service in services:
                 assert service.process is not None
                 if (status := service.process.poll()) is not None:
                     raise SystemExit(f"{service.module} ended with {status}; see {service.log_file}")
