@@ -11,8 +11,10 @@ from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund
 from payment_gateway.deliver_webhooks import DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.misbehave import CurrentFaults, Misbehave
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
+from payment_gateway.replies import Replies
 from payment_gateway.reset import Reset
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
@@ -44,11 +46,13 @@ class Application:
             timeout_seconds=settings.webhook_timeout_seconds,
         )
         wake = self.deliver_webhooks.work.wake.set
-        self.create_charge = CreateCharge(self.store, delay=delay)
-        self.create_refund = CreateRefund(self.store, delay=delay)
+        self.faults = CurrentFaults(self.store, enabled=settings.test_endpoints)
+        self.misbehave = Misbehave(self.store, self.faults)
+        self.create_charge = CreateCharge(self.store, self.misbehave, delay=delay)
+        self.create_refund = CreateRefund(self.store, self.misbehave, delay=delay)
         self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
         self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
-        self.reset = Reset(self.store, self._ensure_configured_endpoint)
+        self.reset = Reset(self.store, self._begin_anew)
         self.exposition = Exposition(self.store.client, counts(self.store))
         self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
@@ -73,6 +77,10 @@ class Application:
             await self.deliver_webhooks.close()
             await self.store.client.close()
 
+    async def _begin_anew(self) -> None:
+        self.faults.forget()
+        await self._ensure_configured_endpoint()
+
     async def _ensure_configured_endpoint(self) -> None:
         url = self.settings.webhook_endpoint_url
         if url is not None:
@@ -83,16 +91,18 @@ class Application:
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
+    admission = Admission(
+        application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
+    )
     parts = {
         "exposition": application.exposition,
         "readiness": Readiness(application.store.client),
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
+        "replies": Replies(application.misbehave, admission),
+        "faults": application.faults,
         "reset": application.reset,
         "store": application.store,
     }
-    admission = Admission(
-        application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
-    )
     routes = [*ROUTES, *TEST_ROUTES]
     return build(API, routes, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

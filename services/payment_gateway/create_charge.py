@@ -7,6 +7,8 @@ from typing import Never
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.charge import Charge, new_charge, on_the_wire
+from payment_gateway.misbehave import Misbehave, Misbehaved, Plan
+from payment_gateway.scenario import charge_scenario
 from payment_gateway.store import Store
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
@@ -19,19 +21,22 @@ ENDPOINT = "POST /v1/charges"
 
 
 class CreateCharge:
-    """Raises what CreateOnce raises."""
+    """Raises ScenarioError, and what CreateOnce raises."""
 
-    def __init__(self, store: Store, *, delay: timedelta) -> None:
+    def __init__(self, store: Store, misbehave: Misbehave, *, delay: timedelta) -> None:
         self._store = store
+        self._misbehave = misbehave
         self._delay = delay
         self._create = CreateOnce[Charge, Never](
             store.client, store.idempotency_keys, self._write, name="create_charge"
         )
         self.commits = self._create.commits
 
-    async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | KeyReused:
+    async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | Misbehaved | KeyReused:
         note(reference=asked.reference)
-        charge = new_charge(merchant, asked, now=utc_now(), delay=self._delay, trace=current_trace())
+        faults = await self._misbehave.faults()
+        scenario = charge_scenario(asked.payment_method, asked.scenario, faults, key)
+        charge = new_charge(merchant, asked, scenario, now=utc_now(), delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -42,7 +47,7 @@ class CreateCharge:
             now=charge.created_at,
         )
         with span("create charge"):
-            return await self._create(record, charge)
+            return await self._misbehave.create(self._create, record, charge, Plan(scenario, faults, key))
 
     async def _write(self, charges: Sequence[Charge], session: AsyncClientSession) -> None:
         await self._store.charges.insert_many([to_document(charge) for charge in charges], session=session)

@@ -5,6 +5,7 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
+from payment_gateway.faults import Faults
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
 from payment_gateway.test_routes import Done
 from payment_gateway.views import DeliveryView, EventView
@@ -64,6 +65,15 @@ _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
     "refund.succeeded": ("A refund has succeeded", _REFUND),
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
+}
+_FAULTS: Json = {
+    "seed": 42,
+    "rates": {"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2},
+    "settleDelaySeconds": 60,
+    "replySeconds": 5,
+    "retryAfterSeconds": 1,
+    "webhookDelaySeconds": 60,
+    "copies": 3,
 }
 _EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
 
@@ -137,6 +147,7 @@ API = Api(
         "refund_id": _REFUND["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
+        "chargeId": _CHARGE["id"],
         "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
         "slug": "idempotency-key-reused",
     },
@@ -167,10 +178,13 @@ API = Api(
                     "durationMs": 11,
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
+                    "forgery": None,
                 }
             ],
+            "fault": None,
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
+        Faults: _FAULTS,
         Done: {},
         Live: {"status": "live"},
         Ready: {"status": "ready"},

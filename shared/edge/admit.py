@@ -44,10 +44,14 @@ class Admission:
             try:
                 await app(scope, receive, send)
             finally:
-                if scope.get("at_work"):
-                    self._at_work -= 1
+                self.release(scope)
 
         return released
+
+    def release(self, scope: Scope) -> None:
+        """Gives back the place of a request that was admitted, as soon as it no longer works but only waits."""
+        if scope.pop("at_work", False):  # type: ignore[typeddict-item]
+            self._at_work -= 1
 
     async def admit(self, request: Request[Any, Any, Any]) -> None:
         """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
