@@ -10,6 +10,7 @@ from payment_gateway.charge import Charge, new_charge, on_the_wire
 from payment_gateway.misbehave import Misbehave, Misbehaved, Plan
 from payment_gateway.scenario import charge_scenario
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.idempotency import created
@@ -23,8 +24,9 @@ ENDPOINT = "POST /v1/charges"
 class CreateCharge:
     """Raises ScenarioError, and what CreateOnce raises."""
 
-    def __init__(self, store: Store, misbehave: Misbehave, *, delay: timedelta) -> None:
+    def __init__(self, store: Store, clock: StoredClock, misbehave: Misbehave, *, delay: timedelta) -> None:
         self._store = store
+        self._clock = clock
         self._misbehave = misbehave
         self._delay = delay
         self._create = CreateOnce[Charge, Never](
@@ -34,9 +36,10 @@ class CreateCharge:
 
     async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | Misbehaved | KeyReused:
         note(reference=asked.reference)
-        faults = await self._misbehave.faults()
+        faults = await self._misbehave.faults.current()
         scenario = charge_scenario(asked.payment_method, asked.scenario, faults, key)
-        charge = new_charge(merchant, asked, scenario, now=utc_now(), delay=self._delay, trace=current_trace())
+        now = await self._clock.now()
+        charge = new_charge(merchant, asked, scenario, now=now, delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -44,7 +47,7 @@ class CreateCharge:
             command=asked,
             body=wire.encode(on_the_wire(charge)),
             location=f"/v1/charges/{charge.id}",
-            now=charge.created_at,
+            now=utc_now(),  # keys stay on real time. C24
         )
         with span("create charge"):
             return await self._misbehave.create(self._create, record, charge, Plan(scenario, faults, key))

@@ -16,6 +16,7 @@ from payment_gateway.misbehave import Misbehave, Misbehaved, Plan
 from payment_gateway.refund import Refund, new_refund, on_the_wire
 from payment_gateway.scenario import refund_scenario
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.group_commit import StaleError
@@ -47,8 +48,9 @@ Refusal = NoSuchCharge | NotRefundable | ExceedsCharge
 class CreateRefund:
     """Raises ScenarioError, and what CreateOnce raises."""
 
-    def __init__(self, store: Store, misbehave: Misbehave, *, delay: timedelta) -> None:
+    def __init__(self, store: Store, clock: StoredClock, misbehave: Misbehave, *, delay: timedelta) -> None:
         self._store = store
+        self._clock = clock
         self._misbehave = misbehave
         self._delay = delay
         self._create = CreateOnce[Refund, Refusal](
@@ -68,9 +70,10 @@ class CreateRefund:
             return NoSuchCharge(charge_id)
         note(reference=document["reference"])
         charge = msgspec.convert(document, Charge)
-        faults = await self._misbehave.faults()
+        faults = await self._misbehave.faults.current()
         scenario = refund_scenario(charge.payment_method, asked.scenario, faults, key)
-        refund = new_refund(charge, asked, scenario, now=utc_now(), delay=self._delay, trace=current_trace())
+        now = await self._clock.now()
+        refund = new_refund(charge, asked, scenario, now=now, delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -78,7 +81,7 @@ class CreateRefund:
             command=asked,
             body=wire.encode(on_the_wire(refund)),
             location=f"/v1/refunds/{refund.id}",
-            now=refund.created_at,
+            now=utc_now(),  # keys stay on real time. C24
         )
         with span("create refund"):
             refusal = _refusal(charge, asked.amount, charge.amount - charge.amount_refunded)

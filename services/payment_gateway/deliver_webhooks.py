@@ -17,6 +17,7 @@ from payment_gateway.endpoint import Endpoint, retired_secret, signing_secrets
 from payment_gateway.forge import signed
 from payment_gateway.metrics import count_attempt
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared.group_commit import GroupCommit
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
 from shared.leases import Lease, LeasedWork, claim, held, release, write_held
@@ -49,10 +50,14 @@ class _Recorded(msgspec.Struct, frozen=True):
 class DeliverWebhooks:
     """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
 
-    def __init__(self, store: Store, *, schedule_seconds: Sequence[float], timeout_seconds: float) -> None:
+    def __init__(
+        self, store: Store, clock: StoredClock, *, schedule_seconds: Sequence[float], timeout_seconds: float
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._schedule_seconds = schedule_seconds
         self._timeout_seconds = timeout_seconds
+        self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
         self._session: aiohttp.ClientSession | None = None
         self.work = LeasedWork[_Claimed](
             self._claim,
@@ -78,9 +83,9 @@ class DeliverWebhooks:
             self._store.deliveries,
             due={"state": "pending"},
             due_at="next_attempt_at",
-            now=utc_now(),
+            now=await self._clock.now(),
             limit=limit,
-            lease_seconds=self._timeout_seconds + RECORD_SECONDS + 5.0,
+            lease_seconds=self.lease_seconds,
         )
         if not documents:
             return []
@@ -126,7 +131,7 @@ class DeliverWebhooks:
     async def _attempt(self, delivery: Delivery, endpoint: Endpoint, body: bytes) -> tuple[Attempt, float | None]:
         """The attempt, and the seconds that its Retry-After asks for."""
         assert self._session is not None, "not started"
-        at = utc_now()
+        at = await self._clock.now()
         started = time.monotonic()
         status, error, received, asked_seconds = None, None, b"", None
         try:
@@ -183,12 +188,12 @@ async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Docume
 
 
 def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> tuple[bytes, Mapping[str, str]]:
-    """Body and headers, signed in both schemes afresh for each attempt; the id stays the same across retries."""
+    """Body and headers, signed in both schemes, afresh for each attempt and in real time (C24); the id stays the same."""
     sent, signatures = signed(
         body,
         signing_secrets(endpoint, now=now),
         message_id=delivery.event_id,
-        timestamp=int(now.timestamp()),
+        timestamp=int(utc_now().timestamp()),
         forgery=delivery.forgery,
         retired_secret=retired_secret(endpoint, now=now),
     )

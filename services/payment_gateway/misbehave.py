@@ -3,21 +3,18 @@
 What asks for nothing costs nothing: attempts are counted only where a scenario or the rates may spoil a reply.
 """
 
-import time
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from payment_gateway.event import event_ids
-from payment_gateway.faults import NO_FAULTS, NOT_DONE, Faults, ReplyFault, spoils_replies
+from payment_gateway.faults import NOT_DONE, Faults, ReplyFault, spoils_replies
 from payment_gateway.scenario import Scenario, reply_fault
 from payment_gateway.store import Store
+from payment_gateway.stored_faults import StoredFaults
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.idempotency import TTL, Record
-
-_ID = "faults"
-KEPT_SECONDS = 0.1  # how long another replica may go on with rates that were replaced
 
 Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")
@@ -46,41 +43,8 @@ class Plan(NamedTuple):
         return bool(self.scenario.replies) or spoils_replies(self.faults)
 
 
-class CurrentFaults:
-    """The rates in force: one document. With `enabled=False` there are none, and nobody asks the database."""
-
-    def __init__(self, store: Store, *, enabled: bool) -> None:
-        self._faults = store.faults
-        self._enabled = enabled
-        self._kept = NO_FAULTS
-        self._kept_until = 0.0
-
-    async def __call__(self) -> Faults:
-        """Raises PyMongoError."""
-        if self._enabled and time.monotonic() >= self._kept_until:
-            asked_at = time.monotonic()
-            found = await self._faults.find_one({"_id": _ID}, {"_id": 0})
-            self._kept = msgspec.convert(found, Faults) if found else NO_FAULTS
-            self._kept_until = asked_at + KEPT_SECONDS
-        return self._kept
-
-    async def replace(self, faults: Faults) -> None:
-        """Raises PyMongoError."""
-        await self._faults.replace_one({"_id": _ID}, msgspec.to_builtins(faults), upsert=True)
-        self.forget()
-
-    async def clear(self) -> None:
-        """Raises PyMongoError."""
-        await self._faults.delete_one({"_id": _ID})
-        self.forget()
-
-    def forget(self) -> None:
-        """For whoever changes the document: this process asks again before it goes on."""
-        self._kept_until = 0.0
-
-
 class Misbehave:
-    def __init__(self, store: Store, faults: CurrentFaults) -> None:
+    def __init__(self, store: Store, faults: StoredFaults) -> None:
         self._store = store
         self.faults = faults
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from payment_gateway.faults import Faults
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
-from payment_gateway.test_routes import Done
+from payment_gateway.test_routes import ClockRequest, ClockView, Done
 from payment_gateway.views import DeliveryView, EventView
 from shared import wire
 from shared.edge.health import Live, Ready
@@ -185,6 +185,8 @@ API = Api(
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
         Faults: _FAULTS,
+        ClockRequest: {"action": "advance", "seconds": 259200},
+        ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},
         Live: {"status": "live"},
         Ready: {"status": "ready"},
