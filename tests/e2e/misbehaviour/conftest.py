@@ -70,7 +70,7 @@ class Shop:
 
         async def has_ended() -> bool:
             found.update((await self.call("GET", path)).json)
-            return found["status"] != "pending"
+            return bool(found["status"] != "pending")
 
         await until(has_ended, f"{path} has ended")
         return found

@@ -99,7 +99,7 @@ async def test_retry_after_is_what_the_scenario_says(shop: Shop, fault: str) -> 
 async def test_malformed_json_is_the_beginning_of_the_true_body(shop: Shop, way: str) -> None:
     key, body = uuid4().hex, {"reference": uuid4().hex, **asking("malformed_json", way)}
     spoilt = await shop.charge(key, **body)
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         _ = spoilt.json
     true = await shop.charge(key, **body)
     assert (spoilt.status, true.body.startswith(spoilt.body)) == (201, True)

@@ -139,7 +139,7 @@ async def test_a_charge_that_fails_says_why(shop: Shop, asked: dict[str, str], c
 @pytest.mark.parametrize(
     "asked", [{"paymentMethod": "pm_slow"}, {"scenario": {"settleDelaySeconds": 60}}], ids=["token", "scenario"]
 )
-async def test_a_slow_charge_is_pending_for_a_minute(shop: Shop, asked: dict[str, object]) -> None:
+async def test_a_slow_charge_is_pending_for_a_minute(shop: Shop, asked: dict[str, Any]) -> None:
     created = (await shop.charge(**asked)).json
     other = await shop.paid()
     await shop.hears(other["id"])
