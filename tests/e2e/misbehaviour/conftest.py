@@ -1,8 +1,9 @@
 """The gateway alone, and a shop: it charges over HTTP, and receives webhooks as the official libraries tell it to."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tools.process import free_port
 from tools.stack import Credentials, Service
 
 CREDENTIALS = Credentials.new()
-StartGateway = Callable[..., AbstractContextManager[Service]]
+StartGateway = Callable[..., AbstractAsyncContextManager[Service]]
 
 
 @dataclass
@@ -137,8 +138,11 @@ async def receiver() -> AsyncIterator[HttpDouble]:
         yield double
 
 
-@contextmanager
-def running_gateway(uri: str, database: str, receiver_url: str, logs: Path, **settings: str) -> Iterator[Service]:
+@asynccontextmanager
+async def running_gateway(
+    uri: str, database: str, receiver_url: str, logs: Path, **settings: str
+) -> AsyncIterator[Service]:
+    """Started and stopped while the receiver goes on answering."""
     port = free_port()
     environment = {
         "APP_ENV": "development",
@@ -155,10 +159,10 @@ def running_gateway(uri: str, database: str, receiver_url: str, logs: Path, **se
     }
     service = Service("payment_gateway", port, environment, logs / f"payment_gateway_{port}.log")
     try:
-        service.start()
+        await asyncio.to_thread(service.start)
         yield service
     finally:
-        service.stop()
+        await asyncio.to_thread(service.stop)
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +170,7 @@ async def gateway(
     mongo: Client, mongodb_uri: str, receiver: HttpDouble, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:
     database = f"test_{uuid4().hex[:16]}"
-    with running_gateway(mongodb_uri, database, receiver.url, tmp_path_factory.mktemp("logs")) as service:
+    async with running_gateway(mongodb_uri, database, receiver.url, tmp_path_factory.mktemp("logs")) as service:
         yield service
     await mongo.drop_database(database)
 
@@ -178,9 +182,9 @@ def shop(http: aiohttp.ClientSession, gateway: Service, receiver: HttpDouble) ->
 
 @pytest.fixture
 def start_gateway(mongodb_uri: str, database_name: str, receiver: HttpDouble, tmp_path: Path) -> StartGateway:
-    """`with start_gateway(HTTP_REQUESTS_MAX="2") as gateway`: one of the test's own, on a database of its own."""
+    """`async with start_gateway(HTTP_REQUESTS_MAX="2") as gateway`: one of the test's own, on a database of its own."""
 
-    def start(**settings: str) -> AbstractContextManager[Service]:
+    def start(**settings: str) -> AbstractAsyncContextManager[Service]:
         return running_gateway(mongodb_uri, database_name, receiver.url, tmp_path, **settings)
 
     return start

@@ -43,7 +43,7 @@ async def test_a_server_that_stops_ends_what_it_holds_back(
     fault: str,
     status: int,
 ) -> None:
-    with start_gateway() as gateway:
+    async with start_gateway() as gateway:
         replies = held(Shop(http, gateway.url, receiver), fault, 3)
         await stored(mongo, database_name, 3)
         assert await asyncio.to_thread(gateway.stop) == 0
@@ -53,17 +53,16 @@ async def test_a_server_that_stops_ends_what_it_holds_back(
 async def test_a_server_that_stops_waits_for_no_early_webhook(
     start_gateway: StartGateway, http: aiohttp.ClientSession
 ) -> None:
-    async with http_double(never) as silent:
-        with start_gateway(WEBHOOK_ENDPOINT_URL=silent.url) as gateway:
-            shop = Shop(http, gateway.url, silent)
-            reply = asyncio.create_task(shop.charge(scenario={"webhooks": ["early"]}))
+    async with http_double(never) as silent, start_gateway(WEBHOOK_ENDPOINT_URL=silent.url) as gateway:
+        shop = Shop(http, gateway.url, silent)
+        reply = asyncio.create_task(shop.charge(scenario={"webhooks": ["early"]}))
 
-            async def is_told() -> bool:
-                return bool(silent.asked)
+        async def is_told() -> bool:
+            return bool(silent.asked)
 
-            await until(is_told, "the webhook is sent")
-            assert await asyncio.to_thread(gateway.stop) == 0
-            assert (await reply).status == 201
+        await until(is_told, "the webhook is sent")
+        assert await asyncio.to_thread(gateway.stop) == 0
+        assert (await reply).status == 201
 
 
 async def test_what_is_held_back_takes_no_place_of_those_at_work(
@@ -73,7 +72,7 @@ async def test_what_is_held_back_takes_no_place_of_those_at_work(
     mongo: Client,
     database_name: str,
 ) -> None:
-    with start_gateway(HTTP_REQUESTS_MAX="2") as gateway:
+    async with start_gateway(HTTP_REQUESTS_MAX="2") as gateway:
         shop = Shop(http, gateway.url, receiver)
         for count in range(1, 6):
             held(shop, "slow")
@@ -92,7 +91,7 @@ async def test_a_client_that_goes_ends_what_is_held_back_for_it(
     mongo: Client,
     database_name: str,
 ) -> None:
-    with start_gateway() as gateway:
+    async with start_gateway() as gateway:
         [reply] = held(Shop(http, gateway.url, receiver), "timeout")
         await stored(mongo, database_name, 1)
         reply.cancel()
