@@ -24,8 +24,13 @@ marked `Idempotent-Replayed: true`, and nothing is done twice; with another body
 stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
 
 **What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
-succeeds, `pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see
+succeeds, `pm_card_declined`, `pm_insufficient_funds` and others fail with that code. Then an event is sent, see
 Webhooks.
+
+**What goes wrong** is up to you, in three ways that say the same. `paymentMethod` takes chains: with
+`pm_500|pm_timeout|pm_card_visa` the first attempt with its Idempotency-Key gets a 500, the second no answer, the third a
+true one. `scenario` in a charge or refund says how replies and webhooks go wrong. `PUT /v1/test/faults` gives every fault a
+rate, drawn by a seed and the Idempotency-Keys.
 
 **Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
 the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
