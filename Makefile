@@ -45,6 +45,7 @@ lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel -c requirements/runtime.txt -o requirements/otel.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel --group dev -c requirements/otel.txt -o requirements/dev.txt
+	echo localstripe | uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 - -o requirements/localstripe.txt
 
 clean:  ## Remove .venv, caches and the data of make run
 	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
