@@ -7,7 +7,10 @@ from typing import Never
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.charge import Charge, new_charge, on_the_wire
+from payment_gateway.misbehave import Misbehave, Misbehaved, Plan
+from payment_gateway.scenario import charge_scenario
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.group_commit import Limits
@@ -22,19 +25,24 @@ LIMITS = Limits(batches_in_flight=3)
 
 
 class CreateCharge:
-    """Raises what CreateOnce raises."""
+    """Raises ScenarioError, and what CreateOnce raises."""
 
-    def __init__(self, store: Store, *, delay: timedelta) -> None:
+    def __init__(self, store: Store, clock: StoredClock, misbehave: Misbehave, *, delay: timedelta) -> None:
         self._store = store
+        self._clock = clock
+        self._misbehave = misbehave
         self._delay = delay
         self._create = CreateOnce[Charge, Never](
             store.client, store.idempotency_keys, self._write, name="create_charge", limits=LIMITS
         )
         self.commits = self._create.commits
 
-    async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | KeyReused:
+    async def __call__(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | Misbehaved | KeyReused:
         note(reference=asked.reference)
-        charge = new_charge(merchant, asked, now=utc_now(), delay=self._delay, trace=current_trace())
+        faults = await self._misbehave.faults.current()
+        scenario = charge_scenario(asked.payment_method, asked.scenario, faults, key)
+        now = await self._clock.now()
+        charge = new_charge(merchant, asked, scenario, now=now, delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -42,10 +50,10 @@ class CreateCharge:
             command=asked,
             body=wire.encode(on_the_wire(charge)),
             location=f"/v1/charges/{charge.id}",
-            now=charge.created_at,
+            now=utc_now(),  # keys stay on real time. C24
         )
         with span("create charge"):
-            return await self._create(record, charge)
+            return await self._misbehave.create(self._create, record, charge, Plan(scenario, faults, key))
 
     async def _write(self, charges: Sequence[Charge], session: AsyncClientSession) -> None:
         await self._store.charges.insert_many([to_document(charge) for charge in charges], session=session)

@@ -13,14 +13,15 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.delivery import RESPONSE_BYTES_MAX, Attempt, Delivery, Next, after
-from payment_gateway.endpoint import Endpoint, signing_secrets
+from payment_gateway.endpoint import Endpoint, retired_secret, signing_secrets
+from payment_gateway.forge import signed
 from payment_gateway.metrics import count_attempt
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared.group_commit import GroupCommit
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
 from shared.leases import Lease, LeasedWork, claim, held, release, write_held
 from shared.mongo import Collection, Document, to_document
-from shared.signing import sign, sign_standard
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
@@ -49,10 +50,14 @@ class _Recorded(msgspec.Struct, frozen=True):
 class DeliverWebhooks:
     """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
 
-    def __init__(self, store: Store, *, schedule_seconds: Sequence[float], timeout_seconds: float) -> None:
+    def __init__(
+        self, store: Store, clock: StoredClock, *, schedule_seconds: Sequence[float], timeout_seconds: float
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._schedule_seconds = schedule_seconds
         self._timeout_seconds = timeout_seconds
+        self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
         self._session: aiohttp.ClientSession | None = None
         self.work = LeasedWork[_Claimed](
             self._claim,
@@ -78,9 +83,9 @@ class DeliverWebhooks:
             self._store.deliveries,
             due={"state": "pending"},
             due_at="next_attempt_at",
-            now=utc_now(),
+            now=await self._clock.now(),
             limit=limit,
-            lease_seconds=self._timeout_seconds + RECORD_SECONDS + 5.0,
+            lease_seconds=self.lease_seconds,
         )
         if not documents:
             return []
@@ -126,13 +131,12 @@ class DeliverWebhooks:
     async def _attempt(self, delivery: Delivery, endpoint: Endpoint, body: bytes) -> tuple[Attempt, float | None]:
         """The attempt, and the seconds that its Retry-After asks for."""
         assert self._session is not None, "not started"
-        at = utc_now()
+        at = await self._clock.now()
         started = time.monotonic()
         status, error, received, asked_seconds = None, None, b"", None
         try:
-            async with self._session.post(
-                endpoint.url, data=body, headers=_headers(delivery, endpoint, body, now=at), allow_redirects=False
-            ) as response:
+            sent, headers = _signed(delivery, endpoint, body, now=at)
+            async with self._session.post(endpoint.url, data=sent, headers=headers, allow_redirects=False) as response:
                 status = response.status
                 asked_seconds = retry_after_seconds(response)
                 received = await read_up_to(response, RESPONSE_BYTES_MAX)
@@ -148,6 +152,7 @@ class DeliverWebhooks:
             duration_ms=round((time.monotonic() - started) * 1000),
             error=error,
             response_body=received.decode(errors="replace"),
+            forgery=delivery.forgery,
         )
         return attempt, asked_seconds
 
@@ -164,24 +169,36 @@ class DeliverWebhooks:
             await self._store.webhook_endpoints.update_many(
                 {"_id": {"$in": gone}}, {"$set": {"state": "disabled"}}, session=session
             )
+        await self._release_held([one for one in ours if one.attempt], session)
         return [one.delivery.id in still_held for one in recorded]
+
+    async def _release_held(self, tried: Sequence[_Recorded], session: AsyncClientSession) -> None:
+        """What was to wait until these had been tried is due now. What has been tried itself meanwhile stays as it is."""
+        for one in tried:
+            if one.attempt and one.delivery.releases:
+                await self._store.deliveries.update_many(
+                    {"_id": {"$in": one.delivery.releases}, "state": "pending", "attempts": []},
+                    {"$min": {"next_attempt_at": one.attempt.at}},
+                    session=session,
+                )
 
 
 async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
     return {document["_id"]: document async for document in collection.find({"_id": {"$in": list(ids)}})}
 
 
-def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> Mapping[str, str]:
-    """Both schemes, fresh for each attempt; the id stays the same across retries."""
-    secrets = signing_secrets(endpoint, now=now)
-    timestamp = int(now.timestamp())
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "payment_gateway",
-        "X-Signature": sign(body, secrets, timestamp),
-        **sign_standard(body, secrets, timestamp, delivery.event_id),
-        **trace_headers(),
-    }
+def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> tuple[bytes, Mapping[str, str]]:
+    """Body and headers, signed in both schemes, afresh for each attempt and in real time (C24); the id stays the same."""
+    sent, signatures = signed(
+        body,
+        signing_secrets(endpoint, now=now),
+        message_id=delivery.event_id,
+        timestamp=int(utc_now().timestamp()),
+        forgery=delivery.forgery,
+        retired_secret=retired_secret(endpoint, now=now),
+    )
+    usual = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
+    return sent, {**usual, **signatures, **trace_headers()}
 
 
 def _keys(recorded: _Recorded) -> tuple[Hashable, ...]:

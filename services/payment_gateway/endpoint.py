@@ -1,10 +1,13 @@
 """Where a merchant wants its events delivered. Pure."""
 
+import base64
 import hashlib
 from datetime import datetime
 from typing import Literal
 
 import msgspec
+
+from shared.signing import SECRET_PREFIX
 
 
 class SigningSecret(msgspec.Struct, frozen=True):
@@ -18,7 +21,7 @@ class SigningSecret(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook endpoint. With no `event_types` it takes all."""
+    """A webhook endpoint. With no `event_types` it takes all. `held` are deliveries that wait for its next event."""
 
     id: str = msgspec.field(name="_id")
     merchant: str
@@ -26,6 +29,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     event_types: tuple[str, ...] = ()
     state: Literal["enabled", "disabled"] = "enabled"
     secrets: tuple[SigningSecret, ...]
+    held: tuple[str, ...] = ()
     created_at: datetime
 
 
@@ -45,3 +49,11 @@ def wants(endpoint: Endpoint, merchant: str, event_type: str) -> bool:
 def signing_secrets(endpoint: Endpoint, *, now: datetime) -> list[str]:
     """Every secret that signs at `now`."""
     return [one.value for one in endpoint.secrets if one.expires_at is None or one.expires_at > now]
+
+
+def retired_secret(endpoint: Endpoint, *, now: datetime) -> str:
+    """The secret that expired last; where none ever did, one that was never valid."""
+    expired = [one for one in endpoint.secrets if one.expires_at is not None and one.expires_at <= now]
+    if expired:
+        return max(expired, key=lambda one: one.expires_at or now).value
+    return SECRET_PREFIX + base64.b64encode(hashlib.sha256(endpoint.id.encode()).digest()).decode()

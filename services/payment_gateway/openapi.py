@@ -5,7 +5,9 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
+from payment_gateway.faults import Faults
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
+from payment_gateway.test_routes import ClockRequest, ClockView, Done
 from payment_gateway.views import DeliveryView, EventView
 from shared import wire
 from shared.edge.health import Live, Ready
@@ -63,6 +65,15 @@ _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
     "refund.succeeded": ("A refund has succeeded", _REFUND),
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
+}
+_FAULTS: Json = {
+    "seed": 42,
+    "rates": {"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2},
+    "settleDelaySeconds": 60,
+    "replySeconds": 5,
+    "retryAfterSeconds": 1,
+    "webhookDelaySeconds": 60,
+    "copies": 3,
 }
 _EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
 
@@ -128,6 +139,7 @@ API = Api(
         "Charges": "Taking money.",
         "Refunds": "Giving it back.",
         "Events": "What happened, and how it was delivered.",
+        "Test": "What no real provider lets you do. Refused with 403 where test endpoints are disabled.",
         "Service": "Whether it works, and what its problems mean.",
     },
     parameters={
@@ -135,6 +147,7 @@ API = Api(
         "refund_id": _REFUND["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
+        "chargeId": _CHARGE["id"],
         "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
         "slug": "idempotency-key-reused",
     },
@@ -165,10 +178,16 @@ API = Api(
                     "durationMs": 11,
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
+                    "forgery": None,
                 }
             ],
+            "fault": None,
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
+        Faults: _FAULTS,
+        ClockRequest: {"action": "advance", "seconds": 259200},
+        ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
+        Done: {},
         Live: {"status": "live"},
         Ready: {"status": "ready"},
     },

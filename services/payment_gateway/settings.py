@@ -28,6 +28,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     webhook_endpoint_secret: Secret | None = None
     webhook_retry_schedule_seconds: tuple[Delay, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     webhook_timeout_seconds: Seconds = 15
+    payment_gateway_test_endpoints: bool | None = None
+
+    @property
+    def test_endpoints(self) -> bool:
+        """Whether /v1/test is served: in development, unless told otherwise."""
+        told = self.payment_gateway_test_endpoints
+        return self.app_env == "development" if told is None else told
 
     @property
     def endpoint_secret(self) -> Secret:

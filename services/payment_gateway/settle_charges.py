@@ -2,28 +2,29 @@
 every endpoint that wants it. C23
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
+from bson import Int64
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway import charge as charges
 from payment_gateway import refund as refunds
 from payment_gateway.charge import Charge
-from payment_gateway.delivery import new_delivery
-from payment_gateway.endpoint import wants
-from payment_gateway.event import settled_event
+from payment_gateway.delivery import Delivery, Told, new_deliveries
+from payment_gateway.event import settled_event, wrong_event
 from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork, claim, held, write_held
 from shared.mongo import Collection, Document, to_document
 from shared.telemetry import log
-from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace, span
 
 SLOTS = 256
@@ -39,12 +40,14 @@ class SettleCharges:
     def __init__(
         self,
         store: Store,
+        clock: StoredClock,
         kind: type[Charge] | type[Refund],
         *,
         wake: Callable[[], None],
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._kind = kind
         self._wake = wake
         self._noun = "charge" if kind is Charge else "refund"
@@ -59,7 +62,7 @@ class SettleCharges:
             self._collection,
             due={"status": "pending"},
             due_at="due_at",
-            now=utc_now(),
+            now=await self._clock.now(),
             limit=limit,
             lease_seconds=self._lease_seconds,
         )
@@ -69,7 +72,7 @@ class SettleCharges:
         # The order's id, in the words of whoever asked for the money.
         continue_trace(document.get("trace"), reference=document.get("charge_reference", document.get("reference")))
         pending = msgspec.convert(document, self._kind)  # here, so that one that does not decode spoils no other
-        now = utc_now()
+        now = await self._clock.now()
         ended = charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
         with span(f"settle {self._noun}"):
             ended = msgspec.structs.replace(ended, trace=current_trace())  # the event continues from here
@@ -85,26 +88,48 @@ class SettleCharges:
         ours = [one for one in settled if one.id in still_held]
         if ours:
             await write_held(self._collection, [_update(one) for one in ours], session)
+            if failed := [one for one in ours if isinstance(one, Refund) and one.status == "failed"]:
+                await self._give_back(failed, session)
             await self._announce(ours, session)
         return [one.id in still_held for one in settled]
 
     async def _announce(self, settled: Sequence[Settled], session: AsyncClientSession) -> None:
-        events = [settled_event(one, now=_ended(one)) for one in settled]
+        told = [_told(one) for one in settled]
+        events = [event for one in told for event in one.events]
         await self._store.events.insert_many([to_document(event) for event in events], session=session)
         merchants = list({event.merchant for event in events})
         endpoints = await self._store.endpoints({"merchant": {"$in": merchants}, "state": "enabled"}, session=session)
-        deliveries = [
-            new_delivery(event, endpoint, now=event.created_at)
-            for event in events
-            for endpoint in endpoints
-            if wants(endpoint, event.merchant, event.type)
-        ]
+        deliveries: list[Delivery] = []
+        for endpoint in endpoints:
+            made, held = new_deliveries(endpoint, told)
+            deliveries += made
+            if held != endpoint.held:
+                await self._store.webhook_endpoints.update_one(
+                    {"_id": endpoint.id}, {"$set": {"held": held}}, session=session
+                )
         if deliveries:
             await self._store.deliveries.insert_many([to_document(one) for one in deliveries], session=session)
+
+    async def _give_back(self, failed: Sequence[Refund], session: AsyncClientSession) -> None:
+        """What refunds that have failed had reserved can be refunded again. C25"""
+        reserved: Counter[str] = Counter()
+        for refund in failed:
+            reserved[refund.charge_id] += refund.amount
+        writes = [
+            UpdateOne({"_id": charge_id}, {"$inc": {"amount_refunded": Int64(-amount)}})
+            for charge_id, amount in reserved.items()
+        ]
+        await self._store.charges.bulk_write(writes, ordered=False, session=session)
 
 
 def _keys(settled: Settled) -> tuple[Hashable, ...]:
     return (settled.id,)
+
+
+def _told(settled: Settled) -> Told:
+    at, scenario = _ended(settled), settled.scenario
+    before = [wrong_event(settled, now=at)] if scenario.wrong_amount else []
+    return Told([*before, settled_event(settled, now=at)], scenario)
 
 
 def _update(settled: Settled) -> UpdateOne:

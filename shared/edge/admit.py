@@ -15,14 +15,23 @@ from shared.edge.requests import require_single_parameters
 
 
 class Admission:
-    """Handlers opt out: of keys and rates with `public=True`, of the bound on requests at work with `always=True`.
+    """Handlers opt out: of keys and rates with `public=True`, of the bound on requests at work with `always=True`. Those
+    with `test=True` are refused unless `test_endpoints`.
 
     It is no Litestar guard, because before each guard Litestar copies the handler: with one, the smallest requests took
     twice as long.
     """
 
-    def __init__(self, keys: Sequence[ApiKey], *, requests_max: int, rate_limit: RateLimit | None = None) -> None:
+    def __init__(
+        self,
+        keys: Sequence[ApiKey],
+        *,
+        requests_max: int,
+        rate_limit: RateLimit | None = None,
+        test_endpoints: bool = False,
+    ) -> None:
         self._keys = keys
+        self._test_endpoints = test_endpoints
         self._requests_max = requests_max
         self._rate_limit = rate_limit
         self._at_work = 0
@@ -35,18 +44,24 @@ class Admission:
             try:
                 await app(scope, receive, send)
             finally:
-                if scope.get("at_work"):
-                    self._at_work -= 1
+                self.release(scope)
 
         return released
 
+    def release(self, scope: Scope) -> None:
+        """Gives back the place of a request that was admitted, as soon as it no longer works but only waits."""
+        if scope.pop("at_work", False):  # type: ignore[typeddict-item]
+            self._at_work -= 1
+
     async def admit(self, request: Request[Any, Any, Any]) -> None:
         """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
-        `invalid-fields` for a query that is ambiguous, and what is wrong with a body as such.
+        `test-endpoints-disabled`, `invalid-fields` for a query that is ambiguous, and what is wrong with a body as such.
         """
         options = request.route_handler.opt
         if not options.get("public"):
             self._admit_merchant(request)
+        if options.get("test") and not self._test_endpoints:
+            raise ProblemError("test-endpoints-disabled")
         require_single_parameters(request)
         if options.get("always"):
             return

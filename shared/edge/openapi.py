@@ -2,7 +2,8 @@
 
 Paths and parameters come from Litestar, schemas from msgspec, whose structs they are, problems from `KINDS`. A handler adds
 - `problems`: the slugs that only it can tell; the others follow from what it takes, see `_slugs`;
-- `takes_key=True` if it reads an Idempotency-Key, `public=True` if it asks for no API key;
+- `takes_key=True` if it reads an Idempotency-Key, `public=True` if it asks for no API key, `test=True` if a setting can
+  disable it;
 - `responses`: what it answers besides its first status and problems.
 """
 
@@ -211,6 +212,8 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
         yield "unauthenticated"
         if api.rate_limited:
             yield "rate-limited"
+    if handler.opt.get("test"):
+        yield "test-endpoints-disabled"
     if handler.opt.get("takes_key"):
         yield from _KEY_PROBLEMS
     if handler.parsed_data_field:

@@ -38,6 +38,8 @@ KINDS: Mapping[str, Kind] = {
     "unsupported-media-type": Kind(415, "The body must be application/json", "Send Content-Type: application/json, in UTF-8 and without a content encoding."),
     "body-too-large": Kind(413, "The body is too large", "Bodies are limited to 64 KiB."),
     "order-number-taken": Kind(409, "The order number is taken", "Another order of yours has this orderNumber. If you meant to retry that order, use its Idempotency-Key."),
+    "test-endpoints-disabled": Kind(403, "Test endpoints are disabled", "Addresses under /v1/test are served in development only, or with PAYMENT_GATEWAY_TEST_ENDPOINTS=true."),
+    "clock-conflict": Kind(409, "The clock cannot do that now", "While the clock advances it cannot be set: ask `GET /v1/test/clock` until it has arrived."),
     "not-found": Kind(404, "Not found", "There is nothing at this address, or it is not yours."),
     "method-not-allowed": Kind(405, "Method not allowed", "See the Allow header for the methods of this address."),
     "not-refundable": Kind(409, "The charge cannot be refunded", "Only a charge that has succeeded can be refunded."),

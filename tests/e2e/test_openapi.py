@@ -48,6 +48,17 @@ def service(request: pytest.FixtureRequest, stack: Stack) -> Service:
 def test_schemathesis_finds_no_defect_and_no_answer_that_is_not_documented(
     service: Service, stack: Stack, tmp_path: Path
 ) -> None:
+    others = ["--exclude-path-regex=^/v1/test/"] if service.list_operation == "listCharges" else []
+    schemathesis(service, stack, tmp_path, *others)  # under faults, or a reset, they would not answer as they should
+
+
+def test_schemathesis_finds_no_defect_in_the_test_endpoints(stack: Stack, tmp_path: Path) -> None:
+    gateway = Service(stack.gateways[0].url, stack.api_key, "")
+    schemathesis(gateway, stack, tmp_path, "--include-path-regex=^/v1/test/")
+
+
+def schemathesis(service: Service, stack: Stack, tmp_path: Path, *options: str) -> None:
+    """One run; fails with what it says."""
     environment = {
         **os.environ,
         "SERVICE_URL": service.url,
@@ -59,7 +70,7 @@ def test_schemathesis_finds_no_defect_and_no_answer_that_is_not_documented(
     program = str(Path(sys.executable).with_name("schemathesis"))
     config = str(HERE / "schemathesis.toml")
     found = subprocess.run(
-        [program, "--no-color", "--config-file", config, "run", f"{service.url}/schema/openapi.json"],
+        [program, "--no-color", "--config-file", config, "run", *options, f"{service.url}/schema/openapi.json"],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
