@@ -9,8 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import httpx
 import pytest
 
+from payment_gateway.faults import RATED
 from shared.mongo import Client, Database
 from tests.waiting import until
 from tools.process import free_port
@@ -25,10 +27,19 @@ SOON = {
     "RECONCILE_AFTER_SECONDS": "3",
 }
 
+# Everything that the provider can do wrong, often enough to come up among some hundred orders, and soon over.
+EVERY_FAULT = {
+    "rates": {name: 0.05 if name.startswith("reply_") else 0.1 for name in RATED},
+    "settleDelaySeconds": 1,
+    "replySeconds": 0.3,
+    "retryAfterSeconds": 1,
+    "webhookDelaySeconds": 1,
+}
+
 
 @pytest.fixture
 def start_stack(mongodb_uri: str, database_name: str, tmp_path: Path) -> StartStack:
-    """`with start_stack(order_apis=2, gateways=1, CHARGE_DELAY_SECONDS="5") as stack`"""
+    """`with start_stack(order_apis=2, gateways=1, faults={"rates": {…}}, CHARGE_DELAY_SECONDS="5") as stack`"""
 
     def start(*, uri: str = mongodb_uri, **options: Any) -> AbstractContextManager[Stack]:
         return running_stack(uri, database_name, tmp_path, **options)
@@ -38,7 +49,14 @@ def start_stack(mongodb_uri: str, database_name: str, tmp_path: Path) -> StartSt
 
 @contextmanager
 def running_stack(
-    uri: str, database_name: str, logs: Path, *, order_apis: int = 1, gateways: int = 1, **settings: str
+    uri: str,
+    database_name: str,
+    logs: Path,
+    *,
+    order_apis: int = 1,
+    gateways: int = 1,
+    faults: dict[str, Any] | None = None,
+    **settings: str,
 ) -> Iterator[Stack]:
     databases = {"ORDER_API_DATABASE": database_name, "PAYMENT_GATEWAY_DATABASE": f"{database_name}_gateway"}
     stack = Stack(
@@ -49,6 +67,9 @@ def running_stack(
         environment={**SOON, **databases, **settings},
     )
     with stack.running():
+        if faults:
+            bearer = {"Authorization": f"Bearer {stack.api_key}"}
+            httpx.put(f"{stack.gateways[0].url}/v1/test/faults", json=faults, headers=bearer).raise_for_status()
         yield stack
 
 
