@@ -63,7 +63,7 @@ async def test_c5_one_hundred_posts_with_one_key_to_two_processes_ten_times_over
     start_stack: StartStack, databases: Databases
 ) -> None:
     connector = aiohttp.TCPConnector(limit=100)
-    with start_stack(order_apis=2) as stack:
+    with start_stack(order_apis=2, RECONCILE_AFTER_SECONDS="1") as stack:
         async with aiohttp.ClientSession(connector=connector) as http:
             clients = [Api(http, service.url) for service in stack.order_apis]
             placed: dict[str, str] = {}
