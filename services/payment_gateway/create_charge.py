@@ -21,7 +21,7 @@ from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /v1/charges"
 # While one batch waits for the disk, requests are parsed for the next: a fifth more charges a second than with one.
-LIMITS = Limits(batches_in_flight=3)
+LIMITS = Limits(batches_in_flight=2)
 
 
 class CreateCharge:
