@@ -25,7 +25,7 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
 	@$(BIN)/python -m pytest --mongo=container tests/compose tests/integration $(ARGS)
 
-bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, and paid orders a second (needs wrk)
+bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, paid orders, the gateway beside localstripe (needs wrk)
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 check: .venv/.ready  ## Lint, types, import rules, stray files
