@@ -16,7 +16,6 @@ from payment_gateway.endpoint import configured_endpoint
 from payment_gateway.misbehave import Misbehave
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
-from payment_gateway.replies import Replies
 from payment_gateway.reset import Reset
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
@@ -114,9 +113,6 @@ class Application:
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
-    admission = Admission(
-        application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
-    )
     parts = {
         "exposition": application.exposition,
         "readiness": Readiness(application.store.client),
@@ -124,11 +120,13 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "clock": application.clock,
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
-        "replies": Replies(application.misbehave, admission),
         "faults": application.faults,
         "reset": application.reset,
         "store": application.store,
     }
+    admission = Admission(
+        application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
+    )
     routes = [*ROUTES, *TEST_ROUTES]
     return build(
         API,

@@ -3,10 +3,11 @@
 What asks for nothing costs nothing: attempts are counted only where a scenario or the rates may spoil a reply.
 """
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
-
-import msgspec
 
 from payment_gateway.event import event_ids
 from payment_gateway.faults import NOT_DONE, Faults, ReplyFault, spoils_replies
@@ -20,15 +21,16 @@ Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")
 
 
-class Misbehaved(msgspec.Struct, frozen=True):
-    """A reply that is not simply given. `answer` is the true one, None where nothing was done. It waits for the webhooks of
-    what is created if `early`, and then goes wrong as `fault` says, if that is set.
+@dataclass(frozen=True)
+class Misbehaved:
+    """A reply that is not simply given. `answer` is the true one, None where nothing was done. It waits until `told` says
+    that the webhooks of what was created have been tried, and then goes wrong as `fault` says; either may be None.
     """
 
     answer: Answer | None
     fault: ReplyFault | None
     scenario: Scenario
-    early: bool = False
+    told: Callable[[], Awaitable[bool]] | None = None
 
 
 class Plan(NamedTuple):
@@ -73,7 +75,8 @@ class Misbehave:
         outcome = await create(record, thing)
         if not isinstance(outcome, Answer) or not (fault or early):
             return outcome
-        return Misbehaved(outcome, fault, scenario, early=early)
+        told = partial(self._has_told, outcome.resource_id) if early else None
+        return Misbehaved(outcome, fault, scenario, told)
 
     async def _count(self, record_id: str) -> int:
         """How many attempts with this key there were, this one included; by the server's clock, as long as keys live."""
@@ -88,7 +91,7 @@ class Misbehave:
         assert counted is not None
         return int(counted["attempts"])
 
-    async def has_told(self, resource_id: str) -> bool:
+    async def _has_told(self, resource_id: str) -> bool:
         """Whether each delivery of what happened to a charge or refund has been tried once. Raises PyMongoError."""
         events = await self._store.events.find({"_id": {"$in": event_ids(resource_id)}}, {"merchant": 1}).to_list()
         if not events:

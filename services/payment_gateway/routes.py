@@ -18,7 +18,7 @@ from payment_gateway.delivery import Delivery, State
 from payment_gateway.misbehave import Misbehaved
 from payment_gateway.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
 from payment_gateway.refund import Refund
-from payment_gateway.replies import Replies
+from payment_gateway.replies import reply
 from payment_gateway.scenario import Scenario, ScenarioError
 from payment_gateway.store import Store
 from payment_gateway.views import DeliveryView, EventView, delivery_view
@@ -83,14 +83,13 @@ async def create_charge(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateChargeRequest],
     create_charge: NamedDependency[CreateCharge],
-    replies: NamedDependency[Replies],
 ) -> Response[wire.Charge]:
     """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
     merchant = merchant_of(request)
     key = idempotency_key(request)
     match await create_charge(merchant, key, _charge_request(data)):
         case Answer() | Misbehaved() as outcome:
-            return await replies.give(request, outcome)
+            return await reply(request, outcome)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
         case outcome:
@@ -136,7 +135,6 @@ async def create_refund(
     charge_id: FromPath[str],
     data: JSONBody[CreateRefundRequest],
     create_refund: NamedDependency[CreateRefund],
-    replies: NamedDependency[Replies],
 ) -> Response[wire.Refund]:
     """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
     merchant = merchant_of(request)
@@ -147,7 +145,7 @@ async def create_refund(
     )
     match await create_refund(merchant, key, charge_id, asked):
         case Answer() | Misbehaved() as outcome:
-            return await replies.give(request, outcome)
+            return await reply(request, outcome)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
         case NoSuchCharge():
