@@ -29,7 +29,7 @@ from shared.tracing import continue_trace, current_trace, span
 
 SLOTS = 256
 LEASE_SECONDS = 30.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1  # what falls due in the meantime is claimed together and settled in one transaction
 
 Settled: TypeAlias = Charge | Refund
 
@@ -54,7 +54,14 @@ class SettleCharges:
         self._collection: Collection = store.charges if kind is Charge else store.refunds
         self._lease_seconds = lease_seconds
         name = f"settle_{self._collection.name}"
-        self.work = LeasedWork[Document](self._claim, self._settle, name=name, slots=SLOTS, poll_seconds=POLL_SECONDS)
+        self.work = LeasedWork[Document](
+            self._claim,
+            self._settle,
+            name=name,
+            slots=SLOTS,
+            poll_seconds=POLL_SECONDS,
+            interval_seconds=POLL_SECONDS,
+        )
         self.commits = GroupCommit[Settled, bool](store.client, self._write, name=name, keys=_keys)
 
     async def _claim(self, limit: int) -> Sequence[Document]:
