@@ -4,17 +4,27 @@ import asyncio
 from collections.abc import Mapping
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 # What a call can end in besides an answer. A total timeout is TimeoutError, not ClientError.
 CALL_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 
 
 def open_session(
-    *, connections_max: int, connect_seconds: float, total_seconds: float, headers: Mapping[str, str] | None = None
+    *,
+    connections_max: int,
+    connect_seconds: float,
+    total_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    socket_factory: aiohttp.SocketFactoryType | None = None,
+    resolver: AbstractResolver | None = None,
 ) -> aiohttp.ClientSession:
-    """A session without cookies. To be made inside the event loop and closed there."""
+    """A session without cookies. To be made inside the event loop and closed there.
+
+    `socket_factory` sees each address before it is connected to, and refuses one by an OSError.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections_max),
+        connector=aiohttp.TCPConnector(limit=connections_max, socket_factory=socket_factory, resolver=resolver),
         timeout=aiohttp.ClientTimeout(total=total_seconds, connect=connect_seconds),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -60,12 +60,14 @@ async def claim(
     lease_seconds: float,
     now: datetime | None = None,
     also_set: Mapping[str, Any] | None = None,
+    choose: Callable[[Document], Awaitable[Sequence[str]]] | None = None,
 ) -> tuple[Lease, Sequence[Document]]:
     """Leases up to `limit` documents that match `due` and whose time in the field `due_at` has come, the earliest first,
     and returns them as they are after the claim, which a majority has then acknowledged.
 
     Leases are judged by the server's clock; so is `due_at`, unless `now` gives another. `also_set` is set by the same
-    write, as in an aggregation `$set`. Raises PyMongoError; a claim whose reply was lost lapses with its lease.
+    write, as in an aggregation `$set`. Not the earliest but others are taken if `choose` finds their ids, at most `limit`
+    of those that match what it is given. Raises PyMongoError; a claim whose reply was lost lapses with its lease.
     """
     lease = Lease(time.monotonic() + lease_seconds)
     if limit < 1:
@@ -75,10 +77,13 @@ async def claim(
     free = {**due, "$expr": {"$and": [due_now, _LEASE_IS_FREE]}}
     take = {"lease_until": in_seconds(lease_seconds), "fence": {"$add": ["$fence", 1]}, "claim": ours}
     with pymongo.timeout(_CLAIM_SECONDS):
-        candidates = await collection.find(free, {"_id": 1}).sort(due_at).limit(limit).to_list()
-        if not candidates:
+        if choose:
+            ids = await choose(free)
+        else:
+            earliest = collection.find(free, {"_id": 1}).sort(due_at).limit(limit)
+            ids = [candidate["_id"] async for candidate in earliest]
+        if not ids:
             return lease, []
-        ids = [candidate["_id"] for candidate in candidates]
         await _take(collection, ids, free, [{"$set": {**take, **(also_set or {})}}])
         return lease, await collection.find({"_id": {"$in": ids}, "claim": ours}).sort(due_at).to_list()
 

@@ -10,7 +10,11 @@ from shared.times import rfc3339
 # Ids go into URLs and other ids, so they are what is safe there.
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]  # without a zone it would be taken for local time
-EventType = Literal["payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed"]
+EventType = Literal[
+    "payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed", "webhook_endpoint.disabled"
+]
+EndpointState = Literal["enabled", "disabled"]
+DisabledReason = Literal["gone", "failing", "merchant"]
 MoneyState = Literal["pending", "succeeded", "failed"]
 
 
@@ -68,6 +72,20 @@ class Refund(_Wire, frozen=True):
     settled_at: Time | None
 
 
+class WebhookEndpoint(_Wire, frozen=True):
+    """Where events are delivered: those of `eventTypes`, or all if there are none. `disabledReason`: it answered 410
+    (`gone`), every attempt since `failingSince` has failed (`failing`), or the merchant wanted it.
+    """
+
+    id: Id
+    url: str
+    event_types: list[EventType]
+    state: EndpointState
+    disabled_reason: DisabledReason | None
+    failing_since: Time | None
+    created_at: Time
+
+
 class EventEnvelope(_Wire, frozen=True):
     """What every event has. Decoded first, so that an event of an unknown type can be told from garbage."""
 
@@ -78,12 +96,12 @@ class EventEnvelope(_Wire, frozen=True):
 
 
 class Event(_Wire, frozen=True):
-    """What the provider says happened to a charge or a refund. To be encoded; decoded as EventEnvelope, then its data."""
+    """What the provider says happened. To be encoded; decoded as EventEnvelope, then its data."""
 
     id: Id
     type: EventType
     timestamp: Time
-    data: Charge | Refund
+    data: Charge | Refund | WebhookEndpoint
 
 
 class RawPage(_Wire, frozen=True):

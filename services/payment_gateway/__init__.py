@@ -3,9 +3,12 @@
 1. `routes.py` parses a request and calls a verb.
 2. `create_charge.py` stores the charge, pending, with its idempotency key.
 3. `settle_charges.py` ends it when it is due, and stores the event and its deliveries with it.
-4. `deliver_webhooks.py` sends the event, signed, until the endpoint takes it.
+4. `deliver_webhooks.py` sends the event, signed, until the endpoint takes it; `send_webhook.py` is one POST,
+   `record_attempts.py` keeps what came of it.
 
-`create_refund.py` is the way back. The rules are in the nouns, which do no I/O: `charge.py`, `refund.py`, `event.py`,
-`endpoint.py`, `delivery.py`. `schema.py` and `store.py` are the database, `metrics.py` and `take_stock.py` are what an
+`create_refund.py` is the way back. Merchants say where to deliver through `endpoint_routes.py`: `create_endpoint.py`,
+`change_endpoint.py`, `rotate_secret.py`, and `resend_events.py` for what was missed. The rules are in the nouns, which do no
+I/O: `charge.py`, `refund.py`, `event.py`, `endpoint.py`, `delivery.py`, `shares.py` (who may send how much at once) and
+`destination.py` (where to). `schema.py` and `store.py` are the database, `metrics.py` and `take_stock.py` are what an
 operator sees, `app.py` puts it all together.
 """

@@ -3,23 +3,32 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from litestar.types import ASGIApp
 
+from payment_gateway.advance_clock import AdvanceClock, Schedule
 from payment_gateway.charge import Charge
 from payment_gateway.create_charge import CreateCharge
+from payment_gateway.create_endpoint import CreateEndpoint
 from payment_gateway.create_refund import CreateRefund
-from payment_gateway.deliver_webhooks import DeliverWebhooks
+from payment_gateway.deliver_webhooks import SLOTS, DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
+from payment_gateway.endpoint_routes import ENDPOINT_ROUTES
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
+from payment_gateway.resend_events import ResendEvents
 from payment_gateway.reset import Reset
+from payment_gateway.rotate_secret import RotateSecret
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
+from payment_gateway.send_webhook import SendWebhook
 from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from payment_gateway.take_stock import counts
+from payment_gateway.test_routes import PROBLEMS as TEST_PROBLEMS
 from payment_gateway.test_routes import TEST_ROUTES
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
@@ -27,8 +36,8 @@ from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
+from shared.leases import LeasedWork
 from shared.mongo import connect
-from shared.times import utc_now
 
 
 class Application:
@@ -37,19 +46,44 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
+        self.clock = StoredClock(self.store.clock, enabled=settings.test_endpoints)
         delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.destinations = settings.destinations
+        self.send_webhook = SendWebhook(
+            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+        )
+        self.send_once = SendWebhook(
+            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+        )  # of its own, so that what a test sends takes no connection from deliveries
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
+            self.clock,
+            self.send_webhook,
             schedule_seconds=settings.webhook_retry_schedule_seconds,
             timeout_seconds=settings.webhook_timeout_seconds,
         )
         wake = self.deliver_webhooks.work.wake.set
-        self.create_charge = CreateCharge(self.store, delay=delay)
-        self.create_refund = CreateRefund(self.store, delay=delay)
-        self.settle_charges = SettleCharges(self.store, Charge, wake=wake)
-        self.settle_refunds = SettleCharges(self.store, Refund, wake=wake)
-        self.reset = Reset(self.store, self._ensure_configured_endpoint)
-        self.exposition = Exposition(self.store.client, counts(self.store))
+        self.create_charge = CreateCharge(self.store, self.clock, delay=delay)
+        self.create_refund = CreateRefund(self.store, self.clock, delay=delay)
+        self.create_endpoint = CreateEndpoint(self.store, self.clock)
+        self.rotate_secret = RotateSecret(self.store, self.clock)
+        self.resend_events = ResendEvents(self.store, self.clock, wake=wake)
+        self.settle_charges = SettleCharges(self.store, self.clock, Charge, wake=wake)
+        self.settle_refunds = SettleCharges(self.store, self.clock, Refund, wake=wake)
+        self.advance_clock = AdvanceClock(
+            self.store,
+            self.clock,
+            [
+                Schedule(self.store.charges, {"status": "pending"}, "due_at", self.settle_charges.work.run_once),
+                Schedule(self.store.refunds, {"status": "pending"}, "due_at", self.settle_refunds.work.run_once),
+                Schedule(
+                    self.store.deliveries, {"state": "pending"}, "next_attempt_at", self.deliver_webhooks.work.run_once
+                ),
+            ],
+            stuck_seconds=self.deliver_webhooks.lease_seconds,
+        )
+        self.reset = Reset(self.store, self.clock, self._ensure_configured_endpoint)
+        self.exposition = Exposition(self.store.client, counts(self.store, self.clock))
         self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
     @asynccontextmanager
@@ -58,26 +92,34 @@ class Application:
         verbs = (
             self.create_charge,
             self.create_refund,
+            self.create_endpoint,
+            self.rotate_secret,
             self.settle_charges,
             self.settle_refunds,
             self.deliver_webhooks,
         )
-        working = (self.settle_charges, self.settle_refunds, self.deliver_webhooks)
+        works: list[LeasedWork[Any]] = [self.settle_charges.work, self.settle_refunds.work, self.deliver_webhooks.work]
+        if self.settings.test_endpoints:
+            works.append(self.advance_clock.work)
         try:
             await ensure_schema(self.store.database)
             await self._ensure_configured_endpoint()
-            await self.deliver_webhooks.start()
-            async with at_work([verb.commits for verb in verbs], [verb.work for verb in working] if workers else []):
+            await self.send_webhook.start()
+            await self.send_once.start()
+            async with at_work([verb.commits for verb in verbs], works if workers else []):
                 yield
         finally:
-            await self.deliver_webhooks.close()
+            await self.send_webhook.close()
+            await self.send_once.close()
             await self.store.client.close()
 
     async def _ensure_configured_endpoint(self) -> None:
         url = self.settings.webhook_endpoint_url
         if url is not None:
             secret = self.settings.endpoint_secret
-            await self.store.ensure_endpoint(configured_endpoint(DEFAULT_MERCHANT, url, secret, now=utc_now()))
+            await self.store.ensure_endpoint(
+                configured_endpoint(DEFAULT_MERCHANT, url, secret, now=await self.clock.now())
+            )
 
 
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
@@ -86,13 +128,27 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     parts = {
         "exposition": application.exposition,
         "readiness": Readiness(application.store.client),
+        "advance_clock": application.advance_clock,
+        "clock": application.clock,
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
+        "create_endpoint": application.create_endpoint,
+        "destinations": application.destinations,
+        "resend_events": application.resend_events,
+        "send_once": application.send_once,
+        "rotate_secret": application.rotate_secret,
         "reset": application.reset,
         "store": application.store,
     }
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    routes = [*ROUTES, *TEST_ROUTES]
-    return build(API, routes, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    routes = [*ROUTES, *ENDPOINT_ROUTES, *TEST_ROUTES]
+    return build(
+        API,
+        routes,
+        admission=admission,
+        parts=parts,
+        problems={**PROBLEMS, **TEST_PROBLEMS},
+        running=application.running,
+    )

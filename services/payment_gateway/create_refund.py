@@ -14,6 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from payment_gateway.charge import Charge
 from payment_gateway.refund import Refund, new_refund, on_the_wire
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared import wire
 from shared.create_once import Answer, CreateOnce, KeyReused
 from shared.group_commit import StaleError
@@ -45,8 +46,9 @@ Refusal = NoSuchCharge | NotRefundable | ExceedsCharge
 class CreateRefund:
     """Raises what CreateOnce raises."""
 
-    def __init__(self, store: Store, *, delay: timedelta) -> None:
+    def __init__(self, store: Store, clock: StoredClock, *, delay: timedelta) -> None:
         self._store = store
+        self._clock = clock
         self._delay = delay
         self._create = CreateOnce[Refund, Refusal](
             store.client,
@@ -65,7 +67,8 @@ class CreateRefund:
             return NoSuchCharge(charge_id)
         note(reference=document["reference"])
         charge = msgspec.convert(document, Charge)
-        refund = new_refund(charge, asked, now=utc_now(), delay=self._delay, trace=current_trace())
+        now = await self._clock.now()
+        refund = new_refund(charge, asked, now=now, delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -73,7 +76,7 @@ class CreateRefund:
             command=asked,
             body=wire.encode(on_the_wire(refund)),
             location=f"/v1/refunds/{refund.id}",
-            now=refund.created_at,
+            now=utc_now(),  # keys stay on real time. C24
         )
         with span("create refund"):
             return await self._create(record, refund)

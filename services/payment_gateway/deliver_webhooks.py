@@ -2,31 +2,31 @@
 process died, is made again: at least once, never lost.
 """
 
-import time
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
-from pymongo import UpdateOne
-from pymongo.asynchronous.client_session import AsyncClientSession
 
-from payment_gateway.delivery import RESPONSE_BYTES_MAX, Attempt, Delivery, Next, after
+from payment_gateway.delivery import Attempt, Delivery, Next, after
 from payment_gateway.endpoint import Endpoint, signing_secrets
 from payment_gateway.metrics import count_attempt
+from payment_gateway.record_attempts import RecordAttempts, Recorded
+from payment_gateway.schema import DUE_BY_ENDPOINT
+from payment_gateway.send_webhook import Reply, SendWebhook
+from payment_gateway.shares import Shares
 from payment_gateway.store import Store
-from shared.group_commit import GroupCommit
-from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
-from shared.leases import Lease, LeasedWork, claim, held, release, write_held
-from shared.mongo import Collection, Document, to_document
+from payment_gateway.stored_clock import StoredClock
+from shared.leases import Lease, LeasedWork, claim, release
+from shared.mongo import Collection, Document
 from shared.signing import sign, sign_standard
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
 
-SLOTS = 64
-CONNECT_SECONDS = 5.0
+SLOTS = (
+    256  # most wait for a receiver; an endpoint alone gets 64 (see shares.py), and seven that hang leave 77 to the rest
+)
 RECORD_SECONDS = 15.0  # more than a group commit lets anybody wait
 POLL_SECONDS = 0.1
 
@@ -40,74 +40,109 @@ class _Claimed(msgspec.Struct, frozen=True):
     endpoint: Document | None
 
 
-class _Recorded(msgspec.Struct, frozen=True):
-    delivery: Delivery
-    attempt: Attempt | None
-    following: Next
-
-
 class DeliverWebhooks:
     """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
 
-    def __init__(self, store: Store, *, schedule_seconds: Sequence[float], timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: StoredClock,
+        send: SendWebhook,
+        *,
+        schedule_seconds: Sequence[float],
+        timeout_seconds: float,
+    ) -> None:
         self._store = store
+        self._clock = clock
+        self._send = send
         self._schedule_seconds = schedule_seconds
         self._timeout_seconds = timeout_seconds
-        self._session: aiohttp.ClientSession | None = None
+        self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
+        self._shares = Shares()
+        self._last_endpoint_id = ""
+        self._record = RecordAttempts(store)
+        self.commits = self._record.commits
         self.work = LeasedWork[_Claimed](
             self._claim,
-            self._deliver,
+            self._deliver_in_share,
             name="deliver_webhooks",
             slots=SLOTS,
             poll_seconds=POLL_SECONDS,
             release=self._release,
         )
-        self.commits = GroupCommit[_Recorded, bool](store.client, self._write, name="record_attempts", keys=_keys)
-
-    async def start(self) -> None:
-        self._session = open_session(
-            connections_max=SLOTS, connect_seconds=CONNECT_SECONDS, total_seconds=self._timeout_seconds
-        )
-
-    async def close(self) -> None:
-        if self._session:
-            await self._session.close()
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         lease, documents = await claim(
             self._store.deliveries,
             due={"state": "pending"},
             due_at="next_attempt_at",
-            now=utc_now(),
+            now=await self._clock.now(),
             limit=limit,
-            lease_seconds=self._timeout_seconds + RECORD_SECONDS + 5.0,
+            lease_seconds=self.lease_seconds,
+            choose=lambda free: self._choose(free, limit),
         )
         if not documents:
             return []
         events = await _by_id(self._store.events, {one["event_id"] for one in documents})
         endpoints = await _by_id(self._store.webhook_endpoints, {one["endpoint_id"] for one in documents})
-        return [
+        claimed = [
             _Claimed(one, lease, events[one["event_id"]], endpoints.get(one["endpoint_id"]))
             for one in documents
             if one["event_id"] in events
         ]
+        for one in claimed:
+            self._shares.hold(one.delivery["endpoint_id"])
+        return claimed
+
+    async def _choose(self, free: Document, limit: int) -> list[str]:
+        """The ids of what may be claimed of the `free` deliveries: of each endpoint the earliest, and no more than its share
+        of the slots. A round starts after the endpoint where the last one ended, so that all get their turn.
+
+        It goes from endpoint to endpoint by an index and never through the backlog of one that has its share.
+        """
+        shares = self._shares.copy()
+        chosen: list[str] = []
+        started_at = self._last_endpoint_id
+        while (left := limit - len(chosen)) > 0:
+            others = {
+                "endpoint_id": {"$gt": self._last_endpoint_id, "$nin": shares.full(left)},
+                "_id": {"$nin": chosen},
+            }
+            query = self._store.deliveries.find({**free, **others}, {"endpoint_id": 1})
+            found = await query.hint(DUE_BY_ENDPOINT).limit(left).to_list()
+            taken = shares.fill([one["endpoint_id"] for one in found], left)
+            chosen += [one["_id"] for one, is_taken in zip(found, taken, strict=True) if is_taken]
+            self._last_endpoint_id = found[-1]["endpoint_id"] if len(found) == left else ""
+            if len(found) < left:
+                if not started_at:
+                    break
+                started_at = ""  # once more, from the first
+        return chosen
+
+    async def _deliver_in_share(self, claimed: _Claimed) -> None:
+        try:
+            await self._deliver(claimed)
+        finally:
+            self._shares.give_back(claimed.delivery["endpoint_id"])
 
     async def _deliver(self, claimed: _Claimed) -> None:
         continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         delivery = msgspec.convert(claimed.delivery, Delivery)
         endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
         if endpoint is None or endpoint.state == "disabled":
-            await self.commits.submit(_Recorded(delivery, None, Next("cancelled")))
+            await self._record(Recorded(delivery, None, Next("cancelled")))
             return
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
             await self._release(claimed)
             return
+        body, at = claimed.event["raw"].encode(), await self._clock.now()
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
-            attempt, asked_seconds = await self._attempt(delivery, endpoint, claimed.event["raw"].encode())
+            reply = await self._send(endpoint.url, body, _headers(delivery, endpoint, body, now=at))
+            attempt = _attempt(delivery, reply, at=at)
             count_attempt(attempt)
-            following = after(attempt, self._schedule_seconds, retry_after_seconds=asked_seconds)
+            following = after(attempt, self._schedule_seconds, retry_after_seconds=reply.retry_after_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
-        recorded = await self.commits.submit(_Recorded(delivery, attempt, following))
+        recorded = await self._record(Recorded(delivery, attempt, following))
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
             delivery_id=delivery.id,
@@ -123,58 +158,15 @@ class DeliverWebhooks:
     async def _release(self, claimed: _Claimed) -> None:
         await release(self._store.deliveries, claimed.delivery)
 
-    async def _attempt(self, delivery: Delivery, endpoint: Endpoint, body: bytes) -> tuple[Attempt, float | None]:
-        """The attempt, and the seconds that its Retry-After asks for."""
-        assert self._session is not None, "not started"
-        at = utc_now()
-        started = time.monotonic()
-        status, error, received, asked_seconds = None, None, b"", None
-        try:
-            async with self._session.post(
-                endpoint.url, data=body, headers=_headers(delivery, endpoint, body, now=at), allow_redirects=False
-            ) as response:
-                status = response.status
-                asked_seconds = retry_after_seconds(response)
-                received = await read_up_to(response, RESPONSE_BYTES_MAX)
-        except CALL_ERRORS as failure:
-            error = type(failure).__name__
-            if not isinstance(failure, aiohttp.InvalidURL):  # that one shows the URL, and what is secret in it
-                error = f"{error}: {failure}".rstrip(": ")
-            status = None  # a response that broke off is none
-        attempt = Attempt(
-            number=len(delivery.attempts) + 1,
-            at=at,
-            status=status,
-            duration_ms=round((time.monotonic() - started) * 1000),
-            error=error,
-            response_body=received.decode(errors="replace"),
-        )
-        return attempt, asked_seconds
-
-    async def _write(self, session: AsyncClientSession, recorded: Sequence[_Recorded]) -> Sequence[bool]:
-        """Whether each was recorded; False where the fence had passed, and then nothing was changed."""
-        still_held = await held(
-            self._store.deliveries, {one.delivery.id: one.delivery.fence for one in recorded}, session
-        )
-        ours = [one for one in recorded if one.delivery.id in still_held]
-        if ours:
-            await write_held(self._store.deliveries, [_update(one) for one in ours], session)
-        gone = [one.delivery.endpoint_id for one in ours if one.following.disable_endpoint]
-        if gone:
-            await self._store.webhook_endpoints.update_many(
-                {"_id": {"$in": gone}}, {"$set": {"state": "disabled"}}, session=session
-            )
-        return [one.delivery.id in still_held for one in recorded]
-
 
 async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
     return {document["_id"]: document async for document in collection.find({"_id": {"$in": list(ids)}})}
 
 
 def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> Mapping[str, str]:
-    """Both schemes, fresh for each attempt; the id stays the same across retries."""
+    """Both schemes, fresh for each attempt; the id stays the same across retries. Signed in real time. C24"""
     secrets = signing_secrets(endpoint, now=now)
-    timestamp = int(now.timestamp())
+    timestamp = int(utc_now().timestamp())
     return {
         "Content-Type": "application/json",
         "User-Agent": "payment_gateway",
@@ -184,14 +176,12 @@ def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: dateti
     }
 
 
-def _keys(recorded: _Recorded) -> tuple[Hashable, ...]:
-    return (recorded.delivery.id,)
-
-
-def _update(recorded: _Recorded) -> UpdateOne:
-    following = recorded.following
-    change = {
-        "$set": {"state": following.state, "next_attempt_at": following.next_attempt_at, "lease_until": None},
-        **({"$push": {"attempts": to_document(recorded.attempt)}} if recorded.attempt else {}),
-    }
-    return UpdateOne({"_id": recorded.delivery.id, "fence": recorded.delivery.fence}, change)
+def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
+    return Attempt(
+        number=len(delivery.attempts) + 1,
+        at=at,
+        status=reply.status,
+        duration_ms=reply.duration_ms,
+        error=reply.error,
+        response_body=reply.body,
+    )

@@ -13,6 +13,7 @@ from shared.ids import derive_id
 
 RESPONSE_BYTES_MAX = 2048
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
+FORBIDDEN = "Forbidden"  # what the error of an attempt begins with that the operator does not allow
 GONE = 410  # the endpoint asks never to be called again (Standard Webhooks, Operational considerations)
 
 State = Literal["pending", "delivered", "failed", "cancelled"]
@@ -43,11 +44,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Next(msgspec.Struct, frozen=True):
-    """What follows an attempt. `next_attempt_at` is None once there is no other."""
+    """What follows an attempt. `next_attempt_at` is None once there is no other. `gone`: the endpoint wants no more."""
 
     state: State
     next_attempt_at: datetime | None = None
-    disable_endpoint: bool = False
+    gone: bool = False
 
 
 def new_delivery(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery:
@@ -62,12 +63,26 @@ def new_delivery(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery
     )
 
 
+def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:
+    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all three: two who
+    resend at once send once.
+    """
+    return Delivery(
+        id=derive_id("dlv", event_id, endpoint.id, "resent", str(before)),
+        merchant=endpoint.merchant,
+        event_id=event_id,
+        endpoint_id=endpoint.id,
+        next_attempt_at=now,
+        created_at=now,
+    )
+
+
 def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_seconds: float | None) -> Next:
     """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says."""
     if attempt.status is not None and 200 <= attempt.status < 300:
         return Next("delivered")
     if attempt.status == GONE:
-        return Next("failed", disable_endpoint=True)
+        return Next("failed", gone=True)
     if attempt.number > len(schedule_seconds):
         return Next("failed")
     wait = scheduled(schedule_seconds[attempt.number - 1])

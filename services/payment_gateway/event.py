@@ -1,12 +1,14 @@
-"""What an event is: something that happened to a charge or a refund. Its bytes are made once. Pure."""
+"""What an event is: something that happened to a charge, a refund or an endpoint. Its bytes are made once. Pure."""
 
 from datetime import datetime
 
 import msgspec
 
 from payment_gateway import charge as charges
+from payment_gateway import endpoint as endpoints
 from payment_gateway import refund as refunds
 from payment_gateway.charge import Charge
+from payment_gateway.endpoint import Endpoint
 from payment_gateway.refund import Refund
 from shared import wire
 from shared.ids import derive_id
@@ -49,5 +51,22 @@ def settled_event(subject: Charge | Refund, *, now: datetime) -> Event:
         reference=reference,
         raw=wire.encode(body).decode(),
         trace=subject.trace,
+        created_at=now,
+    )
+
+
+def disabled_event(endpoint: Endpoint, delivery_id: str, attempt: int, *, now: datetime) -> Event:
+    """The event that says why an endpoint gets nothing any more. Its id follows from the attempt that showed it."""
+    event_id = derive_id("evt", delivery_id, "webhook_endpoint.disabled", str(attempt))
+    body = wire.Event(
+        id=event_id, type="webhook_endpoint.disabled", timestamp=now, data=endpoints.on_the_wire(endpoint)
+    )
+    return Event(
+        id=event_id,
+        merchant=endpoint.merchant,
+        type="webhook_endpoint.disabled",
+        object_id=endpoint.id,
+        reference=endpoint.id,
+        raw=wire.encode(body).decode(),
         created_at=now,
     )

@@ -7,7 +7,7 @@ from typing import get_args
 from prometheus_client import Counter, Histogram, Info
 
 from payment_gateway.charge import Charge
-from payment_gateway.delivery import Attempt
+from payment_gateway.delivery import FORBIDDEN, Attempt
 from payment_gateway.refund import Refund
 from shared import VERSION, wire
 from shared.metrics import SECONDS
@@ -28,7 +28,8 @@ _ATTEMPTS = Counter(
     ["result"],
 )
 _ATTEMPTS_BY_RESULT = {
-    result: _ATTEMPTS.labels(result) for result in ("2xx", "3xx", "4xx", "5xx", "other", "timeout", "no_answer")
+    result: _ATTEMPTS.labels(result)
+    for result in ("2xx", "3xx", "4xx", "5xx", "other", "timeout", "forbidden", "no_answer")
 }
 _ATTEMPT_SECONDS = Histogram(
     "payment_gateway_delivery_seconds", "One webhook sent, until its answer was read", buckets=SECONDS
@@ -47,5 +48,7 @@ def count_attempt(attempt: Attempt) -> None:
 def result_of(attempt: Attempt) -> str:
     if attempt.status is not None:
         return f"{attempt.status // 100}xx" if 200 <= attempt.status < 600 else "other"  # a stranger may answer 999
-    timed_out = (attempt.error or "").partition(":")[0].endswith("TimeoutError")
-    return "timeout" if timed_out else "no_answer"
+    kind = (attempt.error or "").partition(":")[0]
+    if kind == FORBIDDEN:
+        return "forbidden"
+    return "timeout" if kind.endswith("TimeoutError") else "no_answer"

@@ -5,9 +5,17 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
+from payment_gateway.endpoint_routes import (
+    CreateWebhookEndpointRequest,
+    ResendEventRequest,
+    ResendSinceRequest,
+    RotateSecretRequest,
+    UpdateWebhookEndpointRequest,
+)
+from payment_gateway.resend_events import Resent
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
-from payment_gateway.test_routes import Done
-from payment_gateway.views import DeliveryView, EventView
+from payment_gateway.test_routes import ClockRequest, ClockView, Done, SendWebhookRequest, WebhookReplyView
+from payment_gateway.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api, prose, required_header
@@ -25,6 +33,10 @@ stores nothing, so its key stays free. After a timeout, 409 or 503 send the same
 **What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
 succeeds, `pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see
 Webhooks.
+
+**Webhook endpoints.** Any number of them, each with a secret that is shown when it is made. Rotating it lets both sign for a
+while. An endpoint that answers 410, or whose every attempt has failed for five days, is disabled, and your other endpoints
+get `webhook_endpoint.disabled`. What was missed can be sent again.
 
 **Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
 the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
@@ -59,11 +71,31 @@ _REFUND: Json = {
     "createdAt": "2026-11-23T19:40:02.104Z",
     "settledAt": "2026-11-23T19:40:07.180Z",
 }
+_ENDPOINT: Json = {
+    "id": "we_01a209e9f3b07c21a9d54be0a3c1d7f4",
+    "url": "https://shop.example/hooks",
+    "eventTypes": ["payment.succeeded", "payment.failed"],
+    "state": "enabled",
+    "disabledReason": None,
+    "failingSince": None,
+    "createdAt": "2026-11-23T19:30:00.000Z",
+}
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the Standard Webhooks specification
+_FAILING: Json = {
+    **_ENDPOINT,
+    "state": "disabled",
+    "disabledReason": "failing",
+    "failingSince": "2026-11-23T19:37:23.387Z",
+}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", _CHARGE),
     "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
     "refund.succeeded": ("A refund has succeeded", _REFUND),
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
+    "webhook_endpoint.disabled": (
+        "Another endpoint of yours is disabled: it has failed for days, or is gone",
+        _FAILING,
+    ),
 }
 _EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
 
@@ -98,15 +130,16 @@ attempt."""
 
 def _event(event_type: str) -> Json:
     data = _EVENTS[event_type][1]
-    return {"id": _EVENT_ID, "type": event_type, "timestamp": data["settledAt"], "data": data}
+    at = data.get("settledAt", "2026-11-28T19:37:24.016Z")
+    return {"id": _EVENT_ID, "type": event_type, "timestamp": at, "data": data}
 
 
 def _webhook(event_type: str) -> Json:
-    head, tail = event_type.split(".")
+    head, *tail = event_type.replace("_", ".").split(".")
     content = {"schema": {"$ref": "#/components/schemas/Event"}, "example": _event(event_type)}
     return {
         "post": {
-            "operationId": f"{head}{tail.capitalize()}",
+            "operationId": head + "".join(word.capitalize() for word in tail),
             "summary": _EVENTS[event_type][0],
             "description": prose(_ATTEMPTS),
             "tags": ["Events"],
@@ -129,6 +162,7 @@ API = Api(
         "Charges": "Taking money.",
         "Refunds": "Giving it back.",
         "Events": "What happened, and how it was delivered.",
+        "Webhook endpoints": "Where events are delivered, and what signs them.",
         "Test": "What no real provider lets you do. Refused with 403 where test endpoints are disabled.",
         "Service": "Whether it works, and what its problems mean.",
     },
@@ -137,7 +171,8 @@ API = Api(
         "refund_id": _REFUND["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
-        "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
+        "endpointId": _ENDPOINT["id"],
+        "endpoint_id": _ENDPOINT["id"],
         "slug": "idempotency-key-reused",
     },
     answers={
@@ -152,11 +187,34 @@ API = Api(
         CreateRefundRequest: {name: _REFUND[name] for name in ("amount", "reference")},
         wire.Charge: _CHARGE,
         wire.Refund: _REFUND,
+        wire.WebhookEndpoint: _ENDPOINT,
+        WebhookEndpointWithSecretView: {**_ENDPOINT, "secret": _SECRET},
+        CreateWebhookEndpointRequest: {"url": _ENDPOINT["url"], "eventTypes": _ENDPOINT["eventTypes"]},
+        UpdateWebhookEndpointRequest: {"state": "enabled"},
+        RotateSecretRequest: {"overlapSeconds": 3600},
+        ResendEventRequest: {"endpointId": _ENDPOINT["id"]},
+        ResendSinceRequest: {"since": "2026-11-23T00:00:00Z"},
+        Resent: {"resent": 1},
+        SendWebhookRequest: {
+            "url": "http://127.0.0.1:9000/hooks",
+            "body": {"id": "evt_mine", "type": "payment.succeeded"},
+            "secret": _SECRET,
+            "timestamp": 1614265330,
+            "id": "evt_mine",
+            "headers": {"X-Mine": "1"},
+        },
+        WebhookReplyView: {
+            "status": 401,
+            "durationMs": 4,
+            "error": None,
+            "responseBody": "stale",
+            "sent": {"headers": {"X-Mine": "1"}, "body": "{}"},
+        },
         EventView: _event("payment.succeeded"),
         DeliveryView: {
             "id": "dlv_01a209e9aade76a6878437494af678bd",
             "eventId": _EVENT_ID,
-            "endpointId": "we_6950889b9819b58d74d790fffa5e23b5",
+            "endpointId": _ENDPOINT["id"],
             "state": "delivered",
             "nextAttemptAt": None,
             "attempts": [
@@ -171,6 +229,8 @@ API = Api(
             ],
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
+        ClockRequest: {"action": "advance", "seconds": 259200},
+        ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},
         Live: {"status": "live"},
         Ready: {"status": "ready"},

@@ -1,10 +1,12 @@
 """Forgetting everything, for the next test run."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pymongo
 
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import SEEN_SECONDS, StoredClock
 
 RESET_SECONDS = 60.0  # for millions of charges
 
@@ -12,8 +14,9 @@ RESET_SECONDS = 60.0  # for millions of charges
 class Reset:
     """Empties every collection, then calls `begin`. Raises PyMongoError; then it may be half done, and can be done again."""
 
-    def __init__(self, store: Store, begin: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, store: Store, clock: StoredClock, begin: Callable[[], Awaitable[None]]) -> None:
         self._store = store
+        self._clock = clock
         self._begin = begin
 
     async def __call__(self) -> None:
@@ -27,4 +30,6 @@ class Reset:
             for name in await store.database.list_collection_names(filter={"type": "collection"}):
                 if not name.startswith("system."):
                     await store.database[name].delete_many({})
-        await self._begin()
+            await self._clock.read()
+            await self._begin()
+        await asyncio.sleep(SEEN_SECONDS)  # until the other replicas have seen that the clock is back

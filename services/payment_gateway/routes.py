@@ -1,6 +1,5 @@
 """HTTP: parse, call a verb, respond."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
@@ -15,6 +14,7 @@ from payment_gateway.charge import PAYMENT_METHODS, Charge
 from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund, ExceedsCharge, NoSuchCharge, NotRefundable
 from payment_gateway.delivery import Delivery, State
+from payment_gateway.reads import Limit, Text, found, page
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
 from payment_gateway.views import DeliveryView, EventView, delivery_view
@@ -27,8 +27,7 @@ from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
-from shared.mongo import Collection, Document
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
+from shared.pages import LIMIT_DEFAULT, Page
 from shared.tracing import note
 
 PROBLEMS: Table = {}
@@ -42,8 +41,6 @@ Reference = Annotated[
         description="Your own: visible characters in Unicode's form NFC, no spaces or controls.",
     ),
 ]
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
-Text = Annotated[str | None, QueryParameter(max_length=255)]
 
 
 class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -90,7 +87,7 @@ async def get_charge(
     store: NamedDependency[Store],
 ) -> Response[wire.Charge]:
     """One charge."""
-    document = await _found(store, store.charges, merchant_of(request), charge_id)
+    document = await found(store, store.charges, merchant_of(request), charge_id)
     return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
 
 
@@ -106,9 +103,9 @@ async def list_charges(
     """A page of charges, newest first."""
     note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
-    documents, following = await _page(store, store.charges, conditions, limit, cursor)
-    found = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
-    return json_response(wire.encode(Page(found, following)))
+    documents, following = await page(store, store.charges, conditions, limit, cursor)
+    shown = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
 
 
 @post(
@@ -151,7 +148,7 @@ async def get_refund(
     store: NamedDependency[Store],
 ) -> Response[wire.Refund]:
     """One refund."""
-    document = await _found(store, store.refunds, merchant_of(request), refund_id)
+    document = await found(store, store.refunds, merchant_of(request), refund_id)
     return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
 
 
@@ -165,9 +162,9 @@ async def list_refunds(
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
     conditions = {"merchant": merchant_of(request), "reference": reference}
-    documents, following = await _page(store, store.refunds, conditions, limit, cursor)
-    found = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
-    return json_response(wire.encode(Page(found, following)))
+    documents, following = await page(store, store.refunds, conditions, limit, cursor)
+    shown = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
 
 
 @get("/v1/events/{event_id:str}", tags=["Events"], problems=["not-found"])
@@ -177,7 +174,7 @@ async def get_event(
     store: NamedDependency[Store],
 ) -> Response[EventView]:
     """One event, byte for byte as it is delivered."""
-    document = await _found(store, store.events, merchant_of(request), event_id)
+    document = await found(store, store.events, merchant_of(request), event_id)
     return json_response(document["raw"].encode())
 
 
@@ -193,7 +190,7 @@ async def list_events(
     """A page of events, newest first, each byte for byte as it is delivered."""
     note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
-    documents, following = await _page(store, store.events, conditions, limit, cursor)
+    documents, following = await page(store, store.events, conditions, limit, cursor)
     raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
     return json_response(msgspec.json.encode(Page(raw, following)))
 
@@ -215,33 +212,15 @@ async def list_deliveries(
         "endpoint_id": endpoint_id,
         "state": delivery_state,
     }
-    documents, following = await _page(store, store.deliveries, conditions, limit, cursor)
-    found = [delivery_view(msgspec.convert(document, Delivery)) for document in documents]
-    return json_response(wire.encode(Page(found, following)))
+    documents, following = await page(store, store.deliveries, conditions, limit, cursor)
+    shown = [delivery_view(msgspec.convert(document, Delivery)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
 
 
 @get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
 async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
     return await readiness()
-
-
-async def _found(store: Store, collection: Collection, merchant: str, document_id: str) -> Document:
-    document = await store.one(collection, merchant, document_id)
-    if document is None:
-        raise ProblemError("not-found", f"no such {collection.name.removesuffix('s')}")
-    note(reference=document.get("charge_reference", document["reference"]))
-    return document
-
-
-async def _page(
-    store: Store, collection: Collection, conditions: Mapping[str, Any], limit: int, cursor: str | None
-) -> tuple[list[Document], str | None]:
-    """The documents of one page and the cursor of the next. Conditions without a value do not count. Raises CursorError."""
-    given = {name: value for name, value in conditions.items() if value}
-    before = decode_cursor(cursor) if cursor else None
-    found = await store.newest(collection, given, before=before, limit=limit + 1)
-    return cut(found, limit, lambda one: at_and_id(one["created_at"], one["_id"]))
 
 
 def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:

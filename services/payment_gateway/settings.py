@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from payment_gateway.destination import DestinationError, Destinations, parse_destinations
 from shared.edge.auth import parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
@@ -28,6 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     webhook_endpoint_secret: Secret | None = None
     webhook_retry_schedule_seconds: tuple[Delay, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     webhook_timeout_seconds: Seconds = 15
+    webhook_allowed_hosts: tuple[str, ...] = ()
     payment_gateway_test_endpoints: bool | None = None
 
     @property
@@ -35,6 +37,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
         """Whether /v1/test is served: in development, unless told otherwise."""
         told = self.payment_gateway_test_endpoints
         return self.app_env == "development" if told is None else told
+
+    @property
+    def destinations(self) -> Destinations:
+        """Where webhooks may go: to the Internet, and in development to this machine and its network. Raises
+        DestinationError.
+        """
+        return parse_destinations(self.webhook_allowed_hosts, public_only=self.app_env == "production")
 
     @property
     def endpoint_secret(self) -> Secret:
@@ -49,9 +58,13 @@ def check(settings: Settings) -> None:
         check_secret(settings.endpoint_secret)
     except SecretError as error:
         raise SettingError(f"WEBHOOK_ENDPOINT_SECRET: {error}") from None
+    try:
+        destinations = settings.destinations
+    except DestinationError as error:
+        raise SettingError(f"WEBHOOK_ALLOWED_HOSTS: {error}") from None
     url = settings.webhook_endpoint_url
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise SettingError("WEBHOOK_ENDPOINT_URL: must be an http or https URL")
+    if url is not None and (fault := destinations.fault_of(url)):
+        raise SettingError(f"WEBHOOK_ENDPOINT_URL: {fault}")
     if settings.app_env == "production":
         if not settings.payment_gateway_api_keys:
             raise SettingError("PAYMENT_GATEWAY_API_KEYS must be set outside development")

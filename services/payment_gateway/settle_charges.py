@@ -19,11 +19,11 @@ from payment_gateway.event import settled_event
 from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork, claim, held, write_held
 from shared.mongo import Collection, Document, to_document
 from shared.telemetry import log
-from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace, span
 
 SLOTS = 256
@@ -39,12 +39,14 @@ class SettleCharges:
     def __init__(
         self,
         store: Store,
+        clock: StoredClock,
         kind: type[Charge] | type[Refund],
         *,
         wake: Callable[[], None],
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._kind = kind
         self._wake = wake
         self._noun = "charge" if kind is Charge else "refund"
@@ -59,7 +61,7 @@ class SettleCharges:
             self._collection,
             due={"status": "pending"},
             due_at="due_at",
-            now=utc_now(),
+            now=await self._clock.now(),
             limit=limit,
             lease_seconds=self._lease_seconds,
         )
@@ -69,7 +71,7 @@ class SettleCharges:
         # The order's id, in the words of whoever asked for the money.
         continue_trace(document.get("trace"), reference=document.get("charge_reference", document.get("reference")))
         pending = msgspec.convert(document, self._kind)  # here, so that one that does not decode spoils no other
-        now = utc_now()
+        now = await self._clock.now()
         ended = charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
         with span(f"settle {self._noun}"):
             ended = msgspec.structs.replace(ended, trace=current_trace())  # the event continues from here

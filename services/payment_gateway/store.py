@@ -22,6 +22,7 @@ class Store:
         self.webhook_endpoints = self.database["webhook_endpoints"]
         self.deliveries = self.database["deliveries"]
         self.idempotency_keys = self.database["idempotency_keys"]
+        self.clock = self.database["clock"]
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:
         return await collection.find_one({"_id": document_id, "merchant": merchant})

@@ -9,26 +9,27 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from payment_gateway.store import Store
+from payment_gateway.stored_clock import StoredClock
 from shared.edge.metrics import Count
 from shared.metrics import age_seconds
 from shared.mongo import Collection, Document
-from shared.times import utc_now
 
 COUNT_MAX = 10_000
 
 
-def counts(store: Store) -> Sequence[Count]:
+def counts(store: Store, clock: StoredClock) -> Sequence[Count]:
     """Each raises PyMongoError."""
-    stock = _TakeStock(store)
+    stock = _TakeStock(store, clock)
     return (stock.settlements, stock.deliveries)
 
 
 class _TakeStock:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: StoredClock) -> None:
         self._store = store
+        self._clock = clock
 
     async def settlements(self) -> Sequence[Metric]:
-        now = utc_now()
+        now = await self._clock.now()
         unsettled = GaugeMetricFamily(
             "payment_gateway_settlement_oldest_due_age_seconds",
             "For how long the charge or refund that waits longest should have been settled",
@@ -49,7 +50,7 @@ class _TakeStock:
             GaugeMetricFamily(
                 "payment_gateway_delivery_oldest_due_age_seconds",
                 "For how long the delivery that waits longest has been due",
-                await _oldest_due(deliveries, {"state": "pending"}, "next_attempt_at", utc_now()),
+                await _oldest_due(deliveries, {"state": "pending"}, "next_attempt_at", await self._clock.now()),
             ),
         ]
 

@@ -1,22 +1,24 @@
-"""Deliveries as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
+"""Events, deliveries and new secrets as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
 
 from typing import Annotated, Any
 
 import msgspec
 
 from payment_gateway.delivery import Delivery, State
+from payment_gateway.endpoint import Endpoint, on_the_wire
 from shared import wire
 
-_CHARGE_OR_REFUND = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Charge", "Refund")]}
+_SUBJECTS = ("Charge", "Refund", "WebhookEndpoint")
+_SUBJECT = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in _SUBJECTS]}
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event. `data` is the charge or the refund that it is about, as it was then."""
+    """An event. `data` is the charge, the refund or the webhook endpoint that it is about, as it was then."""
 
     id: str
     type: wire.EventType
     timestamp: wire.Time
-    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_CHARGE_OR_REFUND)]
+    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_SUBJECT)]
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
@@ -55,3 +57,14 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
         ],
         created_at=delivery.created_at,
     )
+
+
+class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):
+    """An endpoint as it is shown to who has just made its `secret`, and never again."""
+
+    secret: str
+
+
+def with_secret(endpoint: Endpoint) -> WebhookEndpointWithSecretView:
+    shown = msgspec.structs.asdict(on_the_wire(endpoint))
+    return WebhookEndpointWithSecretView(**shown, secret=endpoint.secrets[0].value)

@@ -191,7 +191,7 @@ def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json])
         responses[status] = {
             "description": description,
             "headers": _headers(names),
-            "content": {media_type: {"schema": schemas[kind]}},
+            "content": {} if status == HTTPStatus.NO_CONTENT else {media_type: {"schema": schemas[kind]}},
         }
     if example := api.answers.get(handler.handler_name):
         responses[handler.status_code]["content"][media_type]["example"] = example

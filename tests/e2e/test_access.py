@@ -78,8 +78,12 @@ class Secrets:
     wrong_key: str = field(default_factory=lambda: f"wk_{uuid4().hex}")
     webhook: str = field(default_factory=new_secret)
     retired_webhook: str = field(default_factory=new_secret)
+    given_webhook: str = field(default_factory=new_secret)
+    rotated_webhook: str = field(default_factory=new_secret)
+    test_webhook: str = field(default_factory=new_secret)
     database_password: str = field(default_factory=lambda: uuid4().hex)
     token_in_url: str = field(default_factory=lambda: uuid4().hex)
+    given_token: str = field(default_factory=lambda: uuid4().hex)
 
     def all(self) -> dict[str, str]:
         digests = {f"digest of {name}": sha256(key.encode()).hexdigest() for name, key in vars(self).items()}
@@ -151,6 +155,7 @@ async def _use_every_secret(stack: Stack, http: aiohttp.ClientSession, secrets: 
     await call(gateway, "GET", "/v1/deliveries", 200, headers=bearer(secrets.gateway_key))
     await call(gateway, "POST", "/v1/charges", 401, headers=bearer(secrets.wrong_key))
     assert events["data"]
+    await _use_the_secrets_of_endpoints(call, gateway, secrets, hook=f"{api._url}/api/webhooks/payments")
     for secret, body, expected in (
         (secrets.retired_webhook, b'{"id":"evt_1","type":"new","timestamp":"2026-01-01T00:00:00Z","data":{}}', 200),
         (secrets.webhook, b"garbage", 400),
@@ -163,6 +168,48 @@ async def _use_every_secret(stack: Stack, http: aiohttp.ClientSession, secrets: 
         paths = ("/metrics", "/schema/openapi.json", "/health/ready")
         answers += [str((await client.call("GET", path))[2]) for path in paths]
     return signature.partition("v1=")[2]
+
+
+async def _use_the_secrets_of_endpoints(call: Any, gateway: Api, secrets: Secrets, *, hook: str) -> None:
+    """Only the answers that make an endpoint or rotate its secret show one; they are not among those looked at."""
+    key = bearer(secrets.gateway_key)
+    path = "/v1/webhook-endpoints"
+    asked = {"url": f"{hook}?token={secrets.given_token}", "secret": secrets.given_webhook}
+    status, _, endpoint = await gateway.call("POST", path, json=asked, headers=key | {"Idempotency-Key": "one"})
+    assert (status, endpoint["secret"]) == (201, secrets.given_webhook)
+    path = f"{path}/{endpoint['id']}"
+    rotation = {"secret": secrets.rotated_webhook}
+    status, _, rotated = await gateway.call(
+        "POST", f"{path}/rotate-secret", json=rotation, headers=key | {"Idempotency-Key": "two"}
+    )
+    assert (status, rotated["secret"]) == (201, secrets.rotated_webhook)
+    await call(gateway, "POST", f"{path}/rotate-secret", 422, json=rotation, headers=key | {"Idempotency-Key": "one"})
+    await call(
+        gateway,
+        "POST",
+        f"{path}/rotate-secret",
+        422,
+        json={"secret": f"{secrets.test_webhook}!"},
+        headers=key | {"Idempotency-Key": "three"},
+    )
+    answer = await call(
+        gateway,
+        "POST",
+        "/v1/test/webhooks",
+        200,
+        json={"url": hook, "body": "{}", "secret": secrets.test_webhook},
+        headers=key,
+    )
+    assert answer["status"] == 401
+    # Its URL is shown to who owns it, and is a secret to everybody else: so these answers are not looked at for it.
+    for method, to, body in (
+        ("GET", path, None),
+        ("GET", "/v1/webhook-endpoints", None),
+        ("PATCH", path, {"state": "disabled"}),
+    ):
+        found = await gateway.call(method, to, json=body, headers=key)
+        shown = str(found)
+        assert [value for value in (secrets.given_webhook, secrets.rotated_webhook) if value in shown] == []
 
 
 @pytest.mark.parametrize("module", ["order_api", "payment_gateway"])

@@ -1,7 +1,10 @@
 """`Authorization`: one header, one scheme, one key; otherwise 401, before anything else of the request is looked at."""
 
+import re
+
 import pytest
 
+from tests.e2e.hostile.raw import exchange
 from tests.e2e.hostile.target import API_KEY, Case, Target
 
 KEY = API_KEY.encode()
@@ -49,3 +52,18 @@ async def test_nobody_without_a_key_learns_what_is_wrong_with_a_body(target: Tar
 @pytest.mark.parametrize("query", ["limit=0", "limit=1&limit=2", "status=gone", "cursor=%00"])
 async def test_nor_what_is_wrong_with_a_query(target: Target, query: str) -> None:
     await target.expect(Case("", None, *REFUSED), target.get(f"{target.collection}?{query}", {"Authorization": []}))
+
+
+async def test_no_operation_but_the_public_ones_answers_without_a_key(target: Target) -> None:
+    """Whatever the document lists, so also what will be added to it."""
+    document = (await exchange(target.port, target.get("/schema/openapi.json", {"Authorization": []}))).json
+    asked = 0
+    for path, item in document["paths"].items():
+        for method in item:
+            if item[method].get("security") != []:
+                to = re.sub(r"{\w+}", "x", path)
+                sent = target.request(method.upper(), to, {"Authorization": [], "Content-Length": [b"0"]})
+                answer = await exchange(target.port, sent)
+                assert (answer.status, answer.problem) == REFUSED, (method, path)
+                asked += 1
+    assert asked >= 4

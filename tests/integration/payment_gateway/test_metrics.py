@@ -42,7 +42,7 @@ async def test_what_is_open_is_counted_with_its_age(application: Application, re
     for collection, (field, ago) in hours.items():
         due = utc_now() - timedelta(hours=ago)
         await application.store.database[collection].update_many({}, {"$set": {field: due}})
-    found = await stock(counts(application.store))
+    found = await stock(counts(application.store, application.clock))
     assert {name: round(number / 3600) for name, number in found.items() if "age" in name} == {
         "payment_gateway_settlement_oldest_due_age_seconds charge": 3,
         "payment_gateway_settlement_oldest_due_age_seconds refund": 0,
@@ -54,4 +54,6 @@ async def test_what_is_open_is_counted_with_its_age(application: Application, re
 async def test_counting_what_is_open_reads_nothing_but_through_indexes(application: Application) -> None:
     await create(application)
     await settle(application)
-    await assert_all_through_indexes(application.store.database, lambda: stock(counts(application.store)))
+    await assert_all_through_indexes(
+        application.store.database, lambda: stock(counts(application.store, application.clock))
+    )

@@ -28,7 +28,7 @@ def a_refund() -> Refund:
     return new_refund(paid, wire.RefundRequest(amount=4000, reference="rf_1"), now=NOW, delay=DELAY)
 
 
-def an_endpoint(*event_types: str) -> Endpoint:
+def an_endpoint(*event_types: wire.EventType) -> Endpoint:
     return Endpoint(
         id="we_1",
         merchant="default",

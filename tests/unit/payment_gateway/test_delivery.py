@@ -41,12 +41,12 @@ def test_any_2xx_is_a_success_however_late(status: int, number: int) -> None:
 @pytest.mark.parametrize("status", [None, 100, 199, 300, 301, 304, 307, 308, 400, 401, 404, 409, 429, 500, 503, 599])
 def test_everything_else_is_tried_again_a_redirect_too(status: int | None) -> None:
     next_one = following(status)
-    assert (next_one.state, next_one.disable_endpoint) == ("pending", False)
+    assert (next_one.state, next_one.gone) == ("pending", False)
 
 
 @pytest.mark.parametrize("number", [1, 4])
 def test_an_endpoint_that_says_410_is_disabled_and_not_tried_again(number: int) -> None:
-    assert following(410, number, retry_after_seconds=5) == Next("failed", None, disable_endpoint=True)
+    assert following(410, number, retry_after_seconds=5) == Next("failed", None, gone=True)
 
 
 @pytest.mark.parametrize(("number", "seconds"), list(enumerate(SCHEDULE, start=1)))

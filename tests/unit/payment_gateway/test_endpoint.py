@@ -1,8 +1,24 @@
+from datetime import timedelta
+
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from payment_gateway.endpoint import SigningSecret, configured_endpoint, signing_secrets, wants
-from shared.signing import sign, verify
+from payment_gateway.endpoint import (
+    Endpoint,
+    SigningSecret,
+    after_attempt,
+    configured_endpoint,
+    disabled,
+    new_secret,
+    on_the_wire,
+    retired_secret,
+    rotated,
+    signing_secrets,
+    wants,
+)
+from shared import wire
+from shared.signing import check_secret, sign, verify
 from tests.unit.payment_gateway.examples import NOW, SECRET, an_endpoint, at
 
 OLD = f"whsec_{'A' * 32}"
@@ -68,3 +84,87 @@ def test_the_configured_endpoint_takes_every_event_and_signs_with_its_secret() -
 
 def test_an_endpoint_does_not_show_its_secret() -> None:
     assert SECRET not in repr(an_endpoint())
+
+
+def rotated_at(*seconds: float) -> Endpoint:
+    """Rotated at these times, each time with an overlap of 60 s; the secrets are called by the time."""
+    endpoint = an_endpoint()
+    for one in seconds:
+        endpoint = rotated(endpoint, f"whsec_{one:g}", overlap=timedelta(seconds=60), now=at(one))
+    return endpoint
+
+
+def test_a_rotation_puts_the_new_secret_first_and_lets_the_old_one_sign_until_the_overlap_ends() -> None:
+    endpoint = rotated_at(100)
+    assert signing_secrets(endpoint, now=at(159)) == ["whsec_100", SECRET]
+    assert signing_secrets(endpoint, now=at(160)) == ["whsec_100"]
+
+
+def test_a_rotation_without_overlap_retires_the_old_secret_at_once() -> None:
+    endpoint = rotated(an_endpoint(), OLD, overlap=timedelta(0), now=at(100))
+    assert signing_secrets(endpoint, now=at(100)) == [OLD]
+
+
+def test_a_receiver_never_gets_more_signatures_than_it_looks_at() -> None:
+    endpoint = rotated_at(*range(20))
+    header = sign(b"{}", signing_secrets(endpoint, now=at(19)), 12345)
+    verify(header, b"{}", ["whsec_19"], now=12345)
+
+
+def test_the_retired_secret_is_the_one_that_signed_last() -> None:
+    endpoint = rotated_at(0, 100, 200)
+    assert retired_secret(endpoint, now=at(210)) == "whsec_0"
+    assert retired_secret(endpoint, now=at(260)) == "whsec_100"
+
+
+def test_an_endpoint_that_was_never_rotated_has_a_retired_secret_that_never_signed() -> None:
+    endpoint = an_endpoint()
+    never = retired_secret(endpoint, now=NOW)
+    check_secret(never)
+    assert never == retired_secret(endpoint, now=at(60)) != SECRET
+    assert never != retired_secret(replace(endpoint, id="we_2"), now=NOW)
+
+
+def test_a_new_secret_is_one_and_another_every_time() -> None:
+    check_secret(new_secret())
+    assert new_secret() != new_secret()
+
+
+def failing(*days: float) -> Endpoint:
+    endpoint = an_endpoint()
+    for day in days:
+        endpoint = after_attempt(endpoint, delivered=False, gone=False, at=at(day * 86400))
+    return endpoint
+
+
+def test_an_endpoint_is_failing_since_the_first_of_the_attempts_that_failed() -> None:
+    endpoint = failing(1, 2, 3)
+    assert (endpoint.state, endpoint.failing_since) == ("enabled", at(86400))
+
+
+def test_an_endpoint_that_fails_for_five_days_is_disabled() -> None:
+    assert failing(0, 4.99).state == "enabled"
+    endpoint = failing(0, 3, 5)
+    assert (endpoint.state, endpoint.disabled_reason) == ("disabled", "failing")
+
+
+def test_one_delivery_in_five_days_keeps_an_endpoint() -> None:
+    works = after_attempt(failing(0, 4), delivered=True, gone=False, at=at(4.5 * 86400))
+    assert works == an_endpoint()
+    later = after_attempt(works, delivered=False, gone=False, at=at(6 * 86400))
+    assert (later.state, later.failing_since) == ("enabled", at(6 * 86400))
+
+
+def test_an_endpoint_that_is_gone_is_disabled_at_once() -> None:
+    endpoint = after_attempt(an_endpoint(), delivered=False, gone=True, at=NOW)
+    assert (endpoint.state, endpoint.disabled_reason) == ("disabled", "gone")
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_what_was_in_hand_when_it_was_disabled_changes_nothing(delivered: bool) -> None:
+    endpoint = disabled(an_endpoint(), "merchant")
+    assert after_attempt(endpoint, delivered=delivered, gone=not delivered, at=NOW) is endpoint
+
+
+def test_whoever_is_shown_an_endpoint_is_not_shown_its_secret() -> None:
+    assert SECRET not in wire.encode(on_the_wire(rotated_at(1))).decode()

@@ -101,3 +101,24 @@ def test_no_secret_shows_in_the_settings() -> None:
     shown = repr(checked(PRODUCTION, MONGODB_URI="mongodb://user:hunter2@db"))
     for secret in ("hunter2", SECRET, HASHED):
         assert secret not in shown
+
+
+def test_production_delivers_to_the_internet_and_where_it_is_told_to() -> None:
+    told = checked(PRODUCTION, WEBHOOK_ALLOWED_HOSTS="order-api, 10.0.0.0/8").destinations
+    assert told.allows_name("order-api")
+    assert told.forbids("10.0.0.1") is None
+    assert told.forbids("192.168.0.1")
+
+
+def test_development_delivers_to_this_machine() -> None:
+    assert checked(DEVELOPMENT).destinations.forbids("127.0.0.1") is None
+
+
+def test_what_is_no_host_stops_the_start_and_is_named() -> None:
+    assert refusal(PRODUCTION, WEBHOOK_ALLOWED_HOSTS="http://shop").startswith("WEBHOOK_ALLOWED_HOSTS: 'http://shop'")
+
+
+def test_an_endpoint_at_an_address_that_is_not_allowed_stops_the_start() -> None:
+    url = "http://127.0.0.1:8000/hooks"
+    assert "127.0.0.1 is not public" in refusal(PRODUCTION, WEBHOOK_ENDPOINT_URL=url)
+    checked(PRODUCTION, WEBHOOK_ENDPOINT_URL=url, WEBHOOK_ALLOWED_HOSTS="127.0.0.1")

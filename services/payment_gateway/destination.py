@@ -1,0 +1,130 @@
+"""Where the operator lets webhooks go. What counts is the address that is connected to, whatever a name, a spelling or a
+redirect said before. Pure.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Collection, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeAlias
+
+from yarl import URL  # what aiohttp reads a URL with: what is judged is what is called
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+URL_LENGTH_MAX = 2048
+
+_LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
+# What tells a machine in a cloud its secrets, beyond 169.254.169.254.
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+)
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291 §2.4, and IANA has assigned nothing beyond it
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052 §2.1
+
+_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9])?\Z")
+_LOOKS_NUMERIC = re.compile(r"[0-9.]+\Z")
+
+
+class DestinationError(ValueError):
+    """Not a host name, an IP address or a network."""
+
+
+class Destinations:
+    """`public_only` forbids all but the Internet's unicast addresses; link-local addresses and those of cloud metadata are
+    forbidden anyway. `names` may lead to any other address, and `networks` hold addresses that are allowed: a forbidden
+    one only if it is named by itself.
+    """
+
+    def __init__(self, *, public_only: bool, names: Collection[str] = (), networks: Sequence[Network] = ()) -> None:
+        self._public_only = public_only
+        self._names = frozenset(names)
+        self._networks = tuple(networks)
+
+    def allows_name(self, host: str) -> bool:
+        return host.lower().removesuffix(".") in self._names
+
+    def forbids(self, address: str, *, by_name: bool = False) -> str | None:
+        """Why nothing is sent to `address`, or None. `by_name`: it is what a name of `names` has led to."""
+        try:
+            given = ipaddress.ip_address(address)
+        except ValueError:
+            return f"{address} is not an IP address"
+        meant = unwrapped(given)
+        listed = [network for network in self._networks if given in network or meant in network]
+        if any(meant in network for network in _LINK_LOCAL):
+            why = "link-local"
+        elif meant in _METADATA:
+            why = "of cloud metadata"
+        elif self._public_only and not (by_name or listed or _is_public(meant)):
+            return f"{address} is not public"
+        else:
+            return None
+        return None if any(network.num_addresses == 1 for network in listed) else f"{address} is {why}"
+
+    def fault_of(self, url: str) -> str | None:
+        """Why `url` can be no webhook endpoint's, as far as it shows without a look-up, or None."""
+        if len(url) > URL_LENGTH_MAX or not (url.isascii() and url.isprintable()) or " " in url:
+            return f"must be at most {URL_LENGTH_MAX} visible ASCII characters"
+        try:
+            parsed = URL(url)
+            _ = parsed.port
+        except ValueError:
+            return "is not a URL"
+        if parsed.scheme not in {"http", "https"} or not parsed.host:
+            return "must be an http or https URL with a host"
+        if parsed.user is not None or parsed.password is not None:
+            return "must hold no user name or password"
+        literal = literal_address(parsed.host)
+        why = self.forbids(literal, by_name=self.allows_name(parsed.host)) if literal else None
+        return f"is not allowed: {why}" if why else None
+
+
+def parse_destinations(entries: Sequence[str], *, public_only: bool) -> Destinations:
+    """`entries` are host names, IP addresses and networks (CIDR). Raises DestinationError."""
+    names, networks = set[str](), list[Network]()
+    for entry in entries:
+        try:
+            networks.append(ipaddress.ip_network(entry))
+        except ValueError as error:
+            name = entry.lower().removesuffix(".")
+            if not _NAME.match(name) or _LOOKS_NUMERIC.match(name):
+                raise DestinationError(f"{entry!r} is not a host name, an IP address or a network: {error}") from None
+            names.add(name)
+    return Destinations(public_only=public_only, names=names, networks=networks)
+
+
+def unwrapped(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address leads to, if it is of a kind that does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped:
+        return address.ipv4_mapped
+    if address.sixtofour:
+        return address.sixtofour
+    if address.teredo:
+        return address.teredo[1]
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def literal_address(host: str) -> str | None:
+    """The address that `host` spells, in decimal, octal or hexadecimal too, as the system reads it; None for a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)

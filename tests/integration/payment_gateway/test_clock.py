@@ -1,0 +1,182 @@
+"""C24: the test clock moves what is due and what is recorded, in order, and survives whoever advances it."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pymongo
+import pytest
+
+from payment_gateway import clock as clocks
+from payment_gateway.app import Application
+from payment_gateway.clock import Clock, ClockError
+from shared.times import utc_now
+from tests.http_double import Asked, HttpDouble, always
+from tests.integration.payment_gateway.conftest import MakeApplication, create
+from tests.waiting import until
+
+THREE_DAYS = timedelta(hours=72)
+SCHEDULE = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+
+
+async def freeze(application: Application) -> datetime:
+    return (await application.clock.change(lambda clock: clocks.frozen(clock, real=utc_now()))).now(utc_now())
+
+
+async def deliveries(application: Application) -> list[dict[str, Any]]:
+    return await application.store.deliveries.find().sort("created_at").to_list()
+
+
+async def test_c24_three_days_of_retries_are_made_in_order_each_at_its_own_time(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    async with make_application(workers=True, charge_delay_seconds=60) as application:
+        began = await freeze(application)
+        for _ in range(3):
+            await create(application)
+        clock = await application.advance_clock(THREE_DAYS)
+        assert (clock.state, clock.now(utc_now())) == ("frozen", began + THREE_DAYS)
+        found = await deliveries(application)
+        for one in found:
+            assert one["created_at"] == began + timedelta(seconds=60)
+            times = [one["created_at"], *(attempt["at"] for attempt in one["attempts"])]
+            waits = [(after - before).total_seconds() for before, after in zip(times, times[1:], strict=False)]
+            assert waits == [0, *(pytest.approx(wait, rel=0.1) for wait in SCHEDULE[: len(waits) - 1])]
+            assert len(waits) >= 8, "72 hours are at least eight attempts"
+            assert times[-1] <= clock.now(utc_now()) < one["next_attempt_at"]
+        attempts = sorted((attempt["at"], one["_id"]) for one in found for attempt in one["attempts"])
+        assert len(attempts) == len(receiver.asked), "none twice, none unrecorded"
+
+
+async def test_c24_attempts_arrive_in_the_order_of_their_times(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    async with make_application(workers=True) as application:
+        await freeze(application)
+        for _ in range(5):
+            await create(application)
+        await application.advance_clock(timedelta(hours=3))
+        times = {one["event_id"]: [attempt["at"] for attempt in one["attempts"]] for one in await deliveries(application)}
+        heard = []
+        for asked in receiver.asked:
+            heard.append(times[asked.headers["webhook-id"]].pop(0))
+        assert heard == sorted(heard)
+        assert len(heard) > 15
+
+
+async def test_c24_a_frozen_clock_settles_and_delivers_nothing_on_any_replica(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with (
+        make_application(workers=True, charge_delay_seconds=0.3) as one,
+        make_application(workers=True, charge_delay_seconds=0.3) as other,
+    ):
+        at = await freeze(one)
+        charge = await create(other)
+        assert charge.created_at == at
+        probe = one.store.charges
+        await until(lambda: _is_past(charge.created_at + timedelta(seconds=1)), "a second of real time")
+        assert await probe.count_documents({"status": "pending"}) == 1
+        await other.clock.change(lambda clock: clocks.resumed(clock, real=utc_now()))
+        await until(lambda: _has(receiver, 1), "the delivery")
+        [event] = await one.store.events.find().to_list()
+        assert event["created_at"] < utc_now() - timedelta(seconds=0.5), "it runs on from where it stood"
+
+
+async def test_c24_signatures_and_keys_stay_on_real_time(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(workers=True) as application:
+        await application.advance_clock(THREE_DAYS)
+        charge = await create(application)
+        assert charge.created_at > utc_now() + timedelta(hours=71)
+        await until(lambda: _has(receiver, 1), "the delivery")
+        assert abs(int(receiver.asked[0].headers["webhook-timestamp"]) - utc_now().timestamp()) < 60
+        [key] = await application.store.idempotency_keys.find().to_list()
+        assert key["expires_at"] < utc_now() + timedelta(hours=25)
+
+
+async def test_c24_a_clock_that_is_advancing_takes_no_other_order(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    answering = asyncio.Event()
+
+    async def hold(_asked: Asked) -> Any:
+        await answering.wait()
+        return await always(500)(_asked)
+
+    receiver.answer = hold
+    async with make_application(workers=True, webhook_timeout_seconds=10) as application:
+        await freeze(application)
+        await create(application)
+        advance = asyncio.create_task(application.advance_clock(THREE_DAYS))
+        await until(lambda: _has(receiver, 1), "an attempt in hand")
+        with pytest.raises(ClockError, match="advancing"):
+            await freeze(application)
+        with pytest.raises(ClockError, match="advancing"):
+            await application.advance_clock(THREE_DAYS)
+        answering.set()
+        assert (await advance).state == "frozen"
+
+
+async def test_c24_two_replicas_advance_once(make_application: MakeApplication, receiver: HttpDouble) -> None:
+    receiver.answer = always(500)
+    async with make_application(workers=True) as one, make_application(workers=True) as other:
+        began = await freeze(one)
+        for _ in range(4):
+            await create(one)
+        results = await asyncio.gather(
+            one.advance_clock(THREE_DAYS), other.advance_clock(THREE_DAYS), return_exceptions=True
+        )
+        arrived = [result for result in results if isinstance(result, Clock)]
+        assert {clock.now(utc_now()) for clock in arrived} == {began + THREE_DAYS}
+        assert sum(isinstance(result, ClockError) for result in results) == 1
+        made = [(one["_id"], attempt["number"]) for one in await deliveries(one) for attempt in one["attempts"]]
+        assert len(set(made)) == len(made) == len(receiver.asked)
+
+
+async def test_a_delivery_that_cannot_be_done_does_not_hold_the_clock_up_for_ever(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(workers=True) as application:
+        application.advance_clock._stuck_seconds = 0.5
+        await freeze(application)
+        await create(application)
+        await application.advance_clock(timedelta(seconds=1))
+        await application.store.deliveries.update_one(
+            {}, {"$set": {"state": "pending", "next_attempt_at": utc_now(), "attempts": "no list"}}
+        )
+        clock = await application.advance_clock(timedelta(hours=1))
+        assert clock.state == "frozen"
+
+
+async def test_reset_forgets_everything_but_the_endpoint_of_the_environment(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(workers=True) as application:
+        await application.advance_clock(THREE_DAYS)
+        await create(application)
+        await until(lambda: _has(receiver, 1), "the delivery")
+        await application.reset()
+        left = {
+            name: count
+            for name in await application.store.database.list_collection_names()
+            if (count := await application.store.database[name].count_documents({}))
+        }
+        assert left == {"webhook_endpoints": 1}
+        with pymongo.timeout(5):
+            names = await application.store.deliveries.index_information()
+        assert len(names) > 1, "indexes stay"
+        charge = await create(application)
+        assert charge.created_at < utc_now() + timedelta(seconds=1)
+        await until(lambda: _has(receiver, 2), "the delivery of what came after")
+
+
+async def _has(receiver: HttpDouble, count: int) -> bool:
+    return len(receiver.asked) >= count
+
+
+async def _is_past(at: datetime) -> bool:
+    return utc_now() > at
