@@ -25,7 +25,7 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
 	@$(BIN)/python -m pytest --mongo=container tests/compose tests/integration $(ARGS)
 
-bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, and paid orders a second (needs wrk)
+bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, paid orders, the gateway beside localstripe (needs wrk)
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 check: .venv/.ready  ## Lint, types, import rules, stray files
@@ -45,6 +45,7 @@ lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel -c requirements/runtime.txt -o requirements/otel.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel --group dev -c requirements/otel.txt -o requirements/dev.txt
+	echo localstripe | uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 - -o requirements/localstripe.txt
 
 clean:  ## Remove .venv, caches and the data of make run
 	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

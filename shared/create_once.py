@@ -82,6 +82,11 @@ class CreateOnce(Generic[Thing, Refusal]):
         """Raises OverloadedError, UnavailableError and UnresolvedDuplicateError; then the same key finds the truth."""
         return await self.commits.submit(_Creation(record, thing))
 
+    async def known(self, record: Record, thing: Thing) -> Answer | KeyReused | Refusal | None:
+        """What is known of it already, without doing anything: None if it is new. Raises PyMongoError."""
+        [known] = await self._look_up([_Creation(record, thing)])
+        return known
+
     async def _look_up(self, creations: Sequence[_Creation[Thing]]) -> Sequence[Answer | KeyReused | Refusal | None]:
         """The refusals are read before the keys. A key and its thing appear together, so a thing that is there while the
         key is not belongs to another request. C5

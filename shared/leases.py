@@ -142,7 +142,7 @@ class LeasedWork(Generic[Work]):
 
     `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
     gives one back that was cancelled. `wake` is a hint that there may be work; polling every `poll_seconds` is enough
-    without it.
+    without it. After a claim that brought work, `interval_seconds` pass before the next.
     """
 
     def __init__(
@@ -153,6 +153,7 @@ class LeasedWork(Generic[Work]):
         name: str,
         slots: int,
         poll_seconds: float = 0.5,
+        interval_seconds: float = _CLAIM_INTERVAL_SECONDS,
         release: Callable[[Work], Awaitable[None]] = _keep,
     ) -> None:
         self._claim = claim
@@ -161,6 +162,7 @@ class LeasedWork(Generic[Work]):
         self._name = name
         self._free = slots
         self._poll_seconds = poll_seconds
+        self._interval_seconds = interval_seconds
         self._stopping = False
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -190,7 +192,7 @@ class LeasedWork(Generic[Work]):
                     self._metrics.claims_failed.inc()
                     log.warning("claim failed", worker=self._name, reason=describe(error))
                 if started:
-                    await asyncio.sleep(_CLAIM_INTERVAL_SECONDS)
+                    await asyncio.sleep(self._interval_seconds)
                 else:
                     await self._wait()
         finally:

@@ -25,13 +25,14 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 # Requests are remembered by their fingerprint: a field that is added needs a default, or a retry from before the upgrade
 # would be another request.
 class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
-    """`POST /v1/charges`. `reference` is the merchant's own id of what is paid."""
+    """`POST /v1/charges`. `reference` is the merchant's own id of what is paid; `scenario`, what the mock is to do wrong."""
 
     amount: int
     currency: str
     reference: str
     payment_method: str
     metadata: dict[str, str] = {}
+    scenario: dict[str, Any] = {}
 
 
 class Charge(_Wire, frozen=True):
@@ -55,6 +56,7 @@ class RefundRequest(_Wire, frozen=True, omit_defaults=True):
 
     amount: int
     reference: str
+    scenario: dict[str, Any] = {}
 
 
 class Refund(_Wire, frozen=True):

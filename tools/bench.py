@@ -1,14 +1,12 @@
-"""`make bench`: what placing an order costs beside answering without a database, what metrics and logs cost, and how many
-orders get paid a second. `ARGS` names those of the three that are wanted: intake, watching, paid.
+"""`make bench`: what placing an order costs beside answering without a database, what metrics and logs cost, how many
+orders get paid a second, and the gateway beside localstripe. `ARGS` names those that are wanted: intake, watching, paid,
+gateway.
 
 Rates depend on the machine; the ratio is the figure to compare. Needs wrk (Debian and Ubuntu: apt-get install wrk).
 """
 
 import os
-import re
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,13 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from pymongo import MongoClient
 
+from tools import load
+from tools.bench_gateway import measure_gateway
+from tools.load import LoadError, cpu_seconds
 from tools.mongod import temporary_mongod
 from tools.process import free_port
-from tools.stack import Service, Stack, exit_on_sigterm
+from tools.stack import Service, ServiceError, Stack, exit_on_sigterm
 
 CONNECTIONS = 64
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
@@ -33,11 +33,8 @@ WATCHING_SECONDS = 2  # many short turns: a small difference is looked for, on a
 WATCHING_ROUNDS = ROUNDS * 5
 
 _ORDERS_LUA = """
-local run = os.getenv("BENCH_RUN")
-local count = 0
-request = function()
-  count = count + 1
-  local name = run .. "-" .. count
+function request()
+  local name = unique()
   wrk.headers["Idempotency-Key"] = name
   local body = '{"orderNumber":"' .. name .. '","amount":99.99,"currency":"USD","metadata":{"basket":"7"}}'
   return wrk.format("POST", "/api/orders", nil, body)
@@ -48,18 +45,19 @@ wrk.headers["Content-Type"] = "application/json"
 
 def main() -> None:
     exit_on_sigterm()
-    if shutil.which("wrk") is None:
-        raise SystemExit("bench: wrk is missing\n  type: apt-get install wrk")
+    load.require_wrk()
+    wanted = [measure for name, measure in MEASURES.items() if name in sys.argv[1:] or not sys.argv[1:]]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, temporary_mongod() as mongod:
-        script = Path(folder) / "orders.lua"
-        script.write_text(_ORDERS_LUA)
-        for name, measure in MEASURES.items():
-            if name in sys.argv[1:] or not sys.argv[1:]:
-                measure(mongod.uri, Path(folder), script)
+        try:
+            for measure in wanted:
+                measure(mongod.uri, Path(folder))
+        except (LoadError, ServiceError) as error:
+            raise SystemExit(f"bench: {error}") from None
 
 
-def compare_intake(uri: str, folder: Path, script: Path) -> None:
+def compare_intake(uri: str, folder: Path) -> None:
     """The same route answering at once and placing orders, in turn. The gateway is unreachable: its breaker is open."""
+    script = load.script(folder, "orders", _ORDERS_LUA)
     ratios = []
     stack = Stack(uri, folder, order_apis=[free_port()], gateways=[free_port()])
     [order_api] = stack.order_apis
@@ -79,10 +77,11 @@ def compare_intake(uri: str, folder: Path, script: Path) -> None:
     print(f"median ratio {statistics.median(ratios):.2f}\n", flush=True)
 
 
-def compare_watching(uri: str, folder: Path, script: Path) -> None:
+def compare_watching(uri: str, folder: Path) -> None:
     """Orders placed with metrics and logs as shipped, scraped too, and with both off, in turn. The machine's own speed
     changes from minute to minute, so what is compared ran side by side.
     """
+    script = load.script(folder, "orders", _ORDERS_LUA)
     shipped = _order_api_alone(uri, folder, "order_api")
     bare = _order_api_alone(uri, folder, "tools.unwatched")
     rates: dict[Service, list[float]] = {shipped: [], bare: []}
@@ -131,8 +130,9 @@ def _scrape(url: str) -> None:
         response.read()
 
 
-def measure_paid(uri: str, folder: Path, script: Path) -> None:
+def measure_paid(uri: str, folder: Path) -> None:
     """Everything running, charges settling at once: orders from POST to Paid."""
+    script = load.script(folder, "orders", _ORDERS_LUA)
     environment = {
         "CHARGE_DELAY_SECONDS": "0",
         "ORDER_API_DATABASE": "paid",
@@ -168,26 +168,11 @@ def instant_answers(folder: Path) -> Iterator[str]:
 
 
 def wrk(url: str, script: Path, *, seconds: int = SECONDS) -> float:
-    """Requests a second that were answered with 2xx. Ends the run if any was not."""
-    environment = {**os.environ, "BENCH_RUN": uuid4().hex[:8]}
-    command: list[str | Path] = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, url]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    if "Non-2xx" in output or (rate := re.search(r"Requests/sec:\s+([\d.]+)", output)) is None:
-        raise SystemExit(f"bench: not all answers were 2xx\n{output}")
-    return float(rate[1])
+    """Orders placed a second. Raises LoadError."""
+    return load.wrk(url, script, connections=CONNECTIONS, seconds=seconds)
 
 
-def cpu_seconds(service: Service) -> float:
-    """What the process has used so far (Linux only; elsewhere 0)."""
-    assert service.process is not None
-    stat = Path(f"/proc/{service.process.pid}/stat")
-    if not stat.exists():
-        return 0.0
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-MEASURES = {"intake": compare_intake, "watching": compare_watching, "paid": measure_paid}
+MEASURES = {"intake": compare_intake, "watching": compare_watching, "paid": measure_paid, "gateway": measure_gateway}
 
 if __name__ == "__main__":
     main()

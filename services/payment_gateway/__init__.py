@@ -6,6 +6,11 @@
 4. `deliver_webhooks.py` sends the event, signed, until the endpoint takes it; `send_webhook.py` is one POST,
    `record_attempts.py` keeps what came of it.
 
+What goes wrong on demand is resolved by `scenario.py`, from a payment method, the request and rates (`faults.py`).
+`misbehave.py` decides how the reply to each attempt goes wrong and `replies.py` gives it; `delivery.py` makes deliveries
+late, twice or not at all; `forge.py` signs what no receiver may accept. `clock.py` is the provider's time, `stored_clock.py`
+shares it between replicas, `advance_clock.py` moves it.
+
 `create_refund.py` is the way back. Merchants say where to deliver through `endpoint_routes.py`: `create_endpoint.py`,
 `change_endpoint.py`, `rotate_secret.py`, and `resend_events.py` for what was missed. The rules are in the nouns, which do no
 I/O: `charge.py`, `refund.py`, `event.py`, `endpoint.py`, `delivery.py`, `shares.py` (who may send how much at once) and

@@ -15,6 +15,7 @@ from payment_gateway.create_refund import CreateRefund
 from payment_gateway.deliver_webhooks import SLOTS, DeliverWebhooks
 from payment_gateway.endpoint import configured_endpoint
 from payment_gateway.endpoint_routes import ENDPOINT_ROUTES
+from payment_gateway.misbehave import Misbehave
 from payment_gateway.openapi import API
 from payment_gateway.refund import Refund
 from payment_gateway.resend_events import ResendEvents
@@ -27,6 +28,7 @@ from payment_gateway.settings import Settings
 from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
 from payment_gateway.stored_clock import StoredClock
+from payment_gateway.stored_faults import StoredFaults
 from payment_gateway.take_stock import counts
 from payment_gateway.test_routes import PROBLEMS as TEST_PROBLEMS
 from payment_gateway.test_routes import TEST_ROUTES
@@ -63,8 +65,10 @@ class Application:
             timeout_seconds=settings.webhook_timeout_seconds,
         )
         wake = self.deliver_webhooks.work.wake.set
-        self.create_charge = CreateCharge(self.store, self.clock, delay=delay)
-        self.create_refund = CreateRefund(self.store, self.clock, delay=delay)
+        self.faults = StoredFaults(self.store.faults, enabled=settings.test_endpoints)
+        self.misbehave = Misbehave(self.store, self.faults)
+        self.create_charge = CreateCharge(self.store, self.clock, self.misbehave, delay=delay)
+        self.create_refund = CreateRefund(self.store, self.clock, self.misbehave, delay=delay)
         self.create_endpoint = CreateEndpoint(self.store, self.clock)
         self.rotate_secret = RotateSecret(self.store, self.clock)
         self.resend_events = ResendEvents(self.store, self.clock, wake=wake)
@@ -82,7 +86,7 @@ class Application:
             ],
             stuck_seconds=self.deliver_webhooks.lease_seconds,
         )
-        self.reset = Reset(self.store, self.clock, self._ensure_configured_endpoint)
+        self.reset = Reset(self.store, self.clock, self._begin_anew)
         self.exposition = Exposition(self.store.client, counts(self.store, self.clock))
         self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
@@ -113,6 +117,10 @@ class Application:
             await self.send_once.close()
             await self.store.client.close()
 
+    async def _begin_anew(self) -> None:
+        await self.faults.read()
+        await self._ensure_configured_endpoint()
+
     async def _ensure_configured_endpoint(self) -> None:
         url = self.settings.webhook_endpoint_url
         if url is not None:
@@ -137,6 +145,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "resend_events": application.resend_events,
         "send_once": application.send_once,
         "rotate_secret": application.rotate_secret,
+        "faults": application.faults,
         "reset": application.reset,
         "store": application.store,
     }

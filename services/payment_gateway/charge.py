@@ -1,24 +1,18 @@
 """What a charge is, and how it ends. Pure."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
 
+from payment_gateway.scenario import Scenario, settle_delay
 from shared import wire
 from shared.ids import new_id
 
-# How a charge ends, by its payment method: None succeeds, a code is why it fails.
-PAYMENT_METHODS: Mapping[str, str | None] = {
-    "pm_card_visa": None,
-    "pm_card_declined": "card_declined",
-    "pm_insufficient_funds": "insufficient_funds",
-    "pm_expired_card": "expired_card",
-}
-
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge as stored, amounts in minor units. `amount_refunded` counts what refunds have reserved or given back."""
+    """A charge as stored, amounts in minor units. `amount_refunded` counts what refunds have reserved or given back;
+    `scenario` says how it ends and what goes wrong with it.
+    """
 
     id: str = msgspec.field(name="_id")
     merchant: str
@@ -30,7 +24,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     amount_refunded: int = 0
     payment_method: str
     metadata: dict[str, str] = {}
-    scenario: dict[str, str] = {}
+    scenario: Scenario = Scenario()
     created_at: datetime
     settled_at: datetime | None = None
     due_at: datetime
@@ -40,9 +34,15 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_charge(
-    merchant: str, asked: wire.ChargeRequest, *, now: datetime, delay: timedelta, trace: str | None = None
+    merchant: str,
+    asked: wire.ChargeRequest,
+    scenario: Scenario,
+    *,
+    now: datetime,
+    delay: timedelta,
+    trace: str | None = None,
 ) -> Charge:
-    """A pending charge that settles after `delay`."""
+    """A pending charge that settles after `delay`, unless its scenario says otherwise."""
     return Charge(
         id=new_id("ch"),
         merchant=merchant,
@@ -51,8 +51,9 @@ def new_charge(
         reference=asked.reference,
         payment_method=asked.payment_method,
         metadata=asked.metadata,
+        scenario=scenario,
         created_at=now,
-        due_at=now + delay,
+        due_at=now + settle_delay(scenario, usual=delay),
         trace=trace,
     )
 
@@ -61,7 +62,7 @@ def settled(charge: Charge, *, now: datetime) -> Charge:
     """The charge as it ends."""
     if charge.status != "pending":
         raise AssertionError(f"settled twice: {charge.id}")
-    code = PAYMENT_METHODS[charge.payment_method]
+    code = charge.scenario.failure_code
     return msgspec.structs.replace(charge, status="failed" if code else "succeeded", failure_code=code, settled_at=now)
 
 

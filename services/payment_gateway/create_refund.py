@@ -12,7 +12,9 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.charge import Charge
+from payment_gateway.misbehave import Misbehave, Misbehaved, Plan
 from payment_gateway.refund import Refund, new_refund, on_the_wire
+from payment_gateway.scenario import refund_scenario
 from payment_gateway.store import Store
 from payment_gateway.stored_clock import StoredClock
 from shared import wire
@@ -44,11 +46,12 @@ Refusal = NoSuchCharge | NotRefundable | ExceedsCharge
 
 
 class CreateRefund:
-    """Raises what CreateOnce raises."""
+    """Raises ScenarioError, and what CreateOnce raises."""
 
-    def __init__(self, store: Store, clock: StoredClock, *, delay: timedelta) -> None:
+    def __init__(self, store: Store, clock: StoredClock, misbehave: Misbehave, *, delay: timedelta) -> None:
         self._store = store
         self._clock = clock
+        self._misbehave = misbehave
         self._delay = delay
         self._create = CreateOnce[Refund, Refusal](
             store.client,
@@ -61,14 +64,16 @@ class CreateRefund:
 
     async def __call__(
         self, merchant: str, key: str, charge_id: str, asked: wire.RefundRequest
-    ) -> Answer | KeyReused | Refusal:
+    ) -> Answer | Misbehaved | KeyReused | Refusal:
         document = await self._store.one(self._store.charges, merchant, charge_id)
         if document is None:
             return NoSuchCharge(charge_id)
         note(reference=document["reference"])
         charge = msgspec.convert(document, Charge)
+        faults = await self._misbehave.faults.current()
+        scenario = refund_scenario(charge.payment_method, asked.scenario, faults, key)
         now = await self._clock.now()
-        refund = new_refund(charge, asked, now=now, delay=self._delay, trace=current_trace())
+        refund = new_refund(charge, asked, scenario, now=now, delay=self._delay, trace=current_trace())
         record = created(
             merchant,
             key,
@@ -79,7 +84,9 @@ class CreateRefund:
             now=utc_now(),  # keys stay on real time. C24
         )
         with span("create refund"):
-            return await self._create(record, refund)
+            refusal = _refusal(charge, asked.amount, charge.amount - charge.amount_refunded)
+            plan = Plan(scenario, faults, key)
+            return await self._misbehave.create(self._create, record, refund, plan, refusal=refusal)
 
     async def _refuse(self, refunds: Sequence[Refund], session: AsyncClientSession) -> Sequence[Refusal | None]:
         found = self._store.charges.find({"_id": {"$in": [one.charge_id for one in refunds]}}, session=session)
@@ -87,14 +94,10 @@ class CreateRefund:
         left = {charge.id: charge.amount - charge.amount_refunded for charge in charges.values()}
         refusals: list[Refusal | None] = []
         for refund in refunds:
-            charge = charges[refund.charge_id]
-            if charge.status != "succeeded":
-                refusals.append(NotRefundable(charge.status))
-            elif refund.amount > left[charge.id]:
-                refusals.append(ExceedsCharge(left[charge.id]))
-            else:
-                left[charge.id] -= refund.amount
-                refusals.append(None)
+            refusal = _refusal(charges[refund.charge_id], refund.amount, left[refund.charge_id])
+            if refusal is None:
+                left[refund.charge_id] -= refund.amount
+            refusals.append(refusal)
         return refusals
 
     async def _write(self, refunds: Sequence[Refund], session: AsyncClientSession) -> None:
@@ -112,3 +115,9 @@ class CreateRefund:
         if result.matched_count != len(writes):
             raise StaleError
         await self._store.refunds.insert_many([to_document(refund) for refund in refunds], session=session)
+
+
+def _refusal(charge: Charge, amount: int, left: int) -> Refusal | None:
+    if charge.status != "succeeded":
+        return NotRefundable(charge.status)
+    return ExceedsCharge(left) if amount > left else None

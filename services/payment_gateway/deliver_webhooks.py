@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payment_gateway.delivery import Attempt, Delivery, Next, after
-from payment_gateway.endpoint import Endpoint, signing_secrets
+from payment_gateway.endpoint import Endpoint, retired_secret, signing_secrets
+from payment_gateway.forge import signed
 from payment_gateway.metrics import count_attempt
 from payment_gateway.record_attempts import RecordAttempts, Recorded
 from payment_gateway.schema import DUE_BY_ENDPOINT
@@ -19,7 +20,6 @@ from payment_gateway.store import Store
 from payment_gateway.stored_clock import StoredClock
 from shared.leases import Lease, LeasedWork, claim, release
 from shared.mongo import Collection, Document
-from shared.signing import sign, sign_standard
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
@@ -137,7 +137,8 @@ class DeliverWebhooks:
             return
         body, at = claimed.event["raw"].encode(), await self._clock.now()
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
-            reply = await self._send(endpoint.url, body, _headers(delivery, endpoint, body, now=at))
+            sent, headers = _signed(delivery, endpoint, body, now=at)
+            reply = await self._send(endpoint.url, sent, headers)
             attempt = _attempt(delivery, reply, at=at)
             count_attempt(attempt)
             following = after(attempt, self._schedule_seconds, retry_after_seconds=reply.retry_after_seconds)
@@ -163,17 +164,18 @@ async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Docume
     return {document["_id"]: document async for document in collection.find({"_id": {"$in": list(ids)}})}
 
 
-def _headers(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> Mapping[str, str]:
-    """Both schemes, fresh for each attempt; the id stays the same across retries. Signed in real time. C24"""
-    secrets = signing_secrets(endpoint, now=now)
-    timestamp = int(utc_now().timestamp())
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "payment_gateway",
-        "X-Signature": sign(body, secrets, timestamp),
-        **sign_standard(body, secrets, timestamp, delivery.event_id),
-        **trace_headers(),
-    }
+def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> tuple[bytes, Mapping[str, str]]:
+    """Body and headers, signed in both schemes, afresh for each attempt and in real time (C24); the id stays the same."""
+    sent, signatures = signed(
+        body,
+        signing_secrets(endpoint, now=now),
+        message_id=delivery.event_id,
+        timestamp=int(utc_now().timestamp()),
+        forgery=delivery.forgery,
+        retired_secret=retired_secret(endpoint, now=now),
+    )
+    usual = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
+    return sent, {**usual, **signatures, **trace_headers()}
 
 
 def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
@@ -184,4 +186,5 @@ def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
         duration_ms=reply.duration_ms,
         error=reply.error,
         response_body=reply.body,
+        forgery=delivery.forgery,
     )

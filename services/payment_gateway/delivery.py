@@ -1,13 +1,15 @@
 """What a delivery is: one event on its way to one endpoint, and what an attempt means for it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from payment_gateway.endpoint import Endpoint
+from payment_gateway.endpoint import Endpoint, wants
 from payment_gateway.event import Event
+from payment_gateway.faults import WRONG_AMOUNT, Forgery, Timing
+from payment_gateway.scenario import Scenario
 from shared.backoff import scheduled
 from shared.ids import derive_id
 
@@ -16,11 +18,16 @@ RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
 FORBIDDEN = "Forbidden"  # what the error of an attempt begins with that the operator does not allow
 GONE = 410  # the endpoint asks never to be called again (Standard Webhooks, Operational considerations)
 
+HELD_MAX = 100  # deliveries that wait for one endpoint's next event; those before them wait out their time
+
+Fault = Timing | Literal["duplicated", "wrong_amount"]
 State = Literal["pending", "delivered", "failed", "cancelled"]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP try. `status` is None where no response came; then `error` says why."""
+    """One HTTP try. `status` is None where no response came; then `error` says why. `forgery` is what was sent instead of
+    the true event.
+    """
 
     number: int
     at: datetime
@@ -28,9 +35,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int
     error: str | None
     response_body: str
+    forgery: Forgery | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts; `releases` are deliveries that
+    are held until this one has been tried.
+    """
+
     id: str = msgspec.field(name="_id")
     merchant: str
     event_id: str
@@ -40,7 +52,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: datetime | None = None
     fence: int = 0
     attempts: tuple[Attempt, ...] = ()
+    fault: Fault | None = None
+    forgeries: tuple[Forgery, ...] = ()
+    releases: tuple[str, ...] = ()
     created_at: datetime
+
+    @property
+    def forgery(self) -> Forgery | None:
+        """What its next attempt sends instead of the true event."""
+        made = len(self.attempts)
+        return self.forgeries[made] if made < len(self.forgeries) else None
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -51,16 +72,64 @@ class Next(msgspec.Struct, frozen=True):
     gone: bool = False
 
 
-def new_delivery(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery:
+class Told(NamedTuple):
+    """What has happened. The last of `events` is true; one before it has a wrong amount."""
+
+    events: Sequence[Event]
+    scenario: Scenario
+
+
+def new_deliveries(endpoint: Endpoint, told: Iterable[Told]) -> tuple[list[Delivery], tuple[str, ...]]:
+    """The deliveries of all that this endpoint wants, and its `held` after that: the first that is made to be sent at once
+    releases them.
+    """
+    made: list[Delivery] = []
+    held = endpoint.held
+    for events, scenario in told:
+        if not wants(endpoint, events[-1].merchant, events[-1].type):
+            continue
+        now = events[-1].created_at
+        new = _true_deliveries(events[-1], endpoint, scenario, now=now)
+        ids = tuple(one.id for one in new)
+        for wrong in events[:-1]:
+            new.insert(0, new_delivery(wrong, endpoint, now=now, fault=WRONG_AMOUNT, releases=ids))
+        if scenario.timing == "out_of_order":
+            held = (*held, *ids)[-HELD_MAX:]
+        elif held and new[0].next_attempt_at == now:
+            new[0] = msgspec.structs.replace(new[0], releases=(*new[0].releases, *held))
+            held = ()
+        made += new
+    return made, held
+
+
+def _true_deliveries(event: Event, endpoint: Endpoint, scenario: Scenario, *, now: datetime) -> list[Delivery]:
+    """More than one if it is duplicated. What is held is due when it has been held for long enough."""
+    timing = scenario.timing
+    waits = timing in {"delayed", "out_of_order"} or scenario.wrong_amount
+    due = now + timedelta(seconds=scenario.webhook_delay_seconds) if waits else now
+    given = {"fault": timing, "forgeries": scenario.forgeries}
+    if timing == "dropped":
+        return [new_delivery(event, endpoint, now=now, state="cancelled", next_attempt_at=None, **given)]
+    first = new_delivery(event, endpoint, now=now, next_attempt_at=due, **given)
+    return [first, *(_copy(first, number) for number in range(2, scenario.deliveries + 1))]
+
+
+def new_delivery(event: Event, endpoint: Endpoint, *, now: datetime, **given: Any) -> Delivery:
     """Its id follows from event and endpoint: settling twice delivers once. C23"""
-    return Delivery(
-        id=derive_id("dlv", event.id, endpoint.id),
-        merchant=event.merchant,
-        event_id=event.id,
-        endpoint_id=endpoint.id,
-        next_attempt_at=now,
-        created_at=now,
-    )
+    fields = {
+        "id": derive_id("dlv", event.id, endpoint.id),
+        "merchant": event.merchant,
+        "event_id": event.id,
+        "endpoint_id": endpoint.id,
+        "next_attempt_at": now,
+        "created_at": now,
+    }
+    return Delivery(**{**fields, **given})
+
+
+def _copy(first: Delivery, number: int) -> Delivery:
+    copy_id = derive_id("dlv", first.event_id, first.endpoint_id, str(number))
+    return msgspec.structs.replace(first, id=copy_id, fault=first.fault or "duplicated")
 
 
 def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:
@@ -78,8 +147,10 @@ def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> 
 
 
 def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_seconds: float | None) -> Next:
-    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says."""
-    if attempt.status is not None and 200 <= attempt.status < 300:
+    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says. Whatever a forgery
+    is answered, the true event is still to come.
+    """
+    if attempt.forgery is None and attempt.status is not None and 200 <= attempt.status < 300:
         return Next("delivered")
     if attempt.status == GONE:
         return Next("failed", gone=True)

@@ -29,7 +29,8 @@ class SigningSecret(msgspec.Struct, frozen=True):
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook endpoint. With no `event_types` it takes all. `secrets` are the current one, then the rotated ones, the
-    latest first. `failing_since` is when the first of the attempts was made that have all failed.
+    latest first. `failing_since` is when the first of the attempts was made that have all failed. `held` are deliveries that
+    wait for its next event.
     """
 
     id: str = msgspec.field(name="_id")
@@ -40,6 +41,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     disabled_reason: wire.DisabledReason | None = None
     failing_since: datetime | None = None
     secrets: tuple[SigningSecret, ...]
+    held: tuple[str, ...] = ()
     created_at: datetime
 
 

@@ -12,6 +12,7 @@ from payment_gateway.endpoint_routes import (
     RotateSecretRequest,
     UpdateWebhookEndpointRequest,
 )
+from payment_gateway.faults import Faults
 from payment_gateway.resend_events import Resent
 from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
 from payment_gateway.test_routes import ClockRequest, ClockView, Done, SendWebhookRequest, WebhookReplyView
@@ -31,12 +32,16 @@ marked `Idempotent-Replayed: true`, and nothing is done twice; with another body
 stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
 
 **What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
-succeeds, `pm_card_declined`, `pm_insufficient_funds` and `pm_expired_card` fail with that code. Then an event is sent, see
+succeeds, `pm_card_declined`, `pm_insufficient_funds` and others fail with that code. Then an event is sent, see
 Webhooks.
 
 **Webhook endpoints.** Any number of them, each with a secret that is shown when it is made. Rotating it lets both sign for a
 while. An endpoint that answers 410, or whose every attempt has failed for five days, is disabled, and your other endpoints
 get `webhook_endpoint.disabled`. What was missed can be sent again.
+**What goes wrong** is up to you, in three ways that say the same. `paymentMethod` takes chains: with
+`pm_500|pm_timeout|pm_card_visa` the first attempt with its Idempotency-Key gets a 500, the second no answer, the third a
+true one. `scenario` in a charge or refund says how replies and webhooks go wrong. `PUT /v1/test/faults` gives every fault a
+rate, drawn by a seed and the Idempotency-Keys.
 
 **Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
 the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
@@ -96,6 +101,15 @@ _EVENTS: Mapping[str, tuple[str, Json]] = {
         "Another endpoint of yours is disabled: it has failed for days, or is gone",
         _FAILING,
     ),
+}
+_FAULTS: Json = {
+    "seed": 42,
+    "rates": {"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2},
+    "settleDelaySeconds": 60,
+    "replySeconds": 5,
+    "retryAfterSeconds": 1,
+    "webhookDelaySeconds": 60,
+    "copies": 3,
 }
 _EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
 
@@ -173,6 +187,7 @@ API = Api(
         "eventId": _EVENT_ID,
         "endpointId": _ENDPOINT["id"],
         "endpoint_id": _ENDPOINT["id"],
+        "chargeId": _CHARGE["id"],
         "slug": "idempotency-key-reused",
     },
     answers={
@@ -225,10 +240,13 @@ API = Api(
                     "durationMs": 11,
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
+                    "forgery": None,
                 }
             ],
+            "fault": None,
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
+        Faults: _FAULTS,
         ClockRequest: {"action": "advance", "seconds": 259200},
         ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},

@@ -56,7 +56,18 @@ class RecordAttempts:
         if ours:
             await write_held(self._store.deliveries, [_update(one) for one in ours], session)
             disabling = await self._judge_endpoints([one for one in ours if one.attempt], session)
+            await self._release_held(ours, session)
         return [_Verdict(one.delivery.id in still_held, one.delivery.id in disabling) for one in recorded]
+
+    async def _release_held(self, recorded: Sequence[Recorded], session: AsyncClientSession) -> None:
+        """What was to wait until these had been tried is due now. What has been tried itself meanwhile stays as it is."""
+        for one in recorded:
+            if one.attempt and one.delivery.releases:
+                await self._store.deliveries.update_many(
+                    {"_id": {"$in": one.delivery.releases}, "state": "pending", "attempts": []},
+                    {"$min": {"next_attempt_at": one.attempt.at}},
+                    session=session,
+                )
 
     async def _judge_endpoints(self, recorded: Sequence[Recorded], session: AsyncClientSession) -> set[str]:
         """The deliveries, by id, whose attempts have disabled their endpoints."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from payment_gateway.charge import Charge
+from payment_gateway.scenario import Scenario, settle_delay
 from shared import wire
 from shared.ids import new_id
 
@@ -21,6 +22,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     status: wire.MoneyState = "pending"
     failure_code: str | None = None
+    scenario: Scenario = Scenario()
     created_at: datetime
     settled_at: datetime | None = None
     due_at: datetime
@@ -30,9 +32,15 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_refund(
-    charge: Charge, asked: wire.RefundRequest, *, now: datetime, delay: timedelta, trace: str | None = None
+    charge: Charge,
+    asked: wire.RefundRequest,
+    scenario: Scenario,
+    *,
+    now: datetime,
+    delay: timedelta,
+    trace: str | None = None,
 ) -> Refund:
-    """A pending refund that settles after `delay`."""
+    """A pending refund that settles after `delay`, unless its scenario says otherwise."""
     return Refund(
         id=new_id("re"),
         merchant=charge.merchant,
@@ -41,8 +49,9 @@ def new_refund(
         reference=asked.reference,
         amount=asked.amount,
         currency=charge.currency,
+        scenario=scenario,
         created_at=now,
-        due_at=now + delay,
+        due_at=now + settle_delay(scenario, usual=delay),
         trace=trace,
     )
 
@@ -51,7 +60,8 @@ def settled(refund: Refund, *, now: datetime) -> Refund:
     """The refund as it ends."""
     if refund.status != "pending":
         raise AssertionError(f"settled twice: {refund.id}")
-    return msgspec.structs.replace(refund, status="succeeded", settled_at=now)
+    code = refund.scenario.failure_code
+    return msgspec.structs.replace(refund, status="failed" if code else "succeeded", failure_code=code, settled_at=now)
 
 
 def on_the_wire(refund: Refund) -> wire.Refund:

@@ -10,12 +10,16 @@ from msgspec import Meta, Struct
 
 from payment_gateway import charge as charges
 from payment_gateway import refund as refunds
-from payment_gateway.charge import PAYMENT_METHODS, Charge
+from payment_gateway.charge import Charge
 from payment_gateway.create_charge import CreateCharge
 from payment_gateway.create_refund import CreateRefund, ExceedsCharge, NoSuchCharge, NotRefundable
 from payment_gateway.delivery import Delivery, State
+from payment_gateway.misbehave import Misbehaved
+from payment_gateway.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
 from payment_gateway.reads import Limit, Text, found, page
 from payment_gateway.refund import Refund
+from payment_gateway.replies import reply
+from payment_gateway.scenario import Scenario, ScenarioError
 from payment_gateway.store import Store
 from payment_gateway.views import DeliveryView, EventView, delivery_view
 from shared import wire
@@ -25,12 +29,12 @@ from shared.edge.health import NOT_READY, Readiness, Ready
 from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
-from shared.edge.responses import json_response, replayable
+from shared.edge.responses import json_response
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.tracing import note
 
-PROBLEMS: Table = {}
+PROBLEMS: Table = {ScenarioError: lambda error: invalid_field(error.pointer, error.detail)}
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 Reference = Annotated[
@@ -41,6 +45,15 @@ Reference = Annotated[
         description="Your own: visible characters in Unicode's form NFC, no spaces or controls.",
     ),
 ]
+PaymentMethod = Annotated[
+    str,
+    Meta(
+        max_length=255,
+        description=f"How it ends: {', '.join(OUTCOMES)}. Before that, separated by `|`, how the reply to each attempt with "
+        f"its Idempotency-Key goes wrong: {', '.join(STEPS)}. If the last is one of these, it is for all later attempts.",
+        extra_json_schema={"anyOf": [{"enum": [*OUTCOMES, *STEPS]}, {"pattern": PAYMENT_METHOD_PATTERN}]},
+    ),
+]
 
 
 class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -49,10 +62,9 @@ class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
     reference: Reference
-    payment_method: Annotated[str, Meta(max_length=255, extra_json_schema={"enum": [*PAYMENT_METHODS]})] = (
-        "pm_card_visa"
-    )
+    payment_method: PaymentMethod = "pm_card_visa"
     metadata: Metadata = {}
+    scenario: Scenario = Scenario()
 
 
 class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -60,9 +72,10 @@ class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
     amount: Amount
     reference: Reference
+    scenario: Scenario = Scenario()
 
 
-@post("/v1/charges", tags=["Charges"], takes_key=True)
+@post("/v1/charges", tags=["Charges"], takes_key=True, problems=["rate-limited"])
 async def create_charge(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateChargeRequest],
@@ -72,8 +85,8 @@ async def create_charge(
     merchant = merchant_of(request)
     key = idempotency_key(request)
     match await create_charge(merchant, key, _charge_request(data)):
-        case Answer() as answer:
-            return replayable(answer)
+        case Answer() | Misbehaved() as outcome:
+            return await reply(request, outcome)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
         case outcome:
@@ -112,7 +125,7 @@ async def list_charges(
     "/v1/charges/{charge_id:str}/refunds",
     tags=["Refunds"],
     takes_key=True,
-    problems=["not-found", "not-refundable", "exceeds-paid"],
+    problems=["not-found", "not-refundable", "exceeds-paid", "rate-limited"],
 )
 async def create_refund(
     request: Request[Any, Any, Any],
@@ -124,11 +137,12 @@ async def create_refund(
     merchant = merchant_of(request)
     key = idempotency_key(request)
     require_visible("/reference", data.reference)
-    match await create_refund(
-        merchant, key, charge_id, wire.RefundRequest(amount=data.amount, reference=data.reference)
-    ):
-        case Answer() as answer:
-            return replayable(answer)
+    asked = wire.RefundRequest(
+        amount=data.amount, reference=data.reference, scenario=msgspec.to_builtins(data.scenario)
+    )
+    match await create_refund(merchant, key, charge_id, asked):
+        case Answer() | Misbehaved() as outcome:
+            return await reply(request, outcome)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
         case NoSuchCharge():
@@ -157,11 +171,18 @@ async def list_refunds(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
+    charge_id: Annotated[str | None, QueryParameter(name="chargeId", max_length=255)] = None,
+    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
-    conditions = {"merchant": merchant_of(request), "reference": reference}
+    conditions = {
+        "merchant": merchant_of(request),
+        "reference": reference,
+        "charge_id": charge_id,
+        "status": status,
+    }
     documents, following = await page(store, store.refunds, conditions, limit, cursor)
     shown = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
     return json_response(wire.encode(Page(shown, following)))
@@ -229,8 +250,6 @@ def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
         exponent_of(data.currency)
     except CurrencyError as error:
         raise invalid_field("/currency", str(error)) from None
-    if data.payment_method not in PAYMENT_METHODS:
-        raise invalid_field("/paymentMethod", f"not one of {', '.join(PAYMENT_METHODS)}")
     require_visible("/reference", data.reference)
     check_metadata(data.metadata)
     return wire.ChargeRequest(
@@ -239,6 +258,7 @@ def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
         reference=data.reference,
         payment_method=data.payment_method,
         metadata=data.metadata,
+        scenario=msgspec.to_builtins(data.scenario),
     )
 
 

@@ -16,7 +16,8 @@ async def ensure_schema(database: Database) -> None:
     by_reference = IndexModel([("merchant", ASCENDING), ("reference", ASCENDING), *_NEWEST_FIRST])
     newest = IndexModel([("merchant", ASCENDING), *_NEWEST_FIRST])
     await ensure_collection(database, "charges", indexes=[settling, by_reference, newest])
-    await ensure_collection(database, "refunds", indexes=[settling, by_reference, newest])
+    by_charge = IndexModel([("merchant", ASCENDING), ("charge_id", ASCENDING), *_NEWEST_FIRST])
+    await ensure_collection(database, "refunds", indexes=[settling, by_reference, by_charge, newest])
     await ensure_collection(
         database,
         "events",
@@ -34,6 +35,6 @@ async def ensure_schema(database: Database) -> None:
             newest,
         ],
     )
-    await ensure_collection(
-        database, "idempotency_keys", indexes=[IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)]
-    )
+    expiring = IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)
+    await ensure_collection(database, "idempotency_keys", indexes=[expiring])
+    await ensure_collection(database, "reply_attempts", indexes=[expiring])

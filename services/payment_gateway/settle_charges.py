@@ -2,20 +2,21 @@
 every endpoint that wants it. C23
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
+from bson import Int64
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway import charge as charges
 from payment_gateway import refund as refunds
 from payment_gateway.charge import Charge
-from payment_gateway.delivery import new_delivery
-from payment_gateway.endpoint import wants
-from payment_gateway.event import settled_event
+from payment_gateway.delivery import Delivery, Told, new_deliveries
+from payment_gateway.event import settled_event, wrong_event
 from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
 from payment_gateway.store import Store
@@ -28,7 +29,7 @@ from shared.tracing import continue_trace, current_trace, span
 
 SLOTS = 256
 LEASE_SECONDS = 30.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1  # what falls due in the meantime is claimed together and settled in one transaction
 
 Settled: TypeAlias = Charge | Refund
 
@@ -53,7 +54,14 @@ class SettleCharges:
         self._collection: Collection = store.charges if kind is Charge else store.refunds
         self._lease_seconds = lease_seconds
         name = f"settle_{self._collection.name}"
-        self.work = LeasedWork[Document](self._claim, self._settle, name=name, slots=SLOTS, poll_seconds=POLL_SECONDS)
+        self.work = LeasedWork[Document](
+            self._claim,
+            self._settle,
+            name=name,
+            slots=SLOTS,
+            poll_seconds=POLL_SECONDS,
+            interval_seconds=POLL_SECONDS,
+        )
         self.commits = GroupCommit[Settled, bool](store.client, self._write, name=name, keys=_keys)
 
     async def _claim(self, limit: int) -> Sequence[Document]:
@@ -87,26 +95,48 @@ class SettleCharges:
         ours = [one for one in settled if one.id in still_held]
         if ours:
             await write_held(self._collection, [_update(one) for one in ours], session)
+            if failed := [one for one in ours if isinstance(one, Refund) and one.status == "failed"]:
+                await self._give_back(failed, session)
             await self._announce(ours, session)
         return [one.id in still_held for one in settled]
 
     async def _announce(self, settled: Sequence[Settled], session: AsyncClientSession) -> None:
-        events = [settled_event(one, now=_ended(one)) for one in settled]
+        told = [_told(one) for one in settled]
+        events = [event for one in told for event in one.events]
         await self._store.events.insert_many([to_document(event) for event in events], session=session)
         merchants = list({event.merchant for event in events})
         endpoints = await self._store.endpoints({"merchant": {"$in": merchants}, "state": "enabled"}, session=session)
-        deliveries = [
-            new_delivery(event, endpoint, now=event.created_at)
-            for event in events
-            for endpoint in endpoints
-            if wants(endpoint, event.merchant, event.type)
-        ]
+        deliveries: list[Delivery] = []
+        for endpoint in endpoints:
+            made, held = new_deliveries(endpoint, told)
+            deliveries += made
+            if held != endpoint.held:
+                await self._store.webhook_endpoints.update_one(
+                    {"_id": endpoint.id}, {"$set": {"held": held}}, session=session
+                )
         if deliveries:
             await self._store.deliveries.insert_many([to_document(one) for one in deliveries], session=session)
+
+    async def _give_back(self, failed: Sequence[Refund], session: AsyncClientSession) -> None:
+        """What refunds that have failed had reserved can be refunded again. C25"""
+        reserved: Counter[str] = Counter()
+        for refund in failed:
+            reserved[refund.charge_id] += refund.amount
+        writes = [
+            UpdateOne({"_id": charge_id}, {"$inc": {"amount_refunded": Int64(-amount)}})
+            for charge_id, amount in reserved.items()
+        ]
+        await self._store.charges.bulk_write(writes, ordered=False, session=session)
 
 
 def _keys(settled: Settled) -> tuple[Hashable, ...]:
     return (settled.id,)
+
+
+def _told(settled: Settled) -> Told:
+    at, scenario = _ended(settled), settled.scenario
+    before = [wrong_event(settled, now=at)] if scenario.wrong_amount else []
+    return Told([*before, settled_event(settled, now=at)], scenario)
 
 
 def _update(settled: Settled) -> UpdateOne:

@@ -22,6 +22,8 @@ class Store:
         self.webhook_endpoints = self.database["webhook_endpoints"]
         self.deliveries = self.database["deliveries"]
         self.idempotency_keys = self.database["idempotency_keys"]
+        self.reply_attempts = self.database["reply_attempts"]
+        self.faults = self.database["faults"]
         self.clock = self.database["clock"]
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
@@ -16,10 +16,12 @@ from payment_gateway import clock as clocks
 from payment_gateway.advance_clock import AdvanceClock
 from payment_gateway.clock import Clock, ClockError
 from payment_gateway.destination import URL_LENGTH_MAX, Destinations
+from payment_gateway.faults import NO_FAULTS, RATED, Faults
 from payment_gateway.reset import Reset
 from payment_gateway.send_anything import Anything, Sent, send_anything
 from payment_gateway.send_webhook import SendWebhook
 from payment_gateway.stored_clock import StoredClock
+from payment_gateway.stored_faults import StoredFaults
 from shared import wire
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.responses import json_response
@@ -180,4 +182,30 @@ async def reset(reset: NamedDependency[Reset]) -> Done:
     return Done()
 
 
-TEST_ROUTES = [get_clock, set_clock, send_test_webhook, reset]
+@get("/v1/test/faults", tags=["Test"], test=True)
+async def get_faults(faults: NamedDependency[StoredFaults]) -> Faults:
+    """How often what goes wrong by itself, for every merchant."""
+    return await faults.read()
+
+
+@put("/v1/test/faults", tags=["Test"], test=True)
+async def put_faults(data: JSONBody[Faults], faults: NamedDependency[StoredFaults]) -> Faults:
+    """Makes things go wrong by themselves, for every merchant: a rate for each fault, and a seed. What goes wrong with a
+    request follows from the seed and its Idempotency-Key, so that the same happens again. It adds to what the request asks
+    for.
+    """
+    for name in data.rates:
+        if name not in RATED:
+            raise invalid_field(f"/rates/{name}", f"not one of {', '.join(RATED)}")
+    await faults.replace(data)
+    return data
+
+
+@delete("/v1/test/faults", tags=["Test"], test=True, status_code=200)
+async def delete_faults(faults: NamedDependency[StoredFaults]) -> Faults:
+    """Nothing goes wrong by itself any more."""
+    await faults.replace(NO_FAULTS)
+    return NO_FAULTS
+
+
+TEST_ROUTES = [get_clock, set_clock, get_faults, put_faults, delete_faults, send_test_webhook, reset]

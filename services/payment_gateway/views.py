@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from payment_gateway.delivery import Delivery, State
+from payment_gateway.delivery import Delivery, Fault, State
 from payment_gateway.endpoint import Endpoint, on_the_wire
+from payment_gateway.faults import Forgery
 from shared import wire
 
 _SUBJECTS = ("Charge", "Refund", "WebhookEndpoint")
@@ -22,7 +23,9 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
-    """One HTTP try. `status` is null where no response came; then `error` says why."""
+    """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
+    the true event; null mostly.
+    """
 
     number: int
     at: wire.Time
@@ -30,10 +33,13 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     duration_ms: int
     error: str | None
     response_body: str
+    forgery: Forgery | None
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An event on its way to an endpoint, with every attempt. `nextAttemptAt` is null once there is no other."""
+    """An event on its way to an endpoint, with every attempt. `nextAttemptAt` is null once there is no other; `fault` says
+    why it is not delivered as usual, and is null mostly.
+    """
 
     id: str
     event_id: str
@@ -41,6 +47,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     state: State
     next_attempt_at: wire.Time | None
     attempts: list[AttemptView]
+    fault: Fault | None
     created_at: wire.Time
 
 
@@ -52,9 +59,10 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
         state=delivery.state,
         next_attempt_at=delivery.next_attempt_at,
         attempts=[
-            AttemptView(one.number, one.at, one.status, one.duration_ms, one.error, one.response_body)
+            AttemptView(one.number, one.at, one.status, one.duration_ms, one.error, one.response_body, one.forgery)
             for one in delivery.attempts
         ],
+        fault=delivery.fault,
         created_at=delivery.created_at,
     )
 

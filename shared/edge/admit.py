@@ -1,7 +1,7 @@
 """Who is served, and how many at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Request
@@ -44,10 +44,12 @@ class Admission:
             try:
                 await app(scope, receive, send)
             finally:
-                if scope.get("at_work"):
-                    self._at_work -= 1
+                release(scope)
 
         return released
+
+    def _release(self) -> None:
+        self._at_work -= 1
 
     async def admit(self, request: Request[Any, Any, Any]) -> None:
         """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
@@ -66,10 +68,17 @@ class Admission:
         if self._at_work >= self._requests_max:
             raise ProblemError("overloaded")
         self._at_work += 1
-        request.scope["at_work"] = True  # type: ignore[typeddict-unknown-key]
+        request.scope["at_work"] = self._release  # type: ignore[typeddict-unknown-key]
 
     def _admit_merchant(self, request: Request[Any, Any, Any]) -> None:
         merchant = authenticated_merchant(request, self._keys)
         if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant)):
             raise ProblemError("rate-limited", retry_after_seconds=math.ceil(wait))
         request.scope["merchant"] = merchant  # type: ignore[typeddict-unknown-key]
+
+
+def release(scope: Scope) -> None:
+    """Gives back the place of a request, if it has one: at its end, or as soon as it no longer works but only waits."""
+    give_back: Callable[[], None] | None = scope.pop("at_work", None)  # type: ignore[typeddict-item]
+    if give_back:
+        give_back()

@@ -67,6 +67,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None  # the one that is being answered: others wait behind it
         self._unsent_bytes = 0  # as the last sweep saw it
         self._progress_at = 0.0  # when the client was last seen to take any of it
+        self._stopping = False
+        self._held: asyncio.Event | None = None  # set to end a hold early
+        self._extensions = {"hold": self._hold, "hang_up": self._hang_up}  # for `shared.edge.connection`
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -84,6 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+        self._end_hold()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -156,6 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        cycle.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -166,6 +171,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server stops: what is in hand is finished, unless it is the client who keeps it waiting; a stream ends."""
         super().shutdown()
+        self._stopping = True
+        self._end_hold()
         if self._is_answering() and self.cycle.response_started:
             self._disconnect()
             self.transport.close()
@@ -183,6 +190,30 @@ class BoundedProtocol(HttpToolsProtocol):
             log.info("connection aborted", reason="the client does not read", unsent_bytes=unsent)
             self.transport.abort()
         self._unsent_bytes = unsent
+
+    async def _hold(self, seconds: float) -> bool:
+        """Whether it lasted so long: it ends early when the client goes or the server stops."""
+        if self._stopping or self.transport.is_closing():
+            return False
+        self._held = asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._held.wait()
+        except TimeoutError:
+            return True
+        finally:
+            self._held = None
+        return False
+
+    def _end_hold(self) -> None:
+        if self._held is not None:
+            self._held.set()
+
+    def _hang_up(self) -> None:
+        """Closes the connection after what earlier requests were answered. What is sent from now on goes nowhere."""
+        assert self._running is not None
+        self._running.disconnected = True
+        self.transport.close()
 
     def _enter(self, phase: _Phase) -> None:
         self._phase = phase

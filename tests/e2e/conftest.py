@@ -9,8 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import httpx
 import pytest
 
+from payment_gateway.faults import RATED
 from shared.mongo import Client, Database
 from tests.waiting import until
 from tools.process import free_port
@@ -25,20 +27,47 @@ SOON = {
     "RECONCILE_AFTER_SECONDS": "3",
 }
 
+# Everything that the provider can do wrong, often enough to come up among some hundred orders, and soon over.
+RATES = {name: 0.05 if name.startswith("reply_") else 0.1 for name in RATED}
+EVERY_FAULT: dict[str, Any] = {
+    "rates": RATES,
+    "settleDelaySeconds": 1,
+    "replySeconds": 0.3,
+    "retryAfterSeconds": 1,
+    "webhookDelaySeconds": 1,
+}
+_BUT_DECLINED = {**EVERY_FAULT, "rates": {name: rate for name, rate in RATES.items() if name != "declined"}}
+
+# Marks tests whose promise holds whatever the provider does, as long as it declines no card.
+whatever_the_provider_does = pytest.mark.parametrize("faults", [None, _BUT_DECLINED], ids=["no faults", "every fault"])
+
 
 @pytest.fixture
-def start_stack(mongodb_uri: str, database_name: str, tmp_path: Path) -> StartStack:
+def faults() -> dict[str, Any] | None:
+    """What the provider does wrong where a test does not say."""
+    return None
+
+
+@pytest.fixture
+def start_stack(mongodb_uri: str, database_name: str, tmp_path: Path, faults: dict[str, Any] | None) -> StartStack:
     """`with start_stack(order_apis=2, gateways=1, CHARGE_DELAY_SECONDS="5") as stack`"""
 
     def start(*, uri: str = mongodb_uri, **options: Any) -> AbstractContextManager[Stack]:
-        return running_stack(uri, database_name, tmp_path, **options)
+        return running_stack(uri, database_name, tmp_path, faults=faults, **options)
 
     return start
 
 
 @contextmanager
 def running_stack(
-    uri: str, database_name: str, logs: Path, *, order_apis: int = 1, gateways: int = 1, **settings: str
+    uri: str,
+    database_name: str,
+    logs: Path,
+    *,
+    order_apis: int = 1,
+    gateways: int = 1,
+    faults: dict[str, Any] | None = None,
+    **settings: str,
 ) -> Iterator[Stack]:
     databases = {"ORDER_API_DATABASE": database_name, "PAYMENT_GATEWAY_DATABASE": f"{database_name}_gateway"}
     stack = Stack(
@@ -49,7 +78,14 @@ def running_stack(
         environment={**SOON, **databases, **settings},
     )
     with stack.running():
+        if faults:
+            put_faults(stack, faults)
         yield stack
+
+
+def put_faults(stack: Stack, faults: dict[str, Any]) -> None:
+    bearer = {"Authorization": f"Bearer {stack.api_key}"}
+    httpx.put(f"{stack.gateways[0].url}/v1/test/faults", json=faults, headers=bearer).raise_for_status()
 
 
 @pytest.fixture

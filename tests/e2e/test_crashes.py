@@ -19,6 +19,7 @@ from tests.e2e.conftest import (
     assert_each_paid_and_charged_once,
     order_body,
     place_until_acknowledged,
+    whatever_the_provider_does,
 )
 from tests.waiting import until
 from tools.mongod import Mongod
@@ -64,6 +65,7 @@ async def test_the_gateway_killed_while_charges_are_pending(
     await assert_each_paid_and_charged_once(databases, list(order_ids))
 
 
+@whatever_the_provider_does
 async def test_mongod_killed_in_the_middle(
     start_stack: StartStack, tmp_path: Path, database_name: str, http: aiohttp.ClientSession
 ) -> None:
@@ -89,6 +91,7 @@ async def test_mongod_killed_in_the_middle(
         mongod.stop()
 
 
+@whatever_the_provider_does
 async def test_c11_a_dispatcher_stopped_for_longer_than_its_lease_charges_nothing_twice(
     start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pymongo
@@ -41,7 +42,7 @@ async def test_c24_three_days_of_retries_are_made_in_order_each_at_its_own_time(
         for one in found:
             assert one["created_at"] == began + timedelta(seconds=60)
             times = [one["created_at"], *(attempt["at"] for attempt in one["attempts"])]
-            waits = [(after - before).total_seconds() for before, after in zip(times, times[1:], strict=False)]
+            waits = [(after - before).total_seconds() for before, after in pairwise(times)]
             assert waits == [0, *(pytest.approx(wait, rel=0.1) for wait in SCHEDULE[: len(waits) - 1])]
             assert len(waits) >= 8, "72 hours are at least eight attempts"
             assert times[-1] <= clock.now(utc_now()) < one["next_attempt_at"]
@@ -58,10 +59,10 @@ async def test_c24_attempts_arrive_in_the_order_of_their_times(
         for _ in range(5):
             await create(application)
         await application.advance_clock(timedelta(hours=3))
-        times = {one["event_id"]: [attempt["at"] for attempt in one["attempts"]] for one in await deliveries(application)}
-        heard = []
-        for asked in receiver.asked:
-            heard.append(times[asked.headers["webhook-id"]].pop(0))
+        times = {
+            one["event_id"]: [attempt["at"] for attempt in one["attempts"]] for one in await deliveries(application)
+        }
+        heard = [times[asked.headers["webhook-id"]].pop(0) for asked in receiver.asked]
         assert heard == sorted(heard)
         assert len(heard) > 15
 

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from payment_gateway.charge import Charge, new_charge, settled
 from payment_gateway.endpoint import Endpoint, SigningSecret
+from payment_gateway.faults import NO_FAULTS
 from payment_gateway.refund import Refund, new_refund
+from payment_gateway.scenario import Scenario, charge_scenario
 from shared import wire
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -20,12 +22,14 @@ def a_charge(payment_method: str = "pm_card_visa") -> Charge:
     asked = wire.ChargeRequest(
         amount=9999, currency="USD", reference="ord_1", payment_method=payment_method, metadata={"basket": "7"}
     )
-    return new_charge("default", asked, now=NOW, delay=DELAY)
+    scenario = charge_scenario(payment_method, {}, NO_FAULTS, "key")
+    return new_charge("default", asked, scenario, now=NOW, delay=DELAY)
 
 
 def a_refund() -> Refund:
     paid = settled(a_charge(), now=at(5))
-    return new_refund(paid, wire.RefundRequest(amount=4000, reference="rf_1"), now=NOW, delay=DELAY)
+    asked = wire.RefundRequest(amount=4000, reference="rf_1")
+    return new_refund(paid, asked, Scenario(), now=NOW, delay=DELAY)
 
 
 def an_endpoint(*event_types: wire.EventType) -> Endpoint:

@@ -1,6 +1,7 @@
 import pytest
 
-from payment_gateway.charge import PAYMENT_METHODS, on_the_wire, settled
+from payment_gateway.charge import on_the_wire, settled
+from payment_gateway.payment_method import OUTCOMES
 from shared import wire
 from tests.unit.payment_gateway.examples import NOW, a_charge, at
 
@@ -33,7 +34,7 @@ def test_the_other_cards_fail_with_their_code(payment_method: str, code: str) ->
     assert (charge.status, charge.failure_code, charge.settled_at) == ("failed", code, at(5))
 
 
-@pytest.mark.parametrize("payment_method", list(PAYMENT_METHODS))
+@pytest.mark.parametrize("payment_method", OUTCOMES)
 def test_nothing_settles_twice(payment_method: str) -> None:
     charge = settled(a_charge(payment_method), now=at(5))
     with pytest.raises(AssertionError, match=charge.id):

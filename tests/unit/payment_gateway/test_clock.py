@@ -52,7 +52,7 @@ def test_a_clock_that_advances_takes_no_other_order(change: object) -> None:
 
 def test_a_clock_does_not_leave_the_times_that_can_be_stored() -> None:
     far = Clock()
+    while far.now(NOON).year < 2189:
+        far = arrived(advancing(far, timedelta(days=3650), real=NOON), real=NOON)
     with pytest.raises(ClockError, match="beyond the year"):
-        for _ in range(1000):
-            far = arrived(advancing(far, timedelta(days=3650), real=NOON), real=NOON)
-    assert far.now(NOON).year <= 2200
+        advancing(far, timedelta(days=3650 * 2), real=NOON)

@@ -1,13 +1,14 @@
 import pytest
 
 from payment_gateway.refund import new_refund, on_the_wire, settled
+from payment_gateway.scenario import Scenario
 from shared import wire
 from tests.unit.payment_gateway.examples import DELAY, NOW, a_charge, a_refund, at
 
 
 def test_a_refund_names_its_charge_and_what_the_merchant_calls_both() -> None:
     charge = a_charge()
-    refund = new_refund(charge, wire.RefundRequest(amount=4000, reference="rf_1"), now=NOW, delay=DELAY)
+    refund = new_refund(charge, wire.RefundRequest(amount=4000, reference="rf_1"), Scenario(), now=NOW, delay=DELAY)
     assert on_the_wire(refund) == wire.Refund(
         id=refund.id,
         charge_id=charge.id,

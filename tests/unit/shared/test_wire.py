@@ -65,3 +65,11 @@ def test_the_members_of_a_list_keep_the_bytes_they_were_sent_as() -> None:
     """C21"""
     page = msgspec.json.decode(b'{"data":[{ "a" : 1.50 }, 2],"nextCursor":"c"}', type=wire.RawPage)
     assert [bytes(one) for one in page.data] == [b'{ "a" : 1.50 }', b"2"]
+
+
+def test_requests_without_a_scenario_are_remembered_as_before_there_were_any() -> None:
+    charge = wire.ChargeRequest(amount=1, currency="USD", reference="r", payment_method="pm_card_visa")
+    assert msgspec.json.encode(charge) == (
+        b'{"amount":1,"currency":"USD","reference":"r","paymentMethod":"pm_card_visa"}'
+    )
+    assert msgspec.json.encode(wire.RefundRequest(amount=1, reference="r")) == b'{"amount":1,"reference":"r"}'

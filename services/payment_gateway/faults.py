@@ -1,0 +1,99 @@
+"""The names of everything that can go wrong, and how often it is to: rates, drawn by a seed. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import Meta
+
+# What goes wrong with the reply to a POST that creates. Of these, NOT_DONE are answered without doing anything.
+ReplyFault: TypeAlias = Literal[
+    "lost",  # done; the connection closes with no answer
+    "timeout",  # done; silence for `replySeconds`, then the connection closes
+    "slow",  # done; answered after `replySeconds`
+    "too_many_requests",  # 429 with Retry-After
+    "server_error",  # 500
+    "unavailable",  # 503 with Retry-After
+    "malformed_json",  # done; 201 with a body that is cut off
+    "wrong_reference",  # done; 201 with another reference
+]
+NOT_DONE: frozenset[ReplyFault] = frozenset({"too_many_requests", "server_error", "unavailable"})
+
+# When an event is delivered, if not at once.
+Timing: TypeAlias = Literal[
+    "delayed",  # after `webhookDelaySeconds`
+    "dropped",  # never by itself; a resend sends it
+    "early",  # before the reply to the POST that created what it is about
+    "out_of_order",  # after the endpoint's next event, or after `webhookDelaySeconds`
+]
+# What a stranger might send in our name. An attempt each, in the order given; those after them are true.
+Forgery: TypeAlias = Literal["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]
+WebhookFault: TypeAlias = Timing | Literal["duplicated"] | Forgery
+
+TIMINGS: tuple[Timing, ...] = get_args(Timing)
+FORGERIES: tuple[Forgery, ...] = get_args(Forgery)
+REPLY_FAULTS: tuple[ReplyFault, ...] = get_args(ReplyFault)
+WEBHOOK_FAULTS: tuple[WebhookFault, ...] = (*TIMINGS, "duplicated", *FORGERIES)
+
+STEPS_MAX = 10  # of what happens in turn, attempt by attempt
+SettleSeconds = Annotated[float, Meta(ge=0, le=365 * 86400)]
+ReplySeconds = Annotated[float, Meta(ge=0, le=120)]
+RetryAfterSeconds = Annotated[int, Meta(ge=0, le=86400)]
+WebhookDelaySeconds = Annotated[float, Meta(ge=0, le=7 * 86400)]
+Copies = Annotated[int, Meta(ge=2, le=10)]
+
+# Everything that can have a rate: how a charge or refund ends, the wrong amount, each reply fault, each webhook fault.
+DECLINED, REFUND_FAILED, SETTLE_SLOW = "declined", "refund_failed", "settle_slow"
+WRONG_AMOUNT: Literal["wrong_amount"] = "wrong_amount"
+REPLY, WEBHOOK = "reply_", "webhook_"
+RATED = (
+    *(DECLINED, REFUND_FAILED, SETTLE_SLOW, WRONG_AMOUNT),
+    *(f"{REPLY}{fault}" for fault in REPLY_FAULTS),
+    *(f"{WEBHOOK}{fault}" for fault in WEBHOOK_FAULTS),
+)
+Rate = Annotated[float, Meta(ge=0, le=1, description="A probability, 0 to 1.")]
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How often what goes wrong, by itself, with charges and refunds: the same `seed` and Idempotency-Keys, the same faults.
+    `settleDelaySeconds` is for settle_slow; the other numbers are as in a scenario, for requests that come with none.
+    """
+
+    seed: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    rates: Annotated[dict[str, Rate], Meta(extra_json_schema={"propertyNames": {"enum": [*RATED]}})] = {}
+    settle_delay_seconds: SettleSeconds = 60
+    reply_seconds: ReplySeconds = 5
+    retry_after_seconds: RetryAfterSeconds = 1
+    webhook_delay_seconds: WebhookDelaySeconds = 60
+    copies: Copies = 3
+
+
+NO_FAULTS = Faults()
+
+
+def spoils_replies(faults: Faults) -> bool:
+    return any(rate for name, rate in faults.rates.items() if name.startswith(REPLY))
+
+
+def drawn(faults: Faults, key: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that hit the request with this Idempotency-Key."""
+    return [name for name in names if _hits(faults, name, key, name)]
+
+
+def drawn_reply(faults: Faults, key: str, attempt: int) -> ReplyFault | None:
+    """What goes wrong with the reply to one attempt. Of several that hit, the first in the list."""
+    for fault in REPLY_FAULTS:
+        name = f"{REPLY}{fault}"
+        if _hits(faults, name, key, str(attempt), name):
+            return fault
+    return None
+
+
+def _hits(faults: Faults, name: str, *parts: str) -> bool:
+    """By SHA-256 of the seed and `parts`, so that it can be told beforehand and comes out the same again."""
+    rate = faults.rates.get(name)
+    if not rate:
+        return False
+    digest = hashlib.sha256("\0".join((str(faults.seed), *parts)).encode()).digest()
+    return int.from_bytes(digest[:8]) < rate * 2**64
