@@ -24,6 +24,7 @@ from tools.process import free_port, spawn, stop, tail
 
 DATA = Path(__file__).parent.parent / ".data"
 START_SECONDS = 60.0
+COMMANDS = {"order_api": ("-m", "order_api"), "payment_gateway": ("-m", "payment_gateway", "serve")}  # of Python
 
 
 class ServiceError(Exception):
@@ -47,7 +48,8 @@ class Service:
         self.wait_until_ready()
 
     def launch(self) -> None:
-        self.process = spawn([sys.executable, "-m", self.module], log_file=self.log_file, environment=self._environment)
+        command = [sys.executable, *COMMANDS[self.module]]
+        self.process = spawn(command, log_file=self.log_file, environment=self._environment)
 
     def wait_until_ready(self) -> None:
         assert self.process is not None
