@@ -82,7 +82,7 @@ And what the gateway does, delivered to your service, three times over:
   {shown} clock advance 72h
   {shown} --help
 
-services/payment_gateway/README.md has ten more ways to break an integration.
+services/payment_gateway/README.md has twelve ways to break an integration.
 Ctrl-C stops everything; the data stays in {gateway.log_file.parent}.
 """  # fmt: skip
 

@@ -111,16 +111,17 @@ class Service:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.05)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not await condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
 
 
 def wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 2 * DEADLINE_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310
+            with urlopen(f"{url}/health/ready", timeout=2):
                 return
         except (URLError, OSError):
             time.sleep(0.1)

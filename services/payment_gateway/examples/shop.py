@@ -1,11 +1,13 @@
 """A service that takes payments through the gateway: the code under test. It has what any such service needs: a key that
-stays the same when it asks again, a signature that is checked over the raw bytes, and events that count once.
+stays the same when it asks again, a signature that is checked over the raw bytes, events that count once, and amounts that must be
+the order's.
 
-`python shop.py` serves it on port 9000.
+`python shop.py` serves it on port 9000, and shows what it is asked.
 """
 
 import asyncio
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,14 +18,17 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 ATTEMPTS_MAX = 8
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Shop:
-    """Orders in memory: what is paid of each, in minor units."""
+    """Orders in memory: what each costs and what is paid of it, in minor units."""
 
     gateway_url: str
     api_key: str
     webhook_secret: str
+    cost: dict[str, int] = field(default_factory=dict)
     paid: dict[str, int] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
 
@@ -34,6 +39,7 @@ class Shop:
 
     async def place_order(self, request: web.Request) -> web.Response:
         order = await request.json()
+        self.cost[order["id"]] = order["amount"]
         self.paid.setdefault(order["id"], 0)
         await self.charge(order)
         return web.json_response(order, status=201)
@@ -65,13 +71,18 @@ class Shop:
         except (WebhookVerificationError, ValueError):
             raise web.HTTPUnauthorized from None
         event = json.loads(body)
-        if event["id"] not in self.seen and event["type"] == "payment.succeeded":
-            self.paid[event["data"]["reference"]] += event["data"]["amount"]
+        if event["type"] == "payment.succeeded" and event["id"] not in self.seen:
+            charge = event["data"]
+            if charge["amount"] == self.cost.get(charge["reference"]):
+                self.paid[charge["reference"]] += charge["amount"]
+            else:
+                log.warning("somebody should look at this: %s", charge)
         self.seen.add(event["id"])
         return web.Response()
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     shop = Shop(
         os.environ.get("PAYMENT_GATEWAY_URL", "http://127.0.0.1:8001"),
         os.environ.get("PAYMENT_GATEWAY_API_KEY", "development-key"),
