@@ -10,6 +10,9 @@ from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import REFUSED, LateError, Terminal
 
 ADVANCE_POLL_SECONDS = 0.1
+NUMBERS = frozenset(
+    ("seed", "settleDelaySeconds", "replySeconds", "retryAfterSeconds", "webhookDelaySeconds", "copies")
+)
 
 
 @command(payment_gateway, "status")
@@ -21,8 +24,8 @@ def status(gateway: Gateway, terminal: Terminal) -> None:
         endpoints = gateway.list("/v1/webhook-endpoints", 10_000)["data"]
         pending = gateway.list("/v1/deliveries", 1_000, state="pending")["data"]
         found |= {
-            "clock": _if_enabled(gateway, "/v1/test/clock"),
-            "faults": _if_enabled(gateway, "/v1/test/faults"),
+            "clock": gateway.get_test("/v1/test/clock"),
+            "faults": gateway.get_test("/v1/test/faults"),
             "endpoints": {state: sum(one["state"] == state for one in endpoints) for state in ("enabled", "disabled")},
             "undelivered": len(pending),
         }
@@ -34,19 +37,11 @@ def status(gateway: Gateway, terminal: Terminal) -> None:
 def _is_ready(gateway: Gateway) -> bool:
     try:
         gateway.get("/health/ready")
-    except RefusedError:
-        return False
-    return True
-
-
-def _if_enabled(gateway: Gateway, path: str) -> Json | None:
-    """None where the test endpoints are disabled."""
-    try:
-        return gateway.get(path)
     except RefusedError as error:
-        if error.slug == "test-endpoints-disabled":
-            return None
+        if error.status == 503:
+            return False
         raise
+    return True
 
 
 def _status_lines(found: Json) -> list[str]:
@@ -81,31 +76,32 @@ def show_faults(gateway: Gateway, terminal: Terminal) -> None:
 
 
 @command(faults, "set")
-@click.argument("rates", nargs=-1, required=True, metavar="FAULT=RATE...")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
-def set_faults(gateway: Gateway, terminal: Terminal, rates: tuple[str, ...], seed: int) -> None:
+@click.argument("given", nargs=-1, required=True, metavar="NAME=NUMBER...")
+def set_faults(gateway: Gateway, terminal: Terminal, given: tuple[str, ...]) -> None:
     """Set the rates, such as reply_lost=0.1 webhook_duplicated=0.5. Those that are not named become 0.
 
+    Beside rates there are seed, settleDelaySeconds, replySeconds, retryAfterSeconds, webhookDelaySeconds and copies.
     The same seed and the same Idempotency-Keys give the same faults.
     """
-    body = {"seed": seed, "rates": dict(map(_rate, rates))}
-    found = gateway.call("PUT", "/v1/test/faults", body)
+    numbers = dict(map(_number, given))
+    rates = {name: numbers.pop(name) for name in list(numbers) if name not in NUMBERS}
+    found = gateway.call("PUT", "/v1/test/faults", {**numbers, "rates": rates})
     terminal.result(found, _faults_line(found))
 
 
 @command(faults, "clear")
 def clear_faults(gateway: Gateway, terminal: Terminal) -> None:
     """No faults any more."""
-    gateway.call("DELETE", "/v1/test/faults")
-    terminal.result({}, "none")
+    found = gateway.call("DELETE", "/v1/test/faults")
+    terminal.result(found, _faults_line(found))
 
 
-def _rate(text: str) -> tuple[str, float]:
-    name, _, rate = text.partition("=")
+def _number(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
     try:
-        return name, float(rate)
+        return name, int(number) if number.isdecimal() else float(number)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not FAULT=RATE, such as reply_lost=0.1") from None
+        raise click.BadParameter(f"{text!r} is not NAME=NUMBER, such as reply_lost=0.1") from None
 
 
 def _faults_line(found: Json) -> str:
@@ -142,7 +138,7 @@ def resume_clock(gateway: Gateway, terminal: Terminal) -> None:
 @command(clock, "advance")
 @click.argument("duration", type=DURATION)
 @click.option("--timeout", type=DURATION, default="60s", show_default=True, help="How long to wait for it.")
-def advance_clock(gateway: Gateway, terminal: Terminal, duration: float, timeout: float) -> None:
+def advance_clock(gateway: Gateway, terminal: Terminal, duration: int, timeout: int) -> None:
     """Pass time, such as 72h: all that falls due meanwhile happens, in order. Returns when it has."""
     found = gateway.call("POST", "/v1/test/clock", {"action": "advance", "seconds": duration})
     deadline = monotonic() + timeout

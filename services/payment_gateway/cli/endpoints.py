@@ -57,9 +57,9 @@ def enable_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> N
 @click.argument("endpoint_id")
 @click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long both secrets sign.")
 @click.option("--secret", help="The new one; without it, one is made.")
-def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overlap: float, secret: str | None) -> None:
+def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overlap: int, secret: str | None) -> None:
     """Change an endpoint's secret. Prints the new one, which is shown only now."""
-    body = {"overlapSeconds": round(overlap), **({"secret": secret} if secret else {})}
+    body = {"overlapSeconds": overlap, **({"secret": secret} if secret else {})}
     answer = gateway.create(f"/v1/webhook-endpoints/{endpoint_id}/rotate-secret", body, again=terminal.say)
     terminal.result(answer, str(answer["secret"]))
 
@@ -67,9 +67,10 @@ def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overla
 @command(endpoints, "resend")
 @click.argument("endpoint_id")
 @click.option("--since", type=DURATION, required=True, help="How far back, such as 2h.")
-def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, since: float) -> None:
+def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, since: int) -> None:
     """Deliver everything again, now, that was not delivered since then."""
-    now = datetime.fromisoformat(gateway.get("/v1/test/clock")["now"])
-    body = {"since": (now - timedelta(seconds=since)).astimezone(UTC).isoformat().replace("+00:00", "Z")}
+    clock = gateway.get_test("/v1/test/clock")
+    now = datetime.fromisoformat(clock["now"]) if clock else datetime.now(UTC)
+    body = {"since": (now - timedelta(seconds=since)).isoformat()}
     answer = gateway.call("POST", f"/v1/webhook-endpoints/{endpoint_id}/resend", body)
     terminal.result(answer, f"resent: {answer['resent']}")

@@ -15,7 +15,7 @@ from aiohttp import web
 from rich.text import Text
 
 from payment_gateway.cli.client import Gateway, NoAnswerError, RefusedError, UnreachableError, describe
-from payment_gateway.cli.terminal import Terminal
+from payment_gateway.cli.terminal import Terminal, visible
 from shared.http_client import CALL_ERRORS, open_session, read_up_to
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -165,11 +165,10 @@ class Listener:
     def _show(self, request: web.Request, body: bytes, answer: _Answer, duration_ms: int) -> None:
         at, event_id, event_type = datetime.now().astimezone(), request.headers.get("webhook-id", "-"), _type_in(body)
         style = "green" if 200 <= answer.status < 300 else "red"
-        line = Text.assemble(
-            f"{at:%H:%M:%S}  {event_id}  {event_type:<17}  ", Text(str(answer.status), style), f"  {duration_ms} ms"
-        )
+        what = visible(f"{event_id}  {event_type:<17}")
+        line = Text.assemble(f"{at:%H:%M:%S}  {what}  ", Text(str(answer.status), style), f"  {duration_ms} ms")
         if answer.error:
-            line.append(f"  {answer.error}", "red")
+            line.append(f"  {visible(answer.error)}", "red")
         document = {
             "at": at.isoformat(timespec="milliseconds"),
             "eventId": event_id,

@@ -84,7 +84,7 @@ def deliveries() -> None:
 @command(deliveries, "list")
 @click.option("--event", "event_id", help="Only those of this event.")
 @click.option("--endpoint", "endpoint_id", help="Only those to this endpoint.")
-@click.option("--state", help="Only these: pending, delivered, failed or cancelled.")
+@click.option("--state", type=click.Choice(["pending", "delivered", "failed", "cancelled"]), help="Only these.")
 @limit_option
 def list_deliveries(
     gateway: Gateway,

@@ -14,24 +14,24 @@ from payment_gateway.cli.terminal import Terminal, exit_statuses
 DEFAULT_URL = "http://127.0.0.1:8001"
 DEFAULT_API_KEY = "development-key"
 
-_DURATION = re.compile(r"\d+(?:\.\d+)?|(?:\d+(?:\.\d+)?[smhd])+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+_DURATION = re.compile(r"[0-9]{1,9}|(?:[0-9]{1,9}[smhd]){1,4}")
+_PART = re.compile(r"([0-9]+)([smhd]?)")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Function = Callable[..., None]
 
 
-class Duration(click.ParamType[float]):
-    """Seconds, from `90`, `90s`, `5m`, `72h`, `3d` or `1h30m`."""
+class Duration(click.ParamType[int]):
+    """Whole seconds, from `90`, `90s`, `5m`, `72h`, `3d` or `1h30m`."""
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
         if not _DURATION.fullmatch(value):
             self.fail(f"{value!r} is no duration: write 90s, 5m, 72h or 3d", param, ctx)
-        return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(value))
+        return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(value))
 
 
 class Words(click.ParamType[list[str]]):
@@ -107,6 +107,8 @@ def command(group: click.Group, name: str) -> Callable[[Function], Function]:
         decorated: Any = run
         for option in reversed(_COMMON):
             decorated = option(decorated)
+        for panel in ("Gateway", "Options"):
+            decorated = click.option_panel(panel)(decorated)
         made = group.command(name)(decorated)
         made.params = [*made.params[len(_COMMON) :], *made.params[: len(_COMMON)]]  # its own come first in its help
         return function

@@ -62,7 +62,7 @@ class Terminal:
             self.say("none")
 
     def say(self, text: str, style: str = "dim") -> None:
-        self._err.print(Text(text, style))
+        self._err.print(Text(visible(text), style))
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Text]:
@@ -74,6 +74,11 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Tex
         yield _line(row, widths)
 
 
+def visible(text: str) -> str:
+    """What others sent, unable to move the cursor or to colour what follows."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def word(text: str) -> Text:
     """With the colour that it has everywhere."""
     return Text(text, _STYLES.get(text, ""))
@@ -82,7 +87,7 @@ def word(text: str) -> Text:
 def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
     line = Text()
     for number, (cell, width) in enumerate(zip(cells, widths, strict=True), 1):
-        padded = cell if number == len(cells) else f"{cell:<{width}}  "
+        padded = visible(cell if number == len(cells) else f"{cell:<{width}}  ")
         line.append(padded, style or _STYLES.get(cell, ""))
     line.rstrip()
     return line

@@ -14,28 +14,6 @@ from payment_gateway.cli.options import DURATION, command
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import LateError, Terminal, word
 
-REPLY_FAULTS = (
-    "lost",
-    "timeout",
-    "slow",
-    "too_many_requests",
-    "server_error",
-    "unavailable",
-    "malformed_json",
-    "wrong_reference",
-)
-WEBHOOK_FAULTS = (
-    "delayed",
-    "dropped",
-    "duplicated",
-    "early",
-    "out_of_order",
-    "bad_signature",
-    "stale_timestamp",
-    "tampered_body",
-    "retired_secret",
-)
-
 EVENT_TYPES = ("payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed")
 POLL_SECONDS = 0.05
 EVENTS_MAX = 100
@@ -70,13 +48,15 @@ class ScenarioOption(click.ParamType[Json]):
         return self._of_names([name.strip() for name in value.split(",") if name.strip()], param, ctx)
 
     def _of_names(self, names: list[str], param: click.Parameter | None, ctx: click.Context | None) -> Json:
-        known = {*REPLY_FAULTS, *WEBHOOK_FAULTS, "wrong_amount"}
+        from payment_gateway.faults import REPLY_FAULTS, WEBHOOK_FAULTS, WRONG_AMOUNT  # noqa: PLC0415 - 0.1 s
+
+        known = {*REPLY_FAULTS, *WEBHOOK_FAULTS, WRONG_AMOUNT}
         if unknown := [name for name in names if name not in known]:
             self.fail(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}", param, ctx)
         scenario: Json = {
             "replies": [name for name in names if name in REPLY_FAULTS],
             "webhooks": [name for name in names if name in WEBHOOK_FAULTS],
-            "wrongAmount": "wrong_amount" in names,
+            "wrongAmount": WRONG_AMOUNT in names,
         }
         return {name: value for name, value in scenario.items() if value}
 
@@ -99,12 +79,17 @@ def trigger(
 ) -> None:
     """Make a charge, refund it if EVENT is of a refund, and show the events and how they were delivered.
 
-    EVENT is payment.succeeded, payment.failed, refund.succeeded or refund.failed. It settles at once, unless the
-    scenario has a settleDelaySeconds.
+    EVENT is payment.succeeded, payment.failed, refund.succeeded or refund.failed. It settles at once, unless
+    --payment-method or --scenario says otherwise. A reply that goes wrong is answered by asking again, with the same key.
     """
     asked = Asked(timeout_seconds=timeout, **own)
+    others = 0
     for _ in range(repeat):
-        _show(terminal, _Run(gateway, terminal, asked).play(reference or f"cli-{uuid4().hex[:12]}"))
+        made = _Run(gateway, terminal, asked).play(reference or f"cli-{uuid4().hex[:12]}")
+        _show(terminal, made)
+        others += all(one["event"]["type"] != asked.event_type for one in made["events"])
+    if others:
+        raise LateError(f"{asked.event_type} did not come of {others} out of {repeat}")
 
 
 class _Run:
@@ -131,13 +116,16 @@ class _Run:
     def _charge(self, reference: str) -> Json:
         refunding = self._asked.event_type.startswith("refund.")
         scenario = self._asked.charge_scenario if refunding else self._asked.scenario
-        method = "pm_card_declined" if self._asked.event_type == "payment.failed" else "pm_card_visa"
+        method = self._asked.payment_method
+        if method is None:
+            method = "pm_card_declined" if self._asked.event_type == "payment.failed" else "pm_card_visa"
+            scenario = {"settleDelaySeconds": 0, **scenario}
         body = {
             "amount": self._asked.amount,
             "currency": self._asked.currency,
             "reference": reference,
-            "paymentMethod": self._asked.payment_method or method,
-            "scenario": {"settleDelaySeconds": 0, **scenario},
+            "paymentMethod": method,
+            "scenario": scenario,
         }
         charge = self._gateway.create("/v1/charges", body, reference=reference, again=self._terminal.say)
         return self._settled("/v1/charges", charge)
@@ -197,9 +185,12 @@ def _show(terminal: Terminal, made: Json) -> None:
 
 
 def _delivery_line(delivery: Json) -> Text:
-    attempts = [
-        f"{attempt['status'] or attempt['error']} in {attempt['durationMs']} ms" for attempt in delivery["attempts"]
-    ]
-    following = f"next at {delivery['nextAttemptAt']}" if delivery["nextAttemptAt"] else ""
-    told = ", ".join([*attempts, following] if following else attempts)
-    return Text.assemble("  ", word(delivery["state"]), f"  to {delivery['endpointId']}  {told}".rstrip())
+    told = [f"({delivery['fault']})"] if delivery["fault"] else []
+    told += [_attempt(one) for one in delivery["attempts"]]
+    told += [f"next at {delivery['nextAttemptAt']}"] if delivery["nextAttemptAt"] else []
+    return Text.assemble("  ", word(delivery["state"]), "  ", "  ".join([f"to {delivery['endpointId']}", *told]))
+
+
+def _attempt(attempt: Json) -> str:
+    forgery = f"{attempt['forgery']}: " if attempt["forgery"] else ""
+    return f"{forgery}{attempt['status'] or attempt['error']} in {attempt['durationMs']} ms"
