@@ -21,14 +21,15 @@ OURS = frozenset({"APP_ENV", "MONGODB_URI", "PAYMENT_GATEWAY_API_KEYS"})
 
 
 def main(data: Path = DATA / "gateway") -> None:
+    """`data` is where everything is kept."""
     exit_on_sigterm()
-    log_file = data / "payment_gateway.log"
+    port = port_or_free(PORT) if (asked := os.environ.get("PAYMENT_GATEWAY_PORT")) is None else int(asked)
+    log_file = data / f"payment_gateway_{port}.log"
     data.mkdir(parents=True, exist_ok=True)
     log_file.unlink(missing_ok=True)
     with ExitStack() as stack:
         try:
             uri = stack.enter_context(mongodb(data / "mongodb"))
-            port = port_or_free(PORT) if (asked := os.environ.get("PAYMENT_GATEWAY_PORT")) is None else int(asked)
             gateway = Service("payment_gateway", port, {"MONGODB_URI": uri, **_settings(port)}, log_file)
             stack.callback(gateway.stop)
             gateway.start()

@@ -1,6 +1,6 @@
 """A service that takes payments through the gateway: the code under test. It has what any such service needs: a key that
-stays the same when it asks again, a signature that is checked over the raw bytes, events that count once, and amounts that must be
-the order's.
+stays the same when it asks again, a signature that is checked over the raw bytes, events that count once, and amounts that
+must be the order's.
 
 `python shop.py` serves it on port 9000, and shows what it is asked.
 """
