@@ -7,7 +7,7 @@ stands; its lease lapses, and another goes on from there. C24
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +23,7 @@ from shared.times import utc_now
 LEASE_SECONDS = 30.0
 POLL_SECONDS = 0.5
 IN_HAND_POLL_SECONDS = 0.01
+_NEVER = datetime.min.replace(tzinfo=UTC)
 ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
 
 
@@ -47,6 +48,7 @@ class AdvanceClock:
         self._clock = clock
         self._schedules = schedules
         self._stuck_seconds = stuck_seconds
+        self._left_behind = _NEVER  # what was due until then is not waited for
         self.work = LeasedWork[Document](
             self._claim,
             self._advance,
@@ -80,6 +82,7 @@ class AdvanceClock:
 
     async def _advance(self, document: Document) -> None:
         clock: Clock | None = msgspec.convert(document, Clock)
+        self._left_behind = _NEVER
         while clock is not None:
             clock = await self._do_what_is_due(clock)
             if clock is None:
@@ -106,7 +109,7 @@ class AdvanceClock:
                 give_up_at = loop.time() + self._stuck_seconds
             elif loop.time() > give_up_at:
                 log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=at)
-                break
+                self._left_behind = at
             else:  # another replica, or our own worker, has it in hand
                 await asyncio.sleep(IN_HAND_POLL_SECONDS)
             if loop.time() > renew_at:
@@ -117,7 +120,9 @@ class AdvanceClock:
         return clock
 
     async def _due(self, at: datetime) -> list[Schedule]:
-        found = await asyncio.gather(*(_first(schedule, {"$lte": at}) for schedule in self._schedules))
+        found = await asyncio.gather(
+            *(_first(schedule, {"$gt": self._left_behind, "$lte": at}) for schedule in self._schedules)
+        )
         return [schedule for schedule, due in zip(self._schedules, found, strict=True) if due is not None]
 
     async def _earliest_due(self, *, after: datetime) -> datetime | None:
