@@ -167,6 +167,7 @@ class LeasedWork(Generic[Work]):
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._ended.set()
+        self._claiming = asyncio.Lock()  # `run` and `run_once` share the slots: none is promised twice
         self.wake = asyncio.Event()
         self._metrics = LeasedWorkMetrics(name)
         self._metrics.slots.set(slots)
@@ -212,8 +213,9 @@ class LeasedWork(Generic[Work]):
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _start(self) -> list["asyncio.Task[None]"]:
-        claimed = await self._claim(self._free) if self._free else ()
-        self._free -= len(claimed)
+        async with self._claiming:
+            claimed = await self._claim(self._free) if self._free else ()
+            self._free -= len(claimed)
         (self._metrics.claims_with_work if claimed else self._metrics.claims_without).inc()
         self._metrics.claimed.inc(len(claimed))
         tasks = [asyncio.create_task(self._in_slot(piece)) for piece in claimed]

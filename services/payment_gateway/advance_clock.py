@@ -35,6 +35,10 @@ class Schedule(NamedTuple):
     run_once: Callable[[], Awaitable[int]]
 
 
+class _OvertakenError(Exception):
+    """Somebody else advances the clock now: our lease had lapsed."""
+
+
 class AdvanceClock:
     """`schedules` are in the order in which things of one moment happen. What has been due for `stuck_seconds` of real time
     and is still not done does not hold the clock up any longer: it may never be.
@@ -80,49 +84,46 @@ class AdvanceClock:
 
     async def _advance(self, document: Document) -> None:
         clock: Clock | None = msgspec.convert(document, Clock)
+        left_behind: datetime | None = None  # what was due until then is waited for no more
         while clock is not None:
-            clock = await self._do_what_is_due(clock)
-            if clock is None:
-                return
+            assert clock.at is not None
             assert clock.until is not None
-            upcoming = await self._earliest_due(after=clock.now(utc_now()))
-            if upcoming is None or upcoming > clock.until:
-                if await self._clock.arrive(clock):
-                    log.info("clock arrived", at=clock.until)
-                return
-            clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
+            if not await self._do_what_is_due(clock, left_behind):
+                left_behind = clock.at
+            upcoming = min(filter(None, await self._first_due(left_behind)), default=None)
+            if upcoming is not None and upcoming <= clock.until:
+                clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
+                continue
+            if await self._clock.arrive(clock):
+                log.info("clock arrived", at=clock.until)
+            return
 
-    async def _do_what_is_due(self, clock: Clock) -> Clock | None:
-        """The clock once nothing is due any more where it stands; None if somebody else advances it now."""
+    async def _do_what_is_due(self, clock: Clock, left_behind: datetime | None) -> bool:
+        """Whether all was done that is due where the clock stands. Raises _OvertakenError."""
+        assert clock.at is not None
         loop = asyncio.get_running_loop()
-        at, give_up_at, renew_at = (
-            clock.now(utc_now()),
-            loop.time() + self._stuck_seconds,
-            loop.time() + LEASE_SECONDS / 3,
-        )
-        while due := await self._due(at):
-            done = [await schedule.run_once() for schedule in due]
-            if any(done):
+        give_up_at, renew_at = loop.time() + self._stuck_seconds, loop.time() + LEASE_SECONDS / 3
+        while True:
+            found = zip(self._schedules, await self._first_due(left_behind), strict=True)
+            due = [schedule for schedule, at in found if at is not None and at <= clock.at]
+            if not due:
+                return True
+            if any([await schedule.run_once() for schedule in due]):
                 give_up_at = loop.time() + self._stuck_seconds
             elif loop.time() > give_up_at:
-                log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=at)
-                break
+                log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=clock.at)
+                return False
             else:  # another replica, or our own worker, has it in hand
                 await asyncio.sleep(IN_HAND_POLL_SECONDS)
             if loop.time() > renew_at:
-                renewed = await self._clock.move(clock, at, lease_seconds=LEASE_SECONDS)
-                if renewed is None:
-                    return None
+                if await self._clock.move(clock, clock.at, lease_seconds=LEASE_SECONDS) is None:
+                    raise _OvertakenError
                 renew_at = loop.time() + LEASE_SECONDS / 3
-        return clock
 
-    async def _due(self, at: datetime) -> list[Schedule]:
-        found = await asyncio.gather(*(_first(schedule, {"$lte": at}) for schedule in self._schedules))
-        return [schedule for schedule, due in zip(self._schedules, found, strict=True) if due is not None]
-
-    async def _earliest_due(self, *, after: datetime) -> datetime | None:
-        found = await asyncio.gather(*(_first(schedule, {"$gt": after}) for schedule in self._schedules))
-        return min((due for due in found if due is not None), default=None)
+    async def _first_due(self, left_behind: datetime | None) -> Sequence[datetime | None]:
+        """When the first of each schedule is due."""
+        when = {"$gt": left_behind} if left_behind else {"$type": "date"}
+        return await asyncio.gather(*(_first(schedule, when) for schedule in self._schedules))
 
 
 async def _first(schedule: Schedule, when: Mapping[str, Any]) -> datetime | None:

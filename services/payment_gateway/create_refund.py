@@ -94,9 +94,12 @@ class CreateRefund:
         left = {charge.id: charge.amount - charge.amount_refunded for charge in charges.values()}
         refusals: list[Refusal | None] = []
         for refund in refunds:
-            refusal = _refusal(charges[refund.charge_id], refund.amount, left[refund.charge_id])
+            if (charge := charges.get(refund.charge_id)) is None:  # a reset took it since it was looked up
+                refusals.append(NoSuchCharge(refund.charge_id))
+                continue
+            refusal = _refusal(charge, refund.amount, left[charge.id])
             if refusal is None:
-                left[refund.charge_id] -= refund.amount
+                left[charge.id] -= refund.amount
             refusals.append(refusal)
         return refusals
 

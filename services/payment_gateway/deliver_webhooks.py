@@ -36,7 +36,7 @@ class _Claimed(msgspec.Struct, frozen=True):
 
     delivery: Document
     lease: Lease
-    event: Document
+    event: Document | None
     endpoint: Document | None
 
 
@@ -86,9 +86,7 @@ class DeliverWebhooks:
         events = await _by_id(self._store.events, {one["event_id"] for one in documents})
         endpoints = await _by_id(self._store.webhook_endpoints, {one["endpoint_id"] for one in documents})
         claimed = [
-            _Claimed(one, lease, events[one["event_id"]], endpoints.get(one["endpoint_id"]))
-            for one in documents
-            if one["event_id"] in events
+            _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents
         ]
         for one in claimed:
             self._shares.hold(one.delivery["endpoint_id"])
@@ -126,8 +124,11 @@ class DeliverWebhooks:
             self._shares.give_back(claimed.delivery["endpoint_id"])
 
     async def _deliver(self, claimed: _Claimed) -> None:
-        continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         delivery = msgspec.convert(claimed.delivery, Delivery)
+        if claimed.event is None:  # a reset took it while this was being resent
+            await self._record(Recorded(delivery, None, Next("cancelled")))
+            return
+        continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
         if endpoint is None or endpoint.state == "disabled":
             await self._record(Recorded(delivery, None, Next("cancelled")))
@@ -143,7 +144,7 @@ class DeliverWebhooks:
             count_attempt(attempt)
             following = after(attempt, self._schedule_seconds, retry_after_seconds=reply.retry_after_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
-        recorded = await self._record(Recorded(delivery, attempt, following))
+        recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
             delivery_id=delivery.id,

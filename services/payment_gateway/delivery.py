@@ -150,12 +150,14 @@ def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_se
     """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says. Whatever a forgery
     is answered, the true event is still to come.
     """
-    if attempt.forgery is None and attempt.status is not None and 200 <= attempt.status < 300:
-        return Next("delivered")
-    if attempt.status == GONE:
-        return Next("failed", gone=True)
-    if attempt.number > len(schedule_seconds):
-        return Next("failed")
-    wait = scheduled(schedule_seconds[attempt.number - 1])
+    if attempt.forgery is None:
+        if attempt.status is not None and 200 <= attempt.status < 300:
+            return Next("delivered")
+        if attempt.status == GONE:
+            return Next("failed", gone=True)
+        if attempt.number > len(schedule_seconds):
+            return Next("failed")
+    # Forgeries may be more than the schedule has waits: its last is for all that follow.
+    wait = scheduled(schedule_seconds[: attempt.number][-1]) if schedule_seconds else 0.0
     asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
     return Next("pending", attempt.at + timedelta(seconds=max(wait, asked)))

@@ -71,15 +71,15 @@ class Destinations:
             return f"must be at most {URL_LENGTH_MAX} visible ASCII characters"
         try:
             parsed = URL(url)
-            _ = parsed.port
+            host, _ = parsed.host, parsed.port  # decoded only here: `xn--` is not a name
         except ValueError:
             return "is not a URL"
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
+        if parsed.scheme not in {"http", "https"} or not host:
             return "must be an http or https URL with a host"
         if parsed.user is not None or parsed.password is not None:
             return "must hold no user name or password"
-        literal = literal_address(parsed.host)
-        why = self.forbids(literal, by_name=self.allows_name(parsed.host)) if literal else None
+        literal = literal_address(host)
+        why = self.forbids(literal, by_name=self.allows_name(host)) if literal else None
         return f"is not allowed: {why}" if why else None
 
 

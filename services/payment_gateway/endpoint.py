@@ -90,8 +90,11 @@ def signing_secrets(endpoint: Endpoint, *, now: datetime) -> list[str]:
 
 
 def retired_secret(endpoint: Endpoint, *, now: datetime) -> str:
-    """The secret that signed last and does no longer; one that never did, always the same, if none was rotated."""
-    retired = [one for one in endpoint.secrets if one.expires_at is not None and one.expires_at <= now]
+    """The secret that signed last and does no longer; one that never did, always the same, if there is none. One that was
+    brought back signs again.
+    """
+    signing = signing_secrets(endpoint, now=now)
+    retired = [one for one in endpoint.secrets if one.expires_at is not None and one.value not in signing]
     if retired:
         return max(retired, key=lambda one: one.expires_at or now).value
     never = hashlib.sha256(f"retired\0{endpoint.id}".encode()).digest()

@@ -19,11 +19,12 @@ from shared.telemetry import log
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """`attempt` is None for a delivery that ends without one."""
+    """`attempt` is None for a delivery that ends without one; `url` is where it was made."""
 
     delivery: Delivery
     attempt: Attempt | None
     following: Next
+    url: str | None = None
 
 
 class _Verdict(msgspec.Struct, frozen=True):
@@ -55,7 +56,8 @@ class RecordAttempts:
         disabling: set[str] = set()
         if ours:
             await write_held(self._store.deliveries, [_update(one) for one in ours], session)
-            disabling = await self._judge_endpoints([one for one in ours if one.attempt], session)
+            true = [one for one in ours if one.attempt and one.attempt.forgery is None]
+            disabling = await self._judge_endpoints(true, session)
             await self._release_held(ours, session)
         return [_Verdict(one.delivery.id in still_held, one.delivery.id in disabling) for one in recorded]
 
@@ -118,6 +120,8 @@ def _judged(
     attempts = [(one.attempt, one) for one in recorded if one.attempt and one.delivery.endpoint_id in endpoints]
     for attempt, one in sorted(attempts, key=lambda pair: pair[0].at):
         was = after[one.delivery.endpoint_id]
+        if one.url != was.url:  # the merchant has changed it meanwhile
+            continue
         delivered, gone = one.following.state == "delivered", one.following.gone
         now = after[was.id] = after_attempt(was, delivered=delivered, gone=gone, at=attempt.at)
         if now.state != was.state:

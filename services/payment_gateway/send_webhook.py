@@ -20,6 +20,8 @@ from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_afte
 
 CONNECT_SECONDS = 5.0
 
+ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
+
 _MARK = "not an allowed destination"
 
 
@@ -71,7 +73,7 @@ class SendWebhook:
                 received = await read_up_to(response, RESPONSE_BYTES_MAX)
                 status = response.status  # a response that breaks off is none
         except CALL_ERRORS as failure:
-            error = _describe(failure)
+            error = _describe(failure)[:ERROR_LENGTH_MAX]
         return Reply(
             status=status,
             error=error,
@@ -102,6 +104,8 @@ def _describe(failure: Exception) -> str:
         return f"{FORBIDDEN}: {cause}"
     if isinstance(failure, aiohttp.InvalidURL):  # it shows the URL, and what is secret in it
         return type(failure).__name__
+    if isinstance(failure, aiohttp.ClientResponseError):  # so does this
+        return f"{type(failure).__name__}: {failure.message}"
     return f"{type(failure).__name__}: {failure}".rstrip(": ")
 
 

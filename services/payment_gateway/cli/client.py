@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
+from math import inf
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -81,11 +82,16 @@ class Gateway:
         return {"data": found, "nextCursor": cursor}
 
     def create(
-        self, path: str, body: Json, *, reference: str | None = None, again: Callable[[str], None] = lambda _: None
+        self,
+        path: str,
+        body: Json,
+        *,
+        again: Callable[[str], None],
+        reference: str | None = None,
+        until: float = inf,
     ) -> Json:
-        """Asks, with one Idempotency-Key, until there is an answer. `again` is told why it asks once more.
-
-        An answer about another `reference` than ours is none.
+        """Asks, with one Idempotency-Key, until there is an answer; never again after `until`, in monotonic seconds. `again`
+        is told why it asks once more. An answer about another `reference` than ours is none.
         """
         key = uuid4().hex
         for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -102,9 +108,10 @@ class Gateway:
                     raise
                 failure = error
                 wait = max(wait, _seconds(error.retry_after))
-            if attempt < ATTEMPTS_MAX:
-                again(f"POST {path}: {describe(failure)}; again with the same key in {wait:g} s")
-                time.sleep(wait)
+            if attempt == ATTEMPTS_MAX or time.monotonic() + wait > until:
+                break
+            again(f"POST {path}: {describe(failure)}; again with the same key in {wait:g} s")
+            time.sleep(wait)
         raise failure
 
     def call(

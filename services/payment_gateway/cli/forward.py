@@ -23,7 +23,7 @@ CONNECTIONS_MAX = 128
 CONNECT_SECONDS = 5.0
 FORWARD_SECONDS = 60.0  # the gateway gives up before
 STOP_SECONDS = 5.0
-WATCH_SECONDS = 2.0
+WATCH_SECONDS = 1.0
 NO_ANSWER = 502
 # About one connection, or made anew for the next (RFC 9110 §7.6.1).
 _HOP_BY_HOP = frozenset({"host", "connection", "keep-alive", "content-length", "transfer-encoding", "te", "upgrade"})

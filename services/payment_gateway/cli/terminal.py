@@ -107,6 +107,8 @@ def exit_statuses(terminal: Terminal) -> Iterator[None]:
         end(REFUSED, _refusal(error))
     except (UnreachableError, NoAnswerError) as error:
         end(UNREACHABLE, str(error))
+    except KeyError as error:
+        end(UNREACHABLE, f"the answer has no {error}: is this a payment gateway?")
     except LateError as error:
         end(LATE, str(error))
     except KeyboardInterrupt:

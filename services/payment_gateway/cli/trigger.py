@@ -127,20 +127,21 @@ class _Run:
             "paymentMethod": method,
             "scenario": scenario,
         }
-        charge = self._gateway.create("/v1/charges", body, reference=reference, again=self._terminal.say)
-        return self._settled("/v1/charges", charge)
+        return self._settled("/v1/charges", self._create("/v1/charges", body))
 
     def _refund(self, charge: Json) -> Json:
         fails = {"failureCode": "refused"} if self._asked.event_type == "refund.failed" else {}
-        reference = f"refund-{uuid4().hex[:12]}"
         body = {
             "amount": charge["amount"],
-            "reference": reference,
+            "reference": f"refund-{uuid4().hex[:12]}",
             "scenario": {"settleDelaySeconds": 0, **fails, **self._asked.scenario},
         }
-        path = f"/v1/charges/{charge['id']}/refunds"
-        refund = self._gateway.create(path, body, reference=reference, again=self._terminal.say)
-        return self._settled("/v1/refunds", refund)
+        return self._settled("/v1/refunds", self._create(f"/v1/charges/{charge['id']}/refunds", body))
+
+    def _create(self, path: str, body: Json) -> Json:
+        return self._gateway.create(
+            path, body, again=self._terminal.say, reference=body["reference"], until=self._deadline
+        )
 
     def _settled(self, path: str, made: Json) -> Json:
         while (found := self._gateway.get(f"{path}/{made['id']}"))["status"] == "pending":

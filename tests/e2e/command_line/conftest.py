@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from aiohttp import web
 
 from shared.mongo import Client
-from tests.http_double import HttpDouble, http_double
+from tests.http_double import Answer, Asked, HttpDouble, http_double
 from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Service
@@ -38,10 +40,6 @@ class Ended:
         [line] = self.out.splitlines()
         return json.loads(line)
 
-    @property
-    def json_lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
 
 @dataclass
 class Listening:
@@ -49,14 +47,14 @@ class Listening:
 
     process: asyncio.subprocess.Process
     announced: dict[str, Any]
-    shown: list[dict[str, Any]]
+    shown: deque[dict[str, Any]]
 
     async def shows(self, count: int) -> list[dict[str, Any]]:
         async def has_shown() -> bool:
             return len(self.shown) >= count
 
         await until(has_shown, f"{count} deliveries are shown")
-        return self.shown
+        return list(self.shown)
 
     async def ends(self) -> tuple[int, str]:
         """Its exit status, and all that it has said."""
@@ -98,10 +96,10 @@ class CommandLine:
         )
         assert process.stdout is not None
         stdout = process.stdout
-        shown: list[dict[str, Any]] = []
+        shown: deque[dict[str, Any]] = deque()
 
         async def read() -> None:
-            async for line in stdout:
+            while line := await stdout.readline():
                 shown.append(json.loads(line))
 
         try:
@@ -126,6 +124,7 @@ async def gateway(mongo: Client, mongodb_uri: str, tmp_path_factory: pytest.Temp
         "PAYMENT_GATEWAY_PORT": str(port),
         "PAYMENT_GATEWAY_API_KEYS": API_KEY,
         "WEBHOOK_RETRY_SCHEDULE_SECONDS": ",".join(["0.1"] * 20),
+        "CHARGE_DELAY_SECONDS": "0",
     }
     service = Service("payment_gateway", port, environment, tmp_path_factory.mktemp("logs") / "payment_gateway.log")
     try:
@@ -136,11 +135,59 @@ async def gateway(mongo: Client, mongodb_uri: str, tmp_path_factory: pytest.Temp
     await mongo.drop_database(database)
 
 
+class Merchant:
+    """The gateway over HTTP, which is quicker than a process for what a test only needs to be there."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self._http.request(method, path, json=body, headers={"Idempotency-Key": uuid4().hex})
+        answer.raise_for_status()
+        return answer.json()
+
+    def listed(self, what: str) -> list[Any]:
+        return list(self.call("GET", f"/v1/{what}")["data"])
+
+    def endpoint(self, url: str) -> Any:
+        return self.call("POST", "/v1/webhook-endpoints", {"url": url})
+
+    async def charge(self, **changes: Any) -> Any:
+        """One that has settled."""
+        body = {"amount": 1000, "currency": "USD", "reference": f"ord-{uuid4().hex}", **changes}
+        made = self.call("POST", "/v1/charges", body)
+
+        async def has_settled() -> bool:
+            made.update(self.call("GET", f"/v1/charges/{made['id']}"))
+            return bool(made["status"] != "pending")
+
+        await until(has_settled, "the charge has settled")
+        return made
+
+    async def delivered(self, count: int) -> list[Any]:
+        """All deliveries, once there are `count` and every one is delivered."""
+        found: list[Any] = []
+
+        async def are_delivered() -> bool:
+            found[:] = self.listed("deliveries")
+            return len(found) >= count and all(one["state"] == "delivered" for one in found)
+
+        await until(are_delivered, f"{count} deliveries")
+        return found
+
+
 @pytest.fixture
-def command(gateway: Service) -> CommandLine:
-    """`await command("status", "--json")`, against a gateway that remembers nothing of other tests."""
-    asked = httpx.post(f"{gateway.url}/v1/test/reset", json={}, headers={"Authorization": f"Bearer {API_KEY}"})
-    asked.raise_for_status()
+def merchant(gateway: Service) -> Iterator[Merchant]:
+    """Of a gateway that remembers nothing of other tests."""
+    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
+        made = Merchant(http)
+        made.call("POST", "/v1/test/reset", {})
+        yield made
+
+
+@pytest.fixture
+def command(gateway: Service, merchant: Merchant) -> CommandLine:
+    """`await command("status", "--json")`"""
     return CommandLine(gateway.url)
 
 
@@ -151,17 +198,11 @@ async def service() -> AsyncIterator[HttpDouble]:
         yield double
 
 
-@pytest.fixture
-def in_turn() -> Callable[..., Any]:
-    """Answers with these statuses, then with the last of them for good."""
-    from aiohttp import web  # noqa: PLC0415
+def in_turn(*statuses: int) -> Answer:
+    """Answers with these, then with the last of them for good."""
+    left = list(statuses)
 
-    def answering(*statuses: int) -> Any:
-        left = list(statuses)
+    async def answer(_asked: Asked) -> web.StreamResponse:
+        return web.Response(status=left.pop(0) if len(left) > 1 else left[0])
 
-        async def answer(_asked: Any) -> web.StreamResponse:
-            return web.Response(status=left.pop(0) if len(left) > 1 else left[0])
-
-        return answer
-
-    return answering
+    return answer

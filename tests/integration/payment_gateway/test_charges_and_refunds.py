@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -136,6 +137,20 @@ async def test_a_charge_that_is_not_there_or_not_yours_cannot_be_refunded(applic
     await settle(application)
     request = wire.RefundRequest(amount=1, reference="rf_1")
     assert await application.create_refund("other", "key", charge.id, request) == NoSuchCharge(charge.id)
+
+
+async def test_a_charge_that_a_reset_takes_meanwhile_cannot_be_refunded(application: Application) -> None:
+    charge = await create(application, amount=1000)
+    await application.settle_charges.work.run_once()
+    one = application.store.one
+
+    async def found_then_gone(*what: Any) -> Any:
+        document = await one(*what)
+        await application.store.charges.delete_many({})
+        return document
+
+    application.store.one = found_then_gone  # type: ignore[assignment,method-assign]
+    assert await refund(application, charge, 100) == NoSuchCharge(charge.id)
 
 
 async def test_a_refund_settles_with_an_event_of_its_own(application: Application) -> None:

@@ -1,6 +1,7 @@
 """C24: the test clock moves what is due and what is recorded, in order, and survives whoever advances it."""
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -151,6 +152,27 @@ async def test_a_delivery_that_cannot_be_done_does_not_hold_the_clock_up_for_eve
         )
         clock = await application.advance_clock(timedelta(hours=1))
         assert clock.state == "frozen"
+
+
+async def test_what_is_left_behind_holds_the_clock_up_once_and_not_at_every_moment(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    async with make_application(workers=True) as application:
+        await freeze(application)
+        await create(application)
+        await application.advance_clock(timedelta(seconds=1))
+        [stuck] = await deliveries(application)
+        await application.store.deliveries.insert_one(
+            {**stuck, "_id": "dlv_stuck", "next_attempt_at": utc_now(), "attempts": "no list"}
+        )
+        application.advance_clock._stuck_seconds = 1.5
+        began = time.monotonic()
+        clock = await application.advance_clock(THREE_DAYS)
+        assert clock.state == "frozen"
+        assert time.monotonic() - began < 6, "of nine moments one waits"
+        done = next(one for one in await deliveries(application) if one["_id"] == stuck["_id"])
+        assert len(done["attempts"]) >= 8
 
 
 async def test_reset_forgets_everything_but_the_endpoint_of_the_environment(

@@ -266,6 +266,32 @@ async def test_what_is_pending_for_an_endpoint_that_wants_no_more_is_cancelled_w
     assert (delivery["state"], receiver.asked) == ("cancelled", [])
 
 
+async def test_what_the_old_url_answers_does_not_disable_the_new_one(
+    application: Application, receiver: HttpDouble
+) -> None:
+    endpoint_id = await configured_id(application)
+
+    async def move_and_be_gone(_asked: Asked) -> Any:
+        await change_endpoint(application.store, "default", endpoint_id, Change(url=f"{receiver.url}/new"))
+        return await always(410)(_asked)
+
+    receiver.answer = move_and_be_gone
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert (endpoint["state"], endpoint["failing_since"]) == ("enabled", None)
+
+
+async def test_an_endpoint_that_refuses_forgeries_is_not_failing(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(410)
+    await create(application, scenario={"webhooks": ["bad_signature"]})
+    await settle_and_deliver(application)
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert (endpoint["state"], endpoint["failing_since"]) == ("enabled", None)
+
+
 async def test_an_endpoint_deleted_while_a_delivery_is_in_hand_harms_nobody(
     application: Application, receiver: HttpDouble
 ) -> None:

@@ -160,3 +160,12 @@ async def test_more_events_than_fit_into_one_batch_are_each_resent_once(
     assert await application.store.deliveries.count_documents({}) == count
     assert await since(application) == Resent(count), "pending ones are due, and no more are made"
     assert await application.store.deliveries.count_documents({}) == count
+
+
+async def test_a_delivery_whose_event_a_reset_took_ends(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    await application.resend_events.one("default", event_id)
+    await application.store.events.delete_many({})
+    await application.deliver_webhooks.work.run_once()
+    assert await application.store.deliveries.count_documents({"state": "pending"}) == 0
+    assert len(receiver.asked) == 1

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from payment_gateway.app import Application
 from payment_gateway.destination import parse_destinations
-from payment_gateway.send_webhook import SendWebhook
+from payment_gateway.send_webhook import ERROR_LENGTH_MAX, SendWebhook
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.test_endpoints import settle_and_deliver
@@ -178,6 +178,26 @@ async def test_name_servers_that_hang_hold_up_no_other_delivery(
         finally:
             released.set()
             await asyncio.gather(*stuck)
+
+
+@pytest.mark.parametrize("answer", [b"\xff\xfe\r\n\r\n", b"HTTP/1.1 200 OK\r\nX" + b"\xff" * 7000 + b": a\r\n\r\n"])
+async def test_what_is_no_answer_is_told_in_short_and_without_the_url(answer: bytes) -> None:
+    """A URL may hold a secret, and the error goes to the log."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server, sending(public_only=False) as send:
+        port = server.sockets[0].getsockname()[1]
+        reply = await send(f"http://127.0.0.1:{port}/hooks?token=s3cret", b"{}", {})
+    assert reply.status is None
+    assert reply.error is not None
+    assert reply.error.startswith("ClientResponseError: ")
+    assert "s3cret" not in reply.error
+    assert len(reply.error) <= ERROR_LENGTH_MAX
 
 
 async def _delivered(application: Application) -> dict[str, Any]:

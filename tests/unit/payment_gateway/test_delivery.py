@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from payment_gateway import charge as charges
 from payment_gateway.delivery import RETRY_AFTER_CAP_SECONDS, Attempt, Next, after, new_delivery
 from payment_gateway.event import settled_event
+from payment_gateway.faults import STEPS_MAX
 from payment_gateway.settings import Settings
 from shared.env import load
 from tests.unit.payment_gateway.examples import NOW, a_charge, an_endpoint, at
@@ -62,6 +63,16 @@ def test_an_attempt_after_the_schedule_is_the_last() -> None:
 
 def test_without_a_schedule_there_is_one_attempt() -> None:
     assert after(an_attempt(500), [], retry_after_seconds=None) == Next("failed")
+
+
+@pytest.mark.parametrize("status", [200, 410, 500, None])
+@pytest.mark.parametrize("schedule", [[], [5.0], SCHEDULE])
+def test_however_many_forgeries_there_are_the_true_event_follows(status: int | None, schedule: list[float]) -> None:
+    for number in range(1, STEPS_MAX + 1):
+        forged = msgspec.structs.replace(an_attempt(status, number), forgery="bad_signature")
+        next_one = after(forged, schedule, retry_after_seconds=None)
+        assert (next_one.state, next_one.gone) == ("pending", False)
+        assert next_one.next_attempt_at is not None
 
 
 def test_a_retry_after_is_honoured() -> None:

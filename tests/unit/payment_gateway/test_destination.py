@@ -175,6 +175,7 @@ def test_an_address_that_the_operator_allows_may_be_given() -> None:
         "http://user@shop.example/",
         "http://shop.example:99999/",
         "http://[::1/",
+        "http://xn--/",
         "http://shop.example/a b",
         "http://shop.example/\r\nX: 1",
         "http://shop.example/\x00",

@@ -117,6 +117,14 @@ def test_the_retired_secret_is_the_one_that_signed_last() -> None:
     assert retired_secret(endpoint, now=at(260)) == "whsec_100"
 
 
+def test_a_secret_that_was_brought_back_is_not_retired() -> None:
+    endpoint = an_endpoint()
+    for value in ("whsec_other", SECRET):
+        endpoint = rotated(endpoint, value, overlap=timedelta(seconds=100 if value == SECRET else 0), now=NOW)
+    assert signing_secrets(endpoint, now=at(1)) == [SECRET, "whsec_other"]
+    assert retired_secret(endpoint, now=at(1)) not in {SECRET, "whsec_other"}
+
+
 def test_an_endpoint_that_was_never_rotated_has_a_retired_secret_that_never_signed() -> None:
     endpoint = an_endpoint()
     never = retired_secret(endpoint, now=NOW)
