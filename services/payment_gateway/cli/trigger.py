@@ -107,11 +107,7 @@ class _Run:
         if self._asked.event_type.startswith("refund."):
             refund = self._refund(charge)
         made = [event for event in self._events(reference) if event["id"] not in before]
-        return {
-            "charge": charge,
-            "refund": refund,
-            "events": [{"event": event, "deliveries": self._delivered(event["id"])} for event in made],
-        }
+        return {"charge": charge, "refund": refund, "events": self._delivered(made)}
 
     def _charge(self, reference: str) -> Json:
         refunding = self._asked.event_type.startswith("refund.")
@@ -153,13 +149,17 @@ class _Run:
         found: list[Json] = self._gateway.list("/v1/events", EVENTS_MAX, reference=reference)["data"]
         return found[::-1]
 
-    def _delivered(self, event_id: str) -> list[Json]:
-        """Once each delivery that is due soon was tried."""
+    def _delivered(self, events: list[Json]) -> list[Json]:
+        """Each with its deliveries, once all that are due soon were tried: one may be held until another was."""
         while True:
-            found: list[Json] = self._gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
-            if not any(self._is_due_soon(delivery) for delivery in found):
+            found: list[Json] = [{"event": event, "deliveries": self._deliveries(event["id"])} for event in events]
+            if not any(self._is_due_soon(delivery) for one in found for delivery in one["deliveries"]):
                 return found
-            self._wait(f"the deliveries of {event_id} were not tried yet")
+            self._wait("not every delivery was tried yet")
+
+    def _deliveries(self, event_id: str) -> list[Json]:
+        found: list[Json] = self._gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
+        return found
 
     def _is_due_soon(self, delivery: Json) -> bool:
         if delivery["state"] != "pending" or delivery["attempts"] or delivery["nextAttemptAt"] is None:

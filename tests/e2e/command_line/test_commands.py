@@ -30,6 +30,15 @@ async def test_trigger_shows_people_how_each_event_was_delivered(
     assert [line.split()[0] for line in deliveries] == ["delivered"] * 3
 
 
+async def test_trigger_waits_for_what_is_held_until_another_event_was_sent(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    merchant.endpoint(service.url)
+    ended = await command("trigger", "refund.succeeded", "--charge-scenario", "out_of_order", "--json")
+    assert [one["state"] for event in ended.json["events"] for one in event["deliveries"]] == ["delivered"] * 2
+    assert [json.loads(one.body)["type"] for one in service.asked] == ["refund.succeeded", "payment.succeeded"]
+
+
 async def test_trigger_asks_again_with_the_same_key_until_it_has_an_answer(
     command: CommandLine, merchant: Merchant
 ) -> None:
