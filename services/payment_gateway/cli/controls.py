@@ -5,9 +5,9 @@ from time import monotonic, sleep
 import rich_click as click
 
 from payment_gateway.cli.client import Gateway, Json, RefusedError
-from payment_gateway.cli.options import DURATION, command
+from payment_gateway.cli.options import DURATION, HTTP_URL, command
 from payment_gateway.cli.root import payment_gateway
-from payment_gateway.cli.terminal import REFUSED, LateError, Terminal
+from payment_gateway.cli.terminal import REFUSED, LateError, Terminal, visible
 
 ADVANCE_POLL_SECONDS = 0.1
 NUMBERS = frozenset(
@@ -61,6 +61,29 @@ def _status_lines(found: Json) -> list[str]:
 def reset(gateway: Gateway, terminal: Terminal) -> None:
     """Forget everything: charges, events, endpoints, faults, the clock."""
     terminal.result(gateway.call("POST", "/v1/test/reset", {}), "reset")
+
+
+@command(payment_gateway, "send")
+@click.argument("receiver_url", type=HTTP_URL)
+@click.argument("body")
+@click.option("--secret", help="Any string; without it, nothing is signed.")
+@click.option("--timestamp", type=int, help="When it claims to be signed, in Unix seconds; without it, now.")
+@click.option("--id", "message_id", help="Its webhook-id; without it, a fresh one.")
+def send(
+    gateway: Gateway,
+    terminal: Terminal,
+    receiver_url: str,
+    body: str,
+    secret: str | None,
+    timestamp: int | None,
+    message_id: str | None,
+) -> None:
+    """Have the gateway POST any BODY to RECEIVER_URL, once, and show the answer."""
+    given = {"secret": secret, "timestamp": timestamp, "id": message_id}
+    asked: Json = {"url": receiver_url, "body": body, **{name: one for name, one in given.items() if one is not None}}
+    answer = gateway.call("POST", "/v1/test/webhooks", asked)
+    shown = f"{answer['status'] or answer['error']} in {answer['durationMs']} ms"
+    terminal.result(answer, visible(shown), visible(answer["responseBody"].rstrip()))
 
 
 @payment_gateway.group("faults")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.signing import sign
 from tests.e2e.command_line.conftest import CommandLine, Merchant
 from tests.http_double import HttpDouble
 from tests.waiting import until
@@ -153,6 +154,17 @@ async def test_an_endpoint_can_be_removed(command: CommandLine, merchant: Mercha
     added = merchant.endpoint(service.url)
     assert (await command("endpoints", "remove", added["id"])).status == 0
     assert merchant.listed("webhook-endpoints") == []
+
+
+async def test_any_body_is_sent_with_any_secret_for_any_time(command: CommandLine, service: HttpDouble) -> None:
+    signed = ("--secret", "mine", "--timestamp", "1", "--id", "msg_1")
+    sent = (await command("send", service.url, "not JSON", *signed, "--json")).json
+    [asked] = service.asked
+    assert (sent["status"], asked.body, asked.headers["X-Signature"]) == (
+        200,
+        b"not JSON",
+        sign(b"not JSON", ["mine"], 1),
+    )
 
 
 async def test_faults_are_set_and_shown(command: CommandLine) -> None:

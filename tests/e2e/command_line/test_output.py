@@ -3,12 +3,14 @@
 import asyncio
 import os
 import pty
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from tests.e2e.command_line.conftest import PROGRAM, CommandLine, Merchant
+from tests.waiting import until
 
 GREEN, COLOUR = b"\x1b[32m", b"\x1b[3"
 
@@ -62,6 +64,23 @@ async def test_a_reader_that_has_had_enough_is_no_failure(command: CommandLine, 
         timeout=60,
     )
     assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+async def test_an_interrupt_is_130_and_quiet(command: CommandLine, merchant: Merchant) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(PROGRAM, "trigger", "payment.succeeded", "--scenario", '{"settleDelaySeconds": 3600}'),
+        env=command.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+    async def waits() -> bool:
+        return bool(merchant.listed("charges"))
+
+    await until(waits, "it has charged, and waits")
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.communicate(), 60) == (b"", b"")
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize(
