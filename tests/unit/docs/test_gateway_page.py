@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import rich_click as click
 
-import payment_gateway.cli
+from payment_gateway.cli.root import payment_gateway
 from payment_gateway.faults import RATED, REPLY_FAULTS, WEBHOOK_FAULTS
 from payment_gateway.payment_method import OUTCOMES, STEPS
 from payment_gateway.scenario import Scenario
@@ -40,7 +40,7 @@ def test_every_member_of_a_scenario_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("line", sorted(set(_COMMAND.findall(PAGE))))
 def test_every_command_exists_and_takes_these_options(line: str) -> None:
-    command: click.Command = payment_gateway.cli.payment_gateway
+    command: click.Command = payment_gateway
     words = line.split("  ", maxsplit=1)[0].split()
     while isinstance(command, click.Group) and words:
         command = command.commands[words.pop(0)]
