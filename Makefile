@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-compose bench check hooks openapi lock clean
+.PHONY: help setup demo run gateway test test-compose bench check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -16,6 +16,9 @@ demo: .venv/.ready  ## Start everything, take orders through payment, show what 
 
 run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C
 	@$(BIN)/python -m tools.stack
+
+gateway: .venv/.ready  ## Run MongoDB and the payment gateway alone, to test a service of your own against
+	@$(BIN)/python -m tools.gateway
 
 test: .venv/.ready  ## Run all tests that need no Docker
 	@$(BIN)/python -m pytest $(ARGS)
@@ -47,5 +50,5 @@ lock:  ## Renew the hashed requirement locks (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra otel --group dev -c requirements/otel.txt -o requirements/dev.txt
 	echo localstripe | uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 - -o requirements/localstripe.txt
 
-clean:  ## Remove .venv, caches and the data of make run
+clean:  ## Remove .venv, caches and the data of make run and make gateway
 	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

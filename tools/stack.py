@@ -24,6 +24,7 @@ from tools.process import free_port, spawn, stop, tail
 
 DATA = Path(__file__).parent.parent / ".data"
 START_SECONDS = 60.0
+COMMANDS = {"order_api": ("-m", "order_api"), "payment_gateway": ("-m", "payment_gateway", "serve")}  # of Python
 
 
 class ServiceError(Exception):
@@ -47,7 +48,8 @@ class Service:
         self.wait_until_ready()
 
     def launch(self) -> None:
-        self.process = spawn([sys.executable, "-m", self.module], log_file=self.log_file, environment=self._environment)
+        command = [sys.executable, *COMMANDS[self.module]]
+        self.process = spawn(command, log_file=self.log_file, environment=self._environment)
 
     def wait_until_ready(self) -> None:
         assert self.process is not None
@@ -223,7 +225,7 @@ def main() -> None:
         except (MongodError, ServiceError) as error:
             raise SystemExit(f"cannot run: {error}") from None
         _describe(running, uri, logs)
-        _wait(running)
+        wait(running.services)
 
 
 def _describe(stack: Stack, uri: str, logs: Path) -> None:
@@ -240,11 +242,11 @@ Ctrl-C stops everything; the data stays in {DATA}.
 """, flush=True)  # fmt: skip
 
 
-def _wait(stack: Stack) -> None:
+def wait(services: Sequence[Service]) -> None:
     """Until Ctrl-C, or until a service ends by itself."""
     try:
         while True:
-            for service in stack.services:
+            for service in services:
                 assert service.process is not None
                 if (status := service.process.poll()) is not None:
                     raise SystemExit(f"{service.module} ended with {status}; see {service.log_file}")

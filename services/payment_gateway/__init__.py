@@ -15,5 +15,7 @@ shares it between replicas, `advance_clock.py` moves it.
 `change_endpoint.py`, `rotate_secret.py`, and `resend_events.py` for what was missed. The rules are in the nouns, which do no
 I/O: `charge.py`, `refund.py`, `event.py`, `endpoint.py`, `delivery.py`, `shares.py` (who may send how much at once) and
 `destination.py` (where to). `schema.py` and `store.py` are the database, `metrics.py` and `take_stock.py` are what an
-operator sees, `app.py` puts it all together.
+operator sees, `app.py` puts it all together and `serve.py` runs it.
+
+`cli/` is the command line: a client of a gateway over HTTP, as any other.
 """

@@ -1,23 +1,17 @@
-"""`python -m payment_gateway`: serves until SIGTERM."""
+"""`payment-gateway`, or `python -m payment_gateway`: `serve`, and everything else that the command line does."""
 
-import os
-
-from payment_gateway.app import create_app
-from payment_gateway.settings import Settings, check
-from shared.edge.limits import HttpLimits
-from shared.edge.server import await_database_or_exit, load_or_exit, serve
-from shared.telemetry import configure_logs
-from shared.tracing import exporting_traces
+import sys
 
 
 def main() -> None:
-    settings = load_or_exit(Settings, os.environ, check)
-    limits = load_or_exit(HttpLimits, os.environ)
-    configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
-    await_database_or_exit(settings.mongodb_uri)
-    app = create_app(settings, limits)
-    with exporting_traces("payment_gateway"):
-        serve(app, host=settings.payment_gateway_host, port=settings.payment_gateway_port, limits=limits)
+    if sys.argv[1:] == ["serve"]:  # what containers start: without what only people at a terminal need
+        from payment_gateway.serve import main as serve  # noqa: PLC0415
+
+        serve()
+    else:
+        from payment_gateway.cli import main as command_line  # noqa: PLC0415
+
+        command_line()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ stands; its lease lapses, and another goes on from there. C24
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,7 +23,6 @@ from shared.times import utc_now
 LEASE_SECONDS = 30.0
 POLL_SECONDS = 0.5
 IN_HAND_POLL_SECONDS = 0.01
-_NEVER = datetime.min.replace(tzinfo=UTC)
 ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
 
 
@@ -34,6 +33,10 @@ class Schedule(NamedTuple):
     waiting: Mapping[str, Any]
     due_at: str
     run_once: Callable[[], Awaitable[int]]
+
+
+class _OvertakenError(Exception):
+    """Somebody else advances the clock now: our lease had lapsed."""
 
 
 class AdvanceClock:
@@ -48,7 +51,6 @@ class AdvanceClock:
         self._clock = clock
         self._schedules = schedules
         self._stuck_seconds = stuck_seconds
-        self._left_behind = _NEVER  # what was due until then is not waited for
         self.work = LeasedWork[Document](
             self._claim,
             self._advance,
@@ -82,52 +84,46 @@ class AdvanceClock:
 
     async def _advance(self, document: Document) -> None:
         clock: Clock | None = msgspec.convert(document, Clock)
-        self._left_behind = _NEVER
+        left_behind: datetime | None = None  # what was due until then is waited for no more
         while clock is not None:
-            clock = await self._do_what_is_due(clock)
-            if clock is None:
-                return
+            assert clock.at is not None
             assert clock.until is not None
-            upcoming = await self._earliest_due(after=clock.now(utc_now()))
-            if upcoming is None or upcoming > clock.until:
-                if await self._clock.arrive(clock):
-                    log.info("clock arrived", at=clock.until)
-                return
-            clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
+            if not await self._do_what_is_due(clock, left_behind):
+                left_behind = clock.at
+            upcoming = min(filter(None, await self._first_due(left_behind)), default=None)
+            if upcoming is not None and upcoming <= clock.until:
+                clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
+                continue
+            if await self._clock.arrive(clock):
+                log.info("clock arrived", at=clock.until)
+            return
 
-    async def _do_what_is_due(self, clock: Clock) -> Clock | None:
-        """The clock once nothing is due any more where it stands; None if somebody else advances it now."""
+    async def _do_what_is_due(self, clock: Clock, left_behind: datetime | None) -> bool:
+        """Whether all was done that is due where the clock stands. Raises _OvertakenError."""
+        assert clock.at is not None
         loop = asyncio.get_running_loop()
-        at, give_up_at, renew_at = (
-            clock.now(utc_now()),
-            loop.time() + self._stuck_seconds,
-            loop.time() + LEASE_SECONDS / 3,
-        )
-        while due := await self._due(at):
-            done = [await schedule.run_once() for schedule in due]
-            if any(done):
+        give_up_at, renew_at = loop.time() + self._stuck_seconds, loop.time() + LEASE_SECONDS / 3
+        while True:
+            found = zip(self._schedules, await self._first_due(left_behind), strict=True)
+            due = [schedule for schedule, at in found if at is not None and at <= clock.at]
+            if not due:
+                return True
+            if any([await schedule.run_once() for schedule in due]):
                 give_up_at = loop.time() + self._stuck_seconds
             elif loop.time() > give_up_at:
-                log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=at)
-                self._left_behind = at
+                log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=clock.at)
+                return False
             else:  # another replica, or our own worker, has it in hand
                 await asyncio.sleep(IN_HAND_POLL_SECONDS)
             if loop.time() > renew_at:
-                renewed = await self._clock.move(clock, at, lease_seconds=LEASE_SECONDS)
-                if renewed is None:
-                    return None
+                if await self._clock.move(clock, clock.at, lease_seconds=LEASE_SECONDS) is None:
+                    raise _OvertakenError
                 renew_at = loop.time() + LEASE_SECONDS / 3
-        return clock
 
-    async def _due(self, at: datetime) -> list[Schedule]:
-        found = await asyncio.gather(
-            *(_first(schedule, {"$gt": self._left_behind, "$lte": at}) for schedule in self._schedules)
-        )
-        return [schedule for schedule, due in zip(self._schedules, found, strict=True) if due is not None]
-
-    async def _earliest_due(self, *, after: datetime) -> datetime | None:
-        found = await asyncio.gather(*(_first(schedule, {"$gt": after}) for schedule in self._schedules))
-        return min((due for due in found if due is not None), default=None)
+    async def _first_due(self, left_behind: datetime | None) -> Sequence[datetime | None]:
+        """When the first of each schedule is due."""
+        when = {"$gt": left_behind} if left_behind else {"$type": "date"}
+        return await asyncio.gather(*(_first(schedule, when) for schedule in self._schedules))
 
 
 async def _first(schedule: Schedule, when: Mapping[str, Any]) -> datetime | None:

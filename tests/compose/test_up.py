@@ -29,6 +29,10 @@ async def test_mongosh_in_the_container_finds_the_order(stack: ComposeStack, htt
     assert json.loads(found) == {"_id": order_id, "amount_minor": 9999, "currency": "USD"}
 
 
+async def test_the_gateways_commands_run_in_its_container(stack: ComposeStack) -> None:
+    stack.run("exec", "-T", "payment-gateway", "python", "-m", "payment_gateway", "trigger", "payment.failed")
+
+
 async def test_down_and_up_keep_the_order(stack: ComposeStack, http: aiohttp.ClientSession) -> None:
     order_id = await place(http, stack)
     before = await until_paid(http, stack, order_id)

@@ -22,7 +22,7 @@ from shared.mongo import Client
 from shared.signing import sign
 from tests.e2e.conftest import Api, StartStack, ends, order_body
 from tests.scraping import exposition
-from tools.stack import Stack
+from tools.stack import COMMANDS, Stack
 
 
 def hashed(merchant: str, key: str) -> str:
@@ -234,7 +234,7 @@ async def test_a_start_that_fails_shows_no_secret(module: str, mongodb_uri: str,
     for changes in wrong:
         ended = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", module],
+            [sys.executable, *COMMANDS[module]],
             env={**good, **changes},
             capture_output=True,
             text=True,

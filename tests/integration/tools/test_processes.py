@@ -13,6 +13,7 @@ import pytest
 
 from tools.mongod import Mongod, MongodError, temporary_mongod
 from tools.process import free_port, spawn, stop
+from tools.stack import COMMANDS
 
 HOLD_A_MONGOD = """
 import sys, time
@@ -108,7 +109,7 @@ def test_a_mongod_that_is_not_installed_names_the_way_to_get_it(
 def test_a_service_without_its_settings_says_which_and_ends_with_2(module: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in {"MONGODB_URI", "APP_ENV"}}
     ended = subprocess.run(
-        [sys.executable, "-m", module], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *COMMANDS[module]], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert ended.returncode == 2
     assert ended.stderr == "cannot start: MONGODB_URI is not set\n"
@@ -117,7 +118,7 @@ def test_a_service_without_its_settings_says_which_and_ends_with_2(module: str) 
 def test_services_whose_database_is_away_end_instead_of_serving(tmp_path: Path) -> None:
     environment = {**os.environ, "APP_ENV": "development", "MONGODB_URI": f"mongodb://127.0.0.1:{free_port()}"}
     started = [
-        spawn([sys.executable, "-m", module], log_file=tmp_path / module, environment=environment)
+        spawn([sys.executable, *COMMANDS[module]], log_file=tmp_path / module, environment=environment)
         for module in ("order_api", "payment_gateway")
     ]
     try:

@@ -18,9 +18,8 @@ from order_api.order import Status
 from shared.edge.problems import KINDS
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted(
-    path for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern) if path.name != "CODE_OF_CONDUCT.md"
-)
+FOLDERS = ("*.md", "docs/**/*.md", "services/*/*.md")
+PAGES = sorted(path for folder in FOLDERS for path in ROOT.glob(folder) if path.name != "CODE_OF_CONDUCT.md")
 SOURCES = [path for folder in ("services", "shared", "tools", "tests") for path in (ROOT / folder).rglob("*.py")]
 ALERTS = ROOT / "ops" / "alerts.yml"
 

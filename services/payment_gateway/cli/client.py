@@ -1,0 +1,170 @@
+"""The gateway over HTTP, for commands: one request at a time, each bounded. Synchronous, because a command that asks one
+thing should not wait for an event loop to be imported.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from math import inf
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+Json = dict[str, Any]
+
+CALL_SECONDS = 20.0  # who is told to be silent for longer counts as giving no answer
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+PAGE_MAX = 100
+ATTEMPTS_MAX = 12  # a scenario spoils 10 replies at most; then comes the true one, and one is to spare
+RETRY_SECONDS = 0.1  # doubled with each attempt
+RETRY_CAP_SECONDS = 2.0
+RETRY_AFTER_CAP_SECONDS = 30.0
+RETRIED = frozenset({429, 500, 502, 503, 504})
+
+
+class UnreachableError(Exception):
+    """Nobody listens at the gateway's address."""
+
+
+class NoAnswerError(Exception):
+    """The request was sent, and no answer that can be read came. It may have been carried out."""
+
+
+class RefusedError(Exception):
+    """The gateway answered with a problem."""
+
+    def __init__(self, status: int, problem: Json, retry_after: str = "") -> None:
+        super().__init__(status, problem)
+        self.status = status
+        self.problem = problem
+        self.retry_after = retry_after
+
+    @property
+    def slug(self) -> str:
+        return str(self.problem.get("type", "")).rpartition("/")[2]
+
+
+class Gateway:
+    """One gateway. Every call raises UnreachableError, NoAnswerError or RefusedError."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}", "User-Agent": "payment-gateway-cli"}
+        # A proxy of the environment is for the world outside, not for a mock.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(self, path: str, **query: Any) -> Json:
+        """Parameters without a value are left out."""
+        given = urlencode({name: value for name, value in query.items() if value})
+        return self.call("GET", f"{path}?{given}" if given else path)
+
+    def get_test(self, path: str) -> Json | None:
+        """None where the test endpoints are disabled."""
+        try:
+            return self.get(path)
+        except RefusedError as error:
+            if error.slug == "test-endpoints-disabled":
+                return None
+            raise
+
+    def list(self, path: str, limit: int, **query: Any) -> Json:
+        """As many as `limit`, from as many pages as that takes."""
+        found: list[Json] = []
+        cursor = None
+        while len(found) < limit:
+            page = self.get(path, limit=min(limit - len(found), PAGE_MAX), cursor=cursor, **query)
+            found += page["data"]
+            if (cursor := page["nextCursor"]) is None:
+                break
+        return {"data": found, "nextCursor": cursor}
+
+    def create(
+        self,
+        path: str,
+        body: Json,
+        *,
+        again: Callable[[str], None],
+        reference: str | None = None,
+        until: float = inf,
+    ) -> Json:
+        """Asks, with one Idempotency-Key, until there is an answer; never again after `until`, in monotonic seconds. `again`
+        is told why it asks once more. An answer about another `reference` than ours is none.
+        """
+        key = uuid4().hex
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            wait = min(RETRY_SECONDS * 2 ** (attempt - 1), RETRY_CAP_SECONDS)
+            try:
+                answer = self.call("POST", path, body, key=key)
+                if reference is None or answer.get("reference") == reference:
+                    return answer
+                failure: Exception = NoAnswerError(f"the answer is about another reference: {answer.get('reference')}")
+            except NoAnswerError as error:
+                failure = error
+            except RefusedError as error:
+                if error.status not in RETRIED and error.slug != "idempotency-key-in-flight":
+                    raise
+                failure = error
+                wait = max(wait, _seconds(error.retry_after))
+            if attempt == ATTEMPTS_MAX or time.monotonic() + wait > until:
+                break
+            again(f"POST {path}: {describe(failure)}; again with the same key in {wait:g} s")
+            time.sleep(wait)
+        raise failure
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        key: str | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> Json:
+        """Bounded: `seconds` for each step of it."""
+        request = urllib.request.Request(self.url + path, method=method, headers=self._headers)  # noqa: S310
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        if key is not None:
+            request.add_header("Idempotency-Key", key)
+        try:
+            with self._opener.open(request, timeout=seconds) as response:
+                return _decoded(response.read(ANSWER_BYTES_MAX))
+        except urllib.error.HTTPError as error:
+            with error:
+                raise RefusedError(error.code, _problem(error), error.headers.get("Retry-After", "")) from None
+        except urllib.error.URLError as error:
+            raise UnreachableError(f"{self.url} is not reachable: {error.reason}") from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise NoAnswerError(f"no answer that can be read: {str(error) or type(error).__name__}") from None
+
+
+def describe(failure: Exception) -> str:
+    """A failed call in words."""
+    if not isinstance(failure, RefusedError):
+        return str(failure)
+    problem: Mapping[str, Any] = failure.problem
+    said = problem.get("detail") or problem.get("title") or "without saying why"
+    return f"{failure.status} {failure.slug or 'refused'}: {said}"
+
+
+def _decoded(body: bytes) -> Json:
+    """Raises ValueError."""
+    decoded = json.loads(body) if body else {}
+    if not isinstance(decoded, dict):
+        raise ValueError("it is no JSON object")
+    return decoded
+
+
+def _problem(error: urllib.error.HTTPError) -> Json:
+    try:
+        return _decoded(error.read(ANSWER_BYTES_MAX))
+    except (OSError, HTTPException, ValueError):
+        return {}
+
+
+def _seconds(retry_after: str) -> float:
+    return min(float(retry_after), RETRY_AFTER_CAP_SECONDS) if retry_after.isdecimal() else 0.0

@@ -1,0 +1,154 @@
+"""How the gateway is, and what it is told to do: its faults, its clock, a fresh start."""
+
+from time import monotonic, sleep
+
+import rich_click as click
+
+from payment_gateway.cli.client import Gateway, Json, RefusedError
+from payment_gateway.cli.options import DURATION, command
+from payment_gateway.cli.root import payment_gateway
+from payment_gateway.cli.terminal import REFUSED, LateError, Terminal
+
+ADVANCE_POLL_SECONDS = 0.1
+NUMBERS = frozenset(
+    ("seed", "settleDelaySeconds", "replySeconds", "retryAfterSeconds", "webhookDelaySeconds", "copies")
+)
+
+
+@command(payment_gateway, "status")
+def status(gateway: Gateway, terminal: Terminal) -> None:
+    """Whether the gateway is reachable and ready, and what it is told to do."""
+    ready = _is_ready(gateway)
+    found: Json = {"url": gateway.url, "ready": ready}
+    if ready:
+        endpoints = gateway.list("/v1/webhook-endpoints", 10_000)["data"]
+        pending = gateway.list("/v1/deliveries", 1_000, state="pending")["data"]
+        found |= {
+            "clock": gateway.get_test("/v1/test/clock"),
+            "faults": gateway.get_test("/v1/test/faults"),
+            "endpoints": {state: sum(one["state"] == state for one in endpoints) for state in ("enabled", "disabled")},
+            "undelivered": len(pending),
+        }
+    terminal.result(found, *_status_lines(found))
+    if not ready:
+        raise SystemExit(REFUSED)
+
+
+def _is_ready(gateway: Gateway) -> bool:
+    try:
+        gateway.get("/health/ready")
+    except RefusedError as error:
+        if error.status == 503:
+            return False
+        raise
+    return True
+
+
+def _status_lines(found: Json) -> list[str]:
+    if not found["ready"]:
+        return [f"gateway      {found['url']} not ready: its database does not answer"]
+    clock, faults, endpoints = found["clock"], found["faults"], found["endpoints"]
+    return [
+        f"gateway      {found['url']} ready",
+        f"clock        {_clock_line(clock) if clock else 'test endpoints are disabled'}",
+        f"faults       {_faults_line(faults) if faults else 'test endpoints are disabled'}",
+        f"endpoints    {endpoints['enabled']} enabled, {endpoints['disabled']} disabled",
+        f"undelivered  {found['undelivered']}",
+    ]
+
+
+@command(payment_gateway, "reset")
+def reset(gateway: Gateway, terminal: Terminal) -> None:
+    """Forget everything: charges, events, endpoints, faults, the clock."""
+    terminal.result(gateway.call("POST", "/v1/test/reset", {}), "reset")
+
+
+@payment_gateway.group("faults")
+def faults() -> None:
+    """How often the gateway misbehaves, by itself."""
+
+
+@command(faults, "show")
+def show_faults(gateway: Gateway, terminal: Terminal) -> None:
+    """The rates that are set."""
+    found = gateway.get("/v1/test/faults")
+    terminal.result(found, _faults_line(found))
+
+
+@command(faults, "set")
+@click.argument("given", nargs=-1, required=True, metavar="NAME=NUMBER...")
+def set_faults(gateway: Gateway, terminal: Terminal, given: tuple[str, ...]) -> None:
+    """Set the rates, such as reply_lost=0.1 webhook_duplicated=0.5. Those that are not named become 0.
+
+    Beside rates there are seed, settleDelaySeconds, replySeconds, retryAfterSeconds, webhookDelaySeconds and copies.
+    The same seed and the same Idempotency-Keys give the same faults.
+    """
+    numbers = dict(map(_number, given))
+    rates = {name: numbers.pop(name) for name in list(numbers) if name not in NUMBERS}
+    found = gateway.call("PUT", "/v1/test/faults", {**numbers, "rates": rates})
+    terminal.result(found, _faults_line(found))
+
+
+@command(faults, "clear")
+def clear_faults(gateway: Gateway, terminal: Terminal) -> None:
+    """No faults any more."""
+    found = gateway.call("DELETE", "/v1/test/faults")
+    terminal.result(found, _faults_line(found))
+
+
+def _number(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, int(number) if number.isdecimal() else float(number)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not NAME=NUMBER, such as reply_lost=0.1") from None
+
+
+def _faults_line(found: Json) -> str:
+    rates = " ".join(f"{name}={rate:g}" for name, rate in found["rates"].items())
+    return f"seed {found['seed']}: {rates}" if rates else "none"
+
+
+@payment_gateway.group("clock")
+def clock() -> None:
+    """The gateway's time."""
+
+
+@command(clock, "show")
+def show_clock(gateway: Gateway, terminal: Terminal) -> None:
+    """What time it is there."""
+    found = gateway.get("/v1/test/clock")
+    terminal.result(found, _clock_line(found))
+
+
+@command(clock, "freeze")
+def freeze_clock(gateway: Gateway, terminal: Terminal) -> None:
+    """Stop time: nothing falls due until it is advanced or goes on."""
+    found = gateway.call("POST", "/v1/test/clock", {"action": "freeze"})
+    terminal.result(found, _clock_line(found))
+
+
+@command(clock, "resume")
+def resume_clock(gateway: Gateway, terminal: Terminal) -> None:
+    """Let time go on from where it stands."""
+    found = gateway.call("POST", "/v1/test/clock", {"action": "resume"})
+    terminal.result(found, _clock_line(found))
+
+
+@command(clock, "advance")
+@click.argument("duration", type=DURATION)
+@click.option("--timeout", type=DURATION, default="60s", show_default=True, help="How long to wait for it.")
+def advance_clock(gateway: Gateway, terminal: Terminal, duration: int, timeout: int) -> None:
+    """Pass time, such as 72h: all that falls due meanwhile happens, in order. Returns when it has."""
+    found = gateway.call("POST", "/v1/test/clock", {"action": "advance", "seconds": duration})
+    deadline = monotonic() + timeout
+    while found["state"] == "advancing":
+        if monotonic() > deadline:
+            raise LateError(f"still advancing to {found['advancingTo']}; now {found['now']}")
+        sleep(ADVANCE_POLL_SECONDS)
+        found = gateway.get("/v1/test/clock")
+    terminal.result(found, _clock_line(found))
+
+
+def _clock_line(found: Json) -> str:
+    return f"{found['state']} at {found['now']}"

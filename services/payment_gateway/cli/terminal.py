@@ -1,0 +1,126 @@
+"""What a command prints, and the status it ends with: results on standard output, talk on standard error, colour on
+terminals only.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from payment_gateway.cli.client import Json, NoAnswerError, RefusedError, UnreachableError, describe
+
+# 0 is done, 2 is click's: the line could not be understood.
+REFUSED = 1
+UNREACHABLE = 3
+LATE = 4
+INTERRUPTED = 130
+
+_STYLES: Mapping[str, str] = {
+    **dict.fromkeys(("succeeded", "delivered", "enabled", "ready", "running"), "green"),
+    **dict.fromkeys(("failed", "disabled", "not ready"), "red"),
+    **dict.fromkeys(("pending", "frozen", "advancing"), "yellow"),
+    **dict.fromkeys(("cancelled", "none"), "dim"),
+}
+
+
+class LateError(Exception):
+    """What was waited for did not come true in time."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Whoever read had enough; that is no failure."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
+
+
+class Terminal:
+    """`as_json` makes each result one line of JSON. What is said is said either way."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = _Console(highlight=False, markup=False, soft_wrap=True)
+        self._err = _Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
+
+    def result(self, document: Json, *lines: str | Text) -> None:
+        """The document for programs, the lines for people."""
+        if self.as_json:
+            self._out.out(json.dumps(document, ensure_ascii=False), highlight=False)
+        else:
+            for line in lines:
+                self._out.print(line)
+
+    def table(self, document: Json, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A list: every row in full, whatever the terminal's width."""
+        self.result(document, *columns(heads, rows))
+        if not rows:
+            self.say("none")
+
+    def say(self, text: str, style: str = "dim") -> None:
+        self._err.print(Text(visible(text), style))
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Text]:
+    if not rows:
+        return
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    yield _line(heads, widths, "bold")
+    for row in rows:
+        yield _line(row, widths)
+
+
+def visible(text: str) -> str:
+    """What others sent, unable to move the cursor or to colour what follows."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def word(text: str) -> Text:
+    """With the colour that it has everywhere."""
+    return Text(text, _STYLES.get(text, ""))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
+    line = Text()
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True), 1):
+        padded = visible(cell if number == len(cells) else f"{cell:<{width}}  ")
+        line.append(padded, style or _STYLES.get(cell, ""))
+    line.rstrip()
+    return line
+
+
+@contextmanager
+def exit_statuses(terminal: Terminal) -> Iterator[None]:
+    """Ends the program with the status that its failure has. The reason goes to standard error."""
+
+    def end(status: int, reason: str) -> NoReturn:
+        terminal.say(reason, "red")
+        raise SystemExit(status)
+
+    try:
+        yield
+    except RefusedError as error:
+        end(REFUSED, _refusal(error))
+    except (UnreachableError, NoAnswerError) as error:
+        end(UNREACHABLE, str(error))
+    except KeyError as error:
+        end(UNREACHABLE, f"the answer has no {error}: is this a payment gateway?")
+    except LateError as error:
+        end(LATE, str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _refusal(error: RefusedError) -> str:
+    lines = [f"refused: {describe(error)}"]
+    found: Any = error.problem.get("errors", [])
+    lines += [f"  {one['pointer']}: {one['detail']}" for one in found if len(found) > 1]
+    if error.slug == "test-endpoints-disabled":
+        lines.append("  start the gateway with PAYMENT_GATEWAY_TEST_ENDPOINTS=true")
+    if error.slug == "unauthenticated":
+        lines.append("  give its key with --api-key or PAYMENT_GATEWAY_API_KEY")
+    return "\n".join(lines)

@@ -1,0 +1,197 @@
+"""`payment-gateway trigger`: makes an event, as a right client would, and shows how it was delivered."""
+
+import json
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import rich_click as click
+from rich.text import Text
+
+from payment_gateway.cli.client import Gateway, Json
+from payment_gateway.cli.options import DURATION, command
+from payment_gateway.cli.root import payment_gateway
+from payment_gateway.cli.terminal import LateError, Terminal, word
+
+EVENT_TYPES = ("payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed")
+POLL_SECONDS = 0.05
+EVENTS_MAX = 100
+
+
+class Asked(NamedTuple):
+    """`scenario` is for what the event is about; `charge_scenario` for the charge under a refund."""
+
+    event_type: str
+    amount: int
+    currency: str
+    payment_method: str | None
+    scenario: Json
+    charge_scenario: Json
+    timeout_seconds: float
+
+
+class ScenarioOption(click.ParamType[Json]):
+    """JSON as the API takes it, or the names of faults: `lost,duplicated`."""
+
+    name = "json|fault,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Json:
+        if isinstance(value, dict):
+            return value
+        if value.lstrip().startswith("{"):
+            try:
+                scenario: Json = json.loads(value)
+            except ValueError as error:
+                self.fail(f"not JSON: {error}", param, ctx)
+            return scenario
+        return self._of_names([name.strip() for name in value.split(",") if name.strip()], param, ctx)
+
+    def _of_names(self, names: list[str], param: click.Parameter | None, ctx: click.Context | None) -> Json:
+        from payment_gateway.faults import REPLY_FAULTS, WEBHOOK_FAULTS, WRONG_AMOUNT  # noqa: PLC0415 - 0.1 s
+
+        known = {*REPLY_FAULTS, *WEBHOOK_FAULTS, WRONG_AMOUNT}
+        if unknown := [name for name in names if name not in known]:
+            self.fail(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}", param, ctx)
+        scenario: Json = {
+            "replies": [name for name in names if name in REPLY_FAULTS],
+            "webhooks": [name for name in names if name in WEBHOOK_FAULTS],
+            "wrongAmount": WRONG_AMOUNT in names,
+        }
+        return {name: value for name, value in scenario.items() if value}
+
+
+SCENARIO = ScenarioOption()
+
+
+@command(payment_gateway, "trigger")
+@click.argument("event_type", metavar="EVENT", type=click.Choice(EVENT_TYPES))
+@click.option("--repeat", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many, in turn.")
+@click.option("--scenario", type=SCENARIO, default="", help="How the gateway misbehaves: JSON, or names of faults.")
+@click.option("--charge-scenario", type=SCENARIO, default="", help="The same, for the charge under a refund.")
+@click.option("--amount", type=click.IntRange(1), default=1000, show_default=True, help="In minor units.")
+@click.option("--currency", default="USD", show_default=True)
+@click.option("--payment-method", help="Such as pm_card_visa; without it, one that makes the event.")
+@click.option("--reference", help="Your id of what is paid; without it, a fresh one.")
+@click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for what follows.")
+def trigger(
+    gateway: Gateway, terminal: Terminal, repeat: int, reference: str | None, timeout: float, **own: Any
+) -> None:
+    """Make a charge, refund it if EVENT is of a refund, and show the events and how they were delivered.
+
+    EVENT is payment.succeeded, payment.failed, refund.succeeded or refund.failed. It settles at once, unless
+    --payment-method or --scenario says otherwise. A reply that goes wrong is answered by asking again, with the same key.
+    """
+    asked = Asked(timeout_seconds=timeout, **own)
+    others = 0
+    for _ in range(repeat):
+        made = _Run(gateway, terminal, asked).play(reference or f"cli-{uuid4().hex[:12]}")
+        _show(terminal, made)
+        others += all(one["event"]["type"] != asked.event_type for one in made["events"])
+    if others:
+        raise LateError(f"{asked.event_type} did not come of {others} out of {repeat}")
+
+
+class _Run:
+    """One event, from the charge to its deliveries. Raises LateError, and what Gateway raises."""
+
+    def __init__(self, gateway: Gateway, terminal: Terminal, asked: Asked) -> None:
+        self._gateway = gateway
+        self._terminal = terminal
+        self._asked = asked
+        self._deadline = monotonic() + asked.timeout_seconds
+
+    def play(self, reference: str) -> Json:
+        before = {event["id"] for event in self._events(reference)}
+        charge, refund = self._charge(reference), None
+        if self._asked.event_type.startswith("refund."):
+            refund = self._refund(charge)
+        made = [event for event in self._events(reference) if event["id"] not in before]
+        return {
+            "charge": charge,
+            "refund": refund,
+            "events": [{"event": event, "deliveries": self._delivered(event["id"])} for event in made],
+        }
+
+    def _charge(self, reference: str) -> Json:
+        refunding = self._asked.event_type.startswith("refund.")
+        scenario = self._asked.charge_scenario if refunding else self._asked.scenario
+        method = self._asked.payment_method
+        if method is None:
+            method = "pm_card_declined" if self._asked.event_type == "payment.failed" else "pm_card_visa"
+            scenario = {"settleDelaySeconds": 0, **scenario}
+        body = {
+            "amount": self._asked.amount,
+            "currency": self._asked.currency,
+            "reference": reference,
+            "paymentMethod": method,
+            "scenario": scenario,
+        }
+        return self._settled("/v1/charges", self._create("/v1/charges", body))
+
+    def _refund(self, charge: Json) -> Json:
+        fails = {"failureCode": "refused"} if self._asked.event_type == "refund.failed" else {}
+        body = {
+            "amount": charge["amount"],
+            "reference": f"refund-{uuid4().hex[:12]}",
+            "scenario": {"settleDelaySeconds": 0, **fails, **self._asked.scenario},
+        }
+        return self._settled("/v1/refunds", self._create(f"/v1/charges/{charge['id']}/refunds", body))
+
+    def _create(self, path: str, body: Json) -> Json:
+        return self._gateway.create(
+            path, body, again=self._terminal.say, reference=body["reference"], until=self._deadline
+        )
+
+    def _settled(self, path: str, made: Json) -> Json:
+        while (found := self._gateway.get(f"{path}/{made['id']}"))["status"] == "pending":
+            self._wait(f"{made['id']} is still pending; does its clock stand still? See: payment-gateway clock show")
+        return found
+
+    def _events(self, reference: str) -> list[Json]:
+        """The oldest first."""
+        found: list[Json] = self._gateway.list("/v1/events", EVENTS_MAX, reference=reference)["data"]
+        return found[::-1]
+
+    def _delivered(self, event_id: str) -> list[Json]:
+        """Once each delivery that is due soon was tried."""
+        while True:
+            found: list[Json] = self._gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
+            if not any(self._is_due_soon(delivery) for delivery in found):
+                return found
+            self._wait(f"the deliveries of {event_id} were not tried yet")
+
+    def _is_due_soon(self, delivery: Json) -> bool:
+        if delivery["state"] != "pending" or delivery["attempts"] or delivery["nextAttemptAt"] is None:
+            return False
+        waits = datetime.fromisoformat(delivery["nextAttemptAt"]) - datetime.fromisoformat(delivery["createdAt"])
+        return waits.total_seconds() < 1
+
+    def _wait(self, otherwise: str) -> None:
+        if monotonic() > self._deadline:
+            raise LateError(f"{otherwise} ({self._asked.timeout_seconds:g} s)")
+        sleep(POLL_SECONDS)
+
+
+def _show(terminal: Terminal, made: Json) -> None:
+    lines: list[Text] = []
+    for one in made["events"]:
+        event, data = one["event"], one["event"]["data"]
+        about = f"{data['amount']} {data['currency']}  {event['id']}  {data['id']}"
+        lines.append(Text.assemble(Text(f"{event['type']:<17}", "bold"), f"  {about}"))
+        lines += [_delivery_line(delivery) for delivery in one["deliveries"]]
+        if not one["deliveries"]:
+            terminal.say("no endpoint takes it: payment-gateway listen --forward-to URL, or endpoints add URL")
+    terminal.result(made, *lines)
+
+
+def _delivery_line(delivery: Json) -> Text:
+    told = [f"({delivery['fault']})"] if delivery["fault"] else []
+    told += [_attempt(one) for one in delivery["attempts"]]
+    told += [f"next at {delivery['nextAttemptAt']}"] if delivery["nextAttemptAt"] else []
+    return Text.assemble("  ", word(delivery["state"]), "  ", "  ".join([f"to {delivery['endpointId']}", *told]))
+
+
+def _attempt(attempt: Json) -> str:
+    forgery = f"{attempt['forgery']}: " if attempt["forgery"] else ""
+    return f"{forgery}{attempt['status'] or attempt['error']} in {attempt['durationMs']} ms"

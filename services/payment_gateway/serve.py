@@ -1,0 +1,20 @@
+"""`payment-gateway serve`: serves until SIGTERM."""
+
+import os
+
+from payment_gateway.app import create_app
+from payment_gateway.settings import Settings, check
+from shared.edge.limits import HttpLimits
+from shared.edge.server import await_database_or_exit, load_or_exit, serve
+from shared.telemetry import configure_logs
+from shared.tracing import exporting_traces
+
+
+def main() -> None:
+    settings = load_or_exit(Settings, os.environ, check)
+    limits = load_or_exit(HttpLimits, os.environ)
+    configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
+    await_database_or_exit(settings.mongodb_uri)
+    app = create_app(settings, limits)
+    with exporting_traces("payment_gateway"):
+        serve(app, host=settings.payment_gateway_host, port=settings.payment_gateway_port, limits=limits)

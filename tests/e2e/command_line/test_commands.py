@@ -1,0 +1,217 @@
+"""The commands, as processes against a gateway process: what they do, print and end with."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.e2e.command_line.conftest import CommandLine, Merchant
+from tests.http_double import HttpDouble
+from tests.waiting import until
+from tools.process import free_port
+
+
+@pytest.mark.parametrize("event_type", ["payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed"])
+async def test_trigger_makes_an_event_and_waits_for_its_delivery(
+    command: CommandLine, merchant: Merchant, service: HttpDouble, event_type: str
+) -> None:
+    merchant.endpoint(service.url)
+    made = (await command("trigger", event_type, "--json")).json["events"][-1]
+    assert made["event"]["type"] == event_type
+    assert [one["state"] for one in made["deliveries"]] == ["delivered"]
+
+
+async def test_trigger_shows_people_how_each_event_was_delivered(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    merchant.endpoint(service.url)
+    [event, *deliveries] = (await command("trigger", "payment.succeeded", "--scenario", "duplicated")).out.splitlines()
+    assert event.startswith("payment.succeeded  1000 USD  evt_")
+    assert [line.split()[0] for line in deliveries] == ["delivered"] * 3
+
+
+async def test_trigger_asks_again_with_the_same_key_until_it_has_an_answer(
+    command: CommandLine, merchant: Merchant
+) -> None:
+    faults = "lost,server_error,malformed_json,wrong_reference"
+    ended = await command("trigger", "payment.succeeded", "--scenario", faults)
+    assert ended.status == 0
+    assert ended.talk.count("again with the same key") == 4
+    assert len(merchant.listed("charges")) == 1
+
+
+async def test_trigger_gives_up_on_a_gateway_that_never_answers_truly(command: CommandLine) -> None:
+    ended = await command("trigger", "payment.succeeded", "--payment-method", "pm_500", "--timeout", "1s")
+    assert (ended.status, ended.out) == (1, "")
+    assert "refused: 500 internal" in ended.talk
+
+
+async def test_trigger_takes_a_scenario_as_the_api_does(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    merchant.endpoint(service.url)
+    scenario = json.dumps({"webhooks": ["duplicated"], "copies": 4})
+    made = (await command("trigger", "payment.succeeded", "--scenario", scenario, "--json")).json
+    assert len(made["events"][0]["deliveries"]) == 4
+
+
+async def test_trigger_prints_a_line_of_json_for_each_repetition(command: CommandLine) -> None:
+    ended = await command("trigger", "payment.succeeded", "--repeat", "3", "--json")
+    assert len({json.loads(line)["charge"]["id"] for line in ended.out.splitlines()}) == 3
+
+
+async def test_trigger_ends_with_4_if_another_event_came(command: CommandLine) -> None:
+    ended = await command("trigger", "payment.succeeded", "--payment-method", "pm_lost_card")
+    assert ended.status == 4
+    assert ended.out.startswith("payment.failed")
+
+
+async def test_trigger_ends_with_4_if_it_has_waited_for_too_long(command: CommandLine) -> None:
+    scenario = json.dumps({"settleDelaySeconds": 3600})
+    ended = await command("trigger", "payment.succeeded", "--scenario", scenario, "--timeout", "0s")
+    assert (ended.status, ended.out) == (4, "")
+    assert "still pending" in ended.talk
+
+
+async def test_lists_show_the_newest_first(command: CommandLine, merchant: Merchant, service: HttpDouble) -> None:
+    merchant.endpoint(service.url)
+    charges = [await merchant.charge() for _ in range(3)]
+    newest_first = [charge["id"] for charge in reversed(charges)]
+    heads, *rows = (await command("charges", "list")).out.splitlines()
+    assert heads.split() == ["AT", "CHARGE", "STATUS", "AMOUNT", "REFERENCE", "FAILURE"]
+    assert [row.split()[1] for row in rows] == newest_first
+
+
+@pytest.mark.parametrize("what", ["refunds", "events", "deliveries", "endpoints"])
+async def test_what_the_gateway_lists_is_printed_as_it_is(
+    command: CommandLine, merchant: Merchant, service: HttpDouble, what: str
+) -> None:
+    merchant.endpoint(service.url)
+    charge = await merchant.charge()
+    merchant.call("POST", f"/v1/charges/{charge['id']}/refunds", {"amount": 1, "reference": "some-of-it"})
+    await merchant.delivered(2)
+    listed = (await command(what, "list", "--json")).json["data"]
+    assert listed == merchant.listed({"endpoints": "webhook-endpoints"}.get(what, what)) != []
+
+
+async def test_a_list_stops_at_its_limit(command: CommandLine, merchant: Merchant) -> None:
+    for _ in range(3):
+        await merchant.charge()
+    listed = (await command("charges", "list", "--limit", "2", "--json")).json
+    assert len(listed["data"]) == 2
+    assert listed["nextCursor"]
+
+
+async def test_an_event_that_was_dropped_comes_when_it_is_resent(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    merchant.endpoint(service.url)
+    await merchant.charge(scenario={"webhooks": ["dropped"]})
+    [event] = merchant.listed("events")
+    assert (await command("events", "resend", event["id"])).out == "resent: 1\n"
+
+    async def has_come() -> bool:
+        return [asked.headers["webhook-id"] for asked in service.asked] == [event["id"]]
+
+    await until(has_come, "the event has come")
+
+
+async def test_what_was_not_delivered_can_be_asked_for_by_its_age(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    endpoint = merchant.endpoint(service.url)
+    await merchant.charge(scenario={"webhooks": ["dropped"]})
+    assert (await command("endpoints", "resend", endpoint["id"], "--since", "2h")).out == "resent: 1\n"
+
+
+async def test_an_endpoint_can_be_added_for_some_events(command: CommandLine, merchant: Merchant) -> None:
+    added = await command("endpoints", "add", "http://127.0.0.1:9/hooks", "--events", "payment.failed,refund.failed")
+    [endpoint] = merchant.listed("webhook-endpoints")
+    assert endpoint["eventTypes"] == ["payment.failed", "refund.failed"]
+    assert added.out.startswith(f"{endpoint['id']}  whsec_")
+
+
+async def test_an_endpoint_s_secret_can_be_rotated(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    added = merchant.endpoint(service.url)
+    rotated = (await command("endpoints", "rotate", added["id"], "--overlap", "1h", "--json")).json
+    assert rotated["id"] == added["id"]
+    assert rotated["secret"] != added["secret"]
+
+
+async def test_an_endpoint_can_be_removed(command: CommandLine, merchant: Merchant, service: HttpDouble) -> None:
+    added = merchant.endpoint(service.url)
+    assert (await command("endpoints", "remove", added["id"])).status == 0
+    assert merchant.listed("webhook-endpoints") == []
+
+
+async def test_faults_are_set_and_shown(command: CommandLine) -> None:
+    await command("faults", "set", "reply_lost=0.25", "webhook_duplicated=1", "seed=42", "replySeconds=0.5")
+    shown = (await command("faults", "show", "--json")).json
+    assert shown["rates"] == {"reply_lost": 0.25, "webhook_duplicated": 1}
+    assert (shown["seed"], shown["replySeconds"]) == (42, 0.5)
+
+
+async def test_faults_are_cleared(command: CommandLine, merchant: Merchant) -> None:
+    merchant.call("PUT", "/v1/test/faults", {"rates": {"declined": 1}})
+    assert (await command("faults", "clear")).out == "none\n"
+    assert merchant.call("GET", "/v1/test/faults")["rates"] == {}
+
+
+async def test_days_pass_in_a_moment(command: CommandLine, merchant: Merchant) -> None:
+    before = (await command("clock", "freeze", "--json")).json
+    after = (await command("clock", "advance", "2d24h", "--json")).json
+    passed = datetime.fromisoformat(after["now"]) - datetime.fromisoformat(before["now"])
+    assert (after["state"], passed) == ("frozen", timedelta(hours=72))
+
+
+async def test_the_clock_runs_on_when_told(command: CommandLine, merchant: Merchant) -> None:
+    merchant.call("POST", "/v1/test/clock", {"action": "freeze"})
+    assert (await command("clock", "resume")).out.startswith("running at ")
+    assert (await command("clock", "show")).out.startswith("running at ")
+
+
+async def test_status_says_how_the_gateway_is(command: CommandLine, merchant: Merchant, service: HttpDouble) -> None:
+    merchant.endpoint(service.url)
+    merchant.call("PUT", "/v1/test/faults", {"rates": {"declined": 0.5}})
+    found = (await command("status", "--json")).json
+    assert found["ready"] is True
+    assert found["clock"]["state"] == "running"
+    assert found["faults"]["rates"] == {"declined": 0.5}
+    assert found["endpoints"] == {"enabled": 1, "disabled": 0}
+    assert found["undelivered"] == 0
+
+
+async def test_reset_forgets_everything(command: CommandLine, merchant: Merchant, service: HttpDouble) -> None:
+    merchant.endpoint(service.url)
+    await merchant.charge()
+    assert (await command("reset")).status == 0
+    assert [merchant.listed(what) for what in ("charges", "events", "webhook-endpoints")] == [[], [], []]
+
+
+async def test_a_gateway_that_is_not_there_is_3() -> None:
+    ended = await CommandLine(f"http://127.0.0.1:{free_port()}")("status")
+    assert (ended.status, ended.out) == (3, "")
+    assert "is not reachable" in ended.talk
+
+
+async def test_something_else_at_the_gateway_s_address_is_not_taken_for_one(service: HttpDouble) -> None:
+    assert (await CommandLine(service.url)("charges", "list")).status == 3
+
+
+async def test_what_the_gateway_refuses_is_1_and_said_in_words(command: CommandLine) -> None:
+    ended = await command("events", "resend", "evt_of_nobody")
+    assert (ended.status, ended.out, ended.talk) == (1, "", "refused: 404 not-found: no such event\n")
+
+
+async def test_a_wrong_key_is_answered_with_where_to_give_it(command: CommandLine) -> None:
+    ended = await command("status", "--api-key", "another")
+    assert ended.status == 1
+    assert "PAYMENT_GATEWAY_API_KEY" in ended.talk
+
+
+@pytest.mark.parametrize("line", ["nonsense", "clock advance 3x", "faults set reply_lost", "status --url ftp://here"])
+async def test_a_line_that_cannot_be_understood_is_2(command: CommandLine, line: str) -> None:
+    ended = await command(*line.split())
+    assert (ended.status, ended.out) == (2, "")
