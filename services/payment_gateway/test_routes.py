@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response, delete, get, post, put
+from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
@@ -23,6 +23,7 @@ from payment_gateway.send_webhook import SendWebhook
 from payment_gateway.stored_clock import StoredClock
 from payment_gateway.stored_faults import StoredFaults
 from shared import wire
+from shared.edge.admit import release
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.responses import json_response
 from shared.times import utc_now
@@ -122,6 +123,7 @@ class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 @post("/v1/test/webhooks", tags=["Test"], test=True, status_code=200)
 async def send_test_webhook(
+    request: Request[Any, Any, Any],
     data: JSONBody[SendWebhookRequest],
     destinations: NamedDependency[Destinations],
     send_once: NamedDependency[SendWebhook],
@@ -129,7 +131,9 @@ async def send_test_webhook(
     """Sends any body to a URL, once, signed with any secret for any time, and answers what the receiver said."""
     if fault := destinations.fault_of(data.url):
         raise invalid_field("/url", fault)
-    return _reply_response(await send_anything(send_once, _anything(data)))
+    anything = _anything(data)
+    release(request.scope)  # from here on it only waits for the receiver
+    return _reply_response(await send_anything(send_once, anything))
 
 
 def _reply_response(sent: Sent) -> Response[WebhookReplyView]:

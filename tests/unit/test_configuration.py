@@ -55,7 +55,7 @@ def test_every_variable_in_env_example_has_a_line_that_explains_it() -> None:
 
 def test_env_example_shows_the_defaults() -> None:
     example = env_example()
-    in_compose = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]+)\}", compose_file()))
+    in_compose = dict(re.findall(r"\$\{([A-Z0-9_]+):?-([^}]+)\}", compose_file()))
     assert in_compose == {name: example.pop(name) for name in in_compose}
     for settings in chain(*SETTINGS.values()):
         assert load(settings, {**example, "MONGODB_URI": "x"}) == load(settings, {"MONGODB_URI": "x"})

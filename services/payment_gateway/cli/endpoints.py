@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import rich_click as click
 
 from payment_gateway.cli.client import Gateway
-from payment_gateway.cli.options import DURATION, HTTP_URL, WORDS, command, limit_option
+from payment_gateway.cli.options import DURATION, HTTP_URL, ID, WORDS, command, limit_option
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import Terminal
 
@@ -38,7 +38,7 @@ def add_endpoint(
 
 
 @command(endpoints, "remove")
-@click.argument("endpoint_id")
+@click.argument("endpoint_id", type=ID)
 def remove_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> None:
     """Deliver there no more."""
     gateway.call("DELETE", f"/v1/webhook-endpoints/{endpoint_id}")
@@ -46,7 +46,7 @@ def remove_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> N
 
 
 @command(endpoints, "enable")
-@click.argument("endpoint_id")
+@click.argument("endpoint_id", type=ID)
 def enable_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> None:
     """Deliver to a disabled one again."""
     answer = gateway.call("PATCH", f"/v1/webhook-endpoints/{endpoint_id}", {"state": "enabled"})
@@ -54,7 +54,7 @@ def enable_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> N
 
 
 @command(endpoints, "rotate")
-@click.argument("endpoint_id")
+@click.argument("endpoint_id", type=ID)
 @click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long both secrets sign.")
 @click.option("--secret", help="The new one; without it, one is made.")
 def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overlap: int, secret: str | None) -> None:
@@ -65,7 +65,7 @@ def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overla
 
 
 @command(endpoints, "resend")
-@click.argument("endpoint_id")
+@click.argument("endpoint_id", type=ID)
 @click.option("--since", type=DURATION, required=True, help="How far back, such as 2h.")
 def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, since: int) -> None:
     """Deliver everything again, now, that was not delivered since then."""

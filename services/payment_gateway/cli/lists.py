@@ -3,7 +3,7 @@
 import rich_click as click
 
 from payment_gateway.cli.client import Gateway, Json
-from payment_gateway.cli.options import command, limit_option
+from payment_gateway.cli.options import ID, command, limit_option
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import Terminal
 
@@ -67,7 +67,7 @@ def list_events(
 
 
 @command(events, "resend")
-@click.argument("event_id")
+@click.argument("event_id", type=ID)
 @click.option("--endpoint", "endpoint_id", help="To this endpoint alone.")
 def resend_event(gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None) -> None:
     """Deliver an event again, now."""

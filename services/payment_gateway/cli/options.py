@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import rich_click as click
 
@@ -47,9 +48,25 @@ class HttpUrl(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"https?://[^\s/?#]+[^\s]*", str(value)):
+        try:
+            parts = urlsplit(value)
+            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and value.isprintable()
+        except ValueError:  # of its brackets, or its port
+            valid = False
+        if not valid or " " in value:
             self.fail(f"{value!r} is no http or https URL", param, ctx)
         return str(value)
+
+
+class Id(click.ParamType[str]):
+    """Of something at the gateway, fit to be a part of a path."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("is empty", param, ctx)
+        return quote(value, safe="")
 
 
 class ApiKey(click.ParamType[str]):
@@ -61,7 +78,7 @@ class ApiKey(click.ParamType[str]):
         return str(value)
 
 
-DURATION, WORDS, HTTP_URL = Duration(), Words(), HttpUrl()
+DURATION, WORDS, HTTP_URL, ID = Duration(), Words(), HttpUrl(), Id()
 
 _COMMON = (
     click.option(

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from shop import Shop
 
-# Where this project is checked out, and `make setup` was run.
-GATEWAY_CHECKOUT = Path(os.environ.get("GATEWAY_CHECKOUT", Path(__file__).absolute().parents[3]))
+# Where the gateway's project is checked out, and `make setup` was run: say so, if you copy this elsewhere.
+GATEWAY_CHECKOUT = Path(os.environ.get("GATEWAY_CHECKOUT", Path(__file__).parent / "../../..")).resolve()
 API_KEY = os.environ.get("PAYMENT_GATEWAY_API_KEY", "development-key")
 SECRET = "whsec_c2VjcmV0LW9mLW91ci1vd24tdGVzdC1zdWl0ZQ=="
 DEADLINE_SECONDS = 30

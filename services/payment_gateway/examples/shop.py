@@ -17,6 +17,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 ATTEMPTS_MAX = 8
+CURRENCY = "EUR"
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +47,13 @@ class Shop:
 
     async def charge(self, order: dict[str, Any]) -> None:
         """The same key until there is an answer: however often this asks, the customer pays once."""
-        body = {"amount": order["amount"], "currency": "EUR", "reference": order["id"]}
+        amount, method = order["amount"], order["paymentMethod"]
+        asked = {"amount": amount, "currency": CURRENCY, "reference": order["id"], "paymentMethod": method}
         headers = {"Authorization": f"Bearer {self.api_key}", "Idempotency-Key": f"charge-{order['id']}"}
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
             for attempt in range(ATTEMPTS_MAX):
                 try:
-                    charging = http.post(
-                        f"{self.gateway_url}/v1/charges",
-                        json={**body, "paymentMethod": order["paymentMethod"]},
-                        headers=headers,
-                    )
-                    async with charging as response:
+                    async with http.post(f"{self.gateway_url}/v1/charges", json=asked, headers=headers) as response:
                         if response.status == 201 and (await response.json())["reference"] == order["id"]:
                             return
                 except (aiohttp.ClientError, TimeoutError, ValueError):
@@ -73,7 +70,7 @@ class Shop:
         event = json.loads(body)
         if event["type"] == "payment.succeeded" and event["id"] not in self.seen:
             charge = event["data"]
-            if charge["amount"] == self.cost.get(charge["reference"]):
+            if (charge["amount"], charge["currency"]) == (self.cost.get(charge["reference"]), CURRENCY):
                 self.paid[charge["reference"]] += charge["amount"]
             else:
                 log.warning("somebody should look at this: %s", charge)

@@ -15,10 +15,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from aiohttp import web
 
 from shared.mongo import Client
-from tests.http_double import Answer, Asked, HttpDouble, http_double
+from tests.http_double import HttpDouble, http_double
 from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Service
@@ -196,13 +195,3 @@ async def service() -> AsyncIterator[HttpDouble]:
     """Somebody's service, which takes webhooks."""
     async with http_double() as double:
         yield double
-
-
-def in_turn(*statuses: int) -> Answer:
-    """Answers with these, then with the last of them for good."""
-    left = list(statuses)
-
-    async def answer(_asked: Asked) -> web.StreamResponse:
-        return web.Response(status=left.pop(0) if len(left) > 1 else left[0])
-
-    return answer

@@ -101,3 +101,21 @@ async def test_a_client_that_goes_ends_what_is_held_back_for_it(
             return any(line.get("path") == "/v1/charges" and line["status"] == 0 for line in lines)
 
         await until(is_logged, "the request is over")
+
+
+async def test_receivers_that_hang_take_no_place_of_those_at_work(
+    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: HttpDouble
+) -> None:
+    few = {"HTTP_REQUESTS_MAX": "2", "WEBHOOK_TIMEOUT_SECONDS": "5"}
+    async with http_double(never) as silent, start_gateway(**few) as gateway:
+        shop = Shop(http, gateway.url, receiver)
+        body = {"url": silent.url, "body": "anything"}
+        sending = [asyncio.create_task(shop.call("POST", "/v1/test/webhooks", body)) for _ in range(2)]
+
+        async def are_sent() -> bool:
+            return len(silent.asked) == 2
+
+        await until(are_sent, "both are waited for")
+        assert (await shop.charge()).status == 201
+        for task in sending:
+            task.cancel()
