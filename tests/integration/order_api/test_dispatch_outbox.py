@@ -195,7 +195,6 @@ def other(**changes: Any) -> Answer:
         other(id=7),
         other(createdAt="0001-01-01T00:00:00Z"),
     ],
-    ids=str,
 )
 async def test_c15_whatever_is_not_a_named_refusal_is_tried_again(
     application: Application, provider: HttpDouble, answer: Answer
