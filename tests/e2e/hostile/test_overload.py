@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+import pymongo
 import pytest
 
 from shared.mongo import Client
@@ -38,7 +39,9 @@ async def test_more_requests_than_are_taken_are_told_to_come_back(target: Target
         at_work.append(asyncio.create_task(exchange(target.port, target.post())))
         return (await exchange(target.port, target.post(b"garbage"))).status == 503
 
-    await mongo.admin.command("fsync", lock=True)  # now no write ends
+    # Now no write ends. It waits for a checkpoint first; given up too early it would lock when nobody unlocks.
+    with pymongo.timeout(120):
+        await mongo.admin.command("fsync", lock=True)
     try:
         await until(is_full, "as many are at work as are taken")
         for sent in (target.get(target.collection), target.post(), target.post(b"garbage")):
