@@ -18,7 +18,8 @@ from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.waiting import until
 
 THREE_DAYS = timedelta(hours=72)
-SCHEDULE = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+# A step more than by default: with its jitter, that may end before 72 hours have passed.
+SCHEDULE = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400, 86400)
 
 
 async def freeze(application: Application) -> datetime:
@@ -33,7 +34,9 @@ async def test_c24_three_days_of_retries_are_made_in_order_each_at_its_own_time(
     make_application: MakeApplication, receiver: HttpDouble
 ) -> None:
     receiver.answer = always(500)
-    async with make_application(workers=True, charge_delay_seconds=60) as application:
+    async with make_application(
+        workers=True, charge_delay_seconds=60, webhook_retry_schedule_seconds=SCHEDULE
+    ) as application:
         began = await freeze(application)
         for _ in range(3):
             await create(application)
