@@ -6,7 +6,7 @@ One story, told once: what is asked for while no majority can have it, and what 
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,11 +16,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from pymongo import AsyncMongoClient
 
+from order_api.dispatch_outbox import LEASE_SECONDS
 from shared import wire
 from shared.ids import new_id
-from shared.mongo import Database, connect
+from shared.mongo import Client, Collection, Database, connect
 from shared.signing import DEVELOPMENT_SECRET, sign
 from shared.times import utc_now
 from tests.e2e.conftest import Api, order_body, place_until_acknowledged
@@ -91,9 +93,10 @@ async def story(replica_set: ReplicaSet, tmp_path_factory: pytest.TempPathFactor
         yield story
 
 
-def order_api(uri: str, provider: HttpDouble, logs: Path) -> Service:
+def order_api(uri: str, provider: HttpDouble, logs: Path, database: str = "order_api") -> Service:
     port = free_port()
     environment = {
+        "ORDER_API_DATABASE": database,
         "APP_ENV": "development",
         "MONGODB_URI": uri,
         "ORDER_API_PORT": str(port),
@@ -101,7 +104,7 @@ def order_api(uri: str, provider: HttpDouble, logs: Path) -> Service:
         "PAYMENT_GATEWAY_API_KEY": "test-key",
         "RECONCILE_AFTER_SECONDS": "3600",
     }
-    return Service("order_api", port, environment, logs / "order_api.log")
+    return Service("order_api", port, environment, logs / f"{port}.log")
 
 
 async def begin(
@@ -114,7 +117,8 @@ async def begin(
     await until(partial(all_done, database, 3), "the charges are taken")
     provider.answer = always(503, Retry_After="3600")
     unsent_id = await place(lambda: other.url, order_body())
-    await until(partial(is_waiting, database, unsent_id), "the provider has put it off")
+    put_off = {"order_id": unsent_id, "state": "ready", "attempts": 1}
+    await until(lambda: has(database["outbox"], put_off), "the provider has put it off")
     provider.answer = accept_charges
     return Story(database, acknowledged[0], unsent_id, [*acknowledged, unsent_id])
 
@@ -154,7 +158,7 @@ async def afterwards(
     await until(placed, "the retry is answered")
     await until(told, "the event is acknowledged")
     story.acknowledged.append(story.again[2]["id"])
-    await until(partial(all_done, story.database, 5), "all charges are sent")
+    await until(partial(all_sent, story.database, 5), "all charges are sent")
     story.sent_afterwards = provider.posts()[sent_before:]
 
 
@@ -198,6 +202,40 @@ def test_c11_afterwards_each_charge_is_sent_once_under_its_key(story: Story) -> 
     assert sent == sorted(f"obx_{order_id.removeprefix('ord_')}" for order_id in due)
 
 
+async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on(
+    mongodb_uri: str, mongo: Client, database_name: str, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """The provider refuses for good what it asked, but it hears so when another has the message and was told 'later'."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def refuse_the_first(_asked: Asked) -> web.StreamResponse:
+        if asked.is_set():
+            return web.Response(status=503, headers={"Retry-After": "3600"})
+        asked.set()
+        await answer.wait()
+        return web.Response(status=422, text='{"type": "/problems/invalid-fields"}')
+
+    outbox = mongo[database_name]["outbox"]
+    async with http_double(refuse_the_first) as provider, AsyncExitStack() as exits:
+        slow, quick = (order_api(mongodb_uri, provider, tmp_path, database_name) for _ in range(2))
+        for service in (slow, quick):
+            exits.callback(service.stop)
+        slow.launch()
+        await asyncio.to_thread(slow.wait_until_ready)
+        order_id = await place_until_acknowledged(http, lambda: slow.url, order_body())
+        await asyncio.wait_for(asked.wait(), 20)
+        with paused([slow]):
+            await outbox.update_one({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+            quick.launch()
+            await asyncio.to_thread(quick.wait_until_ready)
+            await until(lambda: has(outbox, {"state": "ready", "attempts": 2}), "the other has taken over and was told")
+            settled = await outbox.find_one({})
+            answer.set()
+        await until(lambda: says(slow, "dispatched in vain"), "the first finds that it is too late")
+        assert await outbox.find_one({}) == settled
+        assert await has(mongo[database_name]["orders"], {"_id": order_id, "status": "Pending", "reviews": []})
+
+
 @contextmanager
 def paused(services: Sequence[Service]) -> Iterator[None]:
     """They do nothing for a while, and know nothing of it."""
@@ -233,15 +271,25 @@ async def all_done(database: Database, count: int) -> bool:
     return await database["outbox"].count_documents({"state": "done"}) == count
 
 
-async def is_waiting(database: Database, order_id: str) -> bool:
-    waiting = {"order_id": order_id, "state": "ready", "attempts": 1}
-    return await database["outbox"].count_documents(waiting) == 1
+async def all_sent(database: Database, count: int) -> bool:
+    """A claim whose reply the failover took is nobody's until its lease ends: the test does not wait that long."""
+    held_long = {"state": "leased", "lease_until": {"$lt": utc_now() + timedelta(seconds=LEASE_SECONDS - 8)}}
+    await database["outbox"].update_many(held_long, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+    return await all_done(database, count)
+
+
+async def has(collection: Collection, document: Mapping[str, Any]) -> bool:
+    return await collection.find_one(document) is not None
+
+
+async def says(service: Service, words: str) -> bool:
+    return words in service.log_file.read_text()
 
 
 async def only_the_primary_has(primary: Member, key: str) -> bool:
     """Whether a local read finds it there."""
     async with AsyncMongoClient[dict[str, Any]](primary.uri) as client:
-        return await client["order_api"]["idempotency_keys"].find_one({"_id": f"default:{key}"}) is not None
+        return await has(client["order_api"]["idempotency_keys"], {"_id": f"default:{key}"})
 
 
 async def tell(api: Api, event: bytes) -> int:
