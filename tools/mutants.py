@@ -142,10 +142,13 @@ def temporary_copy(mutants: Iterable[Mutant]) -> Iterator[Path]:
         yield tree
 
 
-def make_copy(mutants: Iterable[Mutant], tree: Path) -> None:
-    """The project's code and tests, mutated, in a directory that does not exist yet. Raises MutantError."""
-    tree.mkdir(parents=True)
-    for name in _COPIED:
+def make_copy(mutants: Iterable[Mutant], tree: Path, names: Iterable[str] = _COPIED) -> None:
+    """The project's code and tests, or what is named of them, mutated, in a directory that does not exist yet.
+
+    Raises MutantError.
+    """
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
