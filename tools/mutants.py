@@ -206,10 +206,11 @@ def _lines(table: Table) -> Iterator[str]:
     yield "| rule | promise | taken out | caught by |"
     yield "|---|---|---|---|"
     for rule, promise in table.rules.items():
-        for mutant in (one for one in table.mutants if one.rule == rule):
+        said = (rule, promise)
+        for mutant in table.chosen([rule]):
             tests = "<br>".join(_link(test) for test in mutant.tests)
-            yield f"| {rule} | {promise} | `{mutant.name}`: {mutant.loses} | {tests} |"
-            rule, promise = "", ""  # noqa: PLW2901 - said once
+            yield f"| {' | '.join(said)} | `{mutant.name}`: {mutant.loses} | {tests} |"
+            said = ("", "")  # said once
 
 
 def _link(test: str) -> str:
