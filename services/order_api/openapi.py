@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from order_api.routes import PlaceOrderRequest, WebhookReceipt
-from order_api.views import EventView, OrderView
+from order_api.order_routes import PlaceOrderRequest
+from order_api.refund_routes import RefundRequest
+from order_api.routes import WebhookReceipt
+from order_api.views import EventView, OrderView, RefundView
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api
 from shared.wire import EventEnvelope
@@ -26,7 +28,7 @@ the problem; `instance` is the request's id, which is in `X-Request-Id` and in t
 **Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
 """
 
-_CHARGE = {
+_CHARGE: dict[str, Any] = {
     "id": "ch_01a209e9aade7799afdccfd98db8e668",
     "state": "succeeded",
     "amount": 99.99,
@@ -71,12 +73,31 @@ _PAID: dict[str, Any] = {
     "createdAt": "2026-11-23T19:37:18.280Z",
     "updatedAt": "2026-11-23T19:37:23.390Z",
 }
-_PENDING = {
+_PENDING: dict[str, Any] = {
     **_PAID,
     "status": "Pending",
     "charges": [],
     "history": _PAID["history"][:1],
     "updatedAt": _PAID["createdAt"],
+}
+
+_CANCELLED = {
+    **_PENDING,
+    "status": "Cancelled",
+    "history": [
+        *_PENDING["history"],
+        {"status": "Cancelled", "at": "2026-11-23T19:37:19.120Z", "cause": "cancelled by the merchant"},
+    ],
+    "updatedAt": "2026-11-23T19:37:19.120Z",
+}
+_REFUND = {
+    "id": "rf_01a209e9bd1c7c2f95b1f30d6b7ad911",
+    "chargeId": _CHARGE["id"],
+    "amount": 10.00,
+    "state": "succeeded",
+    "cause": "merchant",
+    "failureCode": None,
+    "at": "2026-11-23T19:39:02.410Z",
 }
 
 API = Api(
@@ -89,12 +110,17 @@ API = Api(
     },
     rate_limited=True,
     parameters={
-        "order_id": "ord_01a209e9aac873d8b2de2b8cece39e02",
+        "order_id": _PAID["id"],
+        "refund_id": _REFUND["id"],
         "orderNumber": "ORD-001",
         "review": "open",
         "slug": "idempotency-key-reused",
     },
-    answers={"create_order": _PENDING},
+    answers={
+        "create_order": _PENDING,
+        "cancel_order": _CANCELLED,
+        "create_refund": {**_REFUND, "state": "requested", "at": "2026-11-23T19:39:01.020Z"},
+    },
     headers={"receive_payment_webhook": [SIGNATURE]},
     bodies={"receive_payment_webhook": EventEnvelope},
     examples={
@@ -102,6 +128,8 @@ API = Api(
             name: _PAID[name] for name in ("orderNumber", "amount", "currency", "paymentMethod", "metadata")
         },
         OrderView: _PAID,
+        RefundRequest: {"amount": 10.00},
+        RefundView: _REFUND,
         EventView: {
             "id": _EVENT["id"],
             "type": _EVENT["type"],

@@ -60,7 +60,13 @@ ORDERS = _object(
         "updated_at": DATE,
     },
     # When reconciliation asks the provider about this order next; null while there is nothing to ask.
-    {"reconcile_at": DATE_OR_NULL, "reconcile_attempts": COUNT, "trace": TEXT_OR_NULL},
+    {
+        "reconcile_at": DATE_OR_NULL,
+        "reconcile_attempts": COUNT,
+        "charge_voided": {"bsonType": "bool"},
+        "asks_left": COUNT,
+        "trace": TEXT_OR_NULL,
+    },
 )
 IDEMPOTENCY_KEYS = _object(
     {

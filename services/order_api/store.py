@@ -1,6 +1,6 @@
 """What the verbs read and write together. Each verb's own writes are in the verb."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +10,15 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.order import Order, has_open_question
-from order_api.outbox import OPEN_STATES, Message
+from order_api.outbox import OPEN_STATES, Message, charge_message_id
 from shared.group_commit import StaleError
 from shared.mongo import Client, Document, to_document
 from shared.pages import older_than
+
+_CHANGING = (
+    *("status", "charges", "refunds", "cancelled_at", "reviews", "history", "updated_at"),
+    *("charge_voided", "asks_left"),
+)
 
 
 class Store:
@@ -57,13 +62,10 @@ class Store:
         writes = []
         for before, after in changes:
             document = to_document(after)
-            fields = {
-                name: document[name]
-                for name in ("status", "charges", "refunds", "cancelled_at", "reviews", "history", "updated_at")
-            }
+            fields = {name: document[name] for name in _CHANGING}
             if not has_open_question(after):
                 fields["reconcile_at"] = None
-            elif not has_open_question(before):
+            elif not has_open_question(before) or after.asks_left > before.asks_left:
                 fields |= {"reconcile_at": now + self.reconcile_after, "reconcile_attempts": 0}
             writes.append(
                 UpdateOne(
@@ -84,6 +86,28 @@ class Store:
                 {"$set": {"state": "done", "lease_until": None, "updated_at": now}, "$inc": {"fence": Int64(1)}},
                 session=session,
             )
+
+    async def void_unsent_charges(
+        self, order_ids: Collection[str], *, now: datetime, session: AsyncClientSession
+    ) -> set[str]:
+        """Sees to it that the charge messages of these orders which were never sent never will be, and returns their orders.
+
+        A claim writes the message too, so of both one meets a conflict and looks again. Raises StaleError. C17
+        """
+        if not order_ids:
+            return set()
+        ids = [charge_message_id(order_id) for order_id in order_ids]
+        unsent = {"_id": {"$in": ids}, "state": "ready", "attempts": 0, "first_attempt_at": None}
+        found = {one["order_id"] async for one in self.outbox.find(unsent, {"order_id": 1}, session=session)}
+        if found:
+            result = await self.outbox.update_many(
+                {**unsent, "_id": {"$in": [charge_message_id(order_id) for order_id in found]}},
+                {"$set": {"state": "void", "updated_at": now}, "$inc": {"fence": Int64(1)}},
+                session=session,
+            )
+            if result.matched_count != len(found):
+                raise StaleError
+        return found
 
     async def add_messages(self, messages: Sequence[Message], *, session: AsyncClientSession) -> None:
         if messages:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from order_api.event import Outcome, Source
-from order_api.order import ChargeState, Order, RefundCause, RefundState, Status, refunded_minor
+from order_api.order import ChargeState, Order, Refund, RefundCause, RefundState, Status, refunded_minor
 from shared.money import to_major
 from shared.mongo import Document
 from shared.times import rfc3339
@@ -120,18 +120,7 @@ def order_view(order: Order) -> OrderView:
             )
             for charge in order.charges
         ],
-        refunds=[
-            RefundView(
-                id=refund.id,
-                charge_id=refund.charge_id,
-                amount=major(refund.amount_minor),
-                state=refund.state,
-                cause=refund.cause,
-                failure_code=refund.failure_code,
-                at=rfc3339(refund.at),
-            )
-            for refund in order.refunds
-        ],
+        refunds=[refund_view(refund, order.currency) for refund in order.refunds],
         reviews=[
             ReviewView(
                 code=review.code,
@@ -146,6 +135,18 @@ def order_view(order: Order) -> OrderView:
         history=[StatusChangeView(status=one.status, at=rfc3339(one.at), cause=one.cause) for one in order.history],
         created_at=rfc3339(order.created_at),
         updated_at=rfc3339(order.updated_at),
+    )
+
+
+def refund_view(refund: Refund, currency: str) -> RefundView:
+    return RefundView(
+        id=refund.id,
+        charge_id=refund.charge_id,
+        amount=to_major(refund.amount_minor, currency),
+        state=refund.state,
+        cause=refund.cause,
+        failure_code=refund.failure_code,
+        at=rfc3339(refund.at),
     )
 
 
