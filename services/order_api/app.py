@@ -15,7 +15,9 @@ from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
 from order_api.record_events import RecordEvents
+from order_api.redrive_message import RedriveMessage
 from order_api.refund_order import RefundOrder
+from order_api.resolve_review import ResolveReview
 from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
@@ -51,6 +53,8 @@ class Application:
         self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
         self.cancel_order = CancelOrder(self.store)
         self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.resolve_review = ResolveReview(self.store, wake=wake)
+        self.redrive_message = RedriveMessage(self.store, wake=wake)
         self.record_events = RecordEvents(self.store, wake=wake)
         self.receive_webhook = ReceiveWebhook(
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
@@ -66,8 +70,11 @@ class Application:
             self.place_order.commits,
             self.cancel_order.commits,
             self.refund_order.commits,
+            self.resolve_review.commits,
+            self.redrive_message.commits,
             self.record_events.commits,
             self.dispatch_outbox.commits,
+            self.reconcile.commits,
         ]
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
@@ -89,6 +96,8 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "place_order": application.place_order,
         "cancel_order": application.cancel_order,
         "refund_order": application.refund_order,
+        "resolve_review": application.resolve_review,
+        "redrive_message": application.redrive_message,
         "receive_webhook": application.receive_webhook,
         "store": application.store,
     }

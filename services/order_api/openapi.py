@@ -1,11 +1,15 @@
 """What the OpenAPI document of order_api says that its code does not: how it is meant to be used, and examples."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from order_api.order_routes import PlaceOrderRequest
-from order_api.refund_routes import RefundRequest
+from order_api.outbox import Message
+from order_api.refund_routes import RefundRequest, ReviewDecision
 from order_api.routes import WebhookReceipt
-from order_api.views import EventView, OrderView, RefundView
+from order_api.views import EventView, MessageView, OrderView, RefundView, message_view
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api
 from shared.wire import EventEnvelope
@@ -100,11 +104,53 @@ _REFUND = {
     "at": "2026-11-23T19:39:02.410Z",
 }
 
+_REVIEWED = {
+    **_PAID,
+    "reviews": [
+        {
+            "code": "event-mismatch",
+            "detail": "9900 USD for an order of 9999 USD",
+            "eventId": "evt_01a209e9aade74c1a7b70b6a3f7d5e02",
+            "raisedAt": "2026-11-23T19:37:21.020Z",
+            "resolvedAt": "2026-11-23T20:12:40.300Z",
+            "decision": "accept",
+        }
+    ],
+}
+_MESSAGE = Message(
+    id="obx_01a209e9aac873d8b2de2b8cece39e02",
+    merchant="default",
+    kind="charge",
+    order_id=_PAID["id"],
+    path="/v1/charges",
+    body="",
+    state="dead",
+    attempts=24,
+    first_attempt_at=datetime(2026, 11, 23, 19, 37, 18, 291_000, UTC),
+    next_attempt_at=datetime(2026, 11, 23, 21, 9, 4, 118_000, UTC),
+    last_error="gave up after 24 attempts: HTTP 503 unavailable",
+    created_at=datetime(2026, 11, 23, 19, 37, 18, 280_000, UTC),
+    updated_at=datetime(2026, 11, 23, 21, 9, 5, 22_000, UTC),
+)
+_DEAD = message_view(_MESSAGE)
+_REDRIVEN = message_view(
+    msgspec.structs.replace(
+        _MESSAGE,
+        state="ready",
+        attempts=0,
+        redrives=1,
+        redriven_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+        next_attempt_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+        updated_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+    )
+)
+
 API = Api(
     title="order_api",
     description=_DESCRIPTION,
     tags={
         "Orders": "Placing orders and following them.",
+        "Outbox": "What is asked of the payment provider, and what to do where it did not answer.",
         "Webhooks": "Where the payment provider says what happened.",
         "Service": "Whether it works, and what its problems mean.",
     },
@@ -112,6 +158,8 @@ API = Api(
     parameters={
         "order_id": _PAID["id"],
         "refund_id": _REFUND["id"],
+        "code": "event-mismatch",
+        "message_id": _MESSAGE.id,
         "orderNumber": "ORD-001",
         "review": "open",
         "slug": "idempotency-key-reused",
@@ -120,6 +168,8 @@ API = Api(
         "create_order": _PENDING,
         "cancel_order": _CANCELLED,
         "create_refund": {**_REFUND, "state": "requested", "at": "2026-11-23T19:39:01.020Z"},
+        "resolve_review": _REVIEWED,
+        "redrive_message": msgspec.to_builtins(_REDRIVEN),
     },
     headers={"receive_payment_webhook": [SIGNATURE]},
     bodies={"receive_payment_webhook": EventEnvelope},
@@ -130,6 +180,8 @@ API = Api(
         OrderView: _PAID,
         RefundRequest: {"amount": 10.00},
         RefundView: _REFUND,
+        ReviewDecision: {"decision": "accept"},
+        MessageView: _DEAD,
         EventView: {
             "id": _EVENT["id"],
             "type": _EVENT["type"],

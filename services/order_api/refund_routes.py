@@ -11,8 +11,9 @@ from msgspec import Struct
 from order_api.order import Order
 from order_api.refund import ExceedsPaid, NotRefundable
 from order_api.refund_order import NewRefund, RefundOrder
+from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
-from order_api.views import RefundView, refund_view, to_json
+from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
 from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, invalid_field
@@ -26,6 +27,12 @@ class RefundRequest(Struct, forbid_unknown_fields=True):
     """How much to give back, in major units of the order's currency; without `amount` what is left."""
 
     amount: Amount | None = None
+
+
+class ReviewDecision(Struct, forbid_unknown_fields=True):
+    """What a person has decided."""
+
+    decision: Decision
 
 
 @post(
@@ -77,6 +84,37 @@ async def get_refund(
     return json_response(to_json(refund_view(refund, order.currency)))
 
 
+@post(
+    "/api/orders/{order_id:str}/reviews/{code:str}/resolve",
+    tags=["Orders"],
+    status_code=200,
+    problems=["not-found", "review-resolved", "exceeds-paid", "not-refundable"],
+)
+async def resolve_review(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    code: FromPath[str],
+    data: JSONBody[ReviewDecision],
+    resolve_review: NamedDependency[ResolveReview],
+) -> Response[OrderView]:
+    """Closes the open reviews of an order that have this code. `accept` leaves the money where it is; `refund` asks for a
+    refund of what is left of the charge that they are about. The same decision again changes nothing.
+    """
+    match await resolve_review(merchant_of(request), order_id, code, data.decision):
+        case Order() as order:
+            return json_response(to_json(order_view(order)))
+        case NoSuchReview():
+            raise ProblemError("not-found", "no such review")
+        case AlreadyResolved(decision):
+            raise ProblemError("review-resolved", f"it was decided: {decision}")
+        case ExceedsPaid():
+            raise ProblemError("exceeds-paid", "nothing is left to be refunded")
+        case NotRefundable():
+            raise ProblemError("not-refundable")
+        case outcome:
+            assert_never(outcome)
+
+
 async def _order(store: Store, merchant: str, order_id: str) -> Order:
     order = await store.order(merchant, order_id)
     if order is None:
@@ -94,4 +132,4 @@ def _minor(amount: Decimal | None, order: Order) -> int | None:
         raise invalid_field("/amount", str(error)) from None
 
 
-REFUND_ROUTES = [create_refund, get_refund]
+REFUND_ROUTES = [create_refund, get_refund, resolve_review]

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from order_api.event import NotAnEventError, Outcome
 from order_api.order_routes import ORDER_ROUTES
+from order_api.outbox_routes import OUTBOX_ROUTES
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.refund_routes import REFUND_ROUTES
 from order_api.views import to_json
@@ -55,4 +56,4 @@ async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]
     return await readiness()
 
 
-ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, receive_payment_webhook, health_ready, show_metrics]
+ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, *OUTBOX_ROUTES, receive_payment_webhook, health_ready, show_metrics]

@@ -37,6 +37,10 @@ class Store:
         document = await self.orders.find_one({"_id": order_id, "merchant": merchant})
         return None if document is None else msgspec.convert(document, Order)
 
+    async def is_cancelled(self, order_id: str) -> bool:
+        """As a majority knows it. Raises PyMongoError."""
+        return await self.orders.find_one({"_id": order_id, "cancelled_at": {"$ne": None}}, {"_id": 1}) is not None
+
     async def list_orders(
         self, merchant: str, conditions: Mapping[str, Any], *, before: str | None, limit: int
     ) -> list[Order]:
@@ -54,6 +58,19 @@ class Store:
     async def orders_by_id(self, ids: Iterable[str], session: AsyncClientSession) -> dict[str, Order]:
         found = self.orders.find({"_id": {"$in": list(ids)}}, session=session)
         return {document["_id"]: msgspec.convert(document, Order) async for document in found}
+
+    async def messages_by_id(self, ids: Iterable[str], session: AsyncClientSession) -> dict[str, Message]:
+        found = self.outbox.find({"_id": {"$in": list(ids)}}, session=session)
+        return {document["_id"]: msgspec.convert(document, Message) async for document in found}
+
+    async def list_messages(
+        self, merchant: str, states: Iterable[str], *, before: str | None, limit: int
+    ) -> list[Message]:
+        """Those in one of `states`, the newest first, from just after the position `before`. Raises CursorError."""
+        position = older_than("created_at", before) if before else {}
+        found = self.outbox.find({"merchant": merchant, "state": {"$in": list(states)}, **position})
+        newest = found.sort([("created_at", -1), ("_id", -1)]).limit(limit)
+        return [msgspec.convert(document, Message) async for document in newest]
 
     async def save_orders(
         self, changes: Sequence[tuple[Order, Order]], *, now: datetime, session: AsyncClientSession
@@ -78,12 +95,31 @@ class Store:
             if result.matched_count != len(writes):
                 raise StaleError
 
-    async def complete_messages(self, ids: Sequence[str], *, now: datetime, session: AsyncClientSession) -> None:
-        """Ends messages whose question an event has answered; whoever holds a lease on one finds its fence passed. C14"""
-        if ids:
+    async def complete_messages(self, ids: Sequence[str], *, now: datetime, session: AsyncClientSession) -> set[str]:
+        """Ends messages whose question an event has answered; whoever holds a lease on one finds its fence passed. C14
+
+        Returns the orders whose charge was asked for, and not accepted as far as we know: the event may be about a charge
+        that somebody else has made under the same reference, and ours be another. C22
+        """
+        if not ids:
+            return set()
+        unanswered = {"_id": {"$in": list(ids)}, "state": {"$in": [*OPEN_STATES, "dead"]}}
+        shown = {"kind": 1, "order_id": 1, "first_attempt_at": 1}
+        found = await self.outbox.find(unanswered, shown, session=session).to_list()
+        if found:
             await self.outbox.update_many(
-                {"_id": {"$in": list(ids)}, "state": {"$in": [*OPEN_STATES, "dead"]}},
+                unanswered,
                 {"$set": {"state": "done", "lease_until": None, "updated_at": now}, "$inc": {"fence": Int64(1)}},
+                session=session,
+            )
+        return {one["order_id"] for one in found if one["kind"] == "charge" and one["first_attempt_at"] is not None}
+
+    async def close_questions(self, order_ids: Sequence[str], *, session: AsyncClientSession) -> None:
+        """Has nobody ask about these orders any more, until one of them has an open question again."""
+        if order_ids:
+            await self.orders.update_many(
+                {"_id": {"$in": list(order_ids)}, "reconcile_at": {"$type": "date"}},
+                {"$set": {"reconcile_at": None}},
                 session=session,
             )
 

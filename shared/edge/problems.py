@@ -44,6 +44,8 @@ KINDS: Mapping[str, Kind] = {
     "method-not-allowed": Kind(405, "Method not allowed", "See the Allow header for the methods of this address."),
     "not-cancellable": Kind(409, "The order cannot be cancelled", "A charge of it has succeeded. Refund it instead."),
     "not-refundable": Kind(409, "It cannot be refunded", "Only a charge that has succeeded can be refunded. What is paid on a cancelled order is given back by itself."),
+    "review-resolved": Kind(409, "The review is closed", "It was decided otherwise before. See the order's reviews."),
+    "not-redrivable": Kind(409, "The message cannot be redriven", "Only a dead message can be sent again, and a refund only as long as it may have been made: for one that was refused, ask for a new refund."),
     "endpoint-disabled": Kind(409, "The webhook endpoint is disabled", "Nothing is sent to it. Enable it first: PATCH it with state enabled."),
     "exceeds-paid": Kind(409, "More than was paid", "The refunds of a charge, asked for and done, cannot exceed it."),
     "invalid-signature": Kind(401, "The webhook signature is not valid", "Sign the raw body with the shared secret and a current timestamp, and send it as X-Signature."),
