@@ -1,16 +1,12 @@
-"""The rest of an order's life with both services as real processes: refunds, cancelling in flight, what is lost and found."""
+"""The rest of an order's life, with both services as real processes: refunds, cancelling in flight, dead letters."""
 
-import asyncio
-from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
-import pytest
 
 from shared.mongo import Database
 from tests.e2e.conftest import Api, StartStack, ends, order_body
-from tests.waiting import until
 
 Databases = tuple[Database, Database]
 Json = dict[str, Any]

@@ -132,6 +132,12 @@ def event_bytes(
     return wire.encode(event)
 
 
+def as_json(charge: wire.Charge) -> dict[str, Any]:
+    """As a list of the provider shows it."""
+    document: dict[str, Any] = msgspec.json.decode(event_bytes(charge))["data"]
+    return document
+
+
 def received(raw: bytes) -> ReceivedEvent:
     return parse_event(raw, source="webhook", now=datetime.now(UTC))
 
