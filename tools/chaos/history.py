@@ -14,9 +14,9 @@ import msgspec
 
 Outcome: TypeAlias = Literal["ok", "fail", "unknown"]
 Kind: TypeAlias = Literal[
-    *("place", "read", "list", "cancel", "refund", "resolve", "redrive"),
-    *("rival", "webhook"),  # what strangers do: a charge at the provider, a post to the webhook URL
-]
+    "place", "read", "list", "cancel", "refund", "resolve", "redrive",
+    "rival", "webhook",  # what strangers do: a charge at the provider, a post to the webhook URL
+]  # fmt: skip
 
 # Answers after which the same request is sent again: nothing was decided.
 IN_FLIGHT = "idempotency-key-in-flight"
