@@ -46,6 +46,19 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
         return {order["_id"]: order for order in self.orders}
 
     @cached_property
+    def keys_of(self) -> dict[str, list[Document]]:
+        """Idempotency records, by the order or refund that their requests made."""
+        return grouped(self.keys, "resource_id")
+
+    @cached_property
+    def operations_on(self) -> dict[str, list[Operation]]:
+        """By order, where the client knew it."""
+        on: dict[str, list[Operation]] = defaultdict(list)
+        for operation in self.operations:
+            on[operation.order_id or ""].append(operation)
+        return on
+
+    @cached_property
     def messages_of(self) -> dict[str, list[Document]]:
         """By order."""
         return grouped(self.messages, "order_id")
@@ -64,6 +77,12 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
     def events_of(self) -> dict[str, list[Document]]:
         """Those that order_api has stored, by order."""
         return grouped(self.stored_events, "order_id")
+
+    @cached_property
+    def dead_letters_of(self) -> dict[str, list[Document]]:
+        """By order: its messages as they were when they were dead, also if they have been redriven since."""
+        written = [change.after for change in self.changes if change.collection == "outbox" and change.after]
+        return grouped((one for one in [*written, *self.messages] if one["state"] == "dead"), "order_id")
 
     @cached_property
     def provider_event_by_id(self) -> dict[str, Document]:
