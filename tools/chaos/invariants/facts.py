@@ -38,7 +38,7 @@ def orders_are_what_happened(evidence: Evidence) -> Findings:
 
 
 def _facts_are_explained(evidence: Evidence, order: Document, facts: Facts) -> Findings:
-    happened = [
+    happened: list[tuple[str, Charge | Refund]] = [
         *_accepted(evidence, order),
         *asked_refunds(evidence, order["_id"]),
         *refused_refunds(evidence, order["_id"]),

@@ -101,7 +101,8 @@ def money_moves_by_events_only(evidence: Evidence) -> Findings:
     for order in evidence.orders:
         facts = stored_facts(order)
         refused = {(refund_id, "failed") for refund_id, _ in refused_refunds(evidence, order["_id"])}
-        claimed = {(one, fact.state) for one, fact in [*facts.charges.items(), *facts.refunds.items()]}
+        claimed = {(one, charge.state) for one, charge in facts.charges.items()}
+        claimed |= {(one, refund.state) for one, refund in facts.refunds.items()}
         ended = {(one, state) for one, state in claimed if state in {"succeeded", "failed"}}
         for one, state in sorted(ended - proven[order["_id"]] - refused):
             yield Finding(f"{one} has {state}, and no event of the provider says so", order["_id"])
