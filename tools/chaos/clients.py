@@ -17,7 +17,7 @@ from tools.chaos.orders import LIVES, Life, seen
 from tools.chaos.strangers import Strangers
 from tools.chaos.world import World
 
-AT_ONCE = 24  # orders that are being lived at one time
+AT_ONCE = 48  # orders that are being lived at one time
 CLERK_PAUSE_SECONDS = 2.0
 REDRIVES_MAX = 2  # of one message: a definite refusal stays one
 DECISIONS = ("accept", "accept", "refund")

@@ -23,7 +23,7 @@ PAID, DECLINED, AWKWARD = (
         *("pm_slow_reply|pm_card_visa", "pm_refund_fails", "pm_of_nobody"),
     ),
 )
-SETTLED_SECONDS = 15.0  # how long a customer looks whether the charge has ended
+SETTLED_SECONDS = 10.0  # how long a customer looks whether the charge has ended
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -59,7 +59,8 @@ class Life(NamedTuple):
         return Wish(f"CHAOS-{self.number}", self.draw.randrange(100, 1_000_000), currency, method)
 
     def key(self, use: str = "place") -> str:
-        return f"{self.shop.merchant}-{self.number}-{use}"
+        """The same at every merchant: to whom a key belongs is part of it."""
+        return f"order-{self.number}-{use}"
 
     async def place(self, wish: Wish, key: str) -> Operation:
         operation = await self.shop.post(
@@ -83,7 +84,7 @@ class Life(NamedTuple):
         while (order := await self.read(order_id)).get("status") == "Pending":
             if self.shop.history.now() > patience:
                 break
-            await self.pause(0.3, 0.8)
+            await self.pause(0.5, 1.5)
         return order
 
     async def cancel(self, order_id: str) -> Operation:
@@ -198,11 +199,12 @@ async def pay_twice(life: Life) -> None:
 
 
 async def be_spied_on(life: Life) -> None:
-    """Another merchant asks for the order, and tries to change it."""
-    order_id, _ = await life.placed()
+    """Another merchant asks for the order, tries to change it, and places one of its own with the same number and key."""
+    order_id, wish = await life.placed()
     if order_id is None:
         return
     other = life._replace(shop=life.other_shop)
+    await other.place(wish, life.key())
     await asyncio.gather(other.read(order_id), other.cancel(order_id), other.refund(order_id, None, "USD", "theft"))
     await life.other_shop.get("read", f"/api/orders/{order_id}/events", order_id=order_id)
     await life.other_shop.get("list", "/api/orders?limit=5")
