@@ -41,17 +41,24 @@ def _asked(operations: Iterable[Operation], evidence: Evidence) -> Iterator[Mome
     keys = {(operation.merchant, operation.key) for operation in operations if operation.key}
     with_them = [one for one in evidence.operations if one in operations or (one.merchant, one.key) in keys]
     for operation in with_them:
+        if _is_dull(operation):
+            continue
         about = " ".join(f"{name}={value}" for name, value in operation.command.items() if name != "raw")
         for number, attempt in enumerate(operation.attempts, 1):
             ended = operation.at + attempt.began - operation.began + attempt.seconds
             answer = attempt.error or f"{attempt.status}{' replayed' if attempt.replayed else ''}"
-            body = "" if attempt.succeeded and operation.kind == "read" else attempt.body.decode(errors="replace")
+            body = attempt.body.decode(errors="replace")
             yield Moment(
                 datetime.fromtimestamp(ended, UTC),
                 operation.client,
                 f"{operation.kind} {operation.number}.{number} key={operation.key} {about} at {attempt.url} "
                 f"-> {answer} after {attempt.seconds:.3f} s {body}",
             )
+
+
+def _is_dull(operation: Operation) -> bool:
+    """Somebody looked, and saw what else is in the story."""
+    return operation.kind in {"read", "list"} and [attempt.status for attempt in operation.attempts] == [200]
 
 
 def _written(evidence: Evidence, order_id: str) -> Iterator[Moment]:
@@ -96,7 +103,11 @@ def _ids(evidence: Evidence, order_id: str) -> set[str]:
     """What a log line may name instead of the order."""
     facts: list[Document] = [*evidence.charges_of.get(order_id, []), *evidence.refunds_of.get(order_id, [])]
     messages, events = evidence.messages_of.get(order_id, []), evidence.events_of.get(order_id, [])
-    operations = [f'"chaos-{operation.number}-' for operation in evidence.operations_on.get(order_id, [])]
+    operations = [
+        f'"chaos-{operation.number}-'
+        for operation in evidence.operations_on.get(order_id, [])
+        if not _is_dull(operation)
+    ]
     return {order_id, *(one["_id"] for one in (*facts, *messages, *events)), *operations}
 
 
@@ -118,6 +129,8 @@ def _line(name: str, line: str) -> Moment | None:
     except (ValueError, KeyError, AttributeError):
         return None
     event = said.pop("event", "")
+    if (event, said.get("method"), said.get("status")) == ("request", "GET", 200):
+        return None
     about = " ".join(f"{key}={_json(value)}" for key, value in said.items() if key not in {"service", "level"})
     return Moment(at, name, f"{event}: {about}")
 
