@@ -9,7 +9,6 @@ from tests.unit.tools.chaos.corruptions import CORRUPTIONS
 from tests.unit.tools.chaos.examples import a_run
 from tools.chaos.checker import INVARIANTS, check
 from tools.chaos.evidence import Evidence
-from tools.chaos.report import show
 
 
 @pytest.fixture
@@ -36,18 +35,3 @@ def test_what_is_wrong_is_found_and_nothing_else(
 def test_every_invariant_can_fail_alone() -> None:
     alone = {number for numbers, _ in CORRUPTIONS if len(numbers) == 1 for number in numbers}
     assert alone == set(INVARIANTS)
-
-
-def test_the_report_of_a_good_run_is_a_table(run: Evidence) -> None:
-    report = show(run, check(run), {"kill -9 of order_api": 3}, command="make chaos SEED=1")
-    assert "kill -9 of order_api" in report
-    assert "15 of 15 hold" in report
-    assert "make chaos" not in report
-
-
-def test_the_report_of_a_bad_run_tells_the_story_and_how_to_run_it_again(run: Evidence) -> None:
-    run.provider_charges[0]["amount"] += 1
-    report = show(run, check(run), {}, command="make chaos SEED=1")
-    assert "VIOLATED" in report
-    assert f"The story of {run.provider_charges[0]['reference']}" in report
-    assert report.endswith("make chaos SEED=1")
