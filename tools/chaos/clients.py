@@ -17,7 +17,7 @@ from tools.chaos.orders import LIVES, Life, seen
 from tools.chaos.strangers import Strangers
 from tools.chaos.world import World
 
-AT_ONCE = 48  # orders that are being lived at one time
+AT_ONCE = 128  # orders that are being lived at one time
 CLERK_PAUSE_SECONDS = 2.0
 REDRIVES_MAX = 2  # of one message: a definite refusal stays one
 DECISIONS = ("accept", "accept", "refund")
@@ -39,15 +39,12 @@ class Workload:
     async def run(self) -> None:
         """Until each order's life is over; how it ends may take longer than `seconds`."""
         async with open_http() as http:
-            clerks = [asyncio.create_task(self._clerk(http, number)) for number in range(len(self._world.merchants))]
-            try:
+            closed = asyncio.Event()
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(len(self._world.merchants)):
+                    tasks.create_task(self._clerk(http, number, closed))
                 await asyncio.gather(*(self._live(http, number) for number in range(self._orders)))
-            finally:
-                for clerk in clerks:
-                    clerk.cancel()
-                for clerk in clerks:
-                    with suppress(asyncio.CancelledError):
-                        await clerk
+                closed.set()
 
     async def _live(self, http: aiohttp.ClientSession, number: int) -> None:
         draw = Random(f"{self._seed}/{number}")
@@ -83,14 +80,16 @@ class Workload:
             draw=draw,
         )
 
-    async def _clerk(self, http: aiohttp.ClientSession, number: int) -> None:
-        """Redrives what is dead and resolves what is to be looked at, until cancelled."""
+    async def _clerk(self, http: aiohttp.ClientSession, number: int, closed: asyncio.Event) -> None:
+        """Redrives what is dead and resolves what is to be looked at, until the shop is `closed`."""
         draw = Random(f"{self._seed}/clerk/{number}")
         clerk = self._at_merchant(http, number, "clerk", draw)
         redriven: Counter[str] = Counter()
         resolved: set[tuple[str, str]] = set()
-        while True:
-            await asyncio.sleep(CLERK_PAUSE_SECONDS)
+        while not closed.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLERK_PAUSE_SECONDS):
+                    await closed.wait()
             for message in seen(await clerk.get("list", "/api/outbox?state=dead&limit=100")).get("data", []):
                 if redriven[message["id"]] < REDRIVES_MAX:
                     redriven[message["id"]] += 1

@@ -81,7 +81,7 @@ class Operation(msgspec.Struct, kw_only=True):
     @property
     def may_have_happened(self) -> bool:
         """Whether one of its tries may have done it; a try that got no clear answer may still be under way."""
-        return any(not attempt.undone for attempt in self.attempts)
+        return self.ended is None or any(not attempt.undone for attempt in self.attempts)
 
 
 class History:

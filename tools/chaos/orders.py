@@ -84,7 +84,7 @@ class Life(NamedTuple):
         while (order := await self.read(order_id)).get("status") == "Pending":
             if self.shop.history.now() > patience:
                 break
-            await self.pause(0.5, 1.5)
+            await self.pause(0.7, 2.0)
         return order
 
     async def cancel(self, order_id: str) -> Operation:
@@ -110,7 +110,8 @@ class Life(NamedTuple):
 async def buy(life: Life) -> None:
     order_id, _ = await life.placed()
     if order_id:
-        await life.settled(order_id)
+        await life.pause(0, 2.0)
+        await life.read(order_id)
 
 
 async def press_the_button_many_times(life: Life) -> None:

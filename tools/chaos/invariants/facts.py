@@ -14,6 +14,7 @@ from tools.chaos.invariants.rules import (
     Facts,
     Refund,
     base_id,
+    death_notice,
     fold,
     stored_facts,
     told_by,
@@ -72,7 +73,7 @@ def _reviews_are_explained(evidence: Evidence, order: Document, facts: Facts) ->
     due = {("second-charge", one) for one, fact in facts.charges.items() if fact.state == "succeeded"}
     due -= {("second-charge", facts.kept)}
     due |= {("refund-failed", one) for one, fact in facts.refunds.items() if fact.state == "failed"}
-    due |= {("dead-letter", letter["_id"]) for letter in evidence.dead_letters_of.get(order["_id"], [])}
+    due |= {death_notice(letter) for letter in evidence.dead_letters_of.get(order["_id"], [])}
     for event in evidence.events_of.get(order["_id"], []):
         code = {"mismatch": "event-mismatch", "duplicate": "event-altered"}.get(event["outcome"])
         if code:
@@ -82,12 +83,15 @@ def _reviews_are_explained(evidence: Evidence, order: Document, facts: Facts) ->
         yield Finding(f"nobody is told of {what}: there is no review {code}", order["_id"])
     for code, what in sorted(raised - due):
         yield Finding(f"nothing explains the review {code} of {what}", order["_id"])
-    decisions = [
+    decisions = {
         (one.command["code"], one.command["decision"]) for one in may_have_asked(evidence, order["_id"], "resolve")
-    ]
+    }
+    redriven = {one.command["message"] for one in may_have_asked(evidence, order["_id"], "redrive")}
     for review in order["reviews"]:
-        if review["resolved_at"] is not None and (review["code"], review["decision"]) not in decisions:
-            yield Finding(f"nobody can have decided on the review {review['code']}", order["_id"])
+        decided = (review["code"], review["decision"]) in decisions
+        closed = review["decision"] == "redriven" and base_id(review["event_id"]) in redriven
+        if review["resolved_at"] is not None and not decided and not closed:
+            yield Finding(f"nobody can have closed the review {review['code']}: {review['decision']}", order["_id"])
 
 
 def _facts_only_grow(evidence: Evidence) -> Findings:

@@ -3,11 +3,12 @@
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
+from tools.chaos.invariants.rules import death_notice
 from tools.chaos.watcher import Change
 
 FROZEN = ("merchant", "kind", "order_id", "refund_id", "path", "body", "created_at")
 FINAL = ("done", "void")
-ATTEMPTS_MAX = 24  # until it is dead, and again after each time that somebody has redriven it
+ATTEMPTS_MAX = 24  # until it is dead; they are counted anew after each time that somebody has redriven it
 
 
 def no_stale_fence_changed_anything(evidence: Evidence) -> Findings:
@@ -26,10 +27,10 @@ def every_message_came_to_rest(evidence: Evidence) -> Findings:
     orders = evidence.order_by_id
     for message in evidence.messages:
         reviews = orders.get(message["order_id"], {"reviews": []})["reviews"]
-        told = ("dead-letter", message["_id"]) in {(one["code"], one["event_id"]) for one in reviews}
+        told = death_notice(message) in {(one["code"], one["event_id"]) for one in reviews}
         if message["state"] == "dead" and not told:
             yield Finding(f"{message['_id']} is dead, and no review says so", message["order_id"])
-        if message["attempts"] > ATTEMPTS_MAX * (1 + message.get("redrives", 0)):
+        if message["attempts"] > ATTEMPTS_MAX:
             yield Finding(f"{message['_id']} was attempted {message['attempts']} times", message["order_id"])
         if message["state"] in {"done", "void", "dead"} and message["lease_until"] is not None:
             yield Finding(f"{message['_id']} is {message['state']} and still leased", message["order_id"])

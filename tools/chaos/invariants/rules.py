@@ -110,6 +110,12 @@ def minor(major: Decimal | int | str, currency: str) -> int:
     return int(Decimal(major).scaleb(Currency(currency).exponent or 0))
 
 
+def death_notice(message: Document) -> tuple[str, str]:
+    """Code and event id of the review that says that this message is dead: another after each redrive."""
+    redrives = message.get("redrives", 0)
+    return "dead-letter", f"{message['_id']}~{redrives}" if redrives else message["_id"]
+
+
 def base_id(event_id: str) -> str:
     """Of a stored event: other bytes under the same id are kept beside it, under the id and a digest."""
     return event_id.partition("~")[0]
