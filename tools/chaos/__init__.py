@@ -1,1 +1,1 @@
-"""`make chaos`: real clients, real services and a real replica set, with everything that can break between them."""
+"""`make chaos`: real clients on a real cluster that is being broken, and a judge of what must hold all the same."""
