@@ -129,10 +129,7 @@ class ReplicaSet:
         """Raises MongodError if there is none within `seconds`."""
         deadline = time.monotonic() + seconds
         while not (primary := self.primary()):
-            for member in self.members:
-                if not member.runs and member.process and member.process.returncode > 0:
-                    raise MongodError(f"mongod did not start:\n{reason(member.log_file)}")
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not any(member.runs for member in self.members):
                 raise MongodError(f"no primary within {seconds:.0f} s; see {self.members[0].log_file}")
             time.sleep(0.1)
         return primary

@@ -4,13 +4,15 @@ import asyncio
 import base64
 import hashlib
 import random
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from pymongo.errors import PyMongoError
 
 from tools.chaos.links import Link
 from tools.chaos.peers import Peers
@@ -45,7 +47,8 @@ class Cluster:
     def __init__(self, directory: Path, *, seed: int) -> None:
         draw = random.Random(f"{seed}/cluster")
         self.directory = directory
-        self.webhook_secrets = [_webhook_secret(draw), _webhook_secret(draw)]
+        self._webhook_secrets = [_webhook_secret(draw), _webhook_secret(draw)]
+        self.webhook_secrets_in_use = deque(self._webhook_secrets)  # the first is the provider's
         self._merchants = [Merchant(name, draw.randbytes(18).hex()) for name in ("acme", "globex")]
         self._gateway_key = draw.randbytes(18).hex()
         self._ports = {name: free_port() for name in (*MONGODS, *SERVICES)}
@@ -100,13 +103,13 @@ class Cluster:
             self.directory,
             order_apis=[self._ports[name] for name in ORDER_APIS],
             gateways=[self._ports[name] for name in GATEWAYS],
-            credentials=Credentials(self.webhook_secrets[0], self._gateway_key),
+            credentials=Credentials(self._webhook_secrets[0], self._gateway_key),
             environment={
                 **_SETTINGS,
                 "ORDER_API_KEYS": ",".join(f"{one.name}:{_sha256(one.api_key)}" for one in self._merchants),
                 "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{self.proxies[GATEWAY].port}",
                 "WEBHOOK_ENDPOINT_URL": self._webhook_url,
-                "WEBHOOK_SECRETS": ",".join(self.webhook_secrets),
+                "WEBHOOK_SECRETS": ",".join(self._webhook_secrets),
             },
         )
         return dict(zip(SERVICES, [*stack.order_apis, *stack.gateways], strict=True))
@@ -122,7 +125,7 @@ class Cluster:
             merchants=self._merchants,
             gateway_key=self._gateway_key,
             webhook_url=self._webhook_url,
-            webhook_secrets=self.webhook_secrets,
+            webhook_secrets=self._webhook_secrets,
             mongodb_uri=self.replica_set.uri,  # through the proxies, but nobody breaks our own links to MongoDB
             logs=[service.log_file for service in self.services.values()],
         )
@@ -156,13 +159,15 @@ class Cluster:
             self.keeper.resume(name)
         self.keeper.start_missing()
         await asyncio.to_thread(self.replica_set.wait_until_whole)
-        await asyncio.to_thread(self._end_failpoints)
+        await asyncio.to_thread(self.set_failpoint, {"configureFailPoint": "failCommand", "mode": "off"})
         await self.keeper.wait_until_ready()
         await self.ask_gateway("DELETE", "/v1/test/faults")
 
-    def _end_failpoints(self) -> None:
+    def set_failpoint(self, command: Mapping[str, Any]) -> None:
+        """On all members that answer, since any may become primary meanwhile. One that is down forgets its own."""
         for member in self.replica_set.members:
-            member.run({"configureFailPoint": "failCommand", "mode": "off"})
+            with suppress(PyMongoError):
+                member.run(command)
 
 
 def _webhook_secret(draw: random.Random) -> str:

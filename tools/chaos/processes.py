@@ -6,7 +6,7 @@ import resource
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -52,10 +52,12 @@ class Keeper:
     def resume(self, name: str) -> None:
         self._signal(name, signal.SIGCONT)
 
-    async def terminate(self, service: Service) -> int:
-        """Its exit status, after SIGTERM; it stays down until started."""
-        self._meant_to_be_down.add(self._name_of(service))
-        return await asyncio.to_thread(service.stop)
+    async def terminate(self, name: str) -> None:
+        """As a deployment does: SIGTERM, which must end it with status 0. It stays down until started."""
+        self._meant_to_be_down.add(name)
+        service = self._services[name]
+        if (status := await asyncio.to_thread(service.stop)) != 0:
+            self.complaints.append(f"{name} ended with {status} on SIGTERM; see {service.log_file}")
 
     def start(self, name: str, **environment: str) -> None:
         """Returns at once. `environment` is for services, and for this run only."""
@@ -77,16 +79,16 @@ class Keeper:
             if isinstance(process, Service) and process.process:
                 self.kill(name)
 
-    async def wait_until_ready(self) -> None:
-        """Until every service can serve. Raises ServiceError if one cannot within READY_SECONDS."""
+    async def wait_until_ready(self, *names: str) -> None:
+        """Until these services can serve, or all. Raises ServiceError if one cannot within READY_SECONDS."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
-            for name, service in self._services.items():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(READY_SECONDS):
-                        while not await _is_ready(http, service):
-                            await asyncio.sleep(0.1)
-                        continue
-                raise ServiceError(f"{name} was not ready within {READY_SECONDS:.0f} s; see {service.log_file}")
+            deadline = asyncio.get_running_loop().time() + READY_SECONDS
+            for name in names or self._services:
+                service = self._services[name]
+                while not await _is_ready(http, service):
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise ServiceError(f"{name} is not ready after {READY_SECONDS:.0f} s; see {service.log_file}")
+                    await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -129,9 +131,6 @@ class Keeper:
     @property
     def _services(self) -> dict[str, Service]:
         return {name: one for name, one in self._processes.items() if isinstance(one, Service)}
-
-    def _name_of(self, service: Service) -> str:
-        return next(name for name, one in self._processes.items() if one is service)
 
     def _runs(self, name: str) -> bool:
         process = self._processes[name].process
