@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pymongo
 import pytest
 
@@ -115,6 +116,18 @@ async def test_c24_signatures_and_keys_stay_on_real_time(
         assert abs(int(receiver.asked[0].headers["webhook-timestamp"]) - utc_now().timestamp()) < 60
         [key] = await application.store.idempotency_keys.find().to_list()
         assert key["expires_at"] < utc_now() + timedelta(hours=25)
+
+
+async def test_c24_leases_stay_on_real_time(make_application: MakeApplication, receiver: HttpDouble) -> None:
+    """Whoever has a delivery in hand keeps it, although by the test clock its lease ended days ago."""
+    async with make_application() as one, make_application() as other:
+        await one.clock.change(lambda clock: msgspec.structs.replace(clock, offset_ms=72 * 3_600_000, version=1))
+        await create(one)
+        await one.settle_charges.work.run_once()
+        [held] = await one.deliver_webhooks._claim(1)
+        assert await other.deliver_webhooks.work.run_once() == 0
+        await one.deliver_webhooks._deliver(held)
+        assert len(receiver.asked) == 1
 
 
 async def test_c24_a_clock_that_is_advancing_takes_no_other_order(
