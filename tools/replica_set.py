@@ -22,6 +22,8 @@ _CACHE_GB = 0.25  # the least that mongod takes
 _OPTIONS = (
     *("--setParameter", "enableTestCommands=1"),  # for failCommand
     *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    # How long a member waits for the oplog of one that is paused, in seconds; until then it cannot take over.
+    *("--setParameter", "oplogNetworkTimeoutBufferSeconds=1"),
     *("--oplogSize", "256"),  # MB
     "--nounixsocket",  # kill -9 would leave its file behind
 )
@@ -127,20 +129,17 @@ class ReplicaSet:
         """Raises MongodError if there is none within `seconds`."""
         deadline = time.monotonic() + seconds
         while not (primary := self.primary()):
-            for member in self.members:
-                if not member.runs and member.process and member.process.returncode > 0:
-                    raise MongodError(f"mongod did not start:\n{reason(member.log_file)}")
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not any(member.runs for member in self.members):
                 raise MongodError(f"no primary within {seconds:.0f} s; see {self.members[0].log_file}")
             time.sleep(0.1)
         return primary
 
     def wait_until_whole(self, seconds: float = 60.0) -> None:
-        """Until there is a primary and all others follow it. Raises MongodError if not within `seconds`."""
+        """Until there is a primary and all others copy from it. Raises MongodError if not within `seconds`."""
         deadline = time.monotonic() + seconds
         self.wait_for_primary(seconds)
         for member in self.members:
-            while not ((hello := _hello(member)) and (hello["isWritablePrimary"] or hello["secondary"])):
+            while not _takes_part(member):
                 if time.monotonic() > deadline:
                     raise MongodError(f"{member.address} did not join within {seconds:.0f} s; see {member.log_file}")
                 time.sleep(0.1)
@@ -180,6 +179,16 @@ def _await_answer(member: Member, deadline: float) -> None:
         if time.monotonic() > deadline:
             raise MongodError(f"mongod did not answer within {START_SECONDS:.0f} s; see {member.log_file}")
         time.sleep(0.1)
+
+
+def _takes_part(member: Member) -> bool:
+    """As primary, or as a secondary that has found whom to copy from: that may take it a while after it started."""
+    try:
+        status = member.run({"replSetGetStatus": 1})
+    except PyMongoError:
+        return False
+    state: str = next(each["stateStr"] for each in status["members"] if each.get("self"))
+    return state == "PRIMARY" or (state == "SECONDARY" and bool(status["syncSourceHost"]))
 
 
 def _hello(member: Member) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def client(replica_set: ReplicaSet) -> Iterator[MongoClient[dict[str, Any]]]:
         yield client
 
 
-@pytest.mark.parametrize("end", ["step_down", "kill", "pause"])
+@pytest.mark.parametrize("end", ["step_down", "pause", "kill"])
 def test_another_member_takes_over_with_all_that_was_acknowledged(
     replica_set: ReplicaSet, client: MongoClient[dict[str, Any]], end: str
 ) -> None:
