@@ -71,9 +71,17 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(NamedTuple):
+    """`survived`: the tests that did not fail. `broken`: why the mutant proves nothing at all."""
+
     mutant: Mutant
-    survived: list[str]  # the tests that did not fail
+    survived: list[str]
     seconds: float
+    broken: str = ""
+
+    def __str__(self) -> str:
+        seen = f"SURVIVED {', '.join(self.survived)}" if self.survived else "caught"
+        verdict = f"BROKEN {self.broken}" if self.broken else seen
+        return f"{self.mutant.rule:4}{self.mutant.name:44}{self.seconds:6.1f} s  {verdict}"
 
 
 def main() -> None:
@@ -100,16 +108,15 @@ def read_table() -> Table:
 
 
 def catch(mutants: Sequence[Mutant]) -> int:
-    """How many mutants survive. Prints a line for each as it is done. Raises MutantError."""
+    """How many mutants are not caught. Prints a line for each as it is done. Raises MutantError."""
     must_pass(mutants)
+    missed = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        survivors = 0
-        for mutant, survived, seconds in pool.map(judge, mutants):
-            survivors += bool(survived)
-            verdict = f"SURVIVED {', '.join(survived)}" if survived else "caught"
-            print(f"{mutant.rule:4}{mutant.name:44}{seconds:6.1f} s  {verdict}", flush=True)
-    print(f"{len(mutants)} mutants, {len(mutants) - survivors} caught, {survivors} survived")
-    return survivors
+        for verdict in pool.map(_judge, mutants):
+            missed += bool(verdict.survived or verdict.broken)
+            print(verdict, flush=True)
+    print(f"{len(mutants)} mutants, {len(mutants) - missed} caught")
+    return missed
 
 
 def must_pass(mutants: Sequence[Mutant]) -> None:
@@ -132,6 +139,14 @@ def judge(mutant: Mutant) -> Verdict:
     failed = set(_FAILED.findall(run.stdout))
     survived = [test for test in mutant.tests if test.partition("[")[0] not in failed]
     return Verdict(mutant, survived, time.monotonic() - began)
+
+
+def _judge(mutant: Mutant) -> Verdict:
+    """One that is broken does not keep those after it from being judged."""
+    try:
+        return judge(mutant)
+    except MutantError as error:
+        return Verdict(mutant, [], 0.0, broken=str(error))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants import PAGE, ROOT, Edit, Mutant, MutantError, Table, judge, make_copy, read_table, with_table
+from tools.mutants import PAGE, ROOT, Edit, Mutant, MutantError, judge, make_copy, read_table, with_table
 
 TABLE = read_table()
 SEES = "tests/unit/shared/test_backoff.py::test_a_scheduled_wait_of_nothing_is_nothing"
