@@ -94,7 +94,9 @@ def main() -> None:
         table = read_table()
         if arguments.apply:
             name, directory = arguments.apply
-            make_copy([table.chosen([name])[0]], Path(directory))
+            tree = Path(directory).resolve()
+            make_copy([table.chosen([name])[0]], tree)
+            print(f"cd {tree} && PYTHONPATH={_path_of(tree)} {sys.executable} -m tools.chaos")
         elif arguments.page:
             PAGE.write_text(with_table(PAGE.read_text(), table))
         else:
@@ -183,7 +185,7 @@ def apply(mutant: Mutant, edit: Edit, tree: Path) -> None:
 
 def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.CompletedProcess[str]":
     """Runs them on the code in `tree`. Raises MutantError."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "services")])}
+    environment = {**os.environ, "PYTHONPATH": _path_of(tree)}
     _must_import_from(tree, environment)
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
     try:
@@ -199,6 +201,10 @@ def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.Co
         )
     except subprocess.TimeoutExpired:
         raise MutantError(f"no end within {RUN_SECONDS:.0f} s of {' '.join(tests)}") from None
+
+
+def _path_of(tree: Path) -> str:
+    return os.pathsep.join([str(tree), str(tree / "services")])
 
 
 def _must_import_from(tree: Path, environment: dict[str, str]) -> None:
