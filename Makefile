@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run gateway test test-compose bench check hooks openapi lock clean
+.PHONY: help setup demo run gateway test test-compose bench chaos check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -30,6 +30,13 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 
 bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, paid orders, the gateway beside localstripe (needs wrk)
 	@$(BIN)/python -m tools.bench $(ARGS)
+
+SEED ?= 1
+MINUTES ?= 5
+ORDERS ?= 2000
+
+chaos: .venv/.ready  ## Break everything while orders are placed, heal, judge: SEED=1 MINUTES=5 ORDERS=2000
+	@$(BIN)/python -m tools.chaos --seed $(SEED) --minutes $(MINUTES) --orders $(ORDERS)
 
 check: .venv/.ready  ## Lint, types, import rules, stray files
 	@$(BIN)/ruff check .
