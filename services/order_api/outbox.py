@@ -201,11 +201,11 @@ def decide(message: Message, reply: Reply) -> Decision:
             return Retry(max(wait, asked), reason)
 
 
-def dead_letter_review(message: Message) -> tuple[str, str]:
-    """Code and event id of the review that the death of `message` raises: after each redrive another, or a second death
-    would be taken for the first, which is closed.
+def death_id(message: Message) -> str:
+    """What the review of its death names: after each redrive another, or a second death would be taken for the first one,
+    which is closed.
     """
-    return "dead-letter", f"{message.id}~{message.redrives}" if message.redrives else message.id
+    return f"{message.id}~{message.redrives}" if message.redrives else message.id
 
 
 def may_be_redriven(message: Message, order: Order) -> bool:
