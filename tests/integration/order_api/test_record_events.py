@@ -10,6 +10,7 @@ from order_api.app import Application
 from shared.group_commit import StaleError
 from shared.ids import new_id
 from shared.times import utc_now
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     charge_of,
@@ -74,6 +75,17 @@ async def test_c3_a_write_to_an_order_that_is_no_longer_as_it_was_read_is_refuse
     async with application.store.client.start_session() as session:
         with pytest.raises(StaleError):
             await application.store.save_orders([(stale, order)], now=utc_now(), session=session)
+
+
+async def test_c21_an_event_is_stored_only_together_with_what_it_does(
+    application: Application, fail_command: FailCommand
+) -> None:
+    """The transaction is aborted and runs again: its first run must have left nothing, or the second sees a duplicate."""
+    order = await place(application)
+    passing = {"errorCode": 112, "errorLabels": ["TransientTransactionError"]}
+    await fail_command("order_api", ["commitTransaction"], times=1, **passing)
+    assert await application.record_events(received(event_bytes(charge_of(order)))) == "applied"
+    assert (await stored_order(application, order.id)).status == "Paid"
 
 
 async def test_c14_an_event_completes_its_message_and_passes_its_fence(application: Application) -> None:
