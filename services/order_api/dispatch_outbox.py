@@ -199,9 +199,9 @@ def _keys(settlement: _Settlement) -> tuple[Hashable, ...]:
 
 
 def _update(settlement: _Settlement) -> UpdateOne:
-    fence = Int64(settlement.message.fence)
-    fields = {**_fields(settlement.decision), "lease_until": None, "settled_fence": fence, "updated_at": "$$NOW"}
-    return UpdateOne({"_id": settlement.message.id, "fence": fence}, [{"$set": fields}])
+    fields = {**_fields(settlement.decision), "lease_until": None, "updated_at": "$$NOW"}
+    fields["settled_fence"] = Int64(settlement.message.fence)
+    return UpdateOne({"_id": settlement.message.id, "fence": Int64(settlement.message.fence)}, [{"$set": fields}])
 
 
 def _fields(decision: Decision) -> Document:

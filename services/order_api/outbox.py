@@ -176,7 +176,9 @@ def must_ask_first(message: Message, *, now: datetime) -> bool:
 
     Counted from the message's creation: in a database restored from a backup the first attempt may be missing.
     """
-    return message.redrives > 0 or now - message.created_at > KEY_TRUSTED_FOR
+    if message.redrives > 0:
+        return True
+    return now - message.created_at > KEY_TRUSTED_FOR
 
 
 def may_have_been_done(message: Message) -> bool:
