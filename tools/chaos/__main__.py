@@ -24,7 +24,7 @@ from tools.chaos.faults.processes import libfaketime
 from tools.chaos.nemesis import Nemesis
 from tools.chaos.report import show
 from tools.chaos.settle import wait_until_quiet
-from tools.mongod import MongodError
+from tools.mongod import MongodError, scratch
 from tools.stack import ServiceError
 
 AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
@@ -33,7 +33,7 @@ QUIET_SECONDS = 180.0
 
 def main() -> None:
     options = _options()
-    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    directory = Path(tempfile.mkdtemp(prefix="chaos-", dir=scratch()))
     status = 2
     try:
         status = uvloop.run(_run_until_told_to_stop(options, directory))
