@@ -1,0 +1,31 @@
+"""A world for all tests of one file, which says with `VICTIM` who dies in it, and with `FLOWS` in what."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import aiohttp
+import pytest
+
+from shared.mongo import Client
+from tests.e2e.crash_points.life import Lives, points_of
+from tests.e2e.crash_points.proxy import Point
+from tests.e2e.crash_points.world import world_of
+
+
+@pytest.fixture(scope="module")
+async def lives(
+    request: pytest.FixtureRequest, mongo: Client, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Lives]:
+    logs = tmp_path_factory.mktemp("logs")
+    async with (
+        world_of(request.module.VICTIM, mongo, logs) as (world, url),
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
+    ):
+        yield Lives(world, url, http)
+
+
+@pytest.fixture(scope="module")
+async def points(request: pytest.FixtureRequest, lives: Lives) -> Mapping[str, Sequence[Point]]:
+    """By flow: found out in a life in which nobody dies, so that a step which is added to a flow has its points."""
+    found = points_of(await lives.record())
+    assert len(found) == len(request.module.FLOWS), found
+    return dict(zip(request.module.FLOWS, found, strict=True))
