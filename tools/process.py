@@ -63,8 +63,8 @@ _handed_out: dict[int, socket.socket] = {}
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 for a server that we start, and for nobody else until we end: on Linux a socket that is bound to it
-    and never listens keeps it for whoever binds with SO_REUSEADDR, as servers do.
+    """A port on 127.0.0.1 for a server that we start, and for nobody else until we end: on Linux, a socket that is bound
+    to it and never listens keeps it for whoever binds with SO_REUSEADDR, as servers do.
     """
     while True:
         probe = socket.socket()
