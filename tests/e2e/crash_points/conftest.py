@@ -1,4 +1,4 @@
-"""A world for all tests of one file, which says with `VICTIM` who dies in it, and with `FLOWS` in what."""
+"""A world for all tests of a file, whose `VICTIM` dies in it, in each of its `FLOWS`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -15,12 +15,11 @@ from tests.e2e.crash_points.world import world_of
 async def lives(
     request: pytest.FixtureRequest, mongo: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Lives]:
-    logs = tmp_path_factory.mktemp("logs")
     async with (
-        world_of(request.module.VICTIM, mongo, logs) as (world, url),
+        world_of(request.module.VICTIM, mongo, tmp_path_factory.mktemp("logs")) as world,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
     ):
-        yield Lives(world, url, http)
+        yield Lives(world, http)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
-"""`python -m tests.e2e.crash_points.fork_server MODULE`: starts a service in a tenth of a second, as often as it is told to.
+"""`python -m tests.e2e.crash_points.fork_server MODULE`: starts a service as often as it is told to, without the second or
+two of CPU that importing it takes.
 
-The service is imported once and forked for each start; what runs is its own `main` in a process of its own. Standard input
-says `start` or `kill`, each answered by a line. When it ends, the service is killed: it never outlives the tests.
+The service is imported once and forked for each start; what runs is its own `main`, in a process of its own. Standard input
+says `start` or `kill`, each of which is answered by a line. When it ends the service is killed, so that it does not outlive
+the tests.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
 
@@ -15,21 +18,20 @@ def main() -> None:
     child = 0
     for command in sys.stdin:
         if command == "start\n":
-            child = child or _start(serve)
-        elif child:
+            child = _start(serve)
+        else:
             _kill(child)
             child = 0
-        print("done", flush=True)
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
     if child:
         _kill(child)
 
 
-def _start(serve: object) -> int:
+def _start(serve: Callable[[], None]) -> int:
     child = os.fork()
     if child == 0:
-        # Its own log has standard error's place; what the tests read must stay ours alone.
-        os.dup2(2, 1)
-        assert callable(serve)
+        os.dup2(2, 1)  # standard output is for our answers, standard error is the service's log
         serve()
         os._exit(0)
     return child

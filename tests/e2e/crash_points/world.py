@@ -13,7 +13,7 @@ from tests.e2e.conftest import end_leases
 from tests.e2e.crash_points.proxy import Gate, Proxy
 from tests.e2e.crash_points.steps import ANSWERS, HTTP, MONGODB
 from tests.waiting import until
-from tools.process import free_port
+from tools.process import free_port, tail
 from tools.stack import Service, Stack, is_ready
 
 REACH_SECONDS = 10.0
@@ -42,7 +42,7 @@ class Victim:
         if self._forks is None:
             with self._service.log_file.open("ab") as log:
                 self._forks = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "tests.e2e.crash_points.fork_server", _MAINS[self._service.module]),
+                    *(sys.executable, "-m", "tests.e2e.crash_points.fork_server", _MAINS[self.module]),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
@@ -53,7 +53,11 @@ class Victim:
         async def ready() -> bool:
             return await asyncio.to_thread(is_ready, self._service.url)
 
-        await until(ready, f"{self._service.module} is ready")
+        try:
+            await until(ready, f"{self.module} is ready")
+        except AssertionError as error:
+            error.add_note(f"its log ends with:\n{tail(self._service.log_file)}")
+            raise
 
     async def kill(self) -> None:
         """kill -9. Returns when it is dead."""
@@ -76,10 +80,13 @@ class Victim:
 class World:
     """`orders` and `gateway` are the two databases; `gate` is where the victim can be stopped."""
 
-    def __init__(self, mongo: Client, database: str, victim: Victim, gate: Gate, proxies: Sequence[Proxy]) -> None:
-        self.mongo = mongo
+    def __init__(
+        self, mongo: Client, database: str, victim: Victim, gate: Gate, proxies: Sequence[Proxy], order_api_url: str
+    ) -> None:
         self.orders, self.gateway = mongo[database], mongo[f"{database}_gateway"]
         self.gate = gate
+        self.order_api_url = order_api_url
+        self._mongo = mongo
         self._own = self.orders if victim.module == "order_api" else self.gateway
         self._victim = victim
         self._proxies = proxies
@@ -100,7 +107,7 @@ class World:
     async def _let_time_pass(self) -> None:
         """The few seconds after which the server ends the transactions of the dead, and the half minute of its leases."""
         if sessions := list(self.gate.open_transactions.values()):
-            await self.mongo.admin.command("killSessions", sessions)
+            await self._mongo.admin.command("killSessions", sessions)
             self.gate.open_transactions.clear()
         await self._end_leases()
 
@@ -110,27 +117,29 @@ class World:
 
 
 @asynccontextmanager
-async def world_of(module: Module, mongo: Client, logs: Path) -> AsyncIterator[tuple[World, str]]:
-    """With the URL where orders are placed. `module` is the one to be killed."""
-    database = f"test_{uuid4().hex[:16]}"
+async def world_of(module: Module, mongo: Client, logs: Path) -> AsyncIterator[World]:
+    """One in which `module` can be killed. It speaks to MongoDB and to the other service through proxies, and the other to
+    it.
+    """
     address = await mongo.address
     assert address is not None
-    gate = Gate()
-    ports = {"order_api": free_port(), "payment_gateway": free_port()}
+    database = f"test_{uuid4().hex[:16]}"
     other: Module = "payment_gateway" if module == "order_api" else "order_api"
+    ports = {"order_api": free_port(), "payment_gateway": free_port()}
+    gate = Gate()
     commands = Proxy(MONGODB, gate, address)
-    inbound = Proxy(ANSWERS, gate, ("127.0.0.1", ports[module]))
-    outbound = Proxy(HTTP, gate, ("127.0.0.1", ports[other]))
-    proxies = (commands, inbound, outbound)
+    proxies = {
+        module: Proxy(ANSWERS, gate, ("127.0.0.1", ports[module])),
+        other: Proxy(HTTP, gate, ("127.0.0.1", ports[other])),
+    }
     async with AsyncExitStack() as stack:
         for name in (database, f"{database}_gateway"):
             stack.push_async_callback(mongo.drop_database, name)
-        for proxy in proxies:
+        for proxy in (commands, *proxies.values()):
             await proxy.start()
             stack.push_async_callback(proxy.stop)
-        before = {module: inbound.port, other: outbound.port}
         services = Stack(
-            f"mongodb://{address[0]}:{address[1]}/?directConnection=true",
+            _uri(address),
             logs,
             order_apis=[ports["order_api"]],
             gateways=[ports["payment_gateway"]],
@@ -138,18 +147,21 @@ async def world_of(module: Module, mongo: Client, logs: Path) -> AsyncIterator[t
                 **SETTINGS,
                 "ORDER_API_DATABASE": database,
                 "PAYMENT_GATEWAY_DATABASE": f"{database}_gateway",
-                "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{before['payment_gateway']}",
-                "WEBHOOK_ENDPOINT_URL": f"http://127.0.0.1:{before['order_api']}/api/webhooks/payments",
+                "PAYMENT_GATEWAY_URL": proxies["payment_gateway"].url,
+                "WEBHOOK_ENDPOINT_URL": f"{proxies['order_api'].url}/api/webhooks/payments",
             },
         )
-        services_by_module = {"order_api": services.order_apis[0], "payment_gateway": services.gateways[0]}
-        dies, lives = services_by_module[module], services_by_module[other]
-        dies._environment["MONGODB_URI"] = f"mongodb://127.0.0.1:{commands.port}/?directConnection=true"
-        lives.launch()
-        stack.push_async_callback(asyncio.to_thread, lives.stop)
-        victim = Victim(dies)
+        named = {service.module: service for service in services.services}
+        named[module]._environment["MONGODB_URI"] = _uri(("127.0.0.1", commands.port))
+        named[other].launch()
+        stack.push_async_callback(asyncio.to_thread, named[other].stop)
+        victim = Victim(named[module])
         stack.push_async_callback(victim.stop)
         await victim.start()
-        await asyncio.to_thread(lives.wait_until_ready)
-        place_at = inbound.port if module == "order_api" else ports["order_api"]
-        yield World(mongo, database, victim, gate, proxies), f"http://127.0.0.1:{place_at}"
+        await asyncio.to_thread(named[other].wait_until_ready)
+        order_api_url = proxies[module].url if module == "order_api" else named[other].url
+        yield World(mongo, database, victim, gate, [commands, *proxies.values()], order_api_url)
+
+
+def _uri(address: tuple[str, int | None]) -> str:
+    return f"mongodb://{address[0]}:{address[1]}/?directConnection=true"
