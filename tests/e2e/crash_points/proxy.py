@@ -32,6 +32,7 @@ class Gate:
         self.reached = asyncio.Event()
         self.has_arrived = asyncio.Event()  # what was to be late
         self.late: asyncio.Task[Any] | None = None
+        self.commits_late = False
         self._released = asyncio.Event()
         self._point = point
 
@@ -51,6 +52,7 @@ class Gate:
             self.late = asyncio.current_task()
             if step.session is not None:
                 del self.open_transactions[step.session["id"]]
+                self.commits_late = True
             self.reached.set()
             await self._released.wait()
 

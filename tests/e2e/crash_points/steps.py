@@ -14,7 +14,7 @@ _MORE_REPLIES = 1 << 16  # the client takes replies without end to this one requ
 # What a client does to be connected, and a service at its start, is no part of any flow. A command that we do not know is.
 _NO_STEPS = frozenset(
     {"hello", "ismaster", "isMaster", "ping", "buildInfo", "endSessions", "killCursors", "abortTransaction"}
-    | {"saslStart", "saslContinue", "create", "collMod", "createIndexes"}
+    | {"saslStart", "saslContinue", "listCollections", "create", "collMod", "createIndexes"}
 )
 _READS = frozenset({"find", "getMore", "aggregate", "count", "distinct"})
 

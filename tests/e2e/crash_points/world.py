@@ -16,7 +16,7 @@ from tests.waiting import until
 from tools.process import free_port, tail
 from tools.stack import Service, Stack, is_ready
 
-REACH_SECONDS = 10.0
+ARRIVAL_SECONDS = 10.0
 
 # Nothing waits for long, and nothing is mended by reconciliation: what a crash leaves behind is found without it.
 SETTINGS = {
@@ -92,24 +92,26 @@ class World:
         self._proxies = proxies
 
     async def restart(self) -> None:
-        """Kills the victim where it stands and starts it anew."""
+        """Kills the victim where it stands, lets the seconds pass after which the server ends its transactions and the half
+        minute that its leases last, and starts it anew.
+        """
         await self._victim.kill()
         for proxy in self._proxies:
             await proxy.drop()
         self.gate.open()
-        await self._let_time_pass()
+        await self._end_transactions()
+        if not self.gate.commits_late:  # then what is leased is locked, too
+            await self._end_leases()
         await self._victim.start()
         if self.gate.late:
             self.gate.release()
-            await asyncio.wait_for(self.gate.has_arrived.wait(), REACH_SECONDS)
+            await asyncio.wait_for(self.gate.has_arrived.wait(), ARRIVAL_SECONDS)
             await self._end_leases()
 
-    async def _let_time_pass(self) -> None:
-        """The few seconds after which the server ends the transactions of the dead, and the half minute of its leases."""
+    async def _end_transactions(self) -> None:
         if sessions := list(self.gate.open_transactions.values()):
             await self._mongo.admin.command("killSessions", sessions)
             self.gate.open_transactions.clear()
-        await self._end_leases()
 
     async def _end_leases(self) -> None:
         for name in ("outbox", "charges", "refunds", "deliveries"):
