@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run gateway test test-compose bench check hooks openapi lock clean
+.PHONY: help setup demo run gateway test test-compose mutants bench check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -27,6 +27,9 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 	@docker version >/dev/null && docker compose version >/dev/null \
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
 	@$(BIN)/python -m pytest --mongo=container tests/compose tests/integration $(ARGS)
+
+mutants: .venv/.ready  ## Take each rule out of the code, one at a time, and see a test fail for it
+	@$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, paid orders, the gateway beside localstripe (needs wrk)
 	@$(BIN)/python -m tools.bench $(ARGS)

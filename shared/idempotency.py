@@ -56,13 +56,14 @@ def created(
     location: str,
     now: datetime,
     ttl: timedelta = TTL,
+    status: int = 201,
 ) -> Record:
-    """What `key` is to remember of a `command` to `endpoint` that is answered 201 with `body`."""
+    """What `key` is to remember of a `command` to `endpoint` that is answered with `status` and `body`."""
     return Record(
         id=record_id(merchant, key),
         endpoint=endpoint,
         fingerprint=fingerprint(endpoint, command),
-        status=201,
+        status=status,
         body=body.decode(),
         location=location,
         resource_id=location.rpartition("/")[2],

@@ -37,7 +37,8 @@ def older_than(field: str, position: str) -> dict[str, Any]:
     if not re.fullmatch("[0-9]{1,14}", milliseconds, re.ASCII) or not document_id:
         raise CursorError("not a cursor of this list")
     at = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-    return {"$or": [{field: {"$lt": at}}, {field: at, "_id": {"$lt": document_id}}]}
+    # The bound on `field` alone lets an index begin there: a far page costs no more than the first.
+    return {field: {"$lte": at}, "$or": [{field: {"$lt": at}}, {"_id": {"$lt": document_id}}]}
 
 
 def cut(found: list[T], limit: int, position: Callable[[T], str]) -> tuple[list[T], str | None]:

@@ -8,8 +8,9 @@ from typing import Any
 from litestar import Response, get
 
 from order_api.openapi import API
+from order_api.order_routes import create_order
 from order_api.place_order import NewOrder, Outcome, PlaceOrder
-from order_api.routes import PROBLEMS, create_order
+from order_api.routes import PROBLEMS
 from order_api.settings import Settings
 from shared.create_once import Answer
 from shared.edge.admit import Admission

@@ -41,20 +41,12 @@ class Mongod:
     def start(self) -> None:
         """Returns when it is primary. Raises MongodError."""
         self.data.mkdir(parents=True, exist_ok=True)
-        command: list[str | Path] = [
-            _binary(),
-            *("--dbpath", self.data, "--port", str(self.port), "--bind_ip", "127.0.0.1", "--replSet", "rs0"),
-            *("--networkMessageCompressors", "disabled"),
-            # A client that dies inside a transaction would otherwise block its keys for a minute.
-            *("--setParameter", "transactionLifetimeLimitSeconds=5"),
-            *("--wiredTigerCacheSizeGB", "1"),
-            *self._options,
-        ]
+        command = [*command_line(self.data, self.port, cache_gb=1), *self._options]
         self.process = spawn(command, log_file=self.log_file)
         deadline = time.monotonic() + START_SECONDS
         while not self._is_primary():
             if self.process.poll() is not None:
-                raise MongodError(f"mongod did not start:\n{_reason(self.log_file)}\n{_WAYS_OUT}")
+                raise MongodError(f"mongod did not start:\n{reason(self.log_file)}\n{_WAYS_OUT}")
             if time.monotonic() > deadline:
                 self.stop()
                 raise MongodError(f"mongod did not become primary within {START_SECONDS:.0f} s; see {self.log_file}")
@@ -113,6 +105,18 @@ def temporary_mongod(options: Sequence[str] = ()) -> Iterator[Mongod]:
             mongod.stop()
 
 
+def command_line(data: Path, port: int, *, cache_gb: float) -> list[str | Path]:
+    """Of a member of the replica set `rs0` that listens on 127.0.0.1. Raises MongodError if there is no mongod."""
+    return [
+        _binary(),
+        *("--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", "rs0"),
+        *("--networkMessageCompressors", "disabled"),
+        # A client that dies inside a transaction would otherwise block its keys for a minute.
+        *("--setParameter", "transactionLifetimeLimitSeconds=5"),
+        *("--wiredTigerCacheSizeGB", str(cache_gb)),
+    ]
+
+
 def _binary() -> Path:
     binary = Path(sysconfig.get_path("purelib")) / "fiftyone" / "db" / "bin" / "mongod"
     if not binary.exists():
@@ -120,7 +124,7 @@ def _binary() -> Path:
     return binary
 
 
-def _reason(log_file: Path) -> str:
+def reason(log_file: Path) -> str:
     """What it said was wrong: its own errors, or what the loader says of a missing library."""
     lines = log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
     errors = [line for line in lines if not line.startswith("{") or '"s":"E"' in line or '"s":"F"' in line]

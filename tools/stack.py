@@ -47,9 +47,10 @@ class Service:
         self.launch()
         self.wait_until_ready()
 
-    def launch(self) -> None:
+    def launch(self, **more: str) -> None:
+        """Returns at once. `more` is for the environment of this run only."""
         command = [sys.executable, *COMMANDS[self.module]]
-        self.process = spawn(command, log_file=self.log_file, environment=self._environment)
+        self.process = spawn(command, log_file=self.log_file, environment={**self._environment, **more})
 
     def wait_until_ready(self) -> None:
         assert self.process is not None

@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
+from order_api.cancel_order import CancelOrder
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
 from order_api.openapi import API
@@ -14,6 +15,9 @@ from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
 from order_api.record_events import RecordEvents
+from order_api.redrive_message import RedriveMessage
+from order_api.refund_order import RefundOrder
+from order_api.resolve_review import ResolveReview
 from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
@@ -47,6 +51,10 @@ class Application:
         wake = self.dispatch_outbox.work.wake.set
         ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
         self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.cancel_order = CancelOrder(self.store)
+        self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.resolve_review = ResolveReview(self.store, wake=wake)
+        self.redrive_message = RedriveMessage(self.store, wake=wake)
         self.record_events = RecordEvents(self.store, wake=wake)
         self.receive_webhook = ReceiveWebhook(
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
@@ -60,8 +68,13 @@ class Application:
         """Schema made, client open, committers and (unless told otherwise) workers running; all stopped at the end."""
         commits: list[GroupCommit[Any, Any]] = [
             self.place_order.commits,
+            self.cancel_order.commits,
+            self.refund_order.commits,
+            self.resolve_review.commits,
+            self.redrive_message.commits,
             self.record_events.commits,
             self.dispatch_outbox.commits,
+            self.reconcile.commits,
         ]
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
@@ -81,6 +94,10 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "exposition": application.exposition,
         "readiness": Readiness(application.store.client),
         "place_order": application.place_order,
+        "cancel_order": application.cancel_order,
+        "refund_order": application.refund_order,
+        "resolve_review": application.resolve_review,
+        "redrive_message": application.redrive_message,
         "receive_webhook": application.receive_webhook,
         "store": application.store,
     }

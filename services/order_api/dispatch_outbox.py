@@ -17,7 +17,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from order_api.breaker import Breaker, BreakerOpenError
 from order_api.gateway_client import GatewayClient
 from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
-from order_api.order import Charge, Fact, Order, Review, merge
+from order_api.order import Charge, Fact, Order, Review, in_doubt, merge
 from order_api.outbox import (
     OPEN_STATES,
     Accepted,
@@ -29,7 +29,10 @@ from order_api.outbox import (
     Reply,
     Retry,
     Unavailable,
+    Void,
+    Withdrawn,
     ask_for_money_owed,
+    dead_letter_review,
     decide,
     may_have_been_done,
     must_ask_first,
@@ -124,6 +127,8 @@ class DispatchOutbox:
     async def _reply_to(self, message: Message, *, now: datetime) -> Reply:
         """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15
 
+        What was not done by then is not done any more for an order that was cancelled since. C17
+
         `now` is the server's time.
         """
         try:
@@ -132,6 +137,8 @@ class DispatchOutbox:
                     found = await self._look_up(message)
                     if found is not None:
                         return found
+                    if message.kind == "charge" and await self._store.is_cancelled(message.order_id):
+                        return Withdrawn()
                 reply = await self._gateway.post(message)
                 if isinstance(reply, Refused) and may_have_been_done(message):
                     return await self._look_up(message) or reply
@@ -146,7 +153,8 @@ class DispatchOutbox:
 
     async def _give_back(self, message: Message) -> None:
         """Releases a claim that was not sent, at no cost of an attempt. C11"""
-        first = message.first_attempt_at if message.attempts > 1 else None
+        attempted = message.attempts > 1 or message.redrives > 0
+        first = message.first_attempt_at if attempted else None
         await self._store.outbox.update_one(
             {"_id": message.id, "fence": message.fence, "state": "leased"},
             {
@@ -178,6 +186,7 @@ class DispatchOutbox:
             order = after[one.message.order_id]
             for fact in _facts(one, order):
                 order = merge(order, fact, now=one.at, cause=one.message.id)
+            order = _with_doubt(one, order)
             after[order.id], asking = ask_for_money_owed(order, now=one.at)
             messages += asking
         changes = [(before[order_id], order) for order_id, order in after.items() if order is not before[order_id]]
@@ -190,8 +199,9 @@ def _keys(settlement: _Settlement) -> tuple[Hashable, ...]:
 
 
 def _update(settlement: _Settlement) -> UpdateOne:
-    fields = {**_fields(settlement.decision), "lease_until": None, "updated_at": "$$NOW"}
-    return UpdateOne({"_id": settlement.message.id, "fence": Int64(settlement.message.fence)}, [{"$set": fields}])
+    fence = Int64(settlement.message.fence)
+    fields = {**_fields(settlement.decision), "lease_until": None, "settled_fence": fence, "updated_at": "$$NOW"}
+    return UpdateOne({"_id": settlement.message.id, "fence": fence}, [{"$set": fields}])
 
 
 def _fields(decision: Decision) -> Document:
@@ -208,6 +218,8 @@ def _fields(decision: Decision) -> Document:
             }
         case Dead(reason, _):
             fields = {"state": "dead", "last_error": {"$literal": reason}}
+        case Void():
+            fields = {"state": "void"}
     return fields
 
 
@@ -220,7 +232,8 @@ def _facts(settlement: _Settlement, order: Order) -> list[Fact]:
         case Done(accepted) if message.kind == "charge":
             return [Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)]
         case Dead(reason, refused_code):
-            review = Review(code="dead-letter", event_id=message.id, detail=reason, raised_at=settlement.at)
+            code, event_id = dead_letter_review(message)
+            review = Review(code=code, event_id=event_id, detail=reason, raised_at=settlement.at)
             # Only a definite refusal releases what a refund has reserved. C18
             refused = [
                 msgspec.structs.replace(refund, state="failed", failure_code=refused_code, at=settlement.at)
@@ -229,3 +242,14 @@ def _facts(settlement: _Settlement, order: Order) -> list[Fact]:
             ]
             return [review, *refused]
     return []
+
+
+def _with_doubt(settlement: _Settlement, order: Order) -> Order:
+    """What the provider had for the message when it was asked may not be all: an earlier attempt may be on its way. C22"""
+    if settlement.message.kind == "charge":
+        match settlement.decision:
+            case Done(Accepted(adopted=True)):
+                return in_doubt(order)
+            case Void():
+                return in_doubt(msgspec.structs.replace(order, charge_voided=True))
+    return order

@@ -80,10 +80,21 @@ class GatewayClient:
                 if one is None:
                     return Unavailable("a list with something else than what was asked for")
                 if accepted := _accepted(message, one):
-                    found.append(accepted)
+                    found.append(msgspec.structs.replace(accepted, adopted=True))
         except GatewayUnavailableError as error:
             return Unavailable(str(error))
         return min(found, key=lambda accepted: accepted.id, default=None)
+
+    async def charges(self, reference: str) -> AsyncIterator[wire.Charge]:
+        """Every charge with this reference, whoever made it. Raises GatewayUnavailableError."""
+        async for raw in self._pages("fetch charges", "/v1/charges", reference):
+            charge = _decode(bytes(raw), wire.Charge)
+            if charge is None or charge.reference != reference:
+                raise GatewayUnavailableError("a list with something else than was asked for")
+            try:
+                yield msgspec.structs.replace(charge, created_at=stored(charge.created_at))
+            except ValueError:
+                raise GatewayUnavailableError("a time that no database could keep") from None
 
     async def events(self, reference: str) -> AsyncIterator[bytes]:
         """The exact bytes of every event about `reference`, newest first. Raises GatewayUnavailableError."""

@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 from order_api.breaker import Breaker, State
 from order_api.event import Outcome, ReceivedEvent, Source
 from order_api.order import Order, Status
-from order_api.outbox import Accepted, Kind, Message, Refused, Reply, Unavailable
+from order_api.outbox import Accepted, Kind, Message, Refused, Reply, Unavailable, Withdrawn
 from shared import VERSION
 from shared.metrics import SECONDS
 from shared.signing import SignatureFault
@@ -46,7 +46,7 @@ _ATTEMPTS = Counter(
 _ATTEMPTS_BY_RESULT = {
     (kind, reply): _ATTEMPTS.labels(kind, reply.__name__.lower())
     for kind in get_args(Kind)
-    for reply in (Accepted, Refused, Unavailable)
+    for reply in (Accepted, Refused, Unavailable, Withdrawn)
 }
 _LOOK_UPS = Counter(
     "order_api_dispatch_look_ups_total",

@@ -1,9 +1,15 @@
 """What the OpenAPI document of order_api says that its code does not: how it is meant to be used, and examples."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from order_api.routes import PlaceOrderRequest, WebhookReceipt
-from order_api.views import EventView, OrderView
+import msgspec
+
+from order_api.order_routes import PlaceOrderRequest
+from order_api.outbox import Message
+from order_api.refund_routes import RefundRequest, ReviewDecision
+from order_api.routes import WebhookReceipt
+from order_api.views import EventView, MessageView, OrderView, RefundView, message_view
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api
 from shared.wire import EventEnvelope
@@ -26,7 +32,7 @@ the problem; `instance` is the request's id, which is in `X-Request-Id` and in t
 **Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
 """
 
-_CHARGE = {
+_CHARGE: dict[str, Any] = {
     "id": "ch_01a209e9aade7799afdccfd98db8e668",
     "state": "succeeded",
     "amount": 99.99,
@@ -71,7 +77,7 @@ _PAID: dict[str, Any] = {
     "createdAt": "2026-11-23T19:37:18.280Z",
     "updatedAt": "2026-11-23T19:37:23.390Z",
 }
-_PENDING = {
+_PENDING: dict[str, Any] = {
     **_PAID,
     "status": "Pending",
     "charges": [],
@@ -79,22 +85,92 @@ _PENDING = {
     "updatedAt": _PAID["createdAt"],
 }
 
+_CANCELLED = {
+    **_PENDING,
+    "status": "Cancelled",
+    "history": [
+        *_PENDING["history"],
+        {"status": "Cancelled", "at": "2026-11-23T19:37:19.120Z", "cause": "cancelled by the merchant"},
+    ],
+    "updatedAt": "2026-11-23T19:37:19.120Z",
+}
+_REFUND = {
+    "id": "rf_01a209e9bd1c7c2f95b1f30d6b7ad911",
+    "chargeId": _CHARGE["id"],
+    "amount": 10.00,
+    "state": "succeeded",
+    "cause": "merchant",
+    "failureCode": None,
+    "at": "2026-11-23T19:39:02.410Z",
+}
+
+_REVIEWED = {
+    **_PAID,
+    "reviews": [
+        {
+            "code": "event-mismatch",
+            "detail": "9900 USD for an order of 9999 USD",
+            "eventId": "evt_01a209e9aade74c1a7b70b6a3f7d5e02",
+            "raisedAt": "2026-11-23T19:37:21.020Z",
+            "resolvedAt": "2026-11-23T20:12:40.300Z",
+            "decision": "accept",
+        }
+    ],
+}
+_MESSAGE = Message(
+    id="obx_01a209e9aac873d8b2de2b8cece39e02",
+    merchant="default",
+    kind="charge",
+    order_id=_PAID["id"],
+    path="/v1/charges",
+    body="",
+    state="dead",
+    attempts=24,
+    first_attempt_at=datetime(2026, 11, 23, 19, 37, 18, 291_000, UTC),
+    next_attempt_at=datetime(2026, 11, 23, 21, 9, 4, 118_000, UTC),
+    last_error="gave up after 24 attempts: HTTP 503 unavailable",
+    created_at=datetime(2026, 11, 23, 19, 37, 18, 280_000, UTC),
+    updated_at=datetime(2026, 11, 23, 21, 9, 5, 22_000, UTC),
+)
+_DEAD = message_view(_MESSAGE)
+_REDRIVEN = message_view(
+    msgspec.structs.replace(
+        _MESSAGE,
+        state="ready",
+        attempts=0,
+        redrives=1,
+        redriven_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+        next_attempt_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+        updated_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+    )
+)
+
 API = Api(
     title="order_api",
     description=_DESCRIPTION,
     tags={
         "Orders": "Placing orders and following them.",
+        "Outbox": "What is asked of the payment provider, and what to do where it did not answer.",
         "Webhooks": "Where the payment provider says what happened.",
         "Service": "Whether it works, and what its problems mean.",
     },
     rate_limited=True,
     parameters={
-        "order_id": "ord_01a209e9aac873d8b2de2b8cece39e02",
+        "order_id": _PAID["id"],
+        "refund_id": _REFUND["id"],
+        "code": "event-mismatch",
+        "message_id": _MESSAGE.id,
         "orderNumber": "ORD-001",
         "review": "open",
         "slug": "idempotency-key-reused",
     },
-    answers={"create_order": _PENDING},
+    answers={
+        "create_order": _PENDING,
+        "cancel_order": _CANCELLED,
+        "create_refund": {**_REFUND, "state": "requested", "at": "2026-11-23T19:39:01.020Z"},
+        "resolve_review": _REVIEWED,
+        "redrive_message": msgspec.to_builtins(_REDRIVEN),
+    },
     headers={"receive_payment_webhook": [SIGNATURE]},
     bodies={"receive_payment_webhook": EventEnvelope},
     examples={
@@ -102,6 +178,10 @@ API = Api(
             name: _PAID[name] for name in ("orderNumber", "amount", "currency", "paymentMethod", "metadata")
         },
         OrderView: _PAID,
+        RefundRequest: {"amount": 10.00},
+        RefundView: _REFUND,
+        ReviewDecision: {"decision": "accept"},
+        MessageView: _DEAD,
         EventView: {
             "id": _EVENT["id"],
             "type": _EVENT["type"],

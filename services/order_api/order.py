@@ -17,6 +17,7 @@ RefundState = Literal["requested", "succeeded", "failed"]
 RefundCause = Literal["merchant", "cancelled", "duplicateCharge"]
 
 AUTOMATIC_REFUNDS_MAX = 5  # of one charge; after that a person must look
+ASKS_IN_DOUBT = 3  # answers of the provider, with growing pauses: a request that was on its way has arrived by then
 
 _CHARGE_GROWTH: dict[ChargeState, int] = {"pending": 0, "failed": 1, "succeeded": 2}  # success beats failure
 _REFUND_GROWTH: dict[RefundState, int] = {"requested": 0, "succeeded": 1, "failed": 2}  # failure beats success
@@ -66,7 +67,11 @@ class StatusChange(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as stored. `version` counts its writes."""
+    """An order as stored. `version` counts its writes.
+
+    Not facts, but what reconciliation must know: `charge_voided`, that its charge message will never be sent; `asks_left`,
+    how many more answers of the provider it takes to believe that the facts are complete.
+    """
 
     id: str = msgspec.field(name="_id")
     merchant: str
@@ -81,6 +86,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_at: datetime | None = None
     reviews: tuple[Review, ...] = ()
     history: tuple[StatusChange, ...] = ()
+    charge_voided: bool = False
+    asks_left: int = 0
     version: int = 1
     trace: str | None = None
     created_at: datetime
@@ -176,8 +183,23 @@ def money_owed_back(order: Order, *, now: datetime) -> list[Refund]:
 
 def has_open_question(order: Order) -> bool:
     """Whether money may have moved, or may yet move, without our knowing. Reconciliation asks until this is false. C22"""
-    waiting = not order.charges or any(charge.state == "pending" for charge in order.charges)
-    return waiting or any(refund.state == "requested" for refund in order.refunds)
+    uncharged = not order.charges and not order.charge_voided
+    waiting = uncharged or any(charge.state == "pending" for charge in order.charges)
+    return waiting or any(refund.state == "requested" for refund in order.refunds) or order.asks_left > 0
+
+
+def in_doubt(order: Order) -> Order:
+    """The order when its charge message has ended without an answer of its own: there may be a charge that nobody has told
+    us of, so the provider is asked some more times, whatever the facts say. C22
+    """
+    return msgspec.structs.replace(order, asks_left=ASKS_IN_DOUBT)
+
+
+def answered(order: Order, asks_left: int) -> Order:
+    """The order when the provider, asked while `asks_left` were left, has told all it knows."""
+    if order.asks_left == 0 or order.asks_left != asks_left:  # the doubt came up after the question was asked
+        return order
+    return msgspec.structs.replace(order, asks_left=asks_left - 1)
 
 
 def _reviews_due(order: Order) -> Iterable[Review]:

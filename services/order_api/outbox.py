@@ -21,6 +21,7 @@ ATTEMPTS_MAX = 24  # with the backoff below: tried for one to two hours
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 600.0
 RETRY_AFTER_CAP_SECONDS = 3600.0  # a provider that says "in 30 years" is still asked again today. C16
+REFUSED = "refused with "  # how `last_error` of a message begins that the provider will never do
 CLOCK_SKEW = timedelta(minutes=1)  # a new message is due at once also where the server's clock is behind ours
 KEY_TRUSTED_FOR = timedelta(hours=23)  # the provider forgets keys after 24 h. C13
 
@@ -29,7 +30,11 @@ PERMANENT_REFUSALS = frozenset({"invalid-fields", "idempotency-key-reused", "exc
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to the provider that must be made: POST `body` to `path`."""
+    """A request to the provider that must be made: POST `body` to `path`.
+
+    `settled_fence` is the fence under which a dispatcher last settled it, equal to `fence` at that moment: so anybody who
+    watches the collection can see that none was ever settled under a stale one. C11
+    """
 
     id: str = msgspec.field(name="_id")
     merchant: str
@@ -44,6 +49,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: datetime
     lease_until: datetime | None = None
     fence: int = 0
+    settled_fence: int | None = None
+    redriven_at: datetime | None = None
+    redrives: int = 0
     last_error: str | None = None
     trace: str | None = None
     created_at: datetime
@@ -51,11 +59,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15"""
+    """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15
+
+    `adopted`: found by its reference, so it may not be the only one.
+    """
 
     id: str
     amount_minor: int
     at: datetime
+    adopted: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -72,7 +84,11 @@ class Unavailable(msgspec.Struct, frozen=True):
     retry_after_seconds: float | None = None
 
 
-Reply: TypeAlias = Accepted | Refused | Unavailable
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The provider has nothing, and nothing was sent: the order was cancelled. C17"""
+
+
+Reply: TypeAlias = Accepted | Refused | Unavailable | Withdrawn
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -91,7 +107,11 @@ class Dead(msgspec.Struct, frozen=True):
     refused_code: str | None = None
 
 
-Decision: TypeAlias = Done | Retry | Dead
+class Void(msgspec.Struct, frozen=True):
+    """Not sent, ever."""
+
+
+Decision: TypeAlias = Done | Retry | Dead | Void
 
 
 def charge_message(order: Order) -> Message:
@@ -156,12 +176,12 @@ def must_ask_first(message: Message, *, now: datetime) -> bool:
 
     Counted from the message's creation: in a database restored from a backup the first attempt may be missing.
     """
-    return now - message.created_at > KEY_TRUSTED_FOR
+    return message.redrives > 0 or now - message.created_at > KEY_TRUSTED_FOR
 
 
 def may_have_been_done(message: Message) -> bool:
     """Whether an earlier attempt's outcome is unknown. `attempts` already counts the present one. C15"""
-    return message.attempts > 1
+    return message.attempts > 1 or message.redrives > 0
 
 
 def decide(message: Message, reply: Reply) -> Decision:
@@ -170,10 +190,27 @@ def decide(message: Message, reply: Reply) -> Decision:
         case Accepted():
             return Done(reply)
         case Refused(status, code):
-            return Dead(f"refused with {status} {code}", code)
+            return Dead(f"{REFUSED}{status} {code}", code)
+        case Withdrawn():
+            return Void()
         case Unavailable(reason, retry_after_seconds):
             if message.attempts >= ATTEMPTS_MAX:
                 return Dead(f"gave up after {message.attempts} attempts: {reason}")
             wait = exponential(message.attempts, base_seconds=BACKOFF_BASE_SECONDS, cap_seconds=BACKOFF_CAP_SECONDS)
             asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
             return Retry(max(wait, asked), reason)
+
+
+def dead_letter_review(message: Message) -> tuple[str, str]:
+    """Code and event id of the review that the death of `message` raises: after each redrive another, or a second death
+    would be taken for the first, which is closed.
+    """
+    return "dead-letter", f"{message.id}~{message.redrives}" if message.redrives else message.id
+
+
+def may_be_redriven(message: Message, order: Order) -> bool:
+    """Whether it may be sent again. A refund that was refused for good is failed, and what it reserved is free again:
+    sending that as well could give it back twice. C18
+    """
+    requested = {refund.id for refund in order.refunds if refund.state == "requested"}
+    return message.state == "dead" and (message.kind == "charge" or message.refund_id in requested)

@@ -4,7 +4,7 @@ In one transaction: the event with its raw bytes and outcome, what the order lea
 and the refunds that it makes due.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -14,7 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.event import FINAL, Outcome, ReceivedEvent, Verdict, altered_id, judge
 from order_api.metrics import count_event
-from order_api.order import Charge, Order, Refund, Review, merge
+from order_api.order import Charge, Order, Refund, Review, in_doubt, merge
 from order_api.outbox import Message, ask_for_money_owed, charge_message_id, refund_message_id
 from order_api.store import Store
 from shared.group_commit import GroupCommit, StaleError
@@ -67,8 +67,8 @@ class RecordEvents:
         now = max(event.received_at for event in events)
         batch.ask_for_money_owed(now)
         await self._save_events(batch, session)
+        batch.doubt(await self._store.complete_messages(batch.answered, now=now, session=session))
         await self._store.save_orders(batch.changes(), now=now, session=session)
-        await self._store.complete_messages(batch.answered, now=now, session=session)
         await self._store.add_messages(batch.messages, session=session)
         return recorded
 
@@ -142,6 +142,10 @@ class _Batch:
         for _, order in self.changes():
             self._after[order.id], messages = ask_for_money_owed(order, now=now)
             self.messages += messages
+
+    def doubt(self, order_ids: Iterable[str]) -> None:
+        for order_id in order_ids:
+            self._after[order_id] = in_doubt(self._after[order_id])
 
     def _apply(self, event: ReceivedEvent, verdict: Verdict) -> None:
         order = self._after.get(event.order_id or "")

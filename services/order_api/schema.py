@@ -60,7 +60,13 @@ ORDERS = _object(
         "updated_at": DATE,
     },
     # When reconciliation asks the provider about this order next; null while there is nothing to ask.
-    {"reconcile_at": DATE_OR_NULL, "reconcile_attempts": COUNT, "trace": TEXT_OR_NULL},
+    {
+        "reconcile_at": DATE_OR_NULL,
+        "reconcile_attempts": COUNT,
+        "charge_voided": {"bsonType": "bool"},
+        "asks_left": COUNT,
+        "trace": TEXT_OR_NULL,
+    },
 )
 IDEMPOTENCY_KEYS = _object(
     {
@@ -92,6 +98,10 @@ OUTBOX = _object(
     },
     {
         "refund_id": TEXT_OR_NULL,
+        # The fence under which a dispatcher last settled it: equal to `fence` at that moment, or the write was stale.
+        "settled_fence": {"bsonType": ["long", "null"], "minimum": 0},
+        "redriven_at": DATE_OR_NULL,
+        "redrives": COUNT,
         "lease_until": DATE_OR_NULL,
         "first_attempt_at": DATE_OR_NULL,
         "trace": TEXT_OR_NULL,
@@ -150,6 +160,8 @@ async def ensure_schema(database: Database) -> None:
         indexes=[
             IndexModel([("state", ASCENDING), ("next_attempt_at", ASCENDING)]),
             IndexModel([("order_id", ASCENDING)]),
+            # Of one state or of several: MongoDB reads one range a state and merges them in order.
+            IndexModel([("merchant", ASCENDING), ("state", ASCENDING), ("created_at", DESCENDING), _NEWEST_FIRST]),
         ],
     )
     await ensure_collection(

@@ -1,5 +1,6 @@
 """Orders and what belongs to them as the API shows them. Amounts in decimal major units, as numbers."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -7,7 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from order_api.event import Outcome, Source
-from order_api.order import ChargeState, Order, RefundCause, RefundState, Status, refunded_minor
+from order_api.explanation import explain
+from order_api.order import ChargeState, Order, Refund, RefundCause, RefundState, Status, refunded_minor
+from order_api.outbox import OPEN_STATES, Kind, Message, State
 from shared.money import to_major
 from shared.mongo import Document
 from shared.times import rfc3339
@@ -93,6 +96,27 @@ class EventView(_View, frozen=True):
     times_received: int
 
 
+class MessageView(_View, frozen=True):
+    """A request to the provider. `explanation` says what became of it, whether money may have moved, and what a redrive of a
+    dead one would do; `nextAttemptAt` is null when it is not sent again by itself.
+    """
+
+    id: str
+    kind: Kind
+    order_id: str
+    refund_id: str | None
+    state: State
+    attempts: int
+    redrives: int
+    last_error: str | None
+    explanation: str
+    created_at: Time
+    first_attempt_at: Time | None
+    next_attempt_at: Time | None
+    redriven_at: Time | None
+    updated_at: Time
+
+
 def to_json(value: Any) -> bytes:
     return _ENCODER.encode(value)
 
@@ -120,18 +144,7 @@ def order_view(order: Order) -> OrderView:
             )
             for charge in order.charges
         ],
-        refunds=[
-            RefundView(
-                id=refund.id,
-                charge_id=refund.charge_id,
-                amount=major(refund.amount_minor),
-                state=refund.state,
-                cause=refund.cause,
-                failure_code=refund.failure_code,
-                at=rfc3339(refund.at),
-            )
-            for refund in order.refunds
-        ],
+        refunds=[refund_view(refund, order.currency) for refund in order.refunds],
         reviews=[
             ReviewView(
                 code=review.code,
@@ -146,6 +159,42 @@ def order_view(order: Order) -> OrderView:
         history=[StatusChangeView(status=one.status, at=rfc3339(one.at), cause=one.cause) for one in order.history],
         created_at=rfc3339(order.created_at),
         updated_at=rfc3339(order.updated_at),
+    )
+
+
+def refund_view(refund: Refund, currency: str) -> RefundView:
+    return RefundView(
+        id=refund.id,
+        charge_id=refund.charge_id,
+        amount=to_major(refund.amount_minor, currency),
+        state=refund.state,
+        cause=refund.cause,
+        failure_code=refund.failure_code,
+        at=rfc3339(refund.at),
+    )
+
+
+def message_view(message: Message) -> MessageView:
+    def shown(at: datetime | None) -> str | None:
+        return rfc3339(at) if at else None
+
+    return MessageView(
+        id=message.id,
+        kind=message.kind,
+        order_id=message.order_id,
+        refund_id=message.refund_id,
+        state=message.state,
+        attempts=message.attempts,
+        redrives=message.redrives,
+        last_error=message.last_error,
+        explanation=explain(message),
+        created_at=rfc3339(message.created_at),
+        first_attempt_at=shown(message.first_attempt_at),
+        next_attempt_at=shown(max(message.next_attempt_at, message.created_at))
+        if message.state in OPEN_STATES
+        else None,
+        redriven_at=shown(message.redriven_at),
+        updated_at=rfc3339(message.updated_at),
     )
 
 

@@ -255,6 +255,21 @@ async def test_the_gateway_shows_charges_events_and_deliveries(
     assert (status, problem["type"]) == (401, "/problems/unauthenticated")
 
 
+async def test_c21_what_is_fetched_of_an_event_is_byte_for_byte_what_was_delivered(
+    api: Api, stack: Stack, http: aiohttp.ClientSession
+) -> None:
+    _, _, order = await api.place(order_body())
+    await ends(api, order["id"], "Paid")
+    _, _, trail = await api.call("GET", f"/api/orders/{order['id']}/events")
+    [delivered] = trail["data"]
+    bearer = {"Authorization": f"Bearer {stack.api_key}"}
+    events = f"{stack.gateways[0].url}/v1/events"
+    async with http.get(f"{events}/{delivered['id']}", headers=bearer) as one:
+        assert await one.text() == delivered["raw"]
+    async with http.get(events, params={"reference": order["id"]}, headers=bearer) as several:
+        assert await several.text() == f'{{"data":[{delivered["raw"]}],"nextCursor":null}}'
+
+
 async def test_the_api_descriptions_are_served(api: Api, stack: Stack, http: aiohttp.ClientSession) -> None:
     for client, path in ((api, "/api/orders"), (Api(http, stack.gateways[0].url), "/v1/charges")):
         status, _, description = await client.call("GET", "/schema/openapi.json")

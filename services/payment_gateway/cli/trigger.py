@@ -1,7 +1,7 @@
 """`payment-gateway trigger`: makes an event, as a right client would, and shows how it was delivered."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -151,26 +151,34 @@ class _Run:
 
     def _delivered(self, events: list[Json]) -> list[Json]:
         """Each with its deliveries, once all that are due soon were tried: one may be held until another was."""
+        before: list[Json] = []
         while True:
             found: list[Json] = [{"event": event, "deliveries": self._deliveries(event["id"])} for event in events]
-            if not any(self._is_due_soon(delivery) for one in found for delivery in one["deliveries"]):
+            # Twice the same: the first look may have seen one held, and a moment later that what it waits for was tried.
+            if found == before and not _due_soon([delivery for one in found for delivery in one["deliveries"]]):
                 return found
+            before = found
             self._wait("not every delivery was tried yet")
 
     def _deliveries(self, event_id: str) -> list[Json]:
         found: list[Json] = self._gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
         return found
 
-    def _is_due_soon(self, delivery: Json) -> bool:
-        if delivery["state"] != "pending" or delivery["attempts"] or delivery["nextAttemptAt"] is None:
-            return False
-        waits = datetime.fromisoformat(delivery["nextAttemptAt"]) - datetime.fromisoformat(delivery["createdAt"])
-        return waits.total_seconds() < 1
-
     def _wait(self, otherwise: str) -> None:
         if monotonic() > self._deadline:
             raise LateError(f"{otherwise} ({self._asked.timeout_seconds:g} s)")
         sleep(POLL_SECONDS)
+
+
+def _due_soon(deliveries: list[Json]) -> bool:
+    """Whether any was not tried yet although its time has come, or comes within a second, by the gateway's clock: as far as
+    what it has recorded shows it.
+    """
+    seen = [time for one in deliveries for time in (one["createdAt"], *(attempt["at"] for attempt in one["attempts"]))]
+    waiting = [one["nextAttemptAt"] for one in deliveries if one["state"] == "pending" and not one["attempts"]]
+    if not waiting:
+        return False
+    return min(map(datetime.fromisoformat, waiting)) < max(map(datetime.fromisoformat, seen)) + timedelta(seconds=1)
 
 
 def _show(terminal: Terminal, made: Json) -> None:

@@ -107,6 +107,24 @@ def charge_of(order: Order, **changes: Any) -> wire.Charge:
     return wire.Charge(**{**fields, **changes})
 
 
+def refund_of(order: Order, **changes: Any) -> wire.Refund:
+    """What the provider says of the order's open refund."""
+    asked = next(refund for refund in order.refunds if refund.state == "requested")
+    fields: dict[str, Any] = {
+        "id": new_id("re"),
+        "charge_id": asked.charge_id,
+        "charge_reference": order.id,
+        "reference": asked.id,
+        "amount": asked.amount_minor,
+        "currency": order.currency,
+        "status": "succeeded",
+        "failure_code": None,
+        "created_at": utc_now(),
+        "settled_at": utc_now(),
+    }
+    return wire.Refund(**{**fields, **changes})
+
+
 def event_bytes(
     charge: wire.Charge | wire.Refund, kind: wire.EventType = "payment.succeeded", event_id: str = ""
 ) -> bytes:
@@ -114,8 +132,32 @@ def event_bytes(
     return wire.encode(event)
 
 
+def as_json(charge: wire.Charge) -> dict[str, Any]:
+    """As a list of the provider shows it."""
+    document: dict[str, Any] = msgspec.json.decode(event_bytes(charge))["data"]
+    return document
+
+
 def received(raw: bytes) -> ReceivedEvent:
     return parse_event(raw, source="webhook", now=datetime.now(UTC))
+
+
+async def accept_everything(asked: Asked) -> web.StreamResponse:
+    """A provider that takes refunds too."""
+    if asked.method == "GET" or asked.path == "/v1/charges":
+        return await accept_charges(asked)
+    refund = {
+        "id": new_id("re"),
+        "chargeId": asked.path.split("/")[3],
+        "chargeReference": "",
+        "currency": "USD",
+        "status": "pending",
+        "failureCode": None,
+        "createdAt": rfc3339(utc_now()),
+        "settledAt": None,
+        **msgspec.json.decode(asked.body),
+    }
+    return web.json_response(refund, status=201)
 
 
 async def accept_charges(asked: Asked) -> web.StreamResponse:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from aiohttp import web
 
@@ -18,6 +17,7 @@ from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_charges,
     accepted,
+    as_json,
     charge_of,
     event_bytes,
     message_of,
@@ -330,11 +330,6 @@ async def _nothing_left(application: Application) -> AsyncIterator[None]:
     yield
     async for message in application.store.outbox.find():
         assert message["state"] in {"ready", "done", "dead"} or message["lease_until"] is not None, message
-
-
-def as_json(charge: Any) -> dict[str, Any]:
-    document: dict[str, Any] = msgspec.json.decode(event_bytes(charge))["data"]
-    return document
 
 
 def _has(provider: HttpDouble, posts: int) -> Any:

@@ -1,6 +1,7 @@
 """C21, C22: whatever has an open money question is asked about until it has none."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,27 +10,37 @@ import pytest
 from aiohttp import web
 
 from order_api.app import Application
+from order_api.order import ASKS_IN_DOUBT, Order
+from shared import wire
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.http_double import Answer, Asked, HttpDouble, always
 from tests.integration.order_api.conftest import (
     MakeApplication,
+    accept_charges,
     charge_of,
     event_bytes,
+    message_of,
     place,
     received,
+    refund_of,
     stored_order,
 )
 
 
-def serving(*events: bytes, page_size: int = 100) -> Answer:
-    """The provider's events, newest first, in pages."""
+def serving(*events: bytes, page_size: int = 100, charges: Sequence[wire.Charge] = ()) -> Answer:
+    """The provider's events and charges, newest first, in pages."""
 
     async def answer(asked: Asked) -> web.StreamResponse:
-        assert asked.path == "/v1/events"
+        if asked.method == "POST":
+            return await accept_charges(asked)
+        things = {
+            "/v1/events": [msgspec.Raw(raw) for raw in events],
+            "/v1/charges": [msgspec.Raw(wire.encode(charge)) for charge in charges],
+        }[asked.path]
         start = int(asked.query.get("cursor", 0))
-        page = [msgspec.Raw(raw) for raw in events[start : start + page_size]]
-        following = str(start + page_size) if len(events) > start + page_size else None
+        page = things[start : start + page_size]
+        following = str(start + page_size) if len(things) > start + page_size else None
         return web.Response(body=msgspec.json.encode({"data": page, "nextCursor": following}))
 
     return answer
@@ -129,4 +140,137 @@ async def test_c22_two_replicas_do_not_ask_the_same_question_at_once(
         past = utc_now() - timedelta(seconds=1)
         await one.store.orders.update_many({}, {"$set": {"reconcile_at": past}})
         asked = await asyncio.gather(one.reconcile.work.run_once(), other.reconcile.work.run_once())
-        assert sum(asked) == len(provider.asked) == 6
+        assert sum(asked) == 6
+        assert [one.path for one in provider.asked].count("/v1/events") == 6
+
+
+async def question_of(application: Application, order: Order) -> dict[str, Any]:
+    return await application.store.orders.find_one({"_id": order.id}) or {}
+
+
+async def charged_with_the_reply_lost(application: Application, provider: HttpDouble) -> Order:
+    """An order whose message was sent, nobody knows with what outcome, and which an event then says is paid."""
+    order = await place(application)
+    provider.answer = always(500)
+    await application.dispatch_outbox.work.run_once()
+    await application.record_events(received(event_bytes(charge_of(order))))
+    assert (await message_of(application, order))["state"] == "done"
+    return await stored_order(application, order.id)
+
+
+async def test_c22_when_an_event_ends_a_charge_of_unknown_outcome_the_provider_is_asked_three_times_more(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await charged_with_the_reply_lost(application, provider)
+    assert order.status == "Paid"
+    provider.answer = serving()
+    pauses = []
+    for left in reversed(range(ASKS_IN_DOUBT)):
+        before = utc_now()
+        assert await reconcile(application) == 1
+        document = await question_of(application, order)
+        assert document["asks_left"] == left
+        if left:
+            pauses.append(document["reconcile_at"] - before)
+    assert pauses == sorted(pauses)
+    assert document["reconcile_at"] is None
+    assert await reconcile(application) == 0
+
+
+async def test_c22_an_ask_without_an_answer_settles_no_doubt(application: Application, provider: HttpDouble) -> None:
+    order = await charged_with_the_reply_lost(application, provider)
+    for answer in (always(500), always(200, "garbage"), events_only):
+        provider.answer = answer
+        assert await reconcile(application) == 1
+        assert (await question_of(application, order))["asks_left"] == ASKS_IN_DOUBT
+
+
+async def events_only(asked: Asked) -> web.StreamResponse:
+    return web.Response(status=500) if asked.path == "/v1/charges" else await accept_charges(asked)
+
+
+async def test_c22_a_second_charge_whose_event_is_lost_for_good_keeps_the_question_open(
+    application: Application, provider: HttpDouble
+) -> None:
+    """A reply never says how it ended: only its event closes the question, and then the money is given back. C15"""
+    order = await charged_with_the_reply_lost(application, provider)
+    [first] = order.charges
+    ours = charge_of(order)  # succeeded, as the provider says
+    provider.answer = serving(charges=[ours, charge_of(order, id=first.id)], page_size=1)
+    for _ in range(ASKS_IN_DOUBT + 3):
+        assert await reconcile(application) == 1
+    order = await stored_order(application, order.id)
+    assert {charge.id: charge.state for charge in order.charges} == {first.id: "succeeded", ours.id: "pending"}
+    assert order.refunds == ()
+    provider.answer = serving(event_bytes(ours), charges=[ours])
+    await reconcile(application)
+    order = await stored_order(application, order.id)
+    assert [(refund.charge_id, refund.cause) for refund in order.refunds] == [(ours.id, "duplicateCharge")]
+
+
+@pytest.mark.parametrize("changes", [{"amount": 1}, {"currency": "EUR"}])
+async def test_c22_a_charge_for_other_money_is_left_to_its_event(
+    application: Application, provider: HttpDouble, changes: dict[str, Any]
+) -> None:
+    order = await place(application)
+    provider.answer = serving(charges=[charge_of(order, **changes)])
+    await reconcile(application)
+    assert (await stored_order(application, order.id)).charges == ()
+
+
+async def test_c22_a_closed_order_that_somebody_has_asked_about_by_hand_is_closed_again(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    await application.record_events(received(event_bytes(charge_of(order))))
+    await application.store.orders.update_one({"_id": order.id}, {"$set": {"reconcile_at": utc_now()}})
+    before = await stored_order(application, order.id)
+    provider.answer = serving()
+    assert await reconcile(application) == 1
+    assert (await question_of(application, order))["reconcile_at"] is None
+    assert await stored_order(application, order.id) == before
+
+
+async def test_c22_cancelled_in_flight_with_every_webhook_lost_still_gives_the_money_back(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    provider.answer = serving()
+    await application.dispatch_outbox.work.run_once()
+    [pending] = (await stored_order(application, order.id)).charges
+    await application.cancel_order("default", order.id)
+    provider.answer = serving(event_bytes(charge_of(order, id=pending.id)))
+    assert await reconcile(application) == 1
+    order = await stored_order(application, order.id)
+    assert (order.status, [refund.state for refund in order.refunds]) == ("Cancelled", ["requested"])
+    refunded = event_bytes(refund_of(order), "refund.succeeded")
+    provider.answer = serving(refunded, event_bytes(charge_of(order, id=pending.id)))
+    assert await reconcile(application) == 1
+    assert [refund.state for refund in (await stored_order(application, order.id)).refunds] == ["succeeded"]
+    assert await reconcile(application) == 0
+
+
+async def test_c22_a_void_redrive_is_asked_about_until_nothing_can_be_on_its_way(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    provider.answer = always(422, '{"type": "/problems/invalid-fields"}')
+    await application.dispatch_outbox.work.run_once()
+    await application.cancel_order("default", order.id)
+    assert await reconcile(application) == 1, "a dead letter of a cancelled order is an open question"
+    provider.answer = serving()
+    await application.redrive_message("default", (await message_of(application, order))["_id"])
+    await application.dispatch_outbox.work.run_once()
+    assert (await message_of(application, order))["state"] == "void"
+    for _ in range(ASKS_IN_DOUBT):
+        assert await reconcile(application) == 1
+    assert await reconcile(application) == 0
+
+
+async def test_c22_an_event_that_cannot_be_recorded_is_no_answer(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await charged_with_the_reply_lost(application, provider)
+    provider.answer = serving(b"{}")
+    assert await reconcile(application) == 1
+    assert (await question_of(application, order))["asks_left"] == ASKS_IN_DOUBT

@@ -7,11 +7,10 @@ import msgspec
 import pytest
 
 from order_api.app import Application
-from order_api.order import Order
-from shared import wire
 from shared.group_commit import StaleError
 from shared.ids import new_id
 from shared.times import utc_now
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     charge_of,
@@ -19,6 +18,7 @@ from tests.integration.order_api.conftest import (
     message_of,
     place,
     received,
+    refund_of,
     stored_order,
 )
 
@@ -75,6 +75,17 @@ async def test_c3_a_write_to_an_order_that_is_no_longer_as_it_was_read_is_refuse
     async with application.store.client.start_session() as session:
         with pytest.raises(StaleError):
             await application.store.save_orders([(stale, order)], now=utc_now(), session=session)
+
+
+async def test_c21_an_event_is_stored_only_together_with_what_it_does(
+    application: Application, fail_command: FailCommand
+) -> None:
+    """The transaction is aborted and runs again: its first run must have left nothing, or the second sees a duplicate."""
+    order = await place(application)
+    passing = {"errorCode": 112, "errorLabels": ["TransientTransactionError"]}
+    await fail_command("order_api", ["commitTransaction"], times=1, **passing)
+    assert await application.record_events(received(event_bytes(charge_of(order)))) == "applied"
+    assert (await stored_order(application, order.id)).status == "Paid"
 
 
 async def test_c14_an_event_completes_its_message_and_passes_its_fence(application: Application) -> None:
@@ -200,24 +211,6 @@ async def test_a_failed_automatic_refund_is_asked_for_again_under_a_new_id(appli
     assert sorted(refund.state for refund in order.refunds) == ["failed", "requested"]
     assert {review.code for review in order.reviews} == {"second-charge", "refund-failed"}
     assert await application.store.outbox.count_documents({"kind": "refund"}) == 2
-
-
-def refund_of(order: Order, **changes: Any) -> wire.Refund:
-    """What the provider says of the order's open refund."""
-    asked = next(refund for refund in order.refunds if refund.state == "requested")
-    fields: dict[str, Any] = {
-        "id": new_id("re"),
-        "charge_id": asked.charge_id,
-        "charge_reference": order.id,
-        "reference": asked.id,
-        "amount": asked.amount_minor,
-        "currency": order.currency,
-        "status": "succeeded",
-        "failure_code": None,
-        "created_at": utc_now(),
-        "settled_at": utc_now(),
-    }
-    return wire.Refund(**{**fields, **changes})
 
 
 async def test_c20_bytes_under_an_applied_id_that_name_another_order_raise_the_first_ones_review(

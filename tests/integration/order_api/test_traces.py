@@ -99,7 +99,7 @@ async def test_reconciliation_asks_and_records_in_the_orders_trace(
     provider.answer = serving(event_bytes(charge_of(order)))
     with capture_logs([merge_bound]) as lines:
         await reconcile(application)
-    [asked] = provider.asked
+    asked = provider.asked[0]
     assert trace_of(asked).trace_id == trace.trace_id
     [event] = await application.store.events_of(order.id)
     assert parse_stored(event["trace"]).trace_id == trace.trace_id  # type: ignore[union-attr]

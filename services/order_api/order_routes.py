@@ -1,0 +1,153 @@
+"""HTTP of orders: placing them, following them, cancelling them."""
+
+from typing import Annotated, Any, Literal, assert_never
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from order_api.cancel_order import Cancelled, CancelOrder, NoSuchOrder, NotCancellable
+from order_api.order import Status
+from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
+from order_api.store import Store
+from order_api.views import EventView, OrderView, event_view, order_view, to_json
+from shared.create_once import Answer, KeyReused
+from shared.edge.auth import merchant_of
+from shared.edge.problems import FieldError, ProblemError, invalid_field
+from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
+from shared.edge.responses import json_response, replayable
+from shared.money import AmountError, CurrencyError, to_minor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
+from shared.tracing import note
+
+ORDER_NUMBER = "Your own, unique among your orders: visible characters in Unicode's form NFC, no spaces or controls."
+
+
+class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to order: `amount` in major units of `currency` (ISO 4217)."""
+
+    order_number: Annotated[str, Meta(min_length=1, max_length=64, description=ORDER_NUMBER)]
+    amount: Amount
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+    payment_method: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] = "pm_card_visa"
+    metadata: Metadata = {}
+
+
+@post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken"])
+async def create_order(
+    request: Request[Any, Any, Any],
+    data: JSONBody[PlaceOrderRequest],
+    place_order: NamedDependency[PlaceOrder],
+) -> Response[OrderView]:
+    """Places an order. The same Idempotency-Key always gets the same answer, and one order."""
+    merchant = merchant_of(request)
+    key = idempotency_key(request)
+    match await place_order(key, _new_order(merchant, data)):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case OrderNumberTaken(order_number):
+            raise ProblemError(
+                "order-number-taken",
+                f"another order has the number {order_number}",
+                errors=[FieldError("/orderNumber", "taken")],
+            )
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/api/orders/{order_id:str}", tags=["Orders"], problems=["not-found"])
+async def get_order(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[OrderView]:
+    """One order."""
+    order = await store.order(merchant_of(request), order_id)
+    if order is None:
+        raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
+    return json_response(to_json(order_view(order)))
+
+
+@get("/api/orders", tags=["Orders"])
+async def list_orders(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    status: Annotated[Status | Literal[""], QueryParameter()] = "",
+    order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
+    review: Annotated[
+        str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
+) -> Response[Page[OrderView]]:
+    """A page of orders, newest first."""
+    conditions: dict[str, Any] = {}
+    if status:
+        conditions["status"] = status
+    if order_number:
+        conditions["order_number"] = order_number
+    if review:
+        code: Any = {"$exists": True} if review == "open" else review
+        conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
+    before = decode_cursor(cursor) if cursor else None
+    found = await store.list_orders(merchant_of(request), conditions, before=before, limit=limit + 1)
+    page, following = cut(found, limit, lambda order: order.id)
+    return json_response(to_json(Page([order_view(order) for order in page], following)))
+
+
+@get("/api/orders/{order_id:str}/events", tags=["Orders"], problems=["not-found"])
+async def list_events(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    store: NamedDependency[Store],
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
+) -> Response[Page[EventView]]:
+    """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
+    if await store.order(merchant_of(request), order_id) is None:
+        raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
+    before = decode_cursor(cursor) if cursor else None
+    found = await store.events_of(order_id, before=before, limit=limit + 1)
+    page, following = cut(found, limit, lambda event: at_and_id(event["received_at"], event["_id"]))
+    return json_response(to_json(Page([event_view(event) for event in page], following)))
+
+
+@post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-found", "not-cancellable"])
+async def cancel_order(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    cancel_order: NamedDependency[CancelOrder],
+) -> Response[OrderView]:
+    """Cancels an order that is not paid. Doing it again changes nothing. A charge that is under way is given back by itself
+    if it succeeds.
+    """
+    match await cancel_order(merchant_of(request), order_id):
+        case Cancelled(order):
+            return json_response(to_json(order_view(order)))
+        case NoSuchOrder():
+            raise ProblemError("not-found", "no such order")
+        case NotCancellable():
+            raise ProblemError("not-cancellable")
+        case outcome:
+            assert_never(outcome)
+
+
+def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
+    """Checks what types alone cannot say. Raises ProblemError."""
+    try:
+        amount_minor = to_minor(data.amount, data.currency)
+    except CurrencyError as error:
+        raise invalid_field("/currency", str(error)) from None
+    except AmountError as error:
+        raise invalid_field("/amount", str(error)) from None
+    require_visible("/orderNumber", data.order_number)
+    check_metadata(data.metadata)
+    return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
+
+
+ORDER_ROUTES = [create_order, get_order, list_orders, list_events, cancel_order]

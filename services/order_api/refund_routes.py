@@ -1,0 +1,135 @@
+"""HTTP of what becomes of a payment afterwards: refunds, and what a person decides."""
+
+from decimal import Decimal
+from typing import Any, assert_never
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Struct
+
+from order_api.order import Order
+from order_api.refund import ExceedsPaid, NotRefundable
+from order_api.refund_order import NewRefund, RefundOrder
+from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
+from order_api.store import Store
+from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
+from shared.create_once import Answer, KeyReused
+from shared.edge.auth import merchant_of
+from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.requests import Amount, idempotency_key
+from shared.edge.responses import json_response, replayable
+from shared.money import AmountError, to_major, to_minor
+from shared.tracing import note
+
+
+class RefundRequest(Struct, forbid_unknown_fields=True):
+    """How much to give back, in major units of the order's currency; without `amount` what is left."""
+
+    amount: Amount | None = None
+
+
+class ReviewDecision(Struct, forbid_unknown_fields=True):
+    """What a person has decided."""
+
+    decision: Decision
+
+
+@post(
+    "/api/orders/{order_id:str}/refunds",
+    tags=["Orders"],
+    status_code=202,
+    response_description="Asked for",
+    takes_key=True,
+    problems=["not-found", "exceeds-paid", "not-refundable"],
+)
+async def create_refund(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    data: JSONBody[RefundRequest],
+    store: NamedDependency[Store],
+    refund_order: NamedDependency[RefundOrder],
+) -> Response[RefundView]:
+    """Asks for a refund of what was paid. It is `requested` until an event of the provider says that it succeeded or failed.
+    The same Idempotency-Key always gets the same answer, and one refund.
+    """
+    key = idempotency_key(request)
+    order = await _order(store, merchant_of(request), order_id)
+    match await refund_order(key, order, NewRefund(_minor(data.amount, order))):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case ExceedsPaid(left_minor):
+            left = to_major(left_minor, order.currency)
+            raise ProblemError("exceeds-paid", f"{left:f} {order.currency} can still be refunded")
+        case NotRefundable():
+            raise ProblemError("not-refundable")
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/api/orders/{order_id:str}/refunds/{refund_id:str}", tags=["Orders"], problems=["not-found"])
+async def get_refund(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    refund_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[RefundView]:
+    """One refund of an order, as far as we know it."""
+    order = await _order(store, merchant_of(request), order_id)
+    refund = next((one for one in order.refunds if one.id == refund_id), None)
+    if refund is None:
+        raise ProblemError("not-found", "no such refund")
+    return json_response(to_json(refund_view(refund, order.currency)))
+
+
+@post(
+    "/api/orders/{order_id:str}/reviews/{code:str}/resolve",
+    tags=["Orders"],
+    status_code=200,
+    problems=["not-found", "review-resolved", "exceeds-paid", "not-refundable"],
+)
+async def resolve_review(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    code: FromPath[str],
+    data: JSONBody[ReviewDecision],
+    resolve_review: NamedDependency[ResolveReview],
+) -> Response[OrderView]:
+    """Closes the open reviews of an order that have this code. `accept` leaves the money where it is; `refund` asks for a
+    refund of what is left of the charge that they are about. The same decision again changes nothing.
+    """
+    match await resolve_review(merchant_of(request), order_id, code, data.decision):
+        case Order() as order:
+            return json_response(to_json(order_view(order)))
+        case NoSuchReview():
+            raise ProblemError("not-found", "no such review")
+        case AlreadyResolved(decision):
+            raise ProblemError("review-resolved", f"it was decided: {decision}")
+        case ExceedsPaid():
+            raise ProblemError("exceeds-paid", "nothing is left to be refunded")
+        case NotRefundable():
+            raise ProblemError("not-refundable")
+        case outcome:
+            assert_never(outcome)
+
+
+async def _order(store: Store, merchant: str, order_id: str) -> Order:
+    order = await store.order(merchant, order_id)
+    if order is None:
+        raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
+    return order
+
+
+def _minor(amount: Decimal | None, order: Order) -> int | None:
+    if amount is None:
+        return None
+    try:
+        return to_minor(amount, order.currency)
+    except AmountError as error:
+        raise invalid_field("/amount", str(error)) from None
+
+
+REFUND_ROUTES = [create_refund, get_refund, resolve_review]

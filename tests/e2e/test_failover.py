@@ -1,0 +1,318 @@
+"""C9 and C11 where they are hard: three mongods, of which only the primary has the newest writes, and then it is killed.
+
+One story, told once: what is asked for while no majority can have it, and what comes of it afterwards.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pymongo import AsyncMongoClient
+
+from order_api.dispatch_outbox import LEASE_SECONDS
+from shared import wire
+from shared.ids import new_id
+from shared.mongo import Client, Collection, Database, connect
+from shared.signing import DEVELOPMENT_SECRET, sign
+from shared.times import utc_now
+from tests.e2e.conftest import Api, order_body, place_until_acknowledged
+from tests.http_double import Asked, HttpDouble, always, http_double
+from tests.integration.order_api.conftest import accept_charges
+from tests.waiting import until
+from tools.process import free_port
+from tools.replica_set import Member, ReplicaSet, temporary_replica_set
+from tools.stack import Service
+
+KEY = "one-key-for-both"
+
+
+@dataclass
+class Story:
+    """What was asked for while replication stood still, what was answered, and what there is in the end."""
+
+    database: Database
+    paid_id: str  # of the order whose payment was told meanwhile
+    unsent_id: str  # of the order whose charge was due meanwhile
+    acknowledged: list[str]
+    body: dict[str, Any] = field(default_factory=order_body)
+    placed: Sequence[int] = ()
+    seen_meanwhile: Any = None
+    status_meanwhile: str = ""
+    event: bytes = b""
+    told: int = 0
+    told_again: int = 0
+    sent_meanwhile: Sequence[Asked] = ()
+    sent_afterwards: Sequence[Asked] = ()
+    again: tuple[int, dict[str, str], Any] = (0, {}, None)
+
+
+@pytest.fixture(scope="module")
+def replica_set() -> Iterator[ReplicaSet]:
+    with temporary_replica_set() as replica_set:
+        yield replica_set
+
+
+@pytest.fixture(scope="module")
+async def story(replica_set: ReplicaSet, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
+    async with AsyncExitStack() as exits:
+        provider = await exits.enter_async_context(http_double(accept_charges))
+        http = await exits.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)))
+        services = [order_api(replica_set.uri, provider, tmp_path_factory.mktemp("logs")) for _ in range(2)]
+        for service in services:
+            service.launch()
+            exits.callback(service.stop)
+        await asyncio.gather(*(asyncio.to_thread(service.wait_until_ready) for service in services))
+        client = connect(replica_set.uri, app_name="tests")
+        exits.push_async_callback(client.close)
+        story = await begin(client["order_api"], provider, http, services)
+        primary = replica_set.wait_for_primary()
+        others = [member for member in replica_set.members if member is not primary]
+
+        with paused(services):
+            await make_due(story)
+            await asyncio.gather(*(asyncio.to_thread(stop_replication, member) for member in others))
+        await while_no_majority_has_it(story, primary, provider, http, services)
+
+        primary.kill()
+        for member in others:
+            resume_replication(member)
+        await asyncio.to_thread(replica_set.wait_for_primary)
+        await afterwards(story, provider, http, services)
+        primary.launch()
+        await asyncio.to_thread(replica_set.wait_until_whole)
+        yield story
+
+
+def order_api(uri: str, provider: HttpDouble, logs: Path, database: str = "order_api") -> Service:
+    port = free_port()
+    environment = {
+        "ORDER_API_DATABASE": database,
+        "APP_ENV": "development",
+        "MONGODB_URI": uri,
+        "ORDER_API_PORT": str(port),
+        "PAYMENT_GATEWAY_URL": provider.url,
+        "PAYMENT_GATEWAY_API_KEY": "test-key",
+        "RECONCILE_AFTER_SECONDS": "3600",
+    }
+    return Service("order_api", port, environment, logs / f"{port}.log")
+
+
+async def begin(
+    database: Database, provider: HttpDouble, http: aiohttp.ClientSession, services: Sequence[Service]
+) -> Story:
+    """Orders that a majority has: some charged, and one whose charge the provider cannot take now."""
+    one, other = services
+    place = partial(place_until_acknowledged, http)
+    acknowledged = [await place(lambda: one.url, order_body()) for _ in range(3)]
+    await until(partial(all_done, database, 3), "the charges are taken")
+    provider.answer = always(503, Retry_After="3600")
+    unsent_id = await place(lambda: other.url, order_body())
+    put_off = {"order_id": unsent_id, "state": "ready", "attempts": 1}
+    await until(lambda: has(database["outbox"], put_off), "the provider has put it off")
+    provider.answer = accept_charges
+    return Story(database, acknowledged[0], unsent_id, [*acknowledged, unsent_id])
+
+
+async def while_no_majority_has_it(
+    story: Story, primary: Member, provider: HttpDouble, http: aiohttp.ClientSession, services: Sequence[Service]
+) -> None:
+    one, other = (Api(http, service.url) for service in services)
+    sent_before = len(provider.posts())
+    story.event = payment_succeeded((await one.call("GET", f"/api/orders/{story.paid_id}"))[2])
+    first = asyncio.create_task(one.place(story.body, KEY))
+    telling = asyncio.create_task(tell(other, story.event))
+    await until(partial(only_the_primary_has, primary, KEY), "the order is written", seconds=10)
+    second = asyncio.create_task(other.place(story.body, KEY))
+    story.seen_meanwhile = (await one.call("GET", f"/api/orders?orderNumber={story.body['orderNumber']}"))[2]["data"]
+    story.told = await telling
+    story.status_meanwhile = (await other.call("GET", f"/api/orders/{story.paid_id}"))[2]["status"]
+    story.placed = [(await first)[0], (await second)[0]]
+    story.sent_meanwhile = provider.posts()[sent_before:]
+
+
+async def afterwards(
+    story: Story, provider: HttpDouble, http: aiohttp.ClientSession, services: Sequence[Service]
+) -> None:
+    """The client asks again with its key, and the provider tells its event again."""
+    sent_before = len(provider.posts())
+    one, other = (Api(http, service.url) for service in services)
+
+    async def placed() -> bool:
+        story.again = await other.place(story.body, KEY)
+        return story.again[0] == 201
+
+    async def told() -> bool:
+        story.told_again = await tell(one, story.event)
+        return story.told_again == 200
+
+    await until(placed, "the retry is answered")
+    await until(told, "the event is acknowledged")
+    story.acknowledged.append(story.again[2]["id"])
+    await until(partial(all_sent, story.database, 5), "all charges are sent")
+    story.sent_afterwards = provider.posts()[sent_before:]
+
+
+def test_c9_what_no_majority_has_is_never_acknowledged(story: Story) -> None:
+    assert {*story.placed} <= {409, 503}
+
+
+def test_c9_what_no_majority_has_is_shown_to_nobody(story: Story) -> None:
+    assert story.seen_meanwhile == []
+    assert story.status_meanwhile == "Pending"
+
+
+async def test_c9_the_same_key_then_creates_the_order_once(story: Story) -> None:
+    status, headers, order = story.again
+    assert (status, "idempotent-replayed" in headers) == (201, False)
+    number = story.body["orderNumber"]
+    assert await story.database["orders"].distinct("_id", {"order_number": number}) == [order["id"]]
+    keys = story.database["idempotency_keys"]
+    assert await keys.distinct("resource_id", {"_id": f"default:{KEY}"}) == [order["id"]]
+
+
+async def test_c9_an_event_is_acknowledged_only_once_a_majority_has_it(story: Story) -> None:
+    assert (story.told, story.told_again) == (503, 200)
+    paid = await story.database["orders"].find_one({"_id": story.paid_id})
+    assert paid is not None
+    assert paid["status"] == "Paid"
+
+
+async def test_c9_nothing_that_was_acknowledged_is_lost(story: Story) -> None:
+    found = await story.database["orders"].distinct("_id", {"_id": {"$in": story.acknowledged}})
+    assert sorted(found) == sorted(story.acknowledged)
+
+
+def test_c11_nothing_is_sent_under_a_claim_that_no_majority_has(story: Story) -> None:
+    assert story.sent_meanwhile == []
+
+
+def test_c11_afterwards_each_charge_is_sent_once_under_its_key(story: Story) -> None:
+    due = [story.unsent_id, story.again[2]["id"]]
+    sent = sorted(asked.headers["Idempotency-Key"] for asked in story.sent_afterwards)
+    assert sent == sorted(f"obx_{order_id.removeprefix('ord_')}" for order_id in due)
+
+
+async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on(
+    mongodb_uri: str, mongo: Client, database_name: str, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """The provider refuses for good what it asked, but it hears so when another has the message and was told 'later'."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def refuse_the_first(_asked: Asked) -> web.StreamResponse:
+        if asked.is_set():
+            return web.Response(status=503, headers={"Retry-After": "3600"})
+        asked.set()
+        await answer.wait()
+        return web.Response(status=422, text='{"type": "/problems/invalid-fields"}')
+
+    outbox = mongo[database_name]["outbox"]
+    async with http_double(refuse_the_first) as provider, AsyncExitStack() as exits:
+        slow, quick = (order_api(mongodb_uri, provider, tmp_path, database_name) for _ in range(2))
+        for service in (slow, quick):
+            exits.callback(service.stop)
+        slow.launch()
+        await asyncio.to_thread(slow.wait_until_ready)
+        order_id = await place_until_acknowledged(http, lambda: slow.url, order_body())
+        await asyncio.wait_for(asked.wait(), 20)
+        with paused([slow]):
+            await outbox.update_one({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+            quick.launch()
+            await asyncio.to_thread(quick.wait_until_ready)
+            await until(lambda: has(outbox, {"state": "ready", "attempts": 2}), "the other has taken over and was told")
+            settled = await outbox.find_one({})
+            answer.set()
+        await until(lambda: says(slow, "dispatched in vain"), "the first finds that it is too late")
+        assert await outbox.find_one({}) == settled
+        assert await has(mongo[database_name]["orders"], {"_id": order_id, "status": "Pending", "reviews": []})
+
+
+@contextmanager
+def paused(services: Sequence[Service]) -> Iterator[None]:
+    """They do nothing for a while, and know nothing of it."""
+    for service in services:
+        _signal(service, signal.SIGSTOP)
+    yield
+    for service in services:
+        _signal(service, signal.SIGCONT)
+
+
+def _signal(service: Service, number: signal.Signals) -> None:
+    assert service.process is not None
+    service.process.send_signal(number)
+
+
+def stop_replication(member: Member) -> None:
+    """Returns when it fetches nothing any more."""
+    before = member.run({"configureFailPoint": "stopReplProducer", "mode": "alwaysOn"})["count"]
+    hit = {"waitForFailPoint": "stopReplProducer", "timesEntered": before + 1, "maxTimeMS": 20_000}
+    member.run(hit, seconds=25)
+
+
+def resume_replication(member: Member) -> None:
+    member.run({"configureFailPoint": "stopReplProducer", "mode": "off"})
+
+
+async def make_due(story: Story) -> None:
+    past = utc_now() - timedelta(seconds=1)
+    await story.database["outbox"].update_one({"order_id": story.unsent_id}, {"$set": {"next_attempt_at": past}})
+
+
+async def all_done(database: Database, count: int) -> bool:
+    return await database["outbox"].count_documents({"state": "done"}) == count
+
+
+async def all_sent(database: Database, count: int) -> bool:
+    """A claim whose reply the failover took is nobody's until its lease ends: the test does not wait that long."""
+    held_long = {"state": "leased", "lease_until": {"$lt": utc_now() + timedelta(seconds=LEASE_SECONDS - 8)}}
+    await database["outbox"].update_many(held_long, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+    return await all_done(database, count)
+
+
+async def has(collection: Collection, document: Mapping[str, Any]) -> bool:
+    return await collection.find_one(document) is not None
+
+
+async def says(service: Service, words: str) -> bool:
+    return words in service.log_file.read_text()
+
+
+async def only_the_primary_has(primary: Member, key: str) -> bool:
+    """Whether a local read finds it there."""
+    async with AsyncMongoClient[dict[str, Any]](primary.uri) as client:
+        return await has(client["order_api"]["idempotency_keys"], {"_id": f"default:{key}"})
+
+
+async def tell(api: Api, event: bytes) -> int:
+    """How order_api answers the provider's webhook."""
+    headers = {"X-Signature": sign(event, [DEVELOPMENT_SECRET], int(time.time()))}
+    return (await api.call("POST", "/api/webhooks/payments", data=event, headers=headers))[0]
+
+
+def payment_succeeded(order: dict[str, Any]) -> bytes:
+    [charge] = order["charges"]
+    amount = round(charge["amount"] * 100)
+    at = utc_now()
+    told = wire.Charge(
+        id=charge["id"],
+        amount=amount,
+        currency=order["currency"],
+        reference=order["id"],
+        status="succeeded",
+        failure_code=None,
+        amount_refunded=0,
+        payment_method=order["paymentMethod"],
+        metadata={},
+        created_at=at,
+        settled_at=at,
+    )
+    return wire.encode(wire.Event(id=new_id("evt"), type="payment.succeeded", timestamp=at, data=told))

@@ -1,0 +1,74 @@
+"""The watcher sees every write, in its order, with the whole document before and after; also when its stream breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from shared.mongo import Client, Document
+from tools.chaos.watcher import Watcher
+from tools.chaos.world import World
+
+Watch = Callable[[], Awaitable[Watcher]]
+
+
+@pytest.fixture
+async def watch(mongodb_uri: str, database_name: str) -> AsyncIterator[Watch]:
+    """A watcher that has started to watch."""
+    world = World(
+        order_apis=[],
+        gateways=[],
+        merchants=[],
+        gateway_key="",
+        webhook_url="",
+        webhook_secrets=[],
+        mongodb_uri=mongodb_uri,
+        databases=(database_name, database_name),
+    )
+    watching: list[asyncio.Task[None]] = []
+
+    async def start() -> Watcher:
+        watcher = Watcher(world)
+        watching.append(asyncio.create_task(watcher.run()))
+        return watcher
+
+    yield start
+    for task in watching:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_it_sees_each_document_as_it_was_and_as_it_became(
+    mongo: Client, database_name: str, watch: Watch
+) -> None:
+    watcher = await watch()
+    orders = mongo[database_name]["orders"]
+    await orders.insert_one({"_id": "ord_1", "charges": [{"id": 1, "state": "pending"}], "claim": None})
+    versions = [await orders.find_one()]
+    for update in (
+        [{"$set": {"charges": [{"id": 1, "state": "succeeded"}, {"id": 2}], "at": "$$NOW"}}],
+        {"$set": {"charges.0.state": "failed"}, "$unset": {"claim": ""}},
+        {"$push": {"charges": {"id": 3}}},
+        [{"$set": {"charges": [{"id": 1}]}}],
+    ):
+        await orders.update_one({"_id": "ord_1"}, update)
+        versions.append(await orders.find_one())
+    await orders.delete_one({"_id": "ord_1"})
+    await watcher.catch_up(mongo)
+    assert [change.after for change in watcher.changes] == [*versions, None]
+    assert [change.before for change in watcher.changes] == [None, *versions]
+
+
+async def test_it_goes_on_where_its_stream_broke(mongo: Client, database_name: str, watch: Watch) -> None:
+    watcher = await watch()
+    outbox = mongo[database_name]["outbox"]
+    await outbox.insert_one({"_id": "obx_0"})
+    await watcher.catch_up(mongo)
+    broken: Document = {"failCommands": ["getMore", "aggregate"], "errorCode": 11601, "appName": "watcher"}
+    await mongo.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 3}, "data": broken})
+    for number in range(1, 20):
+        await outbox.insert_one({"_id": f"obx_{number}"})
+    await watcher.catch_up(mongo)
+    assert [change.id for change in watcher.changes] == [f"obx_{number}" for number in range(20)]

@@ -1,0 +1,89 @@
+"""Promises broken: invariants 1 to 3."""
+
+from tests.unit.tools.chaos.corruptions.means import (
+    attempt_like,
+    copy_of,
+    message_of,
+    operation_on,
+    order_of,
+    pick,
+    violates,
+)
+from tests.unit.tools.chaos.examples import AMOUNT, DECLINED, NORTH, PARTLY_REFUNDED, REFUSED, SOUTH
+from tools.chaos.evidence import Evidence
+
+
+@violates(1)
+def an_acknowledged_order_is_of_another_amount(run: Evidence) -> None:
+    operation_on(run, "place", PARTLY_REFUNDED).command = {"amount_minor": AMOUNT + 1}
+    operation_on(run, "place", PARTLY_REFUNDED, 1).command = {"amount_minor": AMOUNT + 1}
+
+
+@violates(1, 2, 12)
+def an_acknowledged_order_that_nobody_has_charged_is_gone(run: Evidence) -> None:
+    run.orders.remove(order_of(run, REFUSED))
+
+
+@violates(1)
+def a_promised_refund_is_gone_and_its_key_too(run: Evidence) -> None:
+    operation = operation_on(run, "refund", PARTLY_REFUNDED)
+    operation.attempts[0].body = operation.attempts[0].body.replace(b"rf_a", b"rf_b")
+    record = pick(run.keys, _id=f"{NORTH}:refund-key")
+    record["body"] = record["body"].replace("rf_a", "rf_b")
+
+
+@violates(1)
+def an_order_was_refused_and_is_there(run: Evidence) -> None:
+    for operation in (one for one in run.operations if one.kind == "place" and one.order_id == REFUSED):
+        operation.attempts[0].status, operation.outcome = 409, "fail"
+
+
+@violates(2)
+def an_order_has_no_message(run: Evidence) -> None:
+    run.messages.remove(message_of(run, DECLINED))
+
+
+@violates(2)
+def an_order_has_two_keys(run: Evidence) -> None:
+    operation = operation_on(run, "place", DECLINED)
+    run.operations.append(copy_of(operation, key="another", attempts=[]))
+    run.operations[-1].attempts = [attempt_like(operation, status=None)]
+    run.keys.append({**pick(run.keys, resource_id=DECLINED), "_id": f"{SOUTH}:another"})
+
+
+@violates(2)
+def a_key_has_no_order(run: Evidence) -> None:
+    operation = operation_on(run, "place", DECLINED)
+    run.operations.append(copy_of(operation, key="another", attempts=[attempt_like(operation, status=None)]))
+    run.keys.append({**pick(run.keys, resource_id=DECLINED), "_id": f"{SOUTH}:another", "resource_id": "ord_gone"})
+
+
+@violates(2, 3)
+def an_order_has_no_key(run: Evidence) -> None:
+    run.keys.remove(pick(run.keys, resource_id=DECLINED))
+
+
+@violates(3)
+def a_replay_differs_by_a_byte(run: Evidence) -> None:
+    operation_on(run, "place", DECLINED, 1).attempts[0].body += b" "
+
+
+@violates(3)
+def a_replay_has_another_location(run: Evidence) -> None:
+    operation_on(run, "place", DECLINED, 1).attempts[0].location = "/api/orders/another"
+
+
+@violates(3)
+def a_replay_does_not_say_that_it_is_one(run: Evidence) -> None:
+    operation_on(run, "place", DECLINED, 1).attempts[0].replayed = False
+
+
+@violates(3)
+def a_key_remembers_another_answer(run: Evidence) -> None:
+    pick(run.keys, resource_id=DECLINED)["body"] += " "
+
+
+@violates(1, 3)
+def one_key_served_two_requests(run: Evidence) -> None:
+    operation = operation_on(run, "place", DECLINED, 1)
+    operation.command = {**operation.command, "amount_minor": AMOUNT + 1}

@@ -1,0 +1,103 @@
+"""Money kept, lost or made up: invariants 4, 8, 9 and 10."""
+
+from tests.unit.tools.chaos.corruptions.means import order_of, pick, violates
+from tests.unit.tools.chaos.examples import AMOUNT, CANCELLED, CHARGED_TWICE, DECLINED, PARTLY_REFUNDED, charge_id
+from tools.chaos.evidence import Evidence
+
+
+@violates(4)
+def a_second_charge_is_kept(run: Evidence) -> None:
+    """Its refund is taken out of both books, and of all that tells of it."""
+    _forget_refunds(run, CHARGED_TWICE)
+
+
+@violates(4)
+def a_cancelled_order_keeps_its_charge(run: Evidence) -> None:
+    _forget_refunds(run, CANCELLED)
+
+
+@violates(8)
+def a_charge_of_an_order_that_is_not_there(run: Evidence) -> None:
+    charge = pick(run.provider_charges, reference=DECLINED)
+    run.provider_charges.append({**charge, "_id": "ch_of_nobody", "reference": "ord_of_nobody"})
+
+
+@violates(8)
+def a_failed_charge_does_not_show(run: Evidence) -> None:
+    charge = pick(run.provider_charges, reference=DECLINED)
+    run.provider_charges.append({**charge, "_id": "ch_missed"})
+
+
+@violates(8)
+def a_failed_refund_does_not_show(run: Evidence) -> None:
+    refund = pick(run.provider_refunds, charge_reference=PARTLY_REFUNDED)
+    missed = {"_id": "re_missed", "reference": "rf_missed", "status": "failed", "amount": 1}
+    run.provider_refunds.append({**refund, **missed})
+
+
+@violates(9)
+def a_charge_is_of_another_amount_at_the_provider(run: Evidence) -> None:
+    pick(run.provider_charges, reference=DECLINED)["amount"] += 1
+
+
+@violates(9)
+def a_charge_is_in_another_currency_at_the_provider(run: Evidence) -> None:
+    pick(run.provider_charges, reference=PARTLY_REFUNDED)["currency"] = "EUR"
+
+
+@violates(9)
+def the_provider_gives_back_more_than_it_took(run: Evidence) -> None:
+    charge = pick(run.provider_charges, reference=PARTLY_REFUNDED)
+    refund = pick(run.provider_refunds, charge_reference=PARTLY_REFUNDED)
+    charge["amount_refunded"] = refund["amount"] = AMOUNT + 1
+
+
+@violates(9)
+def the_provider_has_miscounted(run: Evidence) -> None:
+    pick(run.provider_charges, reference=PARTLY_REFUNDED)["amount_refunded"] = 0
+
+
+@violates(9)
+def a_charge_succeeded_only_in_our_books(run: Evidence) -> None:
+    """It is nobody's any more at the provider; its event, once sent, is the proof that it was there."""
+    run.provider_charges.remove(pick(run.provider_charges, reference=CHARGED_TWICE, _id=charge_id(CHARGED_TWICE, 1)))
+
+
+@violates(10)
+def a_forgery_was_believed(run: Evidence) -> None:
+    operation = next(one for one in run.operations if one.command.get("trick") == "forged")
+    operation.attempts[0].status = 200
+
+
+@violates(10)
+def bytes_are_stored_that_nobody_signed(run: Evidence) -> None:
+    run.stored_events.append({**pick(run.stored_events, _id="evt_imagined"), "_id": "evt_2", "raw": "{}"})
+
+
+@violates(10)
+def the_provider_never_said_what_is_applied(run: Evidence) -> None:
+    """The event that was fetched: no delivery speaks of it."""
+    event = pick(run.provider_events, reference=DECLINED)
+    run.provider_deliveries.remove(pick(run.provider_deliveries, event_id=event["_id"]))
+    run.provider_events.remove(event)
+
+
+@violates(7, 10)
+def a_charge_succeeded_without_an_event(run: Evidence) -> None:
+    event = pick(run.provider_events, reference=DECLINED)
+    run.provider_deliveries.remove(pick(run.provider_deliveries, event_id=event["_id"]))
+    run.stored_events.remove(pick(run.stored_events, order_id=DECLINED))
+
+
+def _forget_refunds(run: Evidence, order_id: str) -> None:
+    order = order_of(run, order_id)
+    gone = {one["_id"] for one in run.provider_events if one["reference"] == order_id and "refund" in one["type"]}
+    order["refunds"] = []
+    run.messages = [one for one in run.messages if one["order_id"] != order_id or one["kind"] == "charge"]
+    run.provider_refunds = [one for one in run.provider_refunds if one["charge_reference"] != order_id]
+    run.provider_events = [one for one in run.provider_events if one["_id"] not in gone]
+    run.provider_deliveries = [one for one in run.provider_deliveries if one["event_id"] not in gone]
+    run.stored_events = [one for one in run.stored_events if one["_id"] not in gone]
+    for charge in run.provider_charges:
+        if charge["reference"] == order_id:
+            charge["amount_refunded"] = 0

@@ -1,0 +1,119 @@
+"""`make chaos`: the world comes up, is used and broken at once, is healed, comes to rest, and is judged.
+
+Exit status 0: every invariant held. 1: one did not; the data and logs are kept. 2: the run could not be made.
+"""
+
+import argparse
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+from pymongo.errors import PyMongoError
+
+from tools.chaos.checker import check
+from tools.chaos.clients import Workload
+from tools.chaos.cluster import Cluster
+from tools.chaos.evidence import Watcher, collect, still_open
+from tools.chaos.faults.processes import libfaketime
+from tools.chaos.nemesis import Nemesis
+from tools.chaos.report import show
+from tools.chaos.settle import wait_until_quiet
+from tools.mongod import MongodError
+from tools.stack import ServiceError
+
+AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
+QUIET_SECONDS = 180.0
+
+
+def main() -> None:
+    options = _options()
+    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    status = 2
+    try:
+        status = uvloop.run(_run_until_told_to_stop(options, directory))
+    except (MongodError, ServiceError, PyMongoError, TimeoutError) as error:
+        print(f"the run could not be made: {error}", file=sys.stderr)
+    finally:
+        if status == 0:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            print(f"logs and data are kept in {directory}", flush=True)
+    raise SystemExit(status)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+    parser.add_argument("--minutes", type=float, default=5.0, help="for which the world is broken")
+    parser.add_argument("--orders", type=int, default=2000, help="placed meanwhile")
+    return parser.parse_args()
+
+
+async def _run_until_told_to_stop(options: argparse.Namespace, directory: Path) -> int:
+    """Ctrl-C and SIGTERM unwind, so that no process is left behind."""
+    run = asyncio.ensure_future(_run(options, directory))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, run.cancel)
+    try:
+        return await run
+    except asyncio.CancelledError:
+        print("\nstopped", file=sys.stderr)
+        return 2
+
+
+async def _run(options: argparse.Namespace, directory: Path) -> int:
+    seconds, seed = options.minutes * 60, options.seed
+    if not libfaketime():
+        _say("libfaketime is not installed, so no clock is skewed")
+    async with Cluster(directory, seed=seed) as cluster:
+        _say(
+            f"seed {seed}: {options.orders} orders in {seconds:.0f} s; {directory}/nemesis.log tells what is broken when"
+        )
+        watcher, nemesis = Watcher(cluster.world), Nemesis(cluster, seed=seed, seconds=seconds)
+        workload = Workload(
+            cluster.world,
+            seed=seed,
+            orders=options.orders,
+            seconds=seconds,
+            history_file=directory / "history.jsonl",
+        )
+        watching = asyncio.create_task(watcher.run())
+        try:
+            async with asyncio.timeout(seconds + AFTERWARDS_SECONDS):
+                await asyncio.gather(workload.run(), nemesis.run())
+            _say("healing")
+            await nemesis.heal()
+            left = await wait_until_quiet(cluster, lambda: still_open(cluster.world), seconds=QUIET_SECONDS)
+            _say("judging" if not left else f"{len(left)} things do not come to rest; judging")
+            evidence = await collect(cluster.world, workload.history, watcher, cluster.memory)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        complaints = cluster.keeper.complaints
+    violations = check(evidence)
+    command = f"make chaos SEED={seed} MINUTES={options.minutes:g} ORDERS={options.orders}"
+    print(show(evidence, violations, nemesis.injected, command=command))
+    _complain(complaints)
+    return 1 if violations or left or complaints else 0
+
+
+def _complain(complaints: Sequence[str]) -> None:
+    for complaint in complaints:
+        print(f"VIOLATED: {complaint}")
+
+
+_started = time.monotonic()
+
+
+def _say(text: str) -> None:
+    print(f"{time.monotonic() - _started:5.0f} s  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The judge: what must hold after any run, and every way in which it does not."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from tools.chaos.evidence import Evidence
+from tools.chaos.invariants.acknowledged import (
+    a_key_has_one_answer,
+    every_acknowledged_order_exists,
+    orders_messages_and_keys_join,
+)
+from tools.chaos.invariants.events import an_event_counts_once, every_verified_event_is_stored
+from tools.chaos.invariants.facts import orders_are_what_happened
+from tools.chaos.invariants.finding import Findings
+from tools.chaos.invariants.manners import everything_was_bounded, no_merchant_saw_anothers, nothing_secret_is_logged
+from tools.chaos.invariants.messages import every_message_came_to_rest, no_stale_fence_changed_anything
+from tools.chaos.invariants.money import (
+    money_moves_by_events_only,
+    one_charge_is_kept,
+    the_books_agree,
+    what_the_provider_did_shows,
+)
+
+INVARIANTS: Mapping[int, Callable[[Evidence], Findings]] = {
+    1: every_acknowledged_order_exists,
+    2: orders_messages_and_keys_join,
+    3: a_key_has_one_answer,
+    4: one_charge_is_kept,
+    5: no_stale_fence_changed_anything,
+    6: an_event_counts_once,
+    7: orders_are_what_happened,
+    8: what_the_provider_did_shows,
+    9: the_books_agree,
+    10: money_moves_by_events_only,
+    11: every_verified_event_is_stored,
+    12: every_message_came_to_rest,
+    13: no_merchant_saw_anothers,
+    14: everything_was_bounded,
+    15: nothing_secret_is_logged,
+}
+
+
+class Violation(NamedTuple):
+    """`invariant` is its number."""
+
+    invariant: int
+    detail: str
+    order_id: str | None
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Everything that is not as it must be, invariant by invariant."""
+    return [
+        Violation(number, finding.detail, finding.order_id)
+        for number, findings in INVARIANTS.items()
+        for finding in findings(evidence)
+    ]

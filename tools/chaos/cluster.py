@@ -1,0 +1,178 @@
+"""The world that `make chaos` breaks: three mongods, two of each service, and a proxy before whatever one connects to."""
+
+import asyncio
+import base64
+import hashlib
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from pymongo.errors import PyMongoError
+
+from tools.chaos.links import Link
+from tools.chaos.peers import Peers
+from tools.chaos.processes import Keeper
+from tools.chaos.proxy import Proxy
+from tools.chaos.world import Merchant, World
+from tools.process import free_port
+from tools.replica_set import SIZE, Member, ReplicaSet
+from tools.stack import Credentials, Service, Stack
+
+CLIENTS = "clients"  # we ourselves: the workload, and who looks on
+ORDER_APIS = ("order_api_1", "order_api_2")
+GATEWAYS = ("payment_gateway_1", "payment_gateway_2")
+SERVICES = (*ORDER_APIS, *GATEWAYS)
+MONGODS = tuple(f"mongod_{number}" for number in range(1, SIZE + 1))
+GATEWAY, WEBHOOKS = "payment_gateway", "webhooks"  # the two targets that have two processes behind them
+
+# What makes five minutes long: as in production, but for the waits.
+_SETTINGS = {
+    "CHARGE_DELAY_SECONDS": "1",
+    "RECONCILE_AFTER_SECONDS": "5",
+    "WEBHOOK_RETRY_SCHEDULE_SECONDS": "1,2,4,8,15,30" + ",60" * 10,
+    "WEBHOOK_TIMEOUT_SECONDS": "3",
+    "PAYMENT_GATEWAY_TEST_ENDPOINTS": "true",
+    "OTEL_SDK_DISABLED": "true",
+}
+
+
+class Cluster:
+    """Keeps its data and logs in `directory`; its maker decides whether to delete that."""
+
+    def __init__(self, directory: Path, *, seed: int) -> None:
+        draw = random.Random(f"{seed}/cluster")
+        self.directory = directory
+        self._webhook_secrets = [_webhook_secret(draw), _webhook_secret(draw)]
+        self.webhook_secrets_in_use = deque(self._webhook_secrets)  # the first is the provider's
+        self._merchants = [Merchant(name, draw.randbytes(18).hex()) for name in ("acme", "globex")]
+        self._gateway_key = draw.randbytes(18).hex()
+        self._ports = {name: free_port() for name in (*MONGODS, *SERVICES)}
+        peers = Peers(lambda: self.keeper.names)
+        self.proxies = {name: self._proxy(peers, name, [name], seed) for name in (*MONGODS, *ORDER_APIS)}
+        self.proxies[GATEWAY] = self._proxy(peers, GATEWAY, GATEWAYS, seed)
+        self.proxies[WEBHOOKS] = self._proxy(peers, WEBHOOKS, ORDER_APIS, seed)
+        self.keeper = Keeper(CLIENTS)
+        self._stack = AsyncExitStack()
+
+    def _proxy(self, peers: Peers, target: str, processes: Sequence[str], seed: int) -> Proxy:
+        def source_of(port: int) -> str:
+            return peers.name_of(port, connected_to=self.proxies[target].port)
+
+        return Proxy([self._ports[name] for name in processes], source_of=source_of, seed=seed)
+
+    async def __aenter__(self) -> Self:
+        """Returns when all of it is ready. Raises MongodError and ServiceError."""
+        async with AsyncExitStack() as stack:
+            for proxy in self.proxies.values():
+                await proxy.start()
+                stack.push_async_callback(proxy.close)
+            self.replica_set = ReplicaSet(
+                self.directory,
+                ports=[self._ports[name] for name in MONGODS],
+                addresses=[f"127.0.0.1:{self.proxies[name].port}" for name in MONGODS],
+            )
+            stack.callback(self.replica_set.stop)
+            self.members: dict[str, Member] = dict(zip(MONGODS, self.replica_set.members, strict=True))
+            self.replica_set.launch()
+            self.keeper.keep(self.members)
+            await asyncio.to_thread(self.replica_set.initiate)
+            self.services: dict[str, Service] = self._services()
+            stack.callback(self.keeper.stop_services)
+            self.keeper.keep(self.services)
+            for service in self.services.values():
+                service.launch()
+            await self.keeper.wait_until_ready()
+            await stack.enter_async_context(self.keeper.watching())
+            self.world = self._world()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _services(self) -> dict[str, Service]:
+        stack = Stack(
+            self.replica_set.uri,
+            self.directory,
+            order_apis=[self._ports[name] for name in ORDER_APIS],
+            gateways=[self._ports[name] for name in GATEWAYS],
+            credentials=Credentials(self._webhook_secrets[0], self._gateway_key),
+            environment={
+                **_SETTINGS,
+                "ORDER_API_KEYS": ",".join(f"{one.name}:{_sha256(one.api_key)}" for one in self._merchants),
+                "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{self.proxies[GATEWAY].port}",
+                "WEBHOOK_ENDPOINT_URL": self._webhook_url,
+                "WEBHOOK_SECRETS": ",".join(self._webhook_secrets),
+            },
+        )
+        return dict(zip(SERVICES, [*stack.order_apis, *stack.gateways], strict=True))
+
+    @property
+    def _webhook_url(self) -> str:
+        return f"http://127.0.0.1:{self.proxies[WEBHOOKS].port}/api/webhooks/payments"
+
+    def _world(self) -> World:
+        return World(
+            order_apis=[f"http://127.0.0.1:{self.proxies[name].port}" for name in ORDER_APIS],
+            gateways=[f"http://127.0.0.1:{self.proxies[GATEWAY].port}"],
+            merchants=self._merchants,
+            gateway_key=self._gateway_key,
+            webhook_url=self._webhook_url,
+            webhook_secrets=self._webhook_secrets,
+            mongodb_uri=self.replica_set.uri,  # through the proxies, but nobody breaks our own links to MongoDB
+            logs=[service.log_file for service in self.services.values()],
+        )
+
+    @property
+    def memory(self) -> dict[str, list[int]]:
+        """Resident bytes of each service, sampled once a second."""
+        return self.keeper.memory
+
+    def link(self, source: str, target: str) -> Link:
+        return self.proxies[target].link(source)
+
+    async def ask_gateway(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        """Of any gateway that answers, past the proxies. Raises OSError if none does within 30 s."""
+        headers = {"Authorization": f"Bearer {self._gateway_key}", **({"Idempotency-Key": key} if key else {})}
+        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=6)) as http:
+            async with asyncio.timeout(30):
+                while True:
+                    for name in GATEWAYS:
+                        with suppress(aiohttp.ClientError, TimeoutError):
+                            async with http.request(method, self.services[name].url + path, json=body) as response:
+                                response.raise_for_status()
+                                return await response.json()
+                    await asyncio.sleep(0.2)
+
+    async def heal(self) -> None:
+        """Everything runs, every link is whole, and nobody errs on purpose. Raises MongodError and ServiceError."""
+        for proxy in self.proxies.values():
+            proxy.heal()
+        for name in (*MONGODS, *SERVICES):
+            self.keeper.resume(name)
+        self.keeper.start_missing()
+        await asyncio.to_thread(self.replica_set.wait_until_whole)
+        await asyncio.to_thread(self.set_failpoint, {"configureFailPoint": "failCommand", "mode": "off"})
+        await self.keeper.wait_until_ready()
+        await self.ask_gateway("DELETE", "/v1/test/faults")
+
+    def set_failpoint(self, command: Mapping[str, Any]) -> None:
+        """On all members that answer, since any may become primary meanwhile. One that is down forgets its own."""
+        for member in self.replica_set.members:
+            with suppress(PyMongoError):
+                member.run(command)
+
+
+def _webhook_secret(draw: random.Random) -> str:
+    return "whsec_" + base64.b64encode(draw.randbytes(32)).decode()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,95 @@
+"""What a client was told is so, and stays so. Invariants 1 to 3."""
+
+from collections import defaultdict
+
+from shared.mongo import Document
+from tools.chaos.evidence import PLACING, Evidence
+from tools.chaos.history import Operation
+from tools.chaos.invariants.finding import Finding, Findings
+from tools.chaos.invariants.rules import decoded
+
+
+def every_acknowledged_order_exists(evidence: Evidence) -> Findings:
+    """1. And is what was asked for. What was refused, and can not have happened, left nothing behind."""
+    happened: set[tuple[str, str | None]] = set()
+    for operation in evidence.of_kind("place"):
+        if operation.may_have_happened:
+            happened.add((operation.merchant, operation.key))
+        if operation.answer is None:
+            continue
+        order = evidence.order_by_id.get(operation.order_id or "")
+        if order is None:
+            yield Finding(f"operation {operation.number} placed an order that is not there", operation.order_id)
+        elif _placed(order) != {**operation.command, "merchant": operation.merchant}:
+            yield Finding(f"the order is not what operation {operation.number} asked for", order["_id"])
+    for operation in evidence.of_kind("refund"):
+        yield from _refund_exists(evidence, operation)
+    for record in evidence.keys:
+        merchant, _, key = record["_id"].partition(":")
+        if record["endpoint"] == PLACING and (merchant, key) not in happened:
+            yield Finding(f"nobody can have placed an order with the key {key}", record["resource_id"])
+
+
+def orders_messages_and_keys_join(evidence: Evidence) -> Findings:
+    """2. One to one: order, charge message and idempotency record; refund and refund message."""
+    placed_by = defaultdict(list)
+    for record in evidence.keys:
+        if record["endpoint"] == PLACING:
+            placed_by[record["resource_id"]].append(record["_id"])
+    for order in evidence.orders:
+        messages = evidence.messages_of.get(order["_id"], [])
+        charging = [message["_id"] for message in messages if message["kind"] == "charge"]
+        if charging != ["obx_" + order["_id"].removeprefix("ord_")]:
+            yield Finding(f"its charge messages are {charging}", order["_id"])
+        if len(placed_by[order["_id"]]) != 1:
+            yield Finding(f"its idempotency records are {placed_by[order['_id']]}", order["_id"])
+        refunding = sorted(message["refund_id"] for message in messages if message["kind"] == "refund")
+        refunds = sorted(refund["id"] for refund in order["refunds"])
+        if refunding != refunds:
+            yield Finding(f"its refunds are {refunds}, its refund messages are of {refunding}", order["_id"])
+    for order_id in (placed_by.keys() | evidence.messages_of.keys()) - evidence.order_by_id.keys():
+        yield Finding("a message or idempotency record of an order that is not there", order_id)
+
+
+def a_key_has_one_answer(evidence: Evidence) -> Findings:
+    """3. One order for one merchant and key, and every replay equal to the first answer, byte for byte."""
+    by_key: dict[str, list[Operation]] = defaultdict(list)
+    for operation in evidence.of_kind("place", "refund"):
+        by_key[f"{operation.merchant}:{operation.key}"].append(operation)
+    records = {record["_id"]: record for record in evidence.keys}
+    for key, operations in by_key.items():
+        yield from _one_answer(key, operations, records.get(key))
+
+
+def _one_answer(key: str, operations: list[Operation], record: Document | None) -> Findings:
+    answered = [(operation, attempt) for operation in operations for attempt in operation.attempts if attempt.succeeded]
+    if not answered:
+        return
+    order_id = answered[0][0].order_id
+    answers = {(attempt.status, attempt.body, attempt.location) for _, attempt in answered}
+    if len(answers) > 1:
+        yield Finding(f"{key} got {len(answers)} different answers", order_id)
+    if sum(not attempt.replayed for _, attempt in answered) > 1:
+        yield Finding(f"{key} was answered more than once as if for the first time", order_id)
+    if any(operation.command != answered[0][0].command for operation, _ in answered):
+        yield Finding(f"{key} was answered for different requests", order_id)
+    if record is None:
+        yield Finding(f"{key} was answered, and is not remembered", order_id)
+    elif (record["status"], record["body"].encode(), record["location"]) not in answers:
+        yield Finding(f"{key} is remembered with another answer", order_id)
+
+
+def _placed(order: Document) -> dict[str, object]:
+    names = ("merchant", "order_number", "amount_minor", "currency", "payment_method")
+    return {name: order[name] for name in names}
+
+
+def _refund_exists(evidence: Evidence, operation: Operation) -> Findings:
+    if operation.answer is None:
+        return
+    refund_id = decoded(operation.answer.body).get("id")
+    order = evidence.order_by_id.get(operation.order_id or "", {"refunds": []})
+    if refund_id not in {refund["id"] for refund in order["refunds"]}:
+        yield Finding(
+            f"operation {operation.number} was promised the refund {refund_id}, which is not there", operation.order_id
+        )

@@ -1,0 +1,60 @@
+"""What became of what the provider says. Invariants 6 and 11."""
+
+from collections import Counter
+
+from tools.chaos.evidence import Evidence
+from tools.chaos.invariants.finding import Finding, Findings
+from tools.chaos.invariants.rules import base_id, decoded
+from tools.chaos.strangers import FORGERIES
+
+OUTCOMES = {"applied", "duplicate", "ignored", "mismatch", "unmatched"}
+FINAL = {"applied", "ignored"}
+
+
+def an_event_counts_once(evidence: Evidence) -> Findings:
+    """6. Each event id took effect at most once: one stored event, one change of one order."""
+    took_effect = Counter(base_id(event["_id"]) for event in evidence.stored_events if event["outcome"] == "applied")
+    for event_id, times in took_effect.items():
+        if times > 1:
+            yield Finding(f"{event_id} was applied {times} times")
+    causes = Counter(change["cause"] for order in evidence.orders for change in order["history"])
+    for cause, times in causes.items():
+        if times > 1 and "evt_" in cause:
+            yield Finding(f"{cause} changed a status {times} times")
+    facts = [one["id"] for order in evidence.orders for one in (*order["charges"], *order["refunds"])]
+    for fact, times in Counter(facts).items():
+        if times > 1:
+            yield Finding(f"{fact} is in {times} places")
+    for change in evidence.changes:
+        if change.collection != "payment_events" or not change.before or change.before["outcome"] not in FINAL:
+            continue
+        kept = {name: change.before[name] for name in ("outcome", "raw", "order_id")}
+        if change.after is None or kept != {name: change.after[name] for name in kept}:
+            yield Finding(f"{change.id} was judged once and for all, and then again", change.before["order_id"])
+
+
+def every_verified_event_is_stored(evidence: Evidence) -> Findings:
+    """11. With its bytes and an outcome: whatever was answered 2xx, to the provider or to whoever else has the secret."""
+    outcomes = {(base_id(event["_id"]), event["raw"]): event["outcome"] for event in evidence.stored_events}
+    for event in evidence.stored_events:
+        if event["outcome"] not in OUTCOMES:
+            yield Finding(f"{event['_id']} has the outcome {event['outcome']}", event["order_id"])
+    for delivery in evidence.provider_deliveries:
+        event = evidence.provider_event_by_id[delivery["event_id"]]
+        outcome = outcomes.get((event["_id"], event["raw"]))
+        for attempt in delivery["attempts"]:
+            if attempt["forgery"] is not None or not _accepted(attempt["status"]):
+                continue
+            if outcome is None:
+                yield Finding(f"{event['_id']} was acknowledged, and is not stored", event["reference"])
+            elif decoded(attempt["response_body"]).get("outcome") in FINAL and outcome not in FINAL:
+                yield Finding(f"{event['_id']} was applied, and is stored as {outcome}", event["reference"])
+    stored = {event["raw"] for event in evidence.stored_events}
+    for operation in evidence.of_kind("webhook"):
+        signed = operation.command["trick"] not in FORGERIES
+        if signed and operation.answer is not None and operation.command["raw"] not in stored:
+            yield Finding(f"operation {operation.number} was acknowledged, and is not stored", operation.order_id)
+
+
+def _accepted(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300

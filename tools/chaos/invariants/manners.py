@@ -1,0 +1,75 @@
+"""Who saw what, how long it took, and what was said aloud. Invariants 13 to 15."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tools.chaos.client import GIVE_UP_SECONDS
+from tools.chaos.evidence import Evidence
+from tools.chaos.invariants.finding import Finding, Findings
+
+MARGIN_SECONDS = 5.0  # for a machine that does all of this at once
+GROWTH_MAX = 2.0  # of a process's memory from the first half of the run to the second
+SAMPLES_MIN = 4
+
+_ORDER_ID = re.compile(rb"ord_[0-9a-f]{32}")
+# Both signature schemes whole, and any webhook secret.
+_GIVEN_AWAY = re.compile(rb"v1=[0-9a-f]{64}|v1,[A-Za-z0-9+/]{43}=|whsec_[A-Za-z0-9+/]{32,}|Bearer [!-~]{8,}")
+
+
+def no_merchant_saw_anothers(evidence: Evidence) -> Findings:
+    """13. No answer to one merchant names an order of another, and none does what another asks of one's order."""
+    merchant_of = {order["_id"]: order["merchant"] for order in evidence.orders}
+    for operation in evidence.operations:
+        if operation.merchant not in evidence.merchants:
+            continue
+        owner = merchant_of.get(operation.order_id or "", operation.merchant)
+        if owner != operation.merchant and operation.answer is not None:
+            detail = f"operation {operation.number}: {operation.merchant} was let in with {operation.kind}"
+            yield Finding(detail, operation.order_id)
+        for attempt in operation.attempts:
+            for order_id in {found.decode() for found in _ORDER_ID.findall(attempt.body)}:
+                if attempt.succeeded and merchant_of.get(order_id, operation.merchant) != operation.merchant:
+                    yield Finding(f"operation {operation.number} showed it to {operation.merchant}", order_id)
+
+
+def everything_was_bounded(evidence: Evidence) -> Findings:
+    """14. Every try and every operation ended in time; no process's memory kept growing."""
+    for operation in evidence.operations:
+        if operation.ended is None:
+            yield Finding(f"operation {operation.number} never ended", operation.order_id)
+            continue
+        for attempt in operation.attempts:
+            if attempt.seconds > attempt.deadline_seconds + MARGIN_SECONDS:
+                detail = f"a try of operation {operation.number} took {attempt.seconds:.1f} s"
+                yield Finding(detail, operation.order_id)
+        tries_seconds = max((attempt.deadline_seconds for attempt in operation.attempts), default=0.0)
+        if operation.ended - operation.began > GIVE_UP_SECONDS + tries_seconds + MARGIN_SECONDS:
+            yield Finding(f"operation {operation.number} was not given up", operation.order_id)
+    for name, samples in evidence.memory.items():
+        half = len(samples) // 2
+        if len(samples) >= SAMPLES_MIN and max(samples[half:]) > GROWTH_MAX * max(samples[:half]):
+            grown = max(samples[half:]) / max(samples[:half])
+            yield Finding(f"{name} has {grown:.1f} times the memory that it had in the first half")
+
+
+def nothing_secret_is_logged(evidence: Evidence) -> Findings:
+    """15. No secret, no API key, no whole signature in any line of any log."""
+    secrets = {
+        secret.encode(): f"secret number {number}" for number, secret in enumerate(evidence.secrets, 1) if secret
+    }
+    for path in evidence.logs:
+        for number, what in _given_away(path, secrets):
+            yield Finding(f"{path.name}, line {number}, shows {what}")  # and this line does not
+
+
+def _given_away(path: Path, secrets: Mapping[bytes, str]) -> Iterator[tuple[int, str]]:
+    if not path.exists():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            for secret, name in secrets.items():
+                if secret in line or secret.removeprefix(b"whsec_") in line:
+                    yield number, name
+            if _GIVEN_AWAY.search(line):
+                yield number, "a signature, a secret or a key"

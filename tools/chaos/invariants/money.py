@@ -1,0 +1,165 @@
+"""Whether the provider's books and ours say the same. Invariants 4, 8, 9 and 10."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from shared.mongo import Document
+from tools.chaos.evidence import Evidence
+from tools.chaos.invariants.commands import refused_refunds
+from tools.chaos.invariants.finding import Finding, Findings
+from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, stored_facts, told_by
+from tools.chaos.strangers import FORGERIES
+
+
+def one_charge_is_kept(evidence: Evidence) -> Findings:
+    """4. At most one successful charge of each order, and none if it is cancelled; any other is refunded in full, or as
+    often refused by the provider as we may ask, and a person told.
+    """
+    given_back = _given_back(evidence.provider_refunds)
+    for order_id, charges in evidence.charges_of.items():
+        order = evidence.order_by_id.get(order_id)
+        succeeded = sorted((one for one in charges if one["status"] == "succeeded"), key=lambda one: one["_id"])
+        kept = succeeded if order is not None and order["cancelled_at"] is None else []
+        for charge in succeeded[len(kept[:1]) :]:
+            back = given_back[charge["_id"]]
+            if back != charge["amount"] and not _given_up(order, charge["_id"]):
+                yield Finding(f"{charge['_id']} is kept too: {back} of {charge['amount']} was given back", order_id)
+
+
+def what_the_provider_did_shows(evidence: Evidence) -> Findings:
+    """8. Every charge and refund that has ended at the provider, in the order that it is of."""
+    for charge in evidence.provider_charges:
+        order = evidence.order_by_id.get(charge["reference"])
+        if order is None:
+            yield Finding(f"{charge['_id']} is of an order that is not there", charge["reference"])
+        elif charge["status"] != "pending":
+            shown = {one["id"]: one["state"] for one in order["charges"]}.get(charge["_id"])
+            if shown != charge["status"] and not _disputed(order, evidence, charge["_id"]):
+                yield Finding(f"{charge['_id']} has {charge['status']}; the order shows {shown}", order["_id"])
+    for refund in evidence.provider_refunds:
+        order = evidence.order_by_id.get(refund["charge_reference"])
+        known = {one["id"]: one["state"] for one in order["refunds"]} if order else {}
+        shown = known.get(refund["reference"])
+        if shown is None or (refund["status"] != "pending" and shown != refund["status"]):
+            detail = f"{refund['reference']} has {refund['status']} as {refund['_id']}; the order shows {shown}"
+            yield Finding(detail, refund["charge_reference"])
+
+
+def the_books_agree(evidence: Evidence) -> Findings:
+    """9. Amounts and currencies, each and in sum; and never more given back than taken."""
+    theirs = {charge["_id"]: charge for charge in evidence.provider_charges}
+    refunded_as = {refund["reference"]: refund for refund in evidence.provider_refunds}
+    for charge in evidence.provider_charges:
+        yield from _within_the_charge(charge, evidence.refunds_of.get(charge["reference"], []))
+    for order in evidence.orders:
+        for charge in order["charges"]:
+            told = theirs.get(charge["id"])
+            if told is not None and (told["amount"], told["currency"]) != (charge["amount_minor"], order["currency"]):
+                yield Finding(f"{charge['id']} is of another amount at the provider", order["_id"])
+            asked = sum(
+                one["amount_minor"]
+                for one in order["refunds"]
+                if one["charge_id"] == charge["id"] and one["state"] != "failed"
+            )
+            if asked > charge["amount_minor"]:
+                yield Finding(f"refunds of {charge['id']} reserve {asked} of {charge['amount_minor']}", order["_id"])
+        for refund in order["refunds"]:
+            told = refunded_as.get(refund["id"])
+            if told is not None and (told["amount"], told["charge_id"]) != (
+                refund["amount_minor"],
+                refund["charge_id"],
+            ):
+                yield Finding(f"{refund['id']} is another refund at the provider", order["_id"])
+    ours, provider = _our_sums(evidence), _provider_sums(evidence)
+    if ours != provider:
+        yield Finding(f"in sum we have {dict(ours)}, the provider {dict(provider)}")
+
+
+def money_moves_by_events_only(evidence: Evidence) -> Findings:
+    """10. Nothing has succeeded or failed without a stored event whose bytes say so and are the provider's own; and no
+    stored event has bytes that nobody with the secret has signed.
+    """
+    for operation in evidence.of_kind("webhook"):
+        if operation.command["trick"] in FORGERIES and operation.answer is not None:
+            yield Finding(
+                f"operation {operation.number} was believed: {operation.command['trick']}", operation.order_id
+            )
+    signed = {event["raw"] for event in evidence.provider_events}
+    signed |= {
+        operation.command["raw"]
+        for operation in evidence.of_kind("webhook")
+        if operation.command["trick"] not in FORGERIES
+    }
+    proven: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for event in evidence.stored_events:
+        if event["raw"] not in signed:
+            yield Finding(f"{event['_id']} is stored with bytes that nobody signed", event["order_id"])
+        told = told_by(event)
+        true = evidence.provider_event_by_id.get(event["_id"])
+        if event["outcome"] == "applied" and told and true is not None and true["raw"] == event["raw"]:
+            proven[event["order_id"]].add((told[0], told[1].state))
+    for order in evidence.orders:
+        facts = stored_facts(order)
+        refused = {(refund_id, "failed") for refund_id, _ in refused_refunds(evidence, order["_id"])}
+        claimed = {(one, charge.state) for one, charge in facts.charges.items()}
+        claimed |= {(one, refund.state) for one, refund in facts.refunds.items()}
+        ended = {(one, state) for one, state in claimed if state in {"succeeded", "failed"}}
+        for one, state in sorted(ended - proven[order["_id"]] - refused):
+            yield Finding(f"{one} has {state}, and no event of the provider says so", order["_id"])
+
+
+def _given_back(refunds: Iterable[Document]) -> Counter[str]:
+    back: Counter[str] = Counter()
+    for refund in refunds:
+        if refund["status"] == "succeeded":
+            back[refund["charge_id"]] += refund["amount"]
+    return back
+
+
+def _given_up(order: Document | None, charge_id: str) -> bool:
+    if order is None:
+        return False
+    failed = [
+        refund["id"]
+        for refund in order["refunds"]
+        if refund["charge_id"] == charge_id and refund["cause"] != "merchant" and refund["state"] == "failed"
+    ]
+    told = {review["event_id"] for review in order["reviews"] if review["code"] == "refund-failed"}
+    return len(failed) == AUTOMATIC_REFUNDS_MAX and told.issuperset(failed)
+
+
+def _disputed(order: Document, evidence: Evidence, charge_id: str) -> bool:
+    """Whether the events of this charge do not fit the order, and a person was told."""
+    told = {event["_id"] for event in evidence.provider_events if event["object_id"] == charge_id}
+    return any(one["code"] == "event-mismatch" and one["event_id"] in told for one in order["reviews"])
+
+
+def _within_the_charge(charge: Document, refunds: Iterable[Document]) -> Findings:
+    states: Counter[str] = Counter()
+    for refund in refunds:
+        if refund["charge_id"] == charge["_id"]:
+            states[refund["status"]] += refund["amount"]
+    reserved = states["pending"] + states["succeeded"]
+    if not 0 <= reserved <= charge["amount"]:
+        yield Finding(f"the provider gives back {reserved} of {charge['amount']}", charge["reference"])
+    if reserved != charge["amount_refunded"]:
+        yield Finding(f"the provider has counted {charge['amount_refunded']} for {reserved}", charge["reference"])
+
+
+def _our_sums(evidence: Evidence) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for order in evidence.orders:
+        for kind, facts in (("captured", order["charges"]), ("refunded", order["refunds"])):
+            for fact in facts:
+                if fact["state"] == "succeeded":
+                    sums[f"{kind} {order['currency']}"] += fact["amount_minor"]
+    return sums
+
+
+def _provider_sums(evidence: Evidence) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for kind, facts in (("captured", evidence.provider_charges), ("refunded", evidence.provider_refunds)):
+        for fact in facts:
+            if fact["status"] == "succeeded":
+                sums[f"{kind} {fact['currency']}"] += fact["amount"]
+    return sums

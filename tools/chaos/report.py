@@ -1,0 +1,90 @@
+"""What a run has shown: a table, and where something is not as it must be, the stories of the orders that show it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from tools.chaos.checker import INVARIANTS, Violation
+from tools.chaos.evidence import Evidence
+from tools.chaos.story import story
+
+STORIES_MAX = 3
+DETAILS_MAX = 5  # of one invariant
+
+
+def show(evidence: Evidence, violations: Sequence[Violation], injected: Mapping[str, int], *, command: str) -> str:
+    """`injected` says how often each fault was; `command` runs the same schedule again."""
+    lines = [*_table(evidence, violations, injected)]
+    if violations:
+        lines += ["", *_violated(violations), "", *_stories(evidence, violations)]
+        lines += ["The same schedule again:", f"  {command}"]
+    return "\n".join(lines)
+
+
+def lost(evidence: Evidence) -> int:
+    """Orders that were acknowledged and are not there, or will never be charged because their message is not."""
+    acknowledged = {operation.order_id for operation in evidence.of_kind("place") if operation.answer}
+    whole = {order_id for order_id in evidence.order_by_id if evidence.messages_of.get(order_id)}
+    return len(acknowledged - whole)
+
+
+def doubled(violations: Sequence[Violation]) -> int:
+    """Orders for which more than one charge was kept, or keys with more than one order."""
+    return len({violation.order_id for violation in violations if violation.invariant in {3, 4}})
+
+
+def longest_stall_seconds(evidence: Evidence) -> float:
+    """Between one acknowledged placement and the next, as long as some client was trying."""
+    placing = evidence.of_kind("place")
+    spans = [(one.began, one.ended) for one in placing if one.ended is not None]
+    moments = sorted({one.ended for one in placing if one.answer and one.ended is not None})
+    moments += [max((ended for _, ended in spans), default=0.0)]
+    longest, last = 0.0, 0.0
+    for moment in moments:
+        tried_since = min((began for began, ended in spans if began < moment and ended > last), default=moment)
+        longest = max(longest, moment - max(last, tried_since))
+        last = moment
+    return longest
+
+
+def _table(evidence: Evidence, violations: Sequence[Violation], injected: Mapping[str, int]) -> Iterator[str]:
+    yield f"{'fault':<44}{'injected':>12}"
+    for fault, times in sorted(injected.items()):
+        yield f"  {fault:<42}{times:>12,}"
+    yield ""
+    yield f"{'operation':<20}{'acknowledged':>12}{'unknown':>12}{'refused':>12}{'tries':>12}"
+    outcomes = Counter((one.kind, one.outcome) for one in evidence.operations)
+    tries = Counter[str]()
+    for one in evidence.operations:
+        tries[one.kind] += len(one.attempts)
+    for kind in dict.fromkeys(one.kind for one in evidence.operations):
+        counts = "".join(f"{outcomes[kind, outcome]:>12,}" for outcome in ("ok", "unknown", "fail"))
+        yield f"  {kind:<18}{counts}{tries[kind]:>12,}"
+    yield ""
+    statuses = Counter(order["status"] for order in evidence.orders)
+    yield f"{'orders':<20}{len(evidence.orders):>12,}"
+    for status, count in statuses.most_common():
+        yield f"  {status:<18}{count:>12,}"
+    yield ""
+    yield f"{'lost':<20}{lost(evidence):>12,}"
+    yield f"{'doubled':<20}{doubled(violations):>12,}"
+    yield f"{'stuck':<20}{len(evidence.still_open):>12,}"
+    yield f"{'longest stall':<20}{longest_stall_seconds(evidence):>10.1f} s"
+    held = len(INVARIANTS) - len({violation.invariant for violation in violations})
+    yield f"{'invariants':<20}{f'{held} of {len(INVARIANTS)} hold':>12}"
+
+
+def _violated(violations: Sequence[Violation]) -> Iterator[str]:
+    counts = Counter(violation.invariant for violation in violations)
+    for number, count in sorted(counts.items()):
+        what = (INVARIANTS[number].__doc__ or "").splitlines()[0]
+        yield f"VIOLATED {count:,} times: {what}"
+        for violation in [one for one in violations if one.invariant == number][:DETAILS_MAX]:
+            yield f"    {violation.order_id or '':<38}{violation.detail}"
+
+
+def _stories(evidence: Evidence, violations: Sequence[Violation]) -> Iterator[str]:
+    concerned = list(dict.fromkeys(one.order_id for one in violations if one.order_id))
+    for order_id in concerned[:STORIES_MAX]:
+        yield f"The story of {order_id}"
+        yield story(evidence, order_id)
+        yield ""

@@ -1,0 +1,109 @@
+"""Those who are no customers: a till that charges past order_api, and whoever posts to the webhook URL."""
+
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from shared.signing import sign
+from tools.chaos.client import Client
+from tools.chaos.history import Operation
+
+# What is posted to the webhook URL. The first group must be refused; the second is signed with the true secret.
+Trick: TypeAlias = Literal[
+    "forged", "tampered", "stale",
+    "replayed", "altered", "unknown order", "unknown type", "garbage",
+]  # fmt: skip
+FORGERIES: tuple[Trick, ...] = ("forged", "tampered", "stale")
+
+STALE_SECONDS = 30 * 86400  # beyond any tolerance, also of a process whose clock is wrong
+NOBODYS_SECRET = "whsec_c3RyYW5nZXJzIHNpZ24gd2l0aCB3aGF0IHRoZXkgaGF2ZQ=="
+
+
+class Strangers:
+    """`till` calls the provider, `sender` the webhook URL; `secrets` are the true ones."""
+
+    def __init__(self, till: Client, sender: Client, secrets: Sequence[str], draw: Random) -> None:
+        self._till = till
+        self._sender = sender
+        self._secrets = secrets
+        self._draw = draw
+
+    async def charge(self, order_id: str, amount_minor: int, currency: str, method: str) -> Operation:
+        body = {
+            "amount": amount_minor,
+            "currency": currency,
+            "reference": order_id,
+            "paymentMethod": method,
+            # Nobody at order_api waits for it, so order_api must be told: what comes three times is not dropped as well.
+            "scenario": {"webhooks": ["duplicated"], "webhookDelaySeconds": 1, "replySeconds": 1},
+        }
+        key = f"rival-{order_id}-{self._draw.randrange(1 << 30)}"
+        return await self._till.post("rival", "/v1/charges", body, key=key, order_id=order_id, command=body)
+
+    async def invent_payment(self, order_id: str, amount_minor: int, currency: str) -> None:
+        """The event that every forger dreams of."""
+        raw = invented_event(self._draw, "payment.succeeded", order_id, amount_minor, currency)
+        await self._post("forged", raw, order_id, secret=NOBODYS_SECRET)
+
+    async def misuse(self, events: Sequence[dict[str, Any]], order_id: str) -> None:
+        """`events` as order_api shows them, the latest first: they are replayed in that order, and worse."""
+        for event in events:
+            raw = event["raw"].encode()
+            await self._post("replayed", raw, order_id)
+            await self._post("stale", raw, order_id, at=time.time() - STALE_SECONDS)
+            await self._post("tampered", more_money(raw), order_id, signed=raw)
+            if event["outcome"] == "applied":  # before that, whoever has the secret would be the provider
+                await self._post("altered", more_money(raw), order_id)
+        nobodys = f"ord_{self._draw.getrandbits(128):032x}"
+        await self._post("unknown order", invented_event(self._draw, "payment.failed", nobodys, 100, "USD"), None)
+        await self._post("unknown type", invented_event(self._draw, "payment.imagined", order_id, 100, "USD"), order_id)
+        await self._post("garbage", self._draw.randbytes(40), None)
+
+    async def _post(
+        self,
+        trick: Trick,
+        raw: bytes,
+        order_id: str | None,
+        *,
+        secret: str | None = None,
+        signed: bytes | None = None,
+        at: float | None = None,
+    ) -> None:
+        """`signed` are the bytes that the signature is of, if not of `raw`; `at` is in Unix seconds."""
+        signature = sign(signed or raw, [secret or self._draw.choice(self._secrets)], int(at or time.time()))
+        await self._sender.post(
+            "webhook",
+            "",
+            raw,
+            headers={"X-Signature": signature},
+            order_id=order_id,
+            command={"trick": trick, "raw": raw.decode(errors="replace")},
+        )
+
+
+def invented_event(draw: Random, kind: str, reference: str, amount_minor: int, currency: str) -> bytes:
+    now = "2026-01-01T00:00:00.000Z"
+    charge = {
+        "id": f"ch_{draw.getrandbits(128):032x}",
+        "amount": amount_minor,
+        "currency": currency,
+        "reference": reference,
+        "status": "failed" if kind == "payment.failed" else "succeeded",
+        "failureCode": None,
+        "amountRefunded": 0,
+        "paymentMethod": "pm_card_visa",
+        "metadata": {},
+        "createdAt": now,
+        "settledAt": now,
+    }
+    return msgspec.json.encode(
+        {"id": f"evt_{draw.getrandbits(128):032x}", "type": kind, "timestamp": now, "data": charge}
+    )
+
+
+def more_money(raw: bytes) -> bytes:
+    """The same event about ten times as much and a bit."""
+    return raw.replace(b'"amount":', b'"amount":1', 1)

@@ -1,0 +1,218 @@
+"""Taking each rule out of the code and seeing a test fail for it. `make mutants`, or `make mutants ARGS="C3 C5"`.
+
+A mutant (`mutants.toml`) is the project without one rule, or without one part of it. Each is made in a copy of the tree,
+where only the tests that are to catch it run: first unmutated, when they must pass, then mutated, when each must fail.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+ROOT = Path(__file__).parent.parent
+TABLE = Path(__file__).with_suffix(".toml")
+PAGE = ROOT / "docs" / "guarantees.md"
+AT_ONCE = 2
+RUN_SECONDS = 600.0
+
+_COPIED = ("services", "shared", "tools", "tests", "pyproject.toml")
+_PACKAGES = ("order_api", "payment_gateway", "shared")
+_FAILED = re.compile(r"^FAILED (\S+?)(?:\[| |$)", re.MULTILINE)
+_PASSED, _TESTS_FAILED = 0, 1  # pytest's exit statuses; every other one says that it could not do its work
+_BEGIN, _END = "<!-- made by python -m tools.mutants --page -->\n", "<!-- end -->"
+
+
+class MutantError(Exception):
+    """A mutant that proves nothing; the message names it and says why."""
+
+
+class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`text`, which is in `file` once, becomes `instead`."""
+
+    file: str
+    text: str
+    instead: str = ""
+
+
+class Mutant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`loses` says what the code no longer does. `chaos`: one that `make chaos` must catch as well."""
+
+    name: str
+    rule: str
+    loses: str
+    tests: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    chaos: bool = False
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`rules` says in plain words what each of C1 to C25 promises."""
+
+    rules: dict[str, str]
+    mutants: tuple[Mutant, ...]
+
+    def chosen(self, wanted: Sequence[str]) -> list[Mutant]:
+        """Those of the rules or names that are wanted, or all. Raises MutantError."""
+        known = {*self.rules, *(mutant.name for mutant in self.mutants)}
+        if unknown := [one for one in wanted if one not in known]:
+            raise MutantError(f"there is no rule and no mutant called {', '.join(unknown)}")
+        return [one for one in self.mutants if not wanted or {one.rule, one.name} & {*wanted}]
+
+
+class Verdict(NamedTuple):
+    mutant: Mutant
+    survived: list[str]  # the tests that did not fail
+    seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
+    parser.add_argument("wanted", nargs="*", metavar="rule or mutant", help="only these; all if none is named")
+    parser.add_argument("--apply", nargs=2, metavar=("MUTANT", "DIRECTORY"), help="make a mutated copy of the tree")
+    parser.add_argument("--page", action="store_true", help=f"write the table into {PAGE.relative_to(ROOT)}")
+    arguments = parser.parse_args()
+    try:
+        table = read_table()
+        if arguments.apply:
+            name, directory = arguments.apply
+            make_copy([table.chosen([name])[0]], Path(directory))
+        elif arguments.page:
+            PAGE.write_text(with_table(PAGE.read_text(), table))
+        else:
+            sys.exit(1 if catch(table.chosen(arguments.wanted)) else 0)
+    except MutantError as error:
+        sys.exit(f"mutants: {error}")
+
+
+def read_table() -> Table:
+    return msgspec.toml.decode(TABLE.read_bytes(), type=Table)
+
+
+def catch(mutants: Sequence[Mutant]) -> int:
+    """How many mutants survive. Prints a line for each as it is done. Raises MutantError."""
+    must_pass(mutants)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        survivors = 0
+        for mutant, survived, seconds in pool.map(judge, mutants):
+            survivors += bool(survived)
+            verdict = f"SURVIVED {', '.join(survived)}" if survived else "caught"
+            print(f"{mutant.rule:4}{mutant.name:44}{seconds:6.1f} s  {verdict}", flush=True)
+    print(f"{len(mutants)} mutants, {len(mutants) - survivors} caught, {survivors} survived")
+    return survivors
+
+
+def must_pass(mutants: Sequence[Mutant]) -> None:
+    """The code as it is passes the tests that are to fail. Raises MutantError."""
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    print(f"{len(tests)} tests of the code as it is", flush=True)
+    with temporary_copy([]) as tree:
+        run = run_tests(tree, tests, "-n", str(AT_ONCE), "--dist", "loadfile")
+    if run.returncode != _PASSED:
+        raise MutantError(f"the tests fail without any mutant\n{run.stdout[-4000:]}")
+
+
+def judge(mutant: Mutant) -> Verdict:
+    """Raises MutantError."""
+    began = time.monotonic()
+    with temporary_copy([mutant]) as tree:
+        run = run_tests(tree, mutant.tests)
+    if run.returncode not in {_PASSED, _TESTS_FAILED}:
+        raise MutantError(f"{mutant.name} breaks more than its rule: no test ran\n{run.stdout[-4000:]}")
+    failed = set(_FAILED.findall(run.stdout))
+    survived = [test for test in mutant.tests if test.partition("[")[0] not in failed]
+    return Verdict(mutant, survived, time.monotonic() - began)
+
+
+@contextmanager
+def temporary_copy(mutants: Iterable[Mutant]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as directory:
+        tree = Path(directory) / "tree"
+        make_copy(mutants, tree)
+        yield tree
+
+
+def make_copy(mutants: Iterable[Mutant], tree: Path) -> None:
+    """The project's code and tests, mutated, in a directory that does not exist yet. Raises MutantError."""
+    tree.mkdir(parents=True)
+    for name in _COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tree / name)
+    for mutant in mutants:
+        for edit in mutant.edits:
+            apply(mutant, edit, tree)
+
+
+def apply(mutant: Mutant, edit: Edit, tree: Path) -> None:
+    path = tree / edit.file
+    source = path.read_text()
+    if (count := source.count(edit.text)) != 1:
+        raise MutantError(f"{mutant.name}: its text is in {edit.file} {count} times, not once:\n{edit.text}")
+    path.write_text(source.replace(edit.text, edit.instead))
+
+
+def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.CompletedProcess[str]":
+    """Runs them on the code in `tree`. Raises MutantError."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "services")])}
+    _must_import_from(tree, environment)
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
+    try:
+        return subprocess.run(
+            [*command, *options, *tests],
+            cwd=tree,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MutantError(f"no end within {RUN_SECONDS:.0f} s of {' '.join(tests)}") from None
+
+
+def _must_import_from(tree: Path, environment: dict[str, str]) -> None:
+    """The packages are installed from the original tree too: what is imported must be the copy."""
+    show = f"import {', '.join(_PACKAGES)}; print(*({', '.join(f'{one}.__file__' for one in _PACKAGES)},), sep='\\n')"
+    found = subprocess.run(
+        [sys.executable, "-c", show], cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    if strange := [line for line in found.stdout.splitlines() if not Path(line).is_relative_to(tree)]:
+        raise MutantError(f"what is tested is not the copy in {tree} but {', '.join(strange)}")
+
+
+def with_table(page: str, table: Table) -> str:
+    """The page with the table of rules, promises, mutants and tests between its marks."""
+    before, _, rest = page.partition(_BEGIN)
+    return before + _BEGIN + "\n".join(_lines(table)) + "\n" + _END + rest.partition(_END)[2]
+
+
+def _lines(table: Table) -> Iterator[str]:
+    yield "| rule | promise | taken out | caught by |"
+    yield "|---|---|---|---|"
+    for rule, promise in table.rules.items():
+        for mutant in (one for one in table.mutants if one.rule == rule):
+            tests = "<br>".join(_link(test) for test in mutant.tests)
+            yield f"| {rule} | {promise} | `{mutant.name}`: {mutant.loses} | {tests} |"
+            rule, promise = "", ""  # noqa: PLW2901 - said once
+
+
+def _link(test: str) -> str:
+    path, _, name = test.partition("[")[0].partition("::")
+    return f"[{name.removeprefix('test_').replace('_', ' ')}](../{path})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Three real mongods as one replica set, to be killed, paused, cut off and voted out of office."""
+
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from tools.mongod import START_SECONDS, MongodError, command_line, reason
+from tools.process import free_port, spawn
+
+SIZE = 3
+# A lost primary is replaced after about this long, not after MongoDB's ten seconds: a test is waiting.
+ELECTION_SECONDS = 3.0
+_CACHE_GB = 0.25  # the least that mongod takes
+_OPTIONS = (
+    *("--setParameter", "enableTestCommands=1"),  # for failCommand
+    *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    # How long a member waits for the oplog of one that is paused, in seconds; until then it cannot take over.
+    *("--setParameter", "oplogNetworkTimeoutBufferSeconds=1"),
+    *("--oplogSize", "256"),  # MB
+    "--nounixsocket",  # kill -9 would leave its file behind
+)
+
+
+class Member:
+    """One mongod. The others and all clients reach it at `address`, which may be a proxy's; we go past that, by `uri`."""
+
+    def __init__(self, data: Path, port: int, address: str | None = None) -> None:
+        self.port = port
+        self.address = address or f"127.0.0.1:{port}"
+        self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+        self.log_file = data / "mongod.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._data = data
+
+    def launch(self) -> None:
+        """Returns at once. It joins the set, and catches up, by itself. Call it from a thread that lives on: see spawn."""
+        self._data.mkdir(parents=True, exist_ok=True)
+        command = [*command_line(self._data, self.port, cache_gb=_CACHE_GB), *_OPTIONS]
+        self.process = spawn(command, log_file=self.log_file)
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self) -> None:
+        """It keeps its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def run(self, command: Mapping[str, Any], *, seconds: float = 2.0) -> dict[str, Any]:
+        """The reply to a command, from this member whatever it is just now. Raises PyMongoError."""
+        options: dict[str, Any] = {"serverSelectionTimeoutMS": seconds * 1000, "timeoutMS": seconds * 1000}
+        # A client that saw the server before it was initiated refuses sessions, so each command has a new one.
+        with MongoClient[dict[str, Any]](self.uri, **options) as client:
+            return client.admin.command(dict(command))
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process:
+            self.process.send_signal(number)
+
+
+class ReplicaSet:
+    """`addresses` are those by which the members know each other, if proxies stand before them.
+
+    Whoever made it decides whether to delete `data`.
+    """
+
+    def __init__(self, data: Path, *, ports: Sequence[int] = (), addresses: Sequence[str | None] = ()) -> None:
+        ports = ports or [free_port() for _ in range(SIZE)]
+        addresses = addresses or [None] * len(ports)
+        self.members = [
+            Member(data / f"mongod_{number}", port, address)
+            for number, (port, address) in enumerate(zip(ports, addresses, strict=True), 1)
+        ]
+        self.uri = f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet=rs0"
+
+    def start(self) -> None:
+        """Returns when there is a primary. Raises MongodError."""
+        self.launch()
+        self.initiate()
+
+    def launch(self) -> None:
+        for member in self.members:
+            member.launch()
+
+    def initiate(self) -> None:
+        """Makes one set of the members that were launched; returns when it has a primary. Raises MongodError.
+
+        Each member looks for itself at its address, so the proxies must be up, and their event loop must not be ours.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        for member in self.members:
+            _await_answer(member, deadline)
+        self.members[0].run({"replSetInitiate": self._config()}, seconds=START_SECONDS)
+        self.wait_for_primary(deadline - time.monotonic())
+
+    def stop(self) -> None:
+        """Kills, since SIGTERM has each wait its turn for fifteen seconds. What was acknowledged is in the journals."""
+        for member in self.members:
+            if member.process:
+                member.kill()
+
+    def primary(self) -> Member | None:
+        """Of those that say so, the one elected last: one that was cut off may not know yet that it is none."""
+        claims = [
+            (hello["electionId"], member)
+            for member in self.members
+            if member.runs and (hello := _hello(member)) and hello["isWritablePrimary"]
+        ]
+        return max(claims, key=lambda claim: claim[0].binary)[1] if claims else None
+
+    def wait_for_primary(self, seconds: float = 60.0) -> Member:
+        """Raises MongodError if there is none within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not (primary := self.primary()):
+            if time.monotonic() > deadline or not any(member.runs for member in self.members):
+                raise MongodError(f"no primary within {seconds:.0f} s; see {self.members[0].log_file}")
+            time.sleep(0.1)
+        return primary
+
+    def wait_until_whole(self, seconds: float = 60.0) -> None:
+        """Until there is a primary and all others copy from it. Raises MongodError if not within `seconds`."""
+        deadline = time.monotonic() + seconds
+        self.wait_for_primary(seconds)
+        for member in self.members:
+            while not _takes_part(member):
+                if time.monotonic() > deadline:
+                    raise MongodError(f"{member.address} did not join within {seconds:.0f} s; see {member.log_file}")
+                time.sleep(0.1)
+
+    def step_down(self) -> None:
+        """Has the primary hand over to another, and not come back for ten seconds. Raises PyMongoError if it cannot."""
+        self.wait_for_primary().run({"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5}, seconds=8)
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "_id": "rs0",
+            "members": [{"_id": number, "host": member.address} for number, member in enumerate(self.members)],
+            "settings": {
+                "electionTimeoutMillis": int(ELECTION_SECONDS * 1000),
+                "heartbeatIntervalMillis": 500,
+                "heartbeatTimeoutSecs": int(ELECTION_SECONDS),
+            },
+        }
+
+
+@contextmanager
+def temporary_replica_set() -> Iterator[ReplicaSet]:
+    """One whose data goes when it does. Raises MongodError."""
+    with tempfile.TemporaryDirectory(prefix="mongod-", ignore_cleanup_errors=True) as directory:
+        replica_set = ReplicaSet(Path(directory))
+        try:
+            replica_set.start()
+            yield replica_set
+        finally:
+            replica_set.stop()
+
+
+def _await_answer(member: Member, deadline: float) -> None:
+    while not _hello(member):
+        if not member.runs:
+            raise MongodError(f"mongod did not start:\n{reason(member.log_file)}")
+        if time.monotonic() > deadline:
+            raise MongodError(f"mongod did not answer within {START_SECONDS:.0f} s; see {member.log_file}")
+        time.sleep(0.1)
+
+
+def _takes_part(member: Member) -> bool:
+    """As primary, or as a secondary that has found whom to copy from: that may take it a while after it started."""
+    try:
+        status = member.run({"replSetGetStatus": 1})
+    except PyMongoError:
+        return False
+    state: str = next(each["stateStr"] for each in status["members"] if each.get("self"))
+    return state == "PRIMARY" or (state == "SECONDARY" and bool(status["syncSourceHost"]))
+
+
+def _hello(member: Member) -> dict[str, Any]:
+    """Empty if it does not answer soon, as when it is paused."""
+    try:
+        return member.run({"hello": 1}, seconds=0.5)
+    except PyMongoError:
+        return {}
