@@ -1,4 +1,4 @@
-"""A world for all tests of a file, whose `VICTIM` dies in it, in each of its `FLOWS`."""
+"""A world for all tests of a file, whose `VICTIM` dies in it, in each of its `FLOWS`, by the life that goes through them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from shared.mongo import Client
+from tests.e2e.crash_points.invariants import Life
 from tests.e2e.crash_points.life import Lives, points_of
 from tests.e2e.crash_points.proxy import Point
 from tests.e2e.crash_points.world import world_of
@@ -23,8 +24,11 @@ async def lives(
 
 
 @pytest.fixture(scope="module")
-async def points(request: pytest.FixtureRequest, lives: Lives) -> Mapping[str, Sequence[Point]]:
-    """By flow: found out in a life in which nobody dies, so that a step which is added to a flow has its points."""
-    found = points_of(await lives.record())
-    assert len(found) == len(request.module.FLOWS), found
-    return dict(zip(request.module.FLOWS, found, strict=True))
+async def points(request: pytest.FixtureRequest, lives: Lives) -> Mapping[tuple[Life, str], Sequence[Point]]:
+    """By life and flow: found out while nobody dies, so that a step which is added to a flow has its points."""
+    found: dict[tuple[Life, str], Sequence[Point]] = {}
+    for life, flows in request.module.FLOWS.items():
+        recorded = points_of(await lives.record(life))
+        assert len(recorded) == len(flows), recorded
+        found |= {(life, flow): one for flow, one in zip(flows, recorded, strict=True)}
+    return found

@@ -1,4 +1,4 @@
-"""An order's life from placing to paid, and dying in it at any step."""
+"""What becomes of an order, from the request to the last event, and dying at any step of it."""
 
 import asyncio
 from collections import Counter
@@ -10,52 +10,53 @@ import aiohttp
 import msgspec
 
 from tests.e2e.conftest import order_body
-from tests.e2e.crash_points.invariants import check
+from tests.e2e.crash_points.invariants import STATUSES, Life, check
 from tests.e2e.crash_points.proxy import Moment, Point
 from tests.e2e.crash_points.steps import Step
 from tests.e2e.crash_points.world import World
 from tests.waiting import until
 
 LIFE_SECONDS = 90.0
-PAID_SECONDS = 30.0  # many times what it takes
+WAIT_SECONDS = 30.0  # many times what anything takes
 _ASK_AGAIN = {"/problems/unavailable", "/problems/overloaded", "/problems/idempotency-key-in-flight"}
 
 
 class Lives:
-    """Of orders in one world, one after the other. Who places them keeps what was answered, by key."""
+    """Of orders in one world, one after the other. Who asks for something keeps what was answered, by key."""
 
     def __init__(self, world: World, http: aiohttp.ClientSession) -> None:
         self._world = world
         self._http = http
-        self._numbers: list[str] = []
+        self._lives: dict[str, Life] = {}
         self._answers: dict[str, bytes] = {}
 
-    async def record(self) -> list[Step]:
-        """The victim's steps in a life in which nobody dies: those that two lives in a row have in common."""
+    async def record(self, life: Life) -> list[Step]:
+        """The victim's steps when nobody dies: those that two lives in a row have in common."""
         before: list[Step] = []
         while True:
+            order_id = await self._prepare(life)
             self._world.gate.arm(None)
-            await self._live()
+            await self._live(life, order_id)
             if before == (before := self._world.gate.passed):
                 return before
 
-    async def die_at(self, point: Point) -> None:
+    async def die_at(self, life: Life, point: Point) -> None:
         """Lives a life in which the victim dies at `point` and is started again, and checks all lives so far."""
         try:
             async with asyncio.timeout(LIFE_SECONDS):
-                while not await self._dies_at(point):
+                while not await self._dies_at(life, point):
                     pass  # a step more or less than recorded, because something else was in the way
-                orders, gateway = self._world.orders, self._world.gateway
-                await check(orders, gateway, self._answers, self._numbers)
+                await check(self._world.orders, self._world.gateway, self._lives, self._answers)
         except BaseException as error:
             error.add_note(f"died at: {point}")
             raise
 
-    async def _dies_at(self, point: Point) -> bool:
+    async def _dies_at(self, life: Life, point: Point) -> bool:
         """Whether it came to that."""
         gate = self._world.gate
+        order_id = await self._prepare(life)
         gate.arm(point)
-        living = asyncio.create_task(self._live())
+        living = asyncio.create_task(self._live(life, order_id))
         reaching = asyncio.create_task(gate.reached.wait())
         try:
             await asyncio.wait((living, reaching), return_when=asyncio.FIRST_COMPLETED)
@@ -67,38 +68,63 @@ class Lives:
             reaching.cancel()
         return reached
 
-    async def _live(self) -> None:
-        key, body = uuid4().hex, order_body()
-        self._numbers.append(body["orderNumber"])
-        self._answers[key] = answer = await self._place(key, body)
-        order_id = msgspec.json.decode(answer)["id"]
+    async def _prepare(self, life: Life) -> str:
+        """The order to which happens what this life is about, its id "" if that is to be placed."""
+        if life == "paid":
+            return ""
+        order_id = await self._place(life)
+        await self._becomes(order_id, STATUSES[life][1])
+        return order_id
 
-        async def is_paid() -> bool:
-            return await self._world.orders["orders"].count_documents({"_id": order_id, "status": "Paid"}) == 1
+    async def _live(self, life: Life, order_id: str) -> None:
+        match life:
+            case "paid":
+                order_id = await self._place(life)
+            case "refunded":
+                await self._ask(f"/api/orders/{order_id}/refunds", {}, key=uuid4().hex)
+            case "cancelled":
+                await self._ask(f"/api/orders/{order_id}/cancel")
+        await self._becomes(order_id, STATUSES[life][-1])
 
-        await until(is_paid, f"{order_id} is Paid", seconds=PAID_SECONDS)
-        await until(self._is_quiet, "nothing is left to do", seconds=PAID_SECONDS)
+    async def _place(self, life: Life) -> str:
+        body = order_body(paymentMethod="pm_card_declined" if life == "cancelled" else "pm_card_visa")
+        self._lives[body["orderNumber"]] = life
+        return str(msgspec.json.decode(await self._ask("/api/orders", body, key=uuid4().hex))["id"])
 
-    async def _place(self, key: str, body: dict[str, Any]) -> bytes:
-        """Asks with the same key until it is answered."""
-        url, headers = f"{self._world.order_api_url}/api/orders", {"Idempotency-Key": key}
+    async def _becomes(self, order_id: str, status: str) -> None:
+        async def has_status() -> bool:
+            return await self._world.orders["orders"].count_documents({"_id": order_id, "status": status}) == 1
+
+        await until(has_status, f"{order_id} is {status}", seconds=WAIT_SECONDS)
+        await until(self._is_quiet, "nothing is left to do", seconds=WAIT_SECONDS)
+
+    async def _ask(self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> bytes:
+        """Asks until it is answered, with the same key; then that must always be the answer."""
+        headers = {"Idempotency-Key": key} if key else {}
         while True:
             try:
-                async with self._http.post(url, json=body, headers=headers) as response:
+                async with self._http.post(
+                    f"{self._world.order_api_url}{path}", json=body, headers=headers
+                ) as response:
                     answer = await response.read()
-                    if response.status == 201:
-                        return answer
+                    if response.ok:
+                        break
                     assert msgspec.json.decode(answer)["type"] in _ASK_AGAIN, answer
             except (aiohttp.ClientConnectionError, TimeoutError):
                 pass
             await asyncio.sleep(0.05)
+        if key:
+            self._answers[key] = answer
+        return answer
 
     async def _is_quiet(self) -> bool:
         orders, gateway = self._world.orders, self._world.gateway
         return not (
             await orders["outbox"].count_documents({"state": {"$in": ["ready", "leased"]}})
             or await gateway["charges"].count_documents({"status": "pending"})
+            or await gateway["refunds"].count_documents({"status": "pending"})
             or await gateway["deliveries"].count_documents({"state": "pending"})
+            or self._world.gate.in_flight  # what can be read already may not have been heard by who wrote it
         )
 
 

@@ -25,6 +25,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.open_transactions: dict[bytes, Any] = {}  # their sessions, by id
+        self.in_flight: set[asyncio.Task[Any] | None] = set()  # connections in the midst of a step
         self.arm(None)
 
     def arm(self, point: Point | None) -> None:
@@ -39,6 +40,7 @@ class Gate:
     def open(self) -> None:
         """Lets everything of the next process pass."""
         self._point = None
+        self.in_flight.clear()
 
     def release(self) -> None:
         """Has what is late arrive."""
@@ -46,6 +48,7 @@ class Gate:
 
     async def request(self, step: Step) -> None:
         await self._stand_still_if_reached()
+        self.in_flight.add(asyncio.current_task())
         if step.session is not None:
             self.open_transactions[step.session["id"]] = step.session
         if self._point == (step.name, self._times(step) + 1, "late"):
@@ -63,6 +66,7 @@ class Gate:
         await self._stand_still_if_reached()
         if step.name == "commitTransaction":
             del self.open_transactions[step.session["id"]]
+        self.in_flight.discard(asyncio.current_task())
         if counts:
             self.passed.append(step)
         if counts and self._point == (step.name, self._times(step), "unheard"):
