@@ -81,7 +81,7 @@ async def ensure_collection(
                     await database[name].create_indexes(list(indexes))
         except PyMongoError as error:
             conflict = isinstance(error, OperationFailure) and error.code in _CONFLICTS
-            passing = conflict or isinstance(error, ConnectionFailure)
+            passing = conflict or error.timeout or isinstance(error, ConnectionFailure)
             if not passing or asyncio.get_running_loop().time() > deadline:
                 raise
             log.info("waiting for the database", collection=name, reason=type(error).__name__)
@@ -91,7 +91,13 @@ async def ensure_collection(
 
 
 async def _create(database: Database, name: str, schema: Mapping[str, Any] | None) -> None:
+    """A validator that is there already is left alone: to set it, the server waits until every transaction on the collection
+    has ended, that of a process that was killed included, and has all other work on it wait behind.
+    """
     validator = {"$jsonSchema": schema} if schema else {}
+    async for found in await database.list_collections(filter={"name": name}):
+        if found["options"].get("validator", {}) == validator:
+            return
     try:
         await database.create_collection(name, check_exists=False, validator=validator)
     except (CollectionInvalid, OperationFailure) as error:

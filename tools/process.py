@@ -59,17 +59,22 @@ def stop(process: "subprocess.Popen[bytes]") -> int:
     return process.wait()
 
 
-_handed_out: set[int] = set()
+_handed_out: dict[int, socket.socket] = {}
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on now, and that was not handed out before."""
+    """A port on 127.0.0.1 for a server that we start, and for nobody else until we end: on Linux, a socket that is bound
+    to it and never listens keeps it for whoever binds with SO_REUSEADDR, as servers do.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        probe = socket.socket()
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        if sys.platform != "linux":
+            probe.close()
         if port not in _handed_out:
-            _handed_out.add(port)
+            _handed_out[port] = probe
             return port
 
 

@@ -4,16 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import httpx
+import pymongo
 import pytest
 
 from payment_gateway.faults import RATED
-from shared.mongo import Client, Database
+from shared.mongo import Client, Collection, Database
+from shared.times import utc_now
 from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Stack
@@ -161,6 +164,13 @@ def all_paid(databases: tuple[Database, Database], count: int) -> Any:
         return await databases[0]["orders"].count_documents({"status": "Paid"}) >= count
 
     return condition
+
+
+async def end_leases(collection: Collection) -> None:
+    """As if their time had come. A transaction of a process that is gone or stopped may hold this up for a while."""
+    past = utc_now() - timedelta(seconds=1)
+    with pymongo.timeout(30):
+        await collection.update_many({"lease_until": {"$ne": None}}, {"$set": {"lease_until": past}})
 
 
 async def ends(api: Api, order_id: str, status: str, **options: Any) -> dict[str, Any]:

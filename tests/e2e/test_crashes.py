@@ -4,19 +4,17 @@ import asyncio
 import itertools
 import signal
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
-import pymongo
 from pymongo.errors import PyMongoError
 
-from shared.mongo import Collection, Database, connect
-from shared.times import utc_now
+from shared.mongo import Database, connect
 from tests.e2e.conftest import (
     StartStack,
     all_paid,
     assert_each_paid_and_charged_once,
+    end_leases,
     order_body,
     place_until_acknowledged,
     whatever_the_provider_does,
@@ -137,13 +135,6 @@ async def test_sigterm_ends_both_services_with_status_0(start_stack: StartStack,
         await place_until_acknowledged(http, lambda: order_api.url, order_body())
         assert order_api.stop() == 0
         assert gateway.stop() == 0
-
-
-async def end_leases(collection: Collection) -> None:
-    """As if their time had come. A transaction of a process that is gone or stopped may hold this up for a while."""
-    past = utc_now() - timedelta(seconds=1)
-    with pymongo.timeout(30):
-        await collection.update_many({"lease_until": {"$ne": None}}, {"$set": {"lease_until": past}})
 
 
 def _quietly(condition: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:

@@ -1,0 +1,96 @@
+"""What must be true of every order, whoever died when."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from shared.mongo import Collection, Database, Document
+
+Life = Literal["paid", "refunded", "cancelled"]
+
+# Nothing else may ever be seen of an order that lives so. One that is cancelled has a card that was declined.
+STATUSES: Mapping[Life, tuple[str, ...]] = {
+    "paid": ("Pending", "Paid"),
+    "refunded": ("Pending", "Paid", "Refunded"),
+    "cancelled": ("Pending", "Failed", "Cancelled"),
+}
+_EVENTS: Mapping[Life, tuple[str, ...]] = {
+    "paid": ("payment.succeeded",),
+    "refunded": ("payment.succeeded", "refund.succeeded"),
+    "cancelled": ("payment.failed",),
+}
+_MESSAGES: Mapping[Life, tuple[str, ...]] = {
+    "paid": ("charge",),
+    "refunded": ("charge", "refund"),
+    "cancelled": ("charge",),
+}
+
+
+async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], answers: Mapping[str, bytes]) -> None:
+    """Each order is there once, with each answer under its key; each of its messages is done, and the provider has one
+    charge and at most one refund for it, each with one event, delivered, received and applied once. Nothing else is there.
+
+    `lives` are the orders by number; `answers` are what clients were told, by Idempotency-Key.
+    """
+    placed = await _all(orders["orders"])
+    charges, refunds = await _all(gateway["charges"]), await _all(gateway["refunds"])
+    events = await _all(gateway["events"])
+    ids = {one["order_number"]: one["_id"] for one in placed}
+
+    def of_each(what: Mapping[Life, Iterable[str]]) -> Iterator[tuple[str, str]]:
+        return ((ids[number], each) for number, life in lives.items() for each in what[life])
+
+    _same("orders", (one["order_number"] for one in placed), lives)
+    told = ((f"default:{key}", answer.decode()) for key, answer in answers.items())
+    _same("answers", ((one["_id"], one["body"]) for one in await _all(orders["idempotency_keys"])), told)
+    messages = await _all(orders["outbox"])
+    _same(
+        "messages", ((one["order_id"], one["kind"]) for one in messages if one["state"] == "done"), of_each(_MESSAGES)
+    )
+    _same("messages that are not done", (one["_id"] for one in messages if one["state"] != "done"), ())
+    at_the_provider = (one["resource_id"] for one in await _all(gateway["idempotency_keys"]))
+    _same("the provider's keys", at_the_provider, (one["_id"] for one in [*charges, *refunds]))
+    _same("events", ((_about(one, refunds), one["type"]) for one in events), of_each(_EVENTS))
+    delivered = ((one["event_id"], one["state"]) for one in await _all(gateway["deliveries"]))
+    _same("deliveries", delivered, ((one["_id"], "delivered") for one in events))
+    received = ((one["_id"], one["raw"], one["outcome"]) for one in await _all(orders["payment_events"]))
+    _same("events received", received, ((one["_id"], one["raw"], "applied") for one in events))
+    facts = ((one["order_number"], _statuses(one), _money(one), len(one["reviews"])) for one in placed)
+    books = {number: _book(one, charges, refunds) for number, one in ids.items()}
+    _same("facts", facts, ((number, STATUSES[life], books[number], 0) for number, life in lives.items()))
+
+
+def _about(event: Document, refunds: Iterable[Document]) -> str:
+    """The order that an event is about; one of a refund may name that instead."""
+    named = {one["_id"]: one["charge_reference"] for one in refunds}
+    return str(named.get(event["object_id"], event["reference"]))
+
+
+def _statuses(order: Document) -> tuple[str, ...]:
+    return tuple(change["status"] for change in order["history"])
+
+
+def _money(order: Document) -> tuple[Any, ...]:
+    return (
+        tuple((one["id"], one["state"], one["amount_minor"]) for one in order["charges"]),
+        tuple((one["id"], one["state"], one["amount_minor"]) for one in order["refunds"]),
+    )
+
+
+def _book(order_id: str, charges: Iterable[Document], refunds: Iterable[Document]) -> tuple[Any, ...]:
+    """The same as the provider has it."""
+    return (
+        tuple((one["_id"], one["status"], one["amount"]) for one in charges if one["reference"] == order_id),
+        tuple(
+            (one["reference"], one["status"], one["amount"]) for one in refunds if one["charge_reference"] == order_id
+        ),
+    )
+
+
+def _same(what: str, found: Iterable[Hashable], wanted: Iterable[Hashable]) -> None:
+    there, due = Counter(found), Counter(wanted)
+    assert there == due, f"{what}: missing {list(due - there)}, not to be there {list(there - due)}"
+
+
+async def _all(collection: Collection) -> list[Document]:
+    return await collection.find().to_list()

@@ -1,0 +1,146 @@
+"""What becomes of an order, from the request to the last event, and dying at any step of it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+
+from tests.e2e.conftest import order_body
+from tests.e2e.crash_points.invariants import STATUSES, Life, check
+from tests.e2e.crash_points.proxy import Moment, Point
+from tests.e2e.crash_points.steps import Step
+from tests.e2e.crash_points.world import World
+from tests.waiting import until
+
+LIFE_SECONDS = 90.0
+WAIT_SECONDS = 30.0  # many times what anything takes
+_ASK_AGAIN = {"/problems/unavailable", "/problems/overloaded", "/problems/idempotency-key-in-flight"}
+
+
+class Lives:
+    """Of orders in one world, one after the other. Who asks for something keeps what was answered, by key."""
+
+    def __init__(self, world: World, http: aiohttp.ClientSession) -> None:
+        self._world = world
+        self._http = http
+        self._lives: dict[str, Life] = {}
+        self._answers: dict[str, bytes] = {}
+
+    async def record(self, life: Life) -> list[Step]:
+        """The victim's steps when nobody dies: those that two lives in a row have in common."""
+        before: list[Step] = []
+        while True:
+            order_id = await self._prepare(life)
+            self._world.gate.arm(None)
+            await self._live(life, order_id)
+            if before == (before := self._world.gate.passed):
+                return before
+
+    async def die_at(self, life: Life, point: Point) -> None:
+        """Lives a life in which the victim dies at `point` and is started again, and checks all lives so far."""
+        try:
+            async with asyncio.timeout(LIFE_SECONDS):
+                while not await self._dies_at(life, point):
+                    pass  # a step more or less than recorded, because something else was in the way
+                await check(self._world.orders, self._world.gateway, self._lives, self._answers)
+        except BaseException as error:
+            error.add_note(f"died at: {point}")
+            raise
+
+    async def _dies_at(self, life: Life, point: Point) -> bool:
+        """Whether it came to that."""
+        gate = self._world.gate
+        order_id = await self._prepare(life)
+        gate.arm(point)
+        living = asyncio.create_task(self._live(life, order_id))
+        reaching = asyncio.create_task(gate.reached.wait())
+        try:
+            await asyncio.wait((living, reaching), return_when=asyncio.FIRST_COMPLETED)
+            if reached := reaching.done():
+                await self._world.restart()
+            await living
+        finally:
+            living.cancel()
+            reaching.cancel()
+        return reached
+
+    async def _prepare(self, life: Life) -> str:
+        """The order to which happens what this life is about, its id "" if that is to be placed."""
+        if life == "paid":
+            return ""
+        order_id = await self._place(life)
+        await self._becomes(order_id, STATUSES[life][1])
+        return order_id
+
+    async def _live(self, life: Life, order_id: str) -> None:
+        match life:
+            case "paid":
+                order_id = await self._place(life)
+            case "refunded":
+                await self._ask(f"/api/orders/{order_id}/refunds", {}, key=uuid4().hex)
+            case "cancelled":
+                await self._ask(f"/api/orders/{order_id}/cancel")
+        await self._becomes(order_id, STATUSES[life][-1])
+
+    async def _place(self, life: Life) -> str:
+        body = order_body(paymentMethod="pm_card_declined" if life == "cancelled" else "pm_card_visa")
+        self._lives[body["orderNumber"]] = life
+        return str(msgspec.json.decode(await self._ask("/api/orders", body, key=uuid4().hex))["id"])
+
+    async def _becomes(self, order_id: str, status: str) -> None:
+        async def has_status() -> bool:
+            return await self._world.orders["orders"].count_documents({"_id": order_id, "status": status}) == 1
+
+        await until(has_status, f"{order_id} is {status}", seconds=WAIT_SECONDS)
+        await until(self._is_quiet, "nothing is left to do", seconds=WAIT_SECONDS)
+
+    async def _ask(self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> bytes:
+        """Asks until it is answered, with the same key; then that must always be the answer."""
+        headers = {"Idempotency-Key": key} if key else {}
+        while True:
+            try:
+                async with self._http.post(
+                    f"{self._world.order_api_url}{path}", json=body, headers=headers
+                ) as response:
+                    answer = await response.read()
+                    if response.ok:
+                        break
+                    assert msgspec.json.decode(answer)["type"] in _ASK_AGAIN, answer
+            except (aiohttp.ClientConnectionError, TimeoutError):
+                pass
+            await asyncio.sleep(0.05)
+        if key:
+            self._answers[key] = answer
+        return answer
+
+    async def _is_quiet(self) -> bool:
+        orders, gateway = self._world.orders, self._world.gateway
+        return not (
+            await orders["outbox"].count_documents({"state": {"$in": ["ready", "leased"]}})
+            or await gateway["charges"].count_documents({"status": "pending"})
+            or await gateway["refunds"].count_documents({"status": "pending"})
+            or await gateway["deliveries"].count_documents({"state": "pending"})
+            or self._world.gate.in_flight  # what can be read already may not have been heard by who wrote it
+        )
+
+
+def points_of(steps: Sequence[Step]) -> list[list[Point]]:
+    """Where to die: after each step, and before it takes effect. Flow by flow; each ends with its commit and, if it was
+    asked for by HTTP, its answer.
+    """
+    flows: list[list[Point]] = [[]]
+    times = Counter[str]()
+    ended = False
+    for step in steps:
+        is_answer = step.name.startswith("answer ")
+        if ended and not is_answer:
+            flows.append([])
+        ended = step.name == "commitTransaction" or (ended and is_answer)
+        times[step.name] += 1
+        moments: tuple[Moment, ...] = ("late", "unheard") if step.acts else ("unheard",)
+        flows[-1] += [Point(step.name, times[step.name], moment) for moment in moments]
+    return flows
