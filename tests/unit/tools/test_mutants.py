@@ -1,7 +1,6 @@
 """Every rule can be taken out of the code, and a test is named that must see it. `make mutants` runs them."""
 
-import subprocess
-import sys
+import ast
 from pathlib import Path
 
 import pytest
@@ -43,10 +42,9 @@ def test_what_is_taken_out_is_in_the_code_once_and_leaves_python(tmp_path: Path)
 
 
 def test_every_test_that_must_see_a_mutant_is_there() -> None:
-    tests = sorted({test for one in TABLE.mutants for test in one.tests})
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", *tests]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-2000:]
+    for path, name in {tuple(test.split("::")) for one in TABLE.mutants for test in one.tests}:
+        functions = [node.name for node in ast.parse((ROOT / path).read_text()).body if hasattr(node, "name")]
+        assert name in functions, path
 
 
 def test_the_page_of_guarantees_has_the_table_as_it_is() -> None:
