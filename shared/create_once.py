@@ -103,8 +103,8 @@ class CreateOnce(Generic[Thing, Refusal]):
     async def _write(
         self, session: AsyncClientSession, creations: Sequence[_Creation[Thing]]
     ) -> Sequence[Answer | KeyReused | Refusal]:
-        """What stands in a thing's way may be the same request, committed since the keys were looked up: a refusal holds only
-        where the transaction sees no key. C5
+        """What stands in a thing's way may be the same request, committed since the keys were looked up: a refusal holds
+        only where the transaction sees no key. C5
         """
         refusals = await self._refuse([creation.thing for creation in creations], session)
         accepted = [one for one, refusal in zip(creations, refusals, strict=True) if refusal is None]
