@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run gateway test test-compose mutants bench check hooks openapi lock clean
+.PHONY: help setup demo run gateway test test-compose mutants bench chaos check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -33,6 +33,13 @@ mutants: .venv/.ready  ## Take each rule out of the code, one at a time, and see
 
 bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, paid orders, the gateway beside localstripe (needs wrk)
 	@$(BIN)/python -m tools.bench $(ARGS)
+
+SEED ?= 1
+MINUTES ?= 5
+ORDERS ?= 2000
+
+chaos: .venv/.ready  ## Break everything while orders are placed, heal, judge: SEED=1 MINUTES=5 ORDERS=2000
+	@$(BIN)/python -m tools.chaos --seed $(SEED) --minutes $(MINUTES) --orders $(ORDERS)
 
 check: .venv/.ready  ## Lint, types, import rules, stray files
 	@$(BIN)/ruff check .

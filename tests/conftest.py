@@ -8,7 +8,7 @@ import pymongo
 import pytest
 
 from shared.mongo import Client, connect
-from tools.mongod import temporary_mongod
+from tools.mongod import scratch, temporary_mongod
 
 # Lets a test make chosen commands fail (failCommand); never set outside tests.
 TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")
@@ -33,7 +33,7 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
     elif given := os.environ.get("MONGODB_URI"):
         yield given
     else:
-        with temporary_mongod(TEST_COMMANDS) as mongod:
+        with temporary_mongod(TEST_COMMANDS, below=scratch()) as mongod:
             yield mongod.uri
 
 

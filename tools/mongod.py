@@ -1,5 +1,7 @@
 """The embedded MongoDB: a real mongod from a wheel, a one-node replica set on a free port of 127.0.0.1."""
 
+import os
+import shutil
 import subprocess
 import sysconfig
 import tempfile
@@ -16,6 +18,8 @@ from tools.process import free_port, spawn, stop, tail
 
 START_SECONDS = 60.0
 _ALREADY_INITIALIZED = 23
+_MEMORY = Path("/dev/shm")
+_SCRATCH_BYTES = 4 * 1024**3
 
 _WAYS_OUT = (
     "ways out: install the missing library (Debian and Ubuntu: apt-get install libcurl4 libssl3), "
@@ -93,10 +97,19 @@ class Mongod:
         client.admin.command("replSetReconfig", config, force=True)
 
 
+def scratch() -> str | None:
+    """The directory for data that nobody keeps: memory, where there is enough of it, since each commit waits for the disk.
+    What was written survives the death of its process there too. None: where temporary files go, as if TMPDIR is set.
+    """
+    if "TMPDIR" in os.environ or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _SCRATCH_BYTES:
+        return None
+    return str(_MEMORY)
+
+
 @contextmanager
-def temporary_mongod(options: Sequence[str] = ()) -> Iterator[Mongod]:
-    """One whose data goes when it does."""
-    with tempfile.TemporaryDirectory(prefix="mongod-", ignore_cleanup_errors=True) as directory:
+def temporary_mongod(options: Sequence[str] = (), *, below: str | None = None) -> Iterator[Mongod]:
+    """One whose data goes when it does. It is kept in a directory `below` that one, or where temporary files go."""
+    with tempfile.TemporaryDirectory(prefix="mongod-", dir=below, ignore_cleanup_errors=True) as directory:
         mongod = Mongod(Path(directory), options=options)
         try:
             mongod.start()

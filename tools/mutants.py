@@ -71,9 +71,17 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(NamedTuple):
+    """`survived`: the tests that did not fail. `broken`: why the mutant proves nothing at all."""
+
     mutant: Mutant
-    survived: list[str]  # the tests that did not fail
+    survived: list[str]
     seconds: float
+    broken: str = ""
+
+    def __str__(self) -> str:
+        seen = f"SURVIVED {', '.join(self.survived)}" if self.survived else "caught"
+        verdict = f"BROKEN {self.broken}" if self.broken else seen
+        return f"{self.mutant.rule:4}{self.mutant.name:44}{self.seconds:6.1f} s  {verdict}"
 
 
 def main() -> None:
@@ -86,7 +94,9 @@ def main() -> None:
         table = read_table()
         if arguments.apply:
             name, directory = arguments.apply
-            make_copy([table.chosen([name])[0]], Path(directory))
+            tree = Path(directory).resolve()
+            make_copy([table.chosen([name])[0]], tree)
+            print(f"cd {tree} && PYTHONPATH={_path_of(tree)} {sys.executable} -m tools.chaos")
         elif arguments.page:
             PAGE.write_text(with_table(PAGE.read_text(), table))
         else:
@@ -100,16 +110,15 @@ def read_table() -> Table:
 
 
 def catch(mutants: Sequence[Mutant]) -> int:
-    """How many mutants survive. Prints a line for each as it is done. Raises MutantError."""
+    """How many mutants are not caught. Prints a line for each as it is done. Raises MutantError."""
     must_pass(mutants)
+    missed = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        survivors = 0
-        for mutant, survived, seconds in pool.map(judge, mutants):
-            survivors += bool(survived)
-            verdict = f"SURVIVED {', '.join(survived)}" if survived else "caught"
-            print(f"{mutant.rule:4}{mutant.name:44}{seconds:6.1f} s  {verdict}", flush=True)
-    print(f"{len(mutants)} mutants, {len(mutants) - survivors} caught, {survivors} survived")
-    return survivors
+        for verdict in pool.map(_judge, mutants):
+            missed += bool(verdict.survived or verdict.broken)
+            print(verdict, flush=True)
+    print(f"{len(mutants)} mutants, {len(mutants) - missed} caught")
+    return missed
 
 
 def must_pass(mutants: Sequence[Mutant]) -> None:
@@ -134,6 +143,14 @@ def judge(mutant: Mutant) -> Verdict:
     return Verdict(mutant, survived, time.monotonic() - began)
 
 
+def _judge(mutant: Mutant) -> Verdict:
+    """One that is broken does not keep those after it from being judged."""
+    try:
+        return judge(mutant)
+    except MutantError as error:
+        return Verdict(mutant, [], 0.0, broken=str(error))
+
+
 @contextmanager
 def temporary_copy(mutants: Iterable[Mutant]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as directory:
@@ -142,10 +159,13 @@ def temporary_copy(mutants: Iterable[Mutant]) -> Iterator[Path]:
         yield tree
 
 
-def make_copy(mutants: Iterable[Mutant], tree: Path) -> None:
-    """The project's code and tests, mutated, in a directory that does not exist yet. Raises MutantError."""
-    tree.mkdir(parents=True)
-    for name in _COPIED:
+def make_copy(mutants: Iterable[Mutant], tree: Path, names: Iterable[str] = _COPIED) -> None:
+    """The project's code and tests, or what is named of them, mutated, in a directory that does not exist yet.
+
+    Raises MutantError.
+    """
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -165,7 +185,7 @@ def apply(mutant: Mutant, edit: Edit, tree: Path) -> None:
 
 def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.CompletedProcess[str]":
     """Runs them on the code in `tree`. Raises MutantError."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "services")])}
+    environment = {**os.environ, "PYTHONPATH": _path_of(tree)}
     _must_import_from(tree, environment)
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
     try:
@@ -181,6 +201,10 @@ def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.Co
         )
     except subprocess.TimeoutExpired:
         raise MutantError(f"no end within {RUN_SECONDS:.0f} s of {' '.join(tests)}") from None
+
+
+def _path_of(tree: Path) -> str:
+    return os.pathsep.join([str(tree), str(tree / "services")])
 
 
 def _must_import_from(tree: Path, environment: dict[str, str]) -> None:
@@ -203,10 +227,11 @@ def _lines(table: Table) -> Iterator[str]:
     yield "| rule | promise | taken out | caught by |"
     yield "|---|---|---|---|"
     for rule, promise in table.rules.items():
-        for mutant in (one for one in table.mutants if one.rule == rule):
+        said = (rule, promise)
+        for mutant in table.chosen([rule]):
             tests = "<br>".join(_link(test) for test in mutant.tests)
-            yield f"| {rule} | {promise} | `{mutant.name}`: {mutant.loses} | {tests} |"
-            rule, promise = "", ""  # noqa: PLW2901 - said once
+            yield f"| {' | '.join(said)} | `{mutant.name}`: {mutant.loses} | {tests} |"
+            said = ("", "")  # said once
 
 
 def _link(test: str) -> str:

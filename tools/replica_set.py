@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tools.mongod import START_SECONDS, MongodError, command_line, reason
+from tools.mongod import START_SECONDS, MongodError, command_line, reason, scratch
 from tools.process import free_port, spawn
 
 SIZE = 3
@@ -163,7 +163,7 @@ class ReplicaSet:
 @contextmanager
 def temporary_replica_set() -> Iterator[ReplicaSet]:
     """One whose data goes when it does. Raises MongodError."""
-    with tempfile.TemporaryDirectory(prefix="mongod-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(prefix="mongod-", dir=scratch(), ignore_cleanup_errors=True) as directory:
         replica_set = ReplicaSet(Path(directory))
         try:
             replica_set.start()

@@ -32,7 +32,7 @@ from order_api.outbox import (
     Void,
     Withdrawn,
     ask_for_money_owed,
-    dead_letter_review,
+    death_id,
     decide,
     may_have_been_done,
     must_ask_first,
@@ -199,9 +199,9 @@ def _keys(settlement: _Settlement) -> tuple[Hashable, ...]:
 
 
 def _update(settlement: _Settlement) -> UpdateOne:
-    fence = Int64(settlement.message.fence)
-    fields = {**_fields(settlement.decision), "lease_until": None, "settled_fence": fence, "updated_at": "$$NOW"}
-    return UpdateOne({"_id": settlement.message.id, "fence": fence}, [{"$set": fields}])
+    fields = {**_fields(settlement.decision), "lease_until": None, "updated_at": "$$NOW"}
+    fields["settled_fence"] = Int64(settlement.message.fence)
+    return UpdateOne({"_id": settlement.message.id, "fence": Int64(settlement.message.fence)}, [{"$set": fields}])
 
 
 def _fields(decision: Decision) -> Document:
@@ -232,8 +232,7 @@ def _facts(settlement: _Settlement, order: Order) -> list[Fact]:
         case Done(accepted) if message.kind == "charge":
             return [Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)]
         case Dead(reason, refused_code):
-            code, event_id = dead_letter_review(message)
-            review = Review(code=code, event_id=event_id, detail=reason, raised_at=settlement.at)
+            review = Review(code="dead-letter", event_id=death_id(message), detail=reason, raised_at=settlement.at)
             # Only a definite refusal releases what a refund has reserved. C18
             refused = [
                 msgspec.structs.replace(refund, state="failed", failure_code=refused_code, at=settlement.at)

@@ -16,7 +16,7 @@ def explain(message: Message) -> str:
         case "done":
             return f"The provider has the {message.kind}, or an event has said how it ended. Nothing is sent any more."
         case "void":
-            return "It is not sent any more, because the order was cancelled."
+            return "It is not sent any more: the order was cancelled, or a person has given it up."
         case "dead":
             refused = (message.last_error or "").startswith(REFUSED)
             return _explain_refused(message) if refused else _explain_given_up(message)

@@ -176,7 +176,9 @@ def must_ask_first(message: Message, *, now: datetime) -> bool:
 
     Counted from the message's creation: in a database restored from a backup the first attempt may be missing.
     """
-    return message.redrives > 0 or now - message.created_at > KEY_TRUSTED_FOR
+    if message.redrives > 0:
+        return True
+    return now - message.created_at > KEY_TRUSTED_FOR
 
 
 def may_have_been_done(message: Message) -> bool:
@@ -201,11 +203,11 @@ def decide(message: Message, reply: Reply) -> Decision:
             return Retry(max(wait, asked), reason)
 
 
-def dead_letter_review(message: Message) -> tuple[str, str]:
-    """Code and event id of the review that the death of `message` raises: after each redrive another, or a second death
-    would be taken for the first, which is closed.
+def death_id(message: Message) -> str:
+    """What the review of its death names: after each redrive another, or a second death would be taken for the first one,
+    which is closed.
     """
-    return "dead-letter", f"{message.id}~{message.redrives}" if message.redrives else message.id
+    return f"{message.id}~{message.redrives}" if message.redrives else message.id
 
 
 def may_be_redriven(message: Message, order: Order) -> bool:

@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.order import Order, merge
-from order_api.outbox import CLOCK_SKEW, Message, dead_letter_review, may_be_redriven
+from order_api.outbox import CLOCK_SKEW, Message, death_id, may_be_redriven
 from order_api.store import Store
 from shared.group_commit import GroupCommit, StaleError
 from shared.telemetry import log
@@ -121,9 +121,8 @@ def _redrive(message: Message | None, order: Order | None, request: _Request) ->
 
 
 def _with_review_closed(order: Order, message: Message, at: datetime) -> Order:
-    key = dead_letter_review(message)
     for review in order.reviews:
-        if (review.code, review.event_id) == key and review.resolved_at is None:
+        if review.event_id == death_id(message) and review.resolved_at is None:
             closed = msgspec.structs.replace(review, resolved_at=at, decision="redriven")
             order = merge(order, closed, now=at, cause=review.code)
     return order

@@ -21,7 +21,14 @@ REVIEWED_ORDERS_MAX = 1_000
 def counts(store: Store) -> Sequence[Count]:
     """Each raises PyMongoError."""
     stock = _TakeStock(store)
-    return (stock.pending_orders, stock.oldest_pending_order, stock.outbox, stock.oldest_due_message, stock.reviews)
+    return (
+        stock.pending_orders,
+        stock.oldest_pending_order,
+        stock.outbox,
+        stock.oldest_due_message,
+        stock.reviews,
+        stock.unmatched,
+    )
 
 
 class _TakeStock:
@@ -88,3 +95,14 @@ class _TakeStock:
         async for found in await self._store.orders.aggregate(stages):
             reviews.add_metric([found["_id"]], found["count"])
         return [reviews]
+
+    async def unmatched(self) -> Sequence[Metric]:
+        asked_about = {"reconcile_at": {"$type": "date"}}  # one that was put to rest by hand is not counted
+        unmatched = await self._store.payment_events.count_documents(asked_about, limit=COUNT_MAX)
+        return [
+            GaugeMetricFamily(
+                "order_api_unmatched_events",
+                f"Events of the provider that match no order or refund and are judged again, counted up to {COUNT_MAX}",
+                unmatched,
+            )
+        ]

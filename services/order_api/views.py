@@ -190,7 +190,7 @@ def message_view(message: Message) -> MessageView:
         explanation=explain(message),
         created_at=rfc3339(message.created_at),
         first_attempt_at=shown(message.first_attempt_at),
-        next_attempt_at=shown(max(message.next_attempt_at, message.created_at))
+        next_attempt_at=shown(max(message.next_attempt_at, message.redriven_at or message.created_at))
         if message.state in OPEN_STATES
         else None,
         redriven_at=shown(message.redriven_at),

@@ -1,12 +1,15 @@
 """The rest of an order's life, with both services as real processes: refunds, cancelling in flight, dead letters."""
 
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 
+from order_api.outbox import ATTEMPTS_MAX
 from shared.mongo import Database
-from tests.e2e.conftest import Api, StartStack, ends, order_body
+from tests.e2e.conftest import Api, StartStack, ends, order_body, put_faults
+from tests.waiting import until
 
 Databases = tuple[Database, Database]
 Json = dict[str, Any]
@@ -42,3 +45,140 @@ async def test_a_paid_order_is_refunded_in_part_and_then_the_rest(
         assert charge["amount_refunded"] == charge["amount"] == 9999
         problem = (await cancel(api, order))[1]
         assert problem["type"] == "/problems/not-cancellable"
+
+
+async def charged(api: Api, order: Json) -> Json:
+    """The order, once the provider is known to have its charge."""
+    found: Json = {}
+
+    async def has_charge() -> bool:
+        found.update((await api.call("GET", f"/api/orders/{order['id']}"))[2])
+        return bool(found["charges"])
+
+    await until(has_charge, f"{order['id']} is charged")
+    return found
+
+
+async def given_back(api: Api, databases: Databases, order: Json) -> Json:
+    """The cancelled order, once all that was taken for it is given back, as both sides tell it."""
+
+    async def is_given_back() -> bool:
+        shown = (await api.call("GET", f"/api/orders/{order['id']}"))[2]
+        return [refund["state"] for refund in shown["refunds"]] == ["succeeded"]
+
+    await until(is_given_back, f"{order['id']} is given back")
+    shown: Json = (await api.call("GET", f"/api/orders/{order['id']}"))[2]
+    [charge] = await databases[1]["charges"].find({"reference": order["id"]}).to_list()
+    assert charge["amount_refunded"] == charge["amount"] == 9999
+    [refund] = shown["refunds"]
+    assert (shown["status"], refund["cause"], refund["amount"]) == ("Cancelled", "cancelled", 99.99)
+    return shown
+
+
+async def test_c2_an_order_that_is_cancelled_while_it_is_charged_ends_cancelled_with_the_money_given_back(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    with start_stack(CHARGE_DELAY_SECONDS="1") as stack:
+        api = Api(http, stack.order_apis[0].url)
+        order = await charged(api, (await api.place(order_body()))[2])
+        status, cancelled = await cancel(api, order)
+        assert (status, cancelled["status"]) == (200, "Cancelled")
+        await given_back(api, databases, order)
+        assert (await cancel(api, order))[0] == 200
+        assert (await refund(api, order, {}))[2]["type"] == "/problems/not-refundable"
+
+
+async def test_c22_with_every_webhook_dropped_reconciliation_alone_settles_payment_refund_and_cancellation(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    settings = {"CHARGE_DELAY_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "1"}
+    with start_stack(**settings) as stack:
+        put_faults(stack, {"rates": {"webhook_dropped": 1}})
+        api = Api(http, stack.order_apis[0].url)
+        paid, in_flight = [(await api.place(order_body()))[2] for _ in range(2)]
+        await cancel(api, await charged(api, in_flight))
+        await ends(api, paid["id"], "Paid")
+        assert (await refund(api, paid, {}))[0] == 202
+        await ends(api, paid["id"], "Refunded")
+        await given_back(api, databases, in_flight)
+        sources = await databases[0]["payment_events"].distinct("source")
+        assert sources == ["reconcile"]
+
+
+async def test_c13_a_dead_letter_whose_reply_was_lost_is_redriven_into_the_one_charge_that_is_there(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    """The provider has even forgotten the key: it is asked for the charge before anything is posted."""
+    orders, gateway = databases
+    settings = {"CHARGE_DELAY_SECONDS": "20", "RECONCILE_AFTER_SECONDS": "3600"}
+    with start_stack(**settings) as stack:
+        put_faults(stack, {"rates": {"reply_lost": 1}})
+        api = Api(http, stack.order_apis[0].url)
+        order = (await api.place(order_body()))[2]
+
+        async def is_dead() -> bool:
+            tried = {"state": "ready", "attempts": {"$gt": 0}}
+            await orders["outbox"].update_one(tried, {"$set": {"attempts": ATTEMPTS_MAX - 1}})
+            return bool((await api.call("GET", "/api/outbox?state=dead"))[2]["data"])
+
+        await until(is_dead, "the message is dead")
+        put_faults(stack, {"rates": {}})
+        await gateway["idempotency_keys"].delete_many({})
+        [message] = (await api.call("GET", "/api/outbox?state=dead"))[2]["data"]
+        assert message["orderId"] == order["id"]
+        assert "may have been charged" in message["explanation"]
+        status, _, redriven = await api.call("POST", f"/api/outbox/{message['id']}/redrive")
+        assert (status, redriven["state"], redriven["redrives"]) == (202, "ready", 1)
+        shown = await charged(api, order)
+        assert [(review["code"], review["decision"]) for review in shown["reviews"]] == [("dead-letter", "redriven")]
+        assert (await api.call("POST", f"/api/outbox/{message['id']}/redrive"))[0] == 409
+        assert await gateway["charges"].count_documents({}) == 1
+
+
+async def test_c15_a_wrong_api_key_for_a_while_loses_no_order_and_kills_no_message(
+    start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
+) -> None:
+    with start_stack() as stack:
+        order_api = stack.order_apis[0]
+        order_api.stop()
+        right = order_api._environment["PAYMENT_GATEWAY_API_KEY"]
+        order_api._environment["PAYMENT_GATEWAY_API_KEY"] = "wrong"
+        order_api.start()
+        api = Api(http, order_api.url)
+        placed = [(await api.place(order_body()))[2]["id"] for _ in range(3)]
+
+        async def is_refused() -> bool:
+            return await databases[0]["outbox"].count_documents({"last_error": "HTTP 401 unauthenticated"}) == 3
+
+        await until(is_refused, "every message has met the wrong key")
+        order_api.stop()
+        order_api._environment["PAYMENT_GATEWAY_API_KEY"] = right
+        order_api.start()
+        for order_id in placed:
+            assert (await ends(api, order_id, "Paid"))["reviews"] == []
+        assert await databases[1]["charges"].count_documents({}) == 3
+
+
+async def test_a_merchant_sees_and_changes_nothing_of_anothers(
+    start_stack: StartStack, http: aiohttp.ClientSession
+) -> None:
+    keys = ",".join(f"{name}:{sha256(name.encode()).hexdigest()}" for name in ("mine", "yours"))
+    with start_stack(ORDER_API_KEYS=keys) as stack:
+        api = Api(http, stack.order_apis[0].url)
+        mine, yours = ({"Authorization": f"Bearer {name}"} for name in ("mine", "yours"))
+        order = (await api.place(order_body(), **mine))[2]
+        order = await ends(api, order["id"], "Paid", headers=mine)
+        path = f"/api/orders/{order['id']}"
+        key = {"Idempotency-Key": "key"}
+        asked = (await api.call("POST", f"{path}/refunds", json={"amount": 1}, headers={**mine, **key}))[2]
+        [message, *_] = (await api.call("GET", "/api/outbox", headers=mine))[2]["data"]
+        assert (await api.call("GET", "/api/outbox", headers=yours))[2]["data"] == []
+        for method, theirs, body in (
+            ("POST", f"{path}/cancel", None),
+            ("POST", f"{path}/refunds", {}),
+            ("GET", f"{path}/refunds/{asked['id']}", None),
+            ("POST", f"{path}/reviews/second-charge/resolve", {"decision": "accept"}),
+            ("POST", f"/api/outbox/{message['id']}/redrive", None),
+        ):
+            status, _, problem = await api.call(method, theirs, json=body, headers={**yours, **key})
+            assert (status, problem["type"]) == (404, "/problems/not-found"), theirs

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
@@ -24,7 +25,7 @@ from tools.chaos.faults.processes import libfaketime
 from tools.chaos.nemesis import Nemesis
 from tools.chaos.report import show
 from tools.chaos.settle import wait_until_quiet
-from tools.mongod import MongodError
+from tools.mongod import MongodError, scratch
 from tools.stack import ServiceError
 
 AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
@@ -33,7 +34,7 @@ QUIET_SECONDS = 180.0
 
 def main() -> None:
     options = _options()
-    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    directory = Path(tempfile.mkdtemp(prefix="chaos-", dir=scratch()))
     status = 2
     try:
         status = uvloop.run(_run_until_told_to_stop(options, directory))
@@ -72,9 +73,7 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
     if not libfaketime():
         _say("libfaketime is not installed, so no clock is skewed")
     async with Cluster(directory, seed=seed) as cluster:
-        _say(
-            f"seed {seed}: {options.orders} orders in {seconds:.0f} s; {directory}/nemesis.log tells what is broken when"
-        )
+        _say(f"seed {seed}: {options.orders} orders in {seconds:.0f} s; nemesis.log in {directory} tells what happens")
         watcher, nemesis = Watcher(cluster.world), Nemesis(cluster, seed=seed, seconds=seconds)
         workload = Workload(
             cluster.world,
@@ -85,22 +84,30 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
         )
         watching = asyncio.create_task(watcher.run())
         try:
-            async with asyncio.timeout(seconds + AFTERWARDS_SECONDS):
-                await asyncio.gather(workload.run(), nemesis.run())
+            with suppress(TimeoutError):  # the judge sees what never ended
+                async with asyncio.timeout(seconds + AFTERWARDS_SECONDS):
+                    await asyncio.gather(workload.run(), nemesis.run())
             _say("healing")
             await nemesis.heal()
             left = await wait_until_quiet(cluster, lambda: still_open(cluster.world), seconds=QUIET_SECONDS)
             _say("judging" if not left else f"{len(left)} things do not come to rest; judging")
             evidence = await collect(cluster.world, workload.history, watcher, cluster.memory)
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await nemesis.stop()
+            await _end(watching)
         complaints = cluster.keeper.complaints
     violations = check(evidence)
     command = f"make chaos SEED={seed} MINUTES={options.minutes:g} ORDERS={options.orders}"
     print(show(evidence, violations, nemesis.injected, command=command))
     _complain(complaints)
     return 1 if violations or left or complaints else 0
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Until it has: PyMongo sometimes takes a cancellation for an error of the connection, and goes on."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
 
 
 def _complain(complaints: Sequence[str]) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Self
 import aiohttp
 from pymongo.errors import PyMongoError
 
+from tools.chaos import peers
 from tools.chaos.links import Link
-from tools.chaos.peers import Peers
 from tools.chaos.processes import Keeper
 from tools.chaos.proxy import Proxy
 from tools.chaos.world import Merchant, World
@@ -52,16 +52,16 @@ class Cluster:
         self._merchants = [Merchant(name, draw.randbytes(18).hex()) for name in ("acme", "globex")]
         self._gateway_key = draw.randbytes(18).hex()
         self._ports = {name: free_port() for name in (*MONGODS, *SERVICES)}
-        peers = Peers(lambda: self.keeper.names)
-        self.proxies = {name: self._proxy(peers, name, [name], seed) for name in (*MONGODS, *ORDER_APIS)}
-        self.proxies[GATEWAY] = self._proxy(peers, GATEWAY, GATEWAYS, seed)
-        self.proxies[WEBHOOKS] = self._proxy(peers, WEBHOOKS, ORDER_APIS, seed)
         self.keeper = Keeper(CLIENTS)
+        self._peers = peers.Peers(lambda: self.keeper.names)
+        self.proxies = {name: self._proxy(name, [name], seed) for name in (*MONGODS, *ORDER_APIS)}
+        self.proxies[GATEWAY] = self._proxy(GATEWAY, GATEWAYS, seed)
+        self.proxies[WEBHOOKS] = self._proxy(WEBHOOKS, ORDER_APIS, seed)
         self._stack = AsyncExitStack()
 
-    def _proxy(self, peers: Peers, target: str, processes: Sequence[str], seed: int) -> Proxy:
+    def _proxy(self, target: str, processes: Sequence[str], seed: int) -> Proxy:
         def source_of(port: int) -> str:
-            return peers.name_of(port, connected_to=self.proxies[target].port)
+            return self._peers.name_of(port, connected_to=self.proxies[target].port)
 
         return Proxy([self._ports[name] for name in processes], source_of=source_of, seed=seed)
 
@@ -136,7 +136,8 @@ class Cluster:
         return self.keeper.memory
 
     def link(self, source: str, target: str) -> Link:
-        return self.proxies[target].link(source)
+        """Where processes cannot be told apart, all that come to `target` are one link."""
+        return self.proxies[target].link(source if peers.ABLE else peers.UNKNOWN)
 
     async def ask_gateway(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
         """Of any gateway that answers, past the proxies. Raises OSError if none does within 30 s."""

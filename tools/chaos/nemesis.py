@@ -93,11 +93,15 @@ class Nemesis:
         self._tasks = [asyncio.create_task(self._do(planned)) for planned in self.plan]
         await asyncio.gather(*self._tasks)
 
-    async def heal(self) -> None:
-        """Ends what is still on, and restores everything. Raises MongodError and ServiceError."""
+    async def stop(self) -> None:
+        """Ends what is still on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def heal(self) -> None:
+        """Ends what is still on, and restores everything. Raises MongodError and ServiceError."""
+        await self.stop()
         await self._cluster.heal()
         self._note("healed")
 

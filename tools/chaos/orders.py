@@ -23,7 +23,7 @@ PAID, DECLINED, AWKWARD = (
         *("pm_slow_reply|pm_card_visa", "pm_refund_fails", "pm_of_nobody"),
     ),
 )
-SETTLED_SECONDS = 10.0  # how long a customer looks whether the charge has ended
+SETTLED_SECONDS = 30.0  # how long a customer looks whether the charge has ended
 
 
 class Wish(msgspec.Struct, frozen=True):

@@ -53,10 +53,12 @@ class Keeper:
         self._signal(name, signal.SIGCONT)
 
     async def terminate(self, name: str) -> None:
-        """As a deployment does: SIGTERM, which must end it with status 0. It stays down until started."""
+        """As a deployment does: SIGTERM, which must end it with status 0 if it has begun to serve. It stays down until
+        started.
+        """
         self._meant_to_be_down.add(name)
         service = self._services[name]
-        if (status := await asyncio.to_thread(service.stop)) != 0:
+        if (status := await asyncio.to_thread(service.stop)) != 0 and name in self._served:
             self.complaints.append(f"{name} ended with {status} on SIGTERM; see {service.log_file}")
 
     def start(self, name: str, **environment: str) -> None:

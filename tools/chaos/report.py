@@ -76,8 +76,8 @@ def _table(evidence: Evidence, violations: Sequence[Violation], injected: Mappin
 def _violated(violations: Sequence[Violation]) -> Iterator[str]:
     counts = Counter(violation.invariant for violation in violations)
     for number, count in sorted(counts.items()):
-        what = (INVARIANTS[number].__doc__ or "").splitlines()[0]
-        yield f"VIOLATED {count:,} times: {what}"
+        what = " ".join((INVARIANTS[number].__doc__ or "").split())
+        yield f"VIOLATED, {count:,} times: {what}"
         for violation in [one for one in violations if one.invariant == number][:DETAILS_MAX]:
             yield f"    {violation.order_id or '':<38}{violation.detail}"
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from aiohttp import ClientError
 from pymongo.errors import PyMongoError
 
-from shared.mongo import connect
+from shared.mongo import Database, connect
 from tools.chaos.cluster import Cluster
 
 PAUSE_SECONDS = 2.0
@@ -35,15 +35,18 @@ async def wait_until_quiet(
         if asyncio.get_running_loop().time() > deadline:
             return left
         with suppress(PyMongoError, ClientError, TimeoutError):  # the next round tries again
-            await _bring_forward(cluster)
+            await _bring_all_forward(cluster)
         await asyncio.sleep(PAUSE_SECONDS)
     return []
 
 
-async def _bring_forward(cluster: Cluster) -> None:
+async def _bring_all_forward(cluster: Cluster) -> None:
     async with connect(cluster.world.mongodb_uri, app_name="settle") as client:
-        database = client[cluster.world.databases[0]]
-        for name, (field, also) in _WAITING.items():
-            ahead = {**also, field: {"$type": "date"}, "$expr": {"$gt": [f"${field}", "$$NOW"]}}
-            await database[name].update_many(ahead, [{"$set": {field: "$$NOW"}}])
+        await bring_forward(client[cluster.world.databases[0]])
     await cluster.ask_gateway("POST", "/v1/test/clock", {"action": "advance", "seconds": PROVIDER_STEP_SECONDS})
+
+
+async def bring_forward(order_api: Database) -> None:
+    for name, (field, also) in _WAITING.items():
+        ahead = {**also, field: {"$type": "date"}, "$expr": {"$gt": [f"${field}", "$$NOW"]}}
+        await order_api[name].update_many(ahead, [{"$set": {field: "$$NOW"}}])

@@ -14,7 +14,7 @@ from shared.mongo import Client, Document, connect
 from tools.chaos.world import World
 
 WATCHED = ("outbox", "orders", "payment_events")
-MARKS = "chaos_marks"  # a collection of ours: a mark that has come through shows that all before it has, too
+MARKS = "chaos_marks"  # a collection of ours: once a mark has come, all that was written before it has, too
 _RESUME_SECONDS = 0.5
 
 
@@ -75,8 +75,10 @@ class Watcher:
         match event["operationType"]:
             case "insert" | "replace":
                 after = event["fullDocument"]
-            case "update":
-                after = updated(before or {"_id": document_id}, event["updateDescription"])
+            case "update" if before is not None:
+                after = updated(before, event["updateDescription"])
+            case "update":  # of one older than the watcher: nobody knows the rest of it
+                return
             case _:
                 after = None
         if after is not None:

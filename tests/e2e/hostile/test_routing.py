@@ -109,6 +109,12 @@ METHODS = [
     ("PROPFIND", "/api/orders|/v1/charges", "GET, HEAD, OPTIONS, POST"),
     ("GET", "/api/webhooks/payments|/v1/charges/x/refunds", "OPTIONS, POST"),
     ("HEAD", "/api/webhooks/payments|/v1/charges/x/refunds", "OPTIONS, POST"),
+    ("GET", "/api/orders/x/cancel|/v1/charges/x/refunds", "OPTIONS, POST"),
+    ("PUT", "/api/orders/x/refunds|/v1/charges/x/refunds", "OPTIONS, POST"),
+    ("DELETE", "/api/orders/x/refunds/y|/v1/refunds/x", "GET, HEAD, OPTIONS"),
+    ("GET", "/api/orders/x/reviews/y/resolve|/v1/charges/x/refunds", "OPTIONS, POST"),
+    ("POST", "/api/outbox|/v1/refunds", "GET, HEAD, OPTIONS"),
+    ("GET", "/api/outbox/x/redrive|/v1/charges/x/refunds", "OPTIONS, POST"),
     ("POST", "/health/live", "GET, HEAD, OPTIONS"),
     ("DELETE", "/health/ready", "GET, HEAD, OPTIONS"),
 ]

@@ -33,6 +33,13 @@ async def test_a_transaction_that_is_run_again_counts_once(application: Applicat
     assert value("group_commit_conflicts_total", group="place_order") == conflicts + 2
 
 
+async def test_cancelling_counts_once(application: Application) -> None:
+    order, cancelled = await place(application), orders("Cancelled")
+    for _ in range(2):
+        await application.cancel_order("default", order.id)
+    assert orders("Cancelled") == cancelled + 1
+
+
 async def test_what_is_rolled_back_counts_nothing(application: Application) -> None:
     pending, halvings = orders("Pending"), value("group_commit_halvings_total", group="place_order")
     order = new_order()
@@ -88,7 +95,11 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
     for order in placed[:2]:
         await application.record_events(received(event_bytes(charge_of(order))))
     await application.record_events(received(event_bytes(charge_of(placed[2], amount=1))))
+    for _ in range(2):
+        await application.record_events(received(event_bytes(charge_of(placed[3], reference=new_id("ord")))))
     store = application.store
+    [put_to_rest, _] = await store.payment_events.find({"outcome": "unmatched"}).to_list()
+    await store.payment_events.update_one({"_id": put_to_rest["_id"]}, {"$set": {"reconcile_at": None}})
     for order, hours in zip(placed, (9, 8, 7, 6, 5), strict=True):
         await store.orders.update_one({"_id": order.id}, {"$set": {"created_at": now - timedelta(hours=hours)}})
     await store.outbox.update_one({"order_id": placed[4].id}, {"$set": {"state": "dead"}})
@@ -104,6 +115,7 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
         "order_api_outbox_messages leased": 0,
         "order_api_outbox_messages dead": 1,
         "order_api_open_reviews event-mismatch": 1,
+        "order_api_unmatched_events": 1,
     }
     assert ages == {
         "order_api_pending_order_oldest_age_seconds": 6,  # the one of seven hours has a review

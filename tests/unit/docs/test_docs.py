@@ -16,6 +16,7 @@ import payment_gateway.settings
 import shared.edge.limits
 from order_api.order import Status
 from shared.edge.problems import KINDS
+from tools.chaos.checker import INVARIANTS
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("*.md", "docs/**/*.md", "services/*/*.md")
@@ -125,11 +126,16 @@ def test_the_index_of_decisions_lists_each_of_them_under_its_own_title() -> None
 
 
 def test_every_review_that_the_code_raises_has_a_line_in_the_operations_page() -> None:
-    raised = set(re.findall(r'code="([a-z-]+)"|event, "(event-[a-z]+)"', source_of("order_api")))
+    raised = set(re.findall(r'code="([a-z-]+)"|event, "(event-[a-z]+)"|return "([a-z-]+)", f"', source_of("order_api")))
     codes = {code for pair in raised for code in pair if code}
     assert codes >= {"dead-letter", "second-charge", "event-mismatch"}, "the pattern above no longer finds them"
     operations = (ROOT / "docs" / "operations.md").read_text()
     assert {code for code in codes if f"| `{code}` |" not in operations} == set()
+
+
+def test_the_page_of_guarantees_lists_every_invariant_that_is_checked() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    assert [int(number) for number in re.findall(r"^\| (\d+) \| \D", page, re.MULTILINE)] == sorted(INVARIANTS)
 
 
 def source_of(package: str) -> str:

@@ -4,12 +4,15 @@ import msgspec
 import pytest
 
 from order_api.order import (
+    ASKS_IN_DOUBT,
     AUTOMATIC_REFUNDS_MAX,
     Fact,
     Order,
     Refund,
     Status,
+    answered,
     has_open_question,
+    in_doubt,
     kept_charge,
     money_owed_back,
     refunded_minor,
@@ -233,3 +236,23 @@ def test_while_money_may_yet_move_the_question_is_open(facts: list[Fact]) -> Non
 def test_when_every_charge_and_refund_has_ended_the_question_is_closed(facts: list[Fact]) -> None:
     """C22"""
     assert not has_open_question(an_order(*facts))
+
+
+def test_c22_a_cancelled_order_whose_charge_was_never_sent_has_no_question_and_one_whose_was_has() -> None:
+    cancelled = an_order(CANCELLED)
+    assert has_open_question(cancelled)
+    assert not has_open_question(msgspec.structs.replace(cancelled, charge_voided=True))
+
+
+def test_c22_doubt_keeps_the_question_open_for_as_many_answers() -> None:
+    order = in_doubt(an_order(PAID))
+    for left in range(ASKS_IN_DOUBT, 0, -1):
+        assert has_open_question(order)
+        order = answered(order, left)
+    assert not has_open_question(order)
+
+
+def test_c22_an_answer_to_a_question_that_was_asked_before_the_doubt_settles_none_of_it() -> None:
+    order = in_doubt(an_order(PAID))
+    assert answered(order, 0) is order
+    assert answered(answered(order, ASKS_IN_DOUBT), ASKS_IN_DOUBT).asks_left == ASKS_IN_DOUBT - 1

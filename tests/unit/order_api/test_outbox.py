@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from order_api.order import money_owed_back
+from order_api.order import RefundState, money_owed_back
 from order_api.outbox import (
     ATTEMPTS_MAX,
     BACKOFF_CAP_SECONDS,
@@ -19,9 +19,14 @@ from order_api.outbox import (
     Message,
     Refused,
     Retry,
+    State,
     Unavailable,
+    Void,
+    Withdrawn,
     charge_message,
+    death_id,
     decide,
+    may_be_redriven,
     may_have_been_done,
     must_ask_first,
     refund_message,
@@ -158,3 +163,31 @@ def test_only_a_message_that_was_attempted_before_may_have_been_done() -> None:
     """C15"""
     assert not may_have_been_done(a_message(attempts=1))
     assert may_have_been_done(a_message(attempts=2))
+
+
+def test_c13_a_redriven_message_is_asked_about_first_and_may_have_been_done() -> None:
+    message = a_message(redrives=1)
+    assert must_ask_first(message, now=message.created_at)
+    assert may_have_been_done(message)
+
+
+def test_c17_a_message_that_nobody_wants_any_more_is_void() -> None:
+    assert decide(a_message(redrives=1), Withdrawn()) == Void()
+
+
+def test_each_death_of_a_message_has_an_id_of_its_own() -> None:
+    assert len({death_id(a_message(redrives=redrives)) for redrives in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "may"), [("ready", False), ("leased", False), ("done", False), ("void", False), ("dead", True)]
+)
+def test_only_a_dead_message_may_be_redriven(state: State, may: bool) -> None:
+    assert may_be_redriven(a_message(state=state), an_order()) is may
+
+
+@pytest.mark.parametrize(("state", "may"), [("requested", True), ("failed", False), ("succeeded", False)])
+def test_c18_a_refund_may_be_redriven_only_while_its_amount_is_reserved(state: RefundState, may: bool) -> None:
+    order = an_order(a_charge("succeeded"), a_refund(state))
+    message = msgspec.structs.replace(refund_message(order, a_refund("requested"), now=NOW), state="dead")
+    assert may_be_redriven(message, order) is may

@@ -8,7 +8,7 @@ from tools.chaos.client import GIVE_UP_SECONDS
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 
-MARGIN_SECONDS = 5.0  # for a machine that does all of this at once
+MARGIN_SECONDS = 10.0  # for a machine that does all of this at once
 GROWTH_MAX = 2.0  # of a process's memory from the first half of the run to the second
 SAMPLES_MIN = 4
 

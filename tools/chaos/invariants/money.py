@@ -7,13 +7,13 @@ from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.commands import refused_refunds
 from tools.chaos.invariants.finding import Finding, Findings
-from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, stored_facts, told_by
+from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, death_notice, stored_facts, told_by
 from tools.chaos.strangers import FORGERIES
 
 
 def one_charge_is_kept(evidence: Evidence) -> Findings:
-    """4. At most one successful charge of each order, and none if it is cancelled; any other is refunded in full, or as
-    often refused by the provider as we may ask, and a person told.
+    """4. At most one successful charge of each order, and none if it is cancelled. Any other is refunded in full, or the
+    provider does not do it and a person was told.
     """
     given_back = _given_back(evidence.provider_refunds)
     for order_id, charges in evidence.charges_of.items():
@@ -22,7 +22,7 @@ def one_charge_is_kept(evidence: Evidence) -> Findings:
         kept = succeeded if order is not None and order["cancelled_at"] is None else []
         for charge in succeeded[len(kept[:1]) :]:
             back = given_back[charge["_id"]]
-            if back != charge["amount"] and not _given_up(order, charge["_id"]):
+            if back != charge["amount"] and not (order and _told_a_person(evidence, order, charge["_id"])):
                 yield Finding(f"{charge['_id']} is kept too: {back} of {charge['amount']} was given back", order_id)
 
 
@@ -116,16 +116,16 @@ def _given_back(refunds: Iterable[Document]) -> Counter[str]:
     return back
 
 
-def _given_up(order: Document | None, charge_id: str) -> bool:
-    if order is None:
-        return False
-    failed = [
-        refund["id"]
-        for refund in order["refunds"]
-        if refund["charge_id"] == charge_id and refund["cause"] != "merchant" and refund["state"] == "failed"
-    ]
-    told = {review["event_id"] for review in order["reviews"] if review["code"] == "refund-failed"}
-    return len(failed) == AUTOMATIC_REFUNDS_MAX and told.issuperset(failed)
+def _told_a_person(evidence: Evidence, order: Document, charge_id: str) -> bool:
+    """Whether a charge's refund was refused too often, or is a dead letter: then giving back is up to somebody."""
+    refunds = [one for one in order["refunds"] if one["charge_id"] == charge_id and one["cause"] != "merchant"]
+    failed = [refund["id"] for refund in refunds if refund["state"] == "failed"]
+    dead = {one["refund_id"]: one for one in evidence.messages_of.get(order["_id"], []) if one["state"] == "dead"}
+    notices = [death_notice(dead[one["id"]]) for one in refunds if one["state"] == "requested" and one["id"] in dead]
+    if len(failed) == AUTOMATIC_REFUNDS_MAX:
+        notices += [("refund-failed", refund_id) for refund_id in failed]
+    told = {(review["code"], review["event_id"]) for review in order["reviews"]}
+    return bool(notices) and told.issuperset(notices)
 
 
 def _disputed(order: Document, evidence: Evidence, charge_id: str) -> bool:

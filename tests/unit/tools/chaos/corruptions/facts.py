@@ -62,6 +62,11 @@ def a_review_was_resolved_by_nobody(run: Evidence) -> None:
 
 
 @violates(7)
+def a_review_was_closed_by_a_redrive_that_nobody_asked_for(run: Evidence) -> None:
+    order_of(run, REFUSED)["reviews"][0] |= {"resolved_at": START, "decision": "redriven"}
+
+
+@violates(7)
 def a_fact_was_taken_back(run: Evidence) -> None:
     after = order_of(run, DECLINED)
     before = {**after, "charges": [{**after["charges"][0], "state": "succeeded"}]}

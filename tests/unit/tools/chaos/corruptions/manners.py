@@ -22,7 +22,7 @@ def a_list_shows_anothers_order(run: Evidence) -> None:
 
 @violates(14)
 def a_try_took_too_long(run: Evidence) -> None:
-    operation_on(run, "place", DECLINED).attempts[0].seconds = 18.0
+    operation_on(run, "place", DECLINED).attempts[0].seconds = 23.0
 
 
 @violates(14)

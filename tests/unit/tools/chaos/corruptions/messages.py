@@ -67,6 +67,11 @@ def a_dead_letter_without_a_review(run: Evidence) -> None:
     order_of(run, REFUSED)["reviews"] = []
 
 
+@violates(7, 12)
+def a_second_death_is_taken_for_the_first(run: Evidence) -> None:
+    message_of(run, REFUSED)["redrives"] = 1
+
+
 @violates(12)
 def an_acknowledged_redrive_did_nothing(run: Evidence) -> None:
     told = {"command": {"message": message_id(REFUSED)}, "merchant": SOUTH, "order_id": REFUSED, "kind": "redrive"}

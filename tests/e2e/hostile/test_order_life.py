@@ -1,0 +1,82 @@
+"""What may be asked of an order after it was placed, and of the outbox."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.hostile.raw import exchange
+from tests.e2e.hostile.target import Case, Target
+
+INVALID = (422, "invalid-fields")
+NOT_FOUND = (404, "not-found")
+
+REFUNDS = [
+    Case("all of what nobody paid", {}, 409, "not-refundable"),
+    Case("an amount of null, as if none were given", {"amount": None}, 409, "not-refundable"),
+    Case("a part of what nobody paid", {"amount": "10.00"}, 409, "not-refundable"),
+    Case("0", {"amount": 0}, *INVALID),
+    Case("a negative amount", {"amount": -1}, *INVALID),
+    Case("an amount of true", {"amount": True}, *INVALID),
+    Case("an amount in an object", {"amount": {"$gt": 0}}, *INVALID),
+    Case("an amount with an exponent", {"amount": 1e22}, *INVALID),
+    Case("an infinite amount in a string", {"amount": "Infinity"}, *INVALID),
+    Case("more decimals than the currency has", {"amount": 0.001}, *INVALID),
+    Case("more than can be paid", {"amount": 1_000_000_000_000}, *INVALID),
+    Case("a currency of one's own", {"amount": 1, "currency": "JPY"}, *INVALID),
+    Case("a charge of one's own", {"chargeId": "ch_1"}, *INVALID),
+    Case("a list", [], *INVALID),
+]
+DECISIONS = [
+    Case("no decision", {}, *INVALID),
+    Case("a decision that there is not", {"decision": "redriven"}, *INVALID),
+    Case("a decision of null", {"decision": None}, *INVALID),
+    Case("an operator for a decision", {"decision": {"$ne": ""}}, *INVALID),
+    Case("a decision about nothing", {"decision": "accept"}, *NOT_FOUND),
+]
+IDS = ["x", "ord_" + "0" * 32, "$where", "%24ne", "ord_%2e%2e", "%F0%9F%98%80", "o" * 4000, "%00", "%ff"]
+ACTIONS = [
+    ("/api/orders/{}/cancel", b""),
+    ("/api/orders/{}/refunds", b"{}"),
+    ("/api/orders/{}/reviews/x/resolve", b'{"decision": "accept"}'),
+    ("/api/outbox/{}/redrive", b""),
+]
+
+
+async def placed(order_api: Target) -> str:
+    answer = await exchange(order_api.port, order_api.post())
+    assert answer.status == 201
+    return str(answer.json["id"])
+
+
+def as_json(sent: Any) -> bytes:
+    return json.dumps(sent).encode()
+
+
+@pytest.mark.parametrize("case", REFUNDS, ids=lambda case: case.name)
+async def test_a_refund_is_of_an_amount_that_was_paid(order_api: Target, case: Case) -> None:
+    path = f"/api/orders/{await placed(order_api)}/refunds"
+    await order_api.expect(case, order_api.post(as_json(case.sent), to=path))
+
+
+@pytest.mark.parametrize("case", DECISIONS, ids=lambda case: case.name)
+async def test_a_decision_is_one_of_two_about_a_review_that_is_there(order_api: Target, case: Case) -> None:
+    path = f"/api/orders/{await placed(order_api)}/reviews/second-charge/resolve"
+    await order_api.expect(case, order_api.post(as_json(case.sent), to=path))
+
+
+@pytest.mark.parametrize(("path", "body"), ACTIONS, ids=[path for path, _ in ACTIONS])
+async def test_nothing_is_done_to_what_is_not_there(order_api: Target, path: str, body: bytes) -> None:
+    for one in IDS:
+        await order_api.expect(Case(one, None, *NOT_FOUND), order_api.post(body, to=path.format(one)))
+
+
+async def test_a_body_that_cancelling_does_not_want_means_nothing(order_api: Target) -> None:
+    path = f"/api/orders/{await placed(order_api)}/cancel"
+    answer = await exchange(order_api.port, order_api.post(b'{"$set": {"status": "Paid"}}', to=path))
+    assert (answer.status, answer.json["status"]) == (200, "Cancelled")
+
+
+@pytest.mark.parametrize("query", ["state=paid", "state=%24ne", "limit=0", "cursor=x", "state=dead&state=done"])
+async def test_a_query_of_the_outbox_is_understood_or_refused(order_api: Target, query: str) -> None:
+    await order_api.expect(Case(query, None, *INVALID), order_api.get(f"/api/outbox?{query}"))
