@@ -3,7 +3,7 @@
 A request is new, a replay of an earlier one, or refused. A refused one stores nothing, so its key stays free.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -92,8 +92,7 @@ class CreateOnce(Generic[Thing, Refusal]):
         key is not belongs to another request. C5
         """
         refusals = await self._known([creation.thing for creation in creations])
-        found = self._keys.find({"_id": {"$in": [creation.record.id for creation in creations]}})
-        records = {document["_id"]: document async for document in found}
+        records = await self._records(creations)
         for creation in creations:
             creation.takes_over = creation.record.id in records
         return [
@@ -104,15 +103,28 @@ class CreateOnce(Generic[Thing, Refusal]):
     async def _write(
         self, session: AsyncClientSession, creations: Sequence[_Creation[Thing]]
     ) -> Sequence[Answer | KeyReused | Refusal]:
+        """What stands in a thing's way may be the same request, committed since the keys were looked up: a refusal holds
+        only where the transaction sees no key. C5
+        """
         refusals = await self._refuse([creation.thing for creation in creations], session)
         accepted = [one for one, refusal in zip(creations, refusals, strict=True) if refusal is None]
         if accepted:
             await self._write_keys(accepted, session)
             await self._write_things([creation.thing for creation in accepted], session)
+        refused = [one for one, refusal in zip(creations, refusals, strict=True) if refusal is not None]
+        records = await self._records(refused, session) if refused else {}
         return [
-            _answer(creation.record, replayed=False) if refusal is None else refusal
+            _answer(creation.record, replayed=False)
+            if refusal is None
+            else _judge(creation.record, records.get(creation.record.id)) or refusal
             for creation, refusal in zip(creations, refusals, strict=True)
         ]
+
+    async def _records(
+        self, creations: Sequence[_Creation[Thing]], session: AsyncClientSession | None = None
+    ) -> Mapping[str, Document]:
+        found = self._keys.find({"_id": {"$in": [creation.record.id for creation in creations]}}, session=session)
+        return {document["_id"]: document async for document in found}
 
     async def _write_keys(self, creations: Sequence[_Creation[Thing]], session: AsyncClientSession) -> None:
         """Keys come before things: of two requests with one key, the second stops here. C5

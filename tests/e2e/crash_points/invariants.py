@@ -40,7 +40,7 @@ async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], 
     def of_each(what: Mapping[Life, Iterable[str]]) -> Iterator[tuple[str, str]]:
         return ((ids[number], each) for number, life in lives.items() for each in what[life])
 
-    _same("orders", (one["order_number"] for one in placed), lives)
+    _same("orders", (one["order_number"] for one in placed), list(lives))
     told = ((f"default:{key}", answer.decode()) for key, answer in answers.items())
     _same("answers", ((one["_id"], one["body"]) for one in await _all(orders["idempotency_keys"])), told)
     messages = await _all(orders["outbox"])

@@ -37,7 +37,7 @@ class Lives:
             order_id = await self._prepare(life)
             self._world.gate.arm(None)
             await self._live(life, order_id)
-            if before == (before := self._world.gate.passed):
+            if before == (before := list(self._world.gate.passed)):
                 return before
 
     async def die_at(self, life: Life, point: Point) -> None:

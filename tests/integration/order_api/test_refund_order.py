@@ -1,6 +1,7 @@
 """C2, C18: what is given back is reserved on the order first, and never more than was paid."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -54,6 +55,21 @@ async def test_key_reservation_and_message_appear_together(application: Applicat
     shown = msgspec.json.decode(answer.body)
     assert (answer.status, shown["id"], shown["amount"], shown["state"]) == (202, asked.id, 10.0, "requested")
     assert answer.location == f"/api/orders/{order.id}/refunds/{asked.id}"
+
+
+async def test_c5_a_refund_that_was_committed_since_its_key_was_looked_up_is_replayed_and_not_refused(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await paid(application)
+    first = await refund(application, order, key="key")
+
+    async def find_nothing(asked: Sequence[Any]) -> list[None]:
+        return [None] * len(asked)
+
+    monkeypatch.setattr(application.refund_order.commits, "_look_up", find_nothing)
+    again = await refund(application, order, key="key")
+    assert isinstance(first, Answer)
+    assert again == msgspec.structs.replace(first, replayed=True)
 
 
 async def test_the_same_key_gives_back_once_and_answers_the_same(make_application: MakeApplication) -> None:
