@@ -13,7 +13,7 @@ OF_THE_CHAOS_RUN = {
     "event-stored-outside-the-transaction",
     "fence-not-checked",
     "key-stored-after-the-order",
-    "matched-count-not-asserted",
+    "orders-read-before-the-transaction",
     "second-charge-not-refunded",
 }
 
