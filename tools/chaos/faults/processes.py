@@ -103,10 +103,19 @@ async def _skewed(cluster: Cluster, *, name: str, seconds: int) -> AsyncIterator
     """Of the time of day only: the monotonic clock, by which timeouts run, does not jump in reality either."""
     preload = {"LD_PRELOAD": str(libfaketime()), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     await _restart(cluster, name, **preload)
+    skewed = {pid for pid, one in cluster.keeper.names.items() if one == name}
     try:
         yield
     finally:
         await _restart(cluster, name)
+        _tidy_up_after(skewed)
+
+
+def _tidy_up_after(skewed: set[int]) -> None:
+    """libfaketime leaves its shared memory behind."""
+    for pid in skewed:
+        for left_behind in Path("/dev/shm").glob(f"*faketime_*_{pid}"):
+            left_behind.unlink(missing_ok=True)
 
 
 async def _restart(cluster: Cluster, name: str, **environment: str) -> None:
