@@ -7,7 +7,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ class Mongod:
             except OperationFailure as error:
                 if error.code != _ALREADY_INITIALIZED:
                     raise
-                self._take_new_port(client)
+                with suppress(PyMongoError):  # where the disk is slow it may be initiating still, at our last request
+                    self._take_new_port(client)
             except PyMongoError:
                 return False
             else:
