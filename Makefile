@@ -21,12 +21,13 @@ gateway: .venv/.ready  ## Run MongoDB and the payment gateway alone, to test a s
 	@$(BIN)/python -m tools.gateway
 
 test: .venv/.ready  ## Run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integration tests on mongo:8.0 (needs Docker)
 	@docker version >/dev/null && docker compose version >/dev/null \
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
-	@$(BIN)/python -m pytest --mongo=container tests/compose tests/integration $(ARGS)
+	@$(BIN)/python -m pytest tests/compose $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --mongo=container tests/integration $(ARGS)
 
 mutants: .venv/.ready  ## Take each rule out of the code, one at a time, and see a test fail for it
 	@$(BIN)/python -m tools.mutants $(ARGS)
