@@ -62,14 +62,18 @@ class Keeper:
             self.complaints.append(f"{name} ended with {status} on SIGTERM; see {service.log_file}")
 
     def start(self, name: str, **environment: str) -> None:
-        """Returns at once. `environment` is for services, and for this run only."""
+        """Returns at once. `environment` is for services, and for this run only. One that runs is left alone: another would
+        find its port taken.
+        """
+        self._meant_to_be_down.discard(name)
+        if self._runs(name):
+            return
         process = self._processes[name]
         if isinstance(process, Service):
             process.launch(**environment)
         else:
             process.launch()
         self._served.discard(name)
-        self._meant_to_be_down.discard(name)
 
     def start_missing(self) -> None:
         for name in [name for name in self._processes if not self._runs(name)]:
