@@ -19,7 +19,7 @@ COMMAND = (
 def mongodb_container() -> Iterator[str]:
     """The URI of a one-node replica set that is primary."""
     # Its data lies in memory: every commit would wait for the disk.
-    database = DockerContainer(IMAGE, tmpfs={"/data/db": ""}).with_command(COMMAND).with_exposed_ports(27017)
+    database = DockerContainer(IMAGE).with_tmpfs_mount("/data/db").with_command(COMMAND).with_exposed_ports(27017)
     with database as container:
         uri = (
             f"mongodb://{container.get_container_host_ip()}:{container.get_exposed_port(27017)}/?directConnection=true"
