@@ -160,15 +160,29 @@ class Cluster:
             self.keeper.resume(name)
         self.keeper.start_missing()
         await asyncio.to_thread(self.replica_set.wait_until_whole)
-        await asyncio.to_thread(self.set_failpoint, {"configureFailPoint": "failCommand", "mode": "off"})
+        await asyncio.to_thread(self.clear_failpoint)
         await self.keeper.wait_until_ready()
         await self.ask_gateway("DELETE", "/v1/test/faults")
 
-    def set_failpoint(self, command: Mapping[str, Any]) -> None:
-        """On all members that answer, since any may become primary meanwhile. One that is down forgets its own."""
+    def set_failpoint(self, mode: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        """failCommand, on all members that answer, since any may become primary. Raises PyMongoError if none does."""
+        errors = self._tell_all({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+        if len(errors) == len(self.replica_set.members):
+            raise errors[0]
+
+    def clear_failpoint(self) -> None:
+        """Where it can be: a member that is down forgets its own."""
+        self._tell_all({"configureFailPoint": "failCommand", "mode": "off"})
+
+    def _tell_all(self, command: Mapping[str, Any]) -> list[PyMongoError]:
+        """What those members that did not take it raised."""
+        errors = []
         for member in self.replica_set.members:
-            with suppress(PyMongoError):
+            try:
                 member.run(command)
+            except PyMongoError as error:
+                errors.append(error)
+        return errors
 
 
 def _webhook_secret(draw: random.Random) -> str:

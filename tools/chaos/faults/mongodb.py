@@ -85,13 +85,8 @@ KINDS: tuple[Kind, ...] = (
 def _failing(name: str, draw: Random, how: dict[str, Any]) -> Fault:
     """Of one service only: failCommand tells them apart by the name that they give."""
     service, share = draw.choice(("order_api", "payment_gateway")), draw.choice((0.1, 0.3, 0.6))
-    point = {
-        "configureFailPoint": "failCommand",
-        "mode": {"activationProbability": share},
-        "data": {"appName": service, **how},
-    }
     seconds = draw.uniform(3, 10)
-    inflict = partial(_failing_commands, point=point)
+    inflict = partial(_failing_commands, share=share, data={"appName": service, **how})
     return Fault(name, f"{share:.0%} of {service}'s", seconds, frozenset({"failCommand"}), inflict)
 
 
@@ -162,9 +157,9 @@ async def _cut_off(cluster: Cluster, *, targets: Iterable[str], sources: Iterabl
 
 
 @asynccontextmanager
-async def _failing_commands(cluster: Cluster, *, point: dict[str, Any]) -> AsyncIterator[None]:
-    await asyncio.to_thread(cluster.set_failpoint, point)
+async def _failing_commands(cluster: Cluster, *, share: float, data: dict[str, Any]) -> AsyncIterator[None]:
     try:
+        await asyncio.to_thread(cluster.set_failpoint, {"activationProbability": share}, data)
         yield
     finally:
-        await asyncio.to_thread(cluster.set_failpoint, {**point, "mode": "off"})
+        await asyncio.to_thread(cluster.clear_failpoint)
