@@ -24,6 +24,11 @@ def kill_primary(draw: Random) -> Fault:
     return Fault("MongoDB: kill -9 of the primary", "", draw.uniform(2, 8), MEMBERSHIP, _primary_killed)
 
 
+def kill_secondary(draw: Random) -> Fault:
+    inflict = partial(_secondary_killed, number=draw.randrange(len(MONGODS) - 1))
+    return Fault("MongoDB: kill -9 of a secondary", "", draw.uniform(2, 8), MEMBERSHIP, inflict)
+
+
 def pause_primary(draw: Random) -> Fault:
     return Fault("MongoDB: SIGSTOP of the primary", "", draw.uniform(3, 12), MEMBERSHIP, _primary_paused)
 
@@ -71,6 +76,7 @@ def stall_commands(draw: Random) -> Fault:
 KINDS: tuple[Kind, ...] = (
     step_down,
     kill_primary,
+    kill_secondary,
     pause_primary,
     kill_all,
     cut_off_primary,
@@ -105,6 +111,13 @@ async def _stepped_down(cluster: Cluster) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _primary_killed(cluster: Cluster) -> AsyncIterator[None]:
     async with _killed(cluster, [await _primary_of(cluster)]):
+        yield
+
+
+@asynccontextmanager
+async def _secondary_killed(cluster: Cluster, *, number: int) -> AsyncIterator[None]:
+    primary = await _primary_of(cluster)
+    async with _killed(cluster, [[name for name in MONGODS if name != primary][number]]):
         yield
 
 

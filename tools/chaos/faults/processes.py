@@ -22,13 +22,11 @@ def kill_service(draw: Random) -> Fault:
 
 
 def kill_all_order_apis(draw: Random) -> Fault:
-    return Fault(
-        "kill -9 of every order_api",
-        "both",
-        draw.uniform(0.2, 2),
-        frozenset(ORDER_APIS),
-        partial(_killed, names=ORDER_APIS),
-    )
+    return _all_killed("kill -9 of every order_api", draw, ORDER_APIS)
+
+
+def kill_all_gateways(draw: Random) -> Fault:
+    return _all_killed("kill -9 of every gateway", draw, GATEWAYS)
 
 
 def pause_service(draw: Random) -> Fault:
@@ -62,11 +60,16 @@ def libfaketime() -> Path | None:
 KINDS: tuple[Kind, ...] = (
     kill_service,
     kill_all_order_apis,
+    kill_all_gateways,
     pause_service,
     outsleep_the_lease,
     restart_all,
     *((skew_clock,) if libfaketime() else ()),
 )
+
+
+def _all_killed(name: str, draw: Random, victims: tuple[str, ...]) -> Fault:
+    return Fault(name, "both", draw.uniform(0.2, 2), frozenset(victims), partial(_killed, names=victims))
 
 
 @asynccontextmanager
