@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tools.chaos.cluster import Cluster
-from tools.chaos.faults import Fault
+from tools.chaos.faults import KINDS, Fault
+from tools.chaos.faults.processes import skew_clock
 from tools.chaos.nemesis import Nemesis, Planned
 
 ANYWHERE = frozenset({"anywhere"})
@@ -58,3 +60,13 @@ async def test_a_fault_that_is_much_too_late_is_left_out(nemesis: Nemesis, monke
     nemesis.plan = [Planned(0, slow), Planned(0.1, Fault("moment", "", 0, ANYWHERE, nothing_happens))]
     await nemesis.run()
     assert nemesis.injected == {"slow": 1}
+
+
+async def test_without_libfaketime_a_clock_is_planned_to_be_off_and_is_not(
+    nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.chaos.faults.processes.libfaketime", lambda: None)
+    assert skew_clock in KINDS
+    nemesis.plan = [Planned(0, skew_clock(Random(1)))]
+    await nemesis.run()
+    assert nemesis.injected == {}
