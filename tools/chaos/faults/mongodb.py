@@ -1,4 +1,4 @@
-"""What happens to the replica set. One thing at a time: of three members, two must be able to speak."""
+"""What happens to the replica set."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -8,10 +8,9 @@ from random import Random
 from typing import Any
 
 from tools.chaos.cluster import MONGODS, SERVICES, Cluster
-from tools.chaos.faults.fault import Fault, Kind
+from tools.chaos.faults.fault import MEMBERSHIP, Fault, Kind
 from tools.chaos.links import PARTITION
 
-MEMBERSHIP = frozenset({"mongodb"})
 PRIMARY_WITHIN_SECONDS = 10.0
 _WRITE_CONCERN_ERROR = {"code": 91, "errmsg": "shutting down: injected"}  # after the commit was done
 

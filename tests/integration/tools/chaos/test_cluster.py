@@ -11,6 +11,7 @@ from shared.mongo import connect
 from tests.waiting import until
 from tools.chaos.cluster import CLIENTS, MONGODS, SERVICES, Cluster
 from tools.chaos.faults import KINDS, mongodb
+from tools.chaos.faults.fault import MEMBERSHIP
 from tools.chaos.faults.processes import libfaketime, restart_all, skew_clock
 
 
@@ -60,7 +61,7 @@ if not libfaketime():
 async def test_the_world_is_whole_again_after_each_fault(cluster: Cluster) -> None:
     draw = Random(5)
     faults = [kind(draw) for kind in KINDS if kind not in LEFT_OUT]
-    for fault in sorted(faults, key=lambda fault: fault.holds == mongodb.MEMBERSHIP):
+    for fault in sorted(faults, key=lambda fault: fault.holds == MEMBERSHIP):
         async with fault.inflict(cluster):
             pass
     await cluster.heal()
