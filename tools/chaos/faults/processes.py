@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -94,11 +94,16 @@ async def _paused(cluster: Cluster, *, name: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _rolling(cluster: Cluster, *, names: tuple[str, ...]) -> AsyncIterator[None]:
-    """Each only once the one before it serves again."""
+    await roll(cluster, names)
+    yield
+
+
+async def roll(cluster: Cluster, names: Sequence[str], **settings: str) -> None:
+    """Restarts each, once the one before it serves again, with `settings` from now on. Raises ServiceError."""
     for name in names:
+        cluster.services[name].configure(**settings)
         await _restart(cluster, name)
         await cluster.keeper.wait_until_ready(name)
-    yield
 
 
 @asynccontextmanager

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from random import Random
 
 import pytest
 
 from shared.mongo import Client, Document
 from tools.chaos.watcher import Watcher
+from tools.chaos.webhook_secrets import WebhookSecrets
 from tools.chaos.world import World
 
 Watch = Callable[[], Awaitable[Watcher]]
@@ -22,7 +24,7 @@ async def watch(mongodb_uri: str, database_name: str) -> AsyncIterator[Watch]:
         merchants=[],
         gateway_key="",
         webhook_url="",
-        webhook_secrets=[],
+        webhook_secrets=WebhookSecrets(Random(1)),
         mongodb_uri=mongodb_uri,
         databases=(database_name, database_name),
     )
