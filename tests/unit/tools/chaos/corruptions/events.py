@@ -47,3 +47,8 @@ def an_event_has_no_outcome(run: Evidence) -> None:
 @violates(7, 10, 11)
 def an_event_that_was_applied_is_stored_as_unmatched(run: Evidence) -> None:
     pick(run.stored_events, order_id=PARTLY_REFUNDED, type="refund.succeeded")["outcome"] = "unmatched"
+
+
+@violates(11)
+def the_provider_has_forgotten_what_it_delivers(run: Evidence) -> None:
+    run.provider_deliveries.append({"_id": "dlv_2", "event_id": "evt_2", "attempts": []})
