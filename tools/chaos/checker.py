@@ -1,6 +1,6 @@
 """The judge: what must hold after any run, and every way in which it does not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from tools.chaos.evidence import Evidence
@@ -39,6 +39,9 @@ INVARIANTS: Mapping[int, Callable[[Evidence], Findings]] = {
     15: nothing_secret_is_logged,
 }
 
+WITHOUT_DATABASES = {12, 13, 14, 15}  # what can be judged by the history, the logs and what is stuck
+INJECTED_SHARE_MIN = 0.5  # of the faults that were planned; some find their part of the world broken already
+
 
 class Violation(NamedTuple):
     """`invariant` is its number."""
@@ -53,5 +56,19 @@ def check(evidence: Evidence) -> list[Violation]:
     return [
         Violation(number, finding.detail, finding.order_id)
         for number, findings in INVARIANTS.items()
+        if evidence.databases_read or number in WITHOUT_DATABASES
         for finding in findings(evidence)
     ]
+
+
+def too_little(evidence: Evidence, *, injected: int, planned: int) -> Iterator[str]:
+    """Why a run in which nothing went wrong proves nothing: a world that was never used or never broken keeps all promises.
+
+    `injected` and `planned` are numbers of faults.
+    """
+    if not any(operation.answer for operation in evidence.of_kind("place")):
+        yield "no order was acknowledged"
+    if not any(charge["state"] == "succeeded" for order in evidence.orders for charge in order["charges"]):
+        yield "no order was paid"
+    if not planned or injected < INJECTED_SHARE_MIN * planned:
+        yield f"{injected} of {planned} faults were injected, less than {INJECTED_SHARE_MIN:.0%}"
