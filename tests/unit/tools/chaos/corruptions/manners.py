@@ -1,7 +1,7 @@
 """Indiscretion, slowness, gossip: invariants 13 to 15."""
 
 from tests.unit.tools.chaos.corruptions.means import attempt_like, copy_of, operation_on, violates
-from tests.unit.tools.chaos.examples import API_KEY, DECLINED, REFUSED, SECRET
+from tests.unit.tools.chaos.examples import API_KEY, DECLINED, REFUSED, SECRET, charge_id
 from tools.chaos.evidence import Evidence
 
 
@@ -18,6 +18,12 @@ def a_list_shows_anothers_order(run: Evidence) -> None:
     run.operations.append(
         copy_of(read, kind="list", order_id=None, attempts=[attempt_like(read, status=200, body=body)])
     )
+
+
+@violates(13)
+def a_refusal_names_anothers_charge(run: Evidence) -> None:
+    body = f'{{"detail":"{charge_id(DECLINED)} has failed"}}'.encode()
+    operation_on(run, "read", REFUSED).attempts[0].body = body
 
 
 @violates(14)
