@@ -12,8 +12,8 @@ ATTEMPTS_MAX = 24  # until it is dead; they are counted anew after each time tha
 
 
 def no_stale_fence_changed_anything(evidence: Evidence) -> Findings:
-    """5. By every write to the outbox: whoever settles holds the fence of that moment, a fence only grows, a claim raises
-    it, and nothing happens to what is done or void.
+    """5. By every write to the outbox: whoever settles or gives back holds the fence of that moment, a fence only grows, a
+    claim raises it, and nothing happens to what is done or void.
     """
     for change in evidence.changes:
         if change.collection == "outbox" and change.before:
@@ -61,8 +61,8 @@ def _wrong_with(change: Change) -> list[str]:
 
 
 def _settled(before: Document, after: Document) -> bool:
-    """Whether a dispatcher wrote what became of an attempt; not an event, a cancellation, or a claim that is given back."""
+    """Whether a dispatcher ended a claim, be it unsent; not an event, a cancellation or a redrive, which raise the fence."""
     if before.get("settled_fence") != after.get("settled_fence"):
         return True
-    ended = before["state"] == "leased" and after["state"] in {"done", "dead", "ready"}
-    return ended and after["fence"] == before["fence"] and after["updated_at"] != before["updated_at"]
+    let_go = after["state"] != "leased" or after["lease_until"] is None
+    return before["state"] == "leased" and let_go and after["fence"] == before["fence"]

@@ -23,6 +23,13 @@ def a_message_was_settled_under_no_fence(run: Evidence) -> None:
 
 
 @violates(5)
+def a_claim_was_given_back_by_who_had_it_before(run: Evidence) -> None:
+    """Nothing but the lease and the state changes: the fence under which it was settled before still stands there."""
+    held = {"state": "leased", "fence": 2, "claim": "two", "lease_until": START, "settled_fence": 1}
+    _write_again(run, DECLINED, **{**held, "state": "ready", "lease_until": None}, before=held)
+
+
+@violates(5)
 def a_fence_went_back(run: Evidence) -> None:
     _write_again(run, DECLINED, fence=0, settled_fence=0, before={"state": "ready"})
 
