@@ -6,6 +6,7 @@ from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import base_id, decoded
+from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.strangers import FORGERIES
 
 OUTCOMES = {"applied", "duplicate", "ignored", "mismatch", "unmatched"}
@@ -14,6 +15,7 @@ FINAL = {"applied", "ignored"}
 
 def an_event_counts_once(evidence: Evidence) -> Findings:
     """6. Each event id took effect at most once: one stored event, one change of one order."""
+    yield from every_write_was_seen(evidence, "payment_events", evidence.stored_events)
     took_effect = Counter(base_id(event["_id"]) for event in evidence.stored_events if event["outcome"] == "applied")
     for event_id, times in took_effect.items():
         if times > 1:

@@ -19,12 +19,14 @@ from tools.chaos.invariants.rules import (
     stored_facts,
     told_by,
 )
+from tools.chaos.invariants.seen import every_write_was_seen
 
 SHUFFLES = 5
 
 
 def orders_are_what_happened(evidence: Evidence) -> Findings:
     """7. Status equals what the facts amount to, and the facts are those of the stored events and commands, in any order."""
+    yield from every_write_was_seen(evidence, "orders", evidence.orders)
     for order in evidence.orders:
         facts = stored_facts(order)
         if order["status"] != facts.status:

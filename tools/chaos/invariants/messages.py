@@ -4,6 +4,7 @@ from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import death_notice
+from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.watcher import Change
 
 FROZEN = ("merchant", "kind", "order_id", "refund_id", "path", "body", "created_at")
@@ -15,6 +16,7 @@ def no_stale_fence_changed_anything(evidence: Evidence) -> Findings:
     """5. By every write to the outbox: whoever settles or gives back holds the fence of that moment, a fence only grows, a
     claim raises it, and nothing happens to what is done or void.
     """
+    yield from every_write_was_seen(evidence, "outbox", evidence.messages)
     for change in evidence.changes:
         if change.collection == "outbox" and change.before:
             for wrong in _wrong_with(change):

@@ -1,6 +1,6 @@
 """Events lost, or counted twice: invariants 6 and 11."""
 
-from tests.unit.tools.chaos.corruptions.means import order_of, pick, violates
+from tests.unit.tools.chaos.corruptions.means import order_of, overlook, pick, store, violates
 from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, PARTLY_REFUNDED, START
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
@@ -9,7 +9,7 @@ from tools.chaos.watcher import Change
 @violates(6)
 def an_event_is_stored_twice_as_applied(run: Evidence) -> None:
     event = pick(run.stored_events, order_id=DECLINED)
-    run.stored_events.append({**event, "_id": event["_id"] + "~0123456789abcdef"})
+    store(run, {**event, "_id": event["_id"] + "~0123456789abcdef"})
 
 
 @violates(6)
@@ -23,6 +23,11 @@ def an_applied_event_was_judged_again(run: Evidence) -> None:
     event = pick(run.stored_events, order_id=DECLINED)
     before, after = {**event}, {**event, "outcome": "mismatch"}
     run.changes.append(Change(collection="payment_events", id=event["_id"], at=START, before=before, after=after))
+
+
+@violates(6)
+def nobody_saw_how_events_were_stored(run: Evidence) -> None:
+    overlook(run, "payment_events")
 
 
 @violates(11)

@@ -1,6 +1,6 @@
 """Orders that do not say what happened: invariant 7."""
 
-from tests.unit.tools.chaos.corruptions.means import copy_of, operation_on, order_of, pick, violates
+from tests.unit.tools.chaos.corruptions.means import copy_of, operation_on, order_of, overlook, pick, violates
 from tests.unit.tools.chaos.examples import (
     CANCELLED,
     CHARGED_TWICE,
@@ -89,3 +89,8 @@ def _resolve(run: Evidence, decision: str) -> None:
     told = {"kind": "resolve", "order_id": CHARGED_TWICE, "merchant": SOUTH}
     command = {"code": "second-charge", "decision": decision}
     run.operations.append(copy_of(operation_on(run, "cancel", CANCELLED), command=command, **told))
+
+
+@violates(7)
+def nobody_saw_what_was_written_to_the_orders(run: Evidence) -> None:
+    overlook(run, "orders")

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.mongo import Document
-from tests.unit.tools.chaos.corruptions.means import copy_of, message_of, operation_on, order_of, violates
+from tests.unit.tools.chaos.corruptions.means import copy_of, message_of, operation_on, order_of, overlook, violates
 from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, REFUSED, SOUTH, START, message_id
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
@@ -52,6 +52,21 @@ def what_was_void_is_claimed(run: Evidence) -> None:
 @violates(5)
 def a_frozen_body_changed(run: Evidence) -> None:
     _write_again(run, DECLINED, body="{}", before={"state": "ready"})
+
+
+@violates(5)
+def nobody_saw_what_was_written_to_the_outbox(run: Evidence) -> None:
+    overlook(run, "outbox")
+
+
+@violates(5)
+def the_last_write_to_a_message_was_not_seen(run: Evidence) -> None:
+    run.changes.remove([one for one in run.changes if one.id == message_id(DECLINED)][-1])
+
+
+@violates(5)
+def a_message_was_changed_that_nobody_had_seen(run: Evidence) -> None:
+    run.changes.insert(0, Change(collection="outbox", id=message_id(DECLINED), at=START, before=None, after=None))
 
 
 @violates(12)

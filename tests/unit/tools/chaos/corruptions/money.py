@@ -1,6 +1,6 @@
 """Money kept, lost or made up: invariants 4, 8, 9 and 10."""
 
-from tests.unit.tools.chaos.corruptions.means import order_of, pick, violates
+from tests.unit.tools.chaos.corruptions.means import order_of, pick, store, violates
 from tests.unit.tools.chaos.examples import AMOUNT, CANCELLED, CHARGED_TWICE, DECLINED, PARTLY_REFUNDED, charge_id
 from tools.chaos.evidence import Evidence
 
@@ -71,7 +71,7 @@ def a_forgery_was_believed(run: Evidence) -> None:
 
 @violates(10)
 def bytes_are_stored_that_nobody_signed(run: Evidence) -> None:
-    run.stored_events.append({**pick(run.stored_events, _id="evt_imagined"), "_id": "evt_2", "raw": "{}"})
+    store(run, {**pick(run.stored_events, _id="evt_imagined"), "_id": "evt_2", "raw": "{}"})
 
 
 @violates(10)
@@ -108,7 +108,7 @@ def a_charge_whose_event_did_not_fit_never_shows(run: Evidence) -> None:
     run.provider_charges.append({**charge, "_id": "ch_missed"})
     told = {**pick(run.provider_events, reference=DECLINED), "_id": "evt_missed", "object_id": "ch_missed"}
     run.provider_events.append(told)
-    run.stored_events.append({**pick(run.stored_events, order_id=DECLINED), "_id": "evt_missed", "outcome": "mismatch"})
+    store(run, {**pick(run.stored_events, order_id=DECLINED), "_id": "evt_missed", "outcome": "mismatch"})
     review = {"code": "event-mismatch", "event_id": "evt_missed", "detail": "", "resolved_at": None, "decision": None}
     order_of(run, DECLINED)["reviews"].append(review)
 
