@@ -19,12 +19,14 @@ import uvloop
 from aiohttp import ClientError
 from pymongo.errors import PyMongoError
 
+from tools.chaos.afterwards import place_afterwards
 from tools.chaos.checker import check, too_little
 from tools.chaos.clients import Workload
 from tools.chaos.cluster import Cluster
 from tools.chaos.evidence import Watcher, collect, still_open
 from tools.chaos.faults.processes import libfaketime
 from tools.chaos.nemesis import Nemesis
+from tools.chaos.pauses import pauses
 from tools.chaos.report import show
 from tools.chaos.settle import wait_until_quiet
 from tools.mongod import MongodError, scratch
@@ -32,6 +34,7 @@ from tools.stack import ServiceError
 
 AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
 QUIET_SECONDS = 180.0
+QUIET_AGAIN_SECONDS = 60.0  # for the few orders that are placed afterwards
 _STUCK = (MongodError, ServiceError, PyMongoError, ClientError, OSError, TimeoutError)
 
 
@@ -90,19 +93,24 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
             history_file=directory / "history.jsonl",
         )
         watching = asyncio.create_task(watcher.run())
+        began_at = time.time()
         try:
             with suppress(TimeoutError):  # the judge sees what never ended
                 async with asyncio.timeout(seconds + AFTERWARDS_SECONDS):
                     await asyncio.gather(workload.run(), nemesis.run())
             _say("healing")
             stuck = await _heal(nemesis)
-            stuck += await wait_until_quiet(cluster, lambda: still_open(cluster.world), seconds=QUIET_SECONDS)
+            await _come_to_rest(cluster, QUIET_SECONDS)
+            await place_afterwards(cluster.world, workload.history, seed=seed)
+            stuck += await _come_to_rest(cluster, QUIET_AGAIN_SECONDS)
             _say("judging" if not stuck else f"{len(stuck)} things do not come to rest; judging")
             evidence = await collect(cluster.world, workload.history, watcher, cluster.memory, stuck)
         finally:
             await nemesis.stop()
             await _end(watching)
         complaints = cluster.keeper.complaints
+        log = (directory / "nemesis.log").read_text()
+        evidence.pauses = pauses(log, began_at=began_at, names=list(cluster.services))
     violations = check(evidence)
     injected = nemesis.injected
     reasons = list(too_little(evidence, injected=injected.total(), planned=len(nemesis.plan)))
@@ -121,6 +129,10 @@ async def _heal(nemesis: Nemesis) -> list[str]:
     except _STUCK as error:
         return [f"it does not recover: {type(error).__name__} {error}"]
     return []
+
+
+async def _come_to_rest(cluster: Cluster, seconds: float) -> list[str]:
+    return await wait_until_quiet(cluster, lambda: still_open(cluster.world), seconds=seconds)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from shared.mongo import Client, Database, Document, connect, describe
 from tools.chaos.history import History, Operation
+from tools.chaos.pauses import Pauses
 from tools.chaos.watcher import Change, Watcher
 from tools.chaos.world import World
 
@@ -22,8 +23,9 @@ PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record 
 
 class Evidence(msgspec.Struct, kw_only=True, dict=True):
     """`messages`, `stored_events` and `keys` are order_api's; what the provider has begins with `provider_`. `changes` are
-    all writes to order_api's documents in their order; `memory` is resident bytes of each process, sample by sample.
-    Unless `databases_read`, nobody knows what is in them, and their documents are none.
+    all writes to order_api's documents in their order; `memory` is resident bytes of each process, sample by sample;
+    `pauses` are when processes were stopped on purpose. Unless `databases_read`, nobody knows what is in them, and there are
+    no documents.
     """
 
     merchants: list[str]
@@ -42,6 +44,7 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
     logs: list[Path] = []
     secrets: list[str] = []
     memory: Mapping[str, Sequence[int]] = {}
+    pauses: Pauses = {}
 
     @cached_property
     def order_by_id(self) -> dict[str, Document]:

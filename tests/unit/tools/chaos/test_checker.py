@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.tools.chaos.corruptions import CORRUPTIONS
 from tests.unit.tools.chaos.examples import a_run
+from tools.chaos.afterwards import AFTERWARDS
 from tools.chaos.checker import INVARIANTS, check, too_little
 from tools.chaos.evidence import Evidence
 
@@ -44,6 +45,12 @@ def test_a_run_that_was_used_and_broken_proves_something(run: Evidence) -> None:
 def test_a_run_in_which_nothing_happened_proves_nothing() -> None:
     nothing = Evidence(merchants=[], operations=[])
     assert len(list(too_little(nothing, injected=0, planned=0))) == 3
+
+
+def test_a_run_in_which_orders_were_placed_only_when_all_was_over_proves_nothing(run: Evidence) -> None:
+    for operation in run.operations:
+        operation.client = AFTERWARDS
+    assert len(list(too_little(run, injected=10, planned=20))) == 2
 
 
 def test_a_run_in_which_few_of_the_faults_came_proves_nothing(run: Evidence) -> None:
