@@ -2,6 +2,7 @@
 
 A mutant (`mutants.toml`) is the project without one rule, or without one part of it. Each is made in a copy of the tree,
 where only the tests that are to catch it run: first unmutated, when they must pass, then mutated, when each must fail.
+With `--chaos` those marked so are run under `make chaos` instead, one after another, and each must be convicted.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+
+from tools.mutants_chaos import Schedule, run_chaos
 
 ROOT = Path(__file__).parent.parent
 TABLE = Path(__file__).with_suffix(".toml")
@@ -89,6 +92,10 @@ def main() -> None:
     parser.add_argument("wanted", nargs="*", metavar="rule or mutant", help="only these; all if none is named")
     parser.add_argument("--apply", nargs=2, metavar=("MUTANT", "DIRECTORY"), help="make a mutated copy of the tree")
     parser.add_argument("--page", action="store_true", help=f"write the table into {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--chaos", action="store_true", help="demand that make chaos catches those that it must")
+    parser.add_argument("--seed", type=int, default=1, help="with --chaos, as of make chaos")
+    parser.add_argument("--minutes", type=float, default=5.0, help="with --chaos")
+    parser.add_argument("--orders", type=int, default=2000, help="with --chaos")
     arguments = parser.parse_args()
     try:
         table = read_table()
@@ -99,6 +106,9 @@ def main() -> None:
             print(f"cd {tree} && PYTHONPATH={_path_of(tree)} {sys.executable} -m tools.chaos")
         elif arguments.page:
             PAGE.write_text(with_table(PAGE.read_text(), table))
+        elif arguments.chaos:
+            schedule = Schedule(arguments.seed, arguments.minutes, arguments.orders)
+            sys.exit(1 if convict(table.chosen(arguments.wanted), schedule) else 0)
         else:
             sys.exit(1 if catch(table.chosen(arguments.wanted)) else 0)
     except MutantError as error:
@@ -119,6 +129,24 @@ def catch(mutants: Sequence[Mutant]) -> int:
             print(verdict, flush=True)
     print(f"{len(mutants)} mutants, {len(mutants) - missed} caught")
     return missed
+
+
+def convict(mutants: Sequence[Mutant], schedule: Schedule) -> int:
+    """How many of those that `make chaos` must catch go free. Prints what convicts each, or what chaos said. Raises
+    MutantError.
+    """
+    accused = [mutant for mutant in mutants if mutant.chaos]
+    if not accused:
+        raise MutantError("make chaos need not catch any of these")
+    free = 0
+    for mutant in accused:
+        with temporary_copy([mutant]) as tree:
+            trial = run_chaos(tree, _environment(tree), schedule)
+        free += not trial.convicted
+        verdict = f"convicted by {', '.join(trial.convicted_by)}" if trial.convicted else f"FREE\n{trial.output}"
+        print(f"{mutant.rule:4}{mutant.name:44}{verdict}", flush=True)
+    print(f"seed {schedule.seed}: {len(accused)} mutants, {len(accused) - free} convicted")
+    return free
 
 
 def must_pass(mutants: Sequence[Mutant]) -> None:
@@ -185,8 +213,7 @@ def apply(mutant: Mutant, edit: Edit, tree: Path) -> None:
 
 def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.CompletedProcess[str]":
     """Runs them on the code in `tree`. Raises MutantError."""
-    environment = {**os.environ, "PYTHONPATH": _path_of(tree)}
-    _must_import_from(tree, environment)
+    environment = _environment(tree)
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
     try:
         return subprocess.run(
@@ -201,6 +228,13 @@ def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.Co
         )
     except subprocess.TimeoutExpired:
         raise MutantError(f"no end within {RUN_SECONDS:.0f} s of {' '.join(tests)}") from None
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    """In which what is imported is the copy in `tree`."""
+    environment = {**os.environ, "PYTHONPATH": _path_of(tree)}
+    _must_import_from(tree, environment)
+    return environment
 
 
 def _path_of(tree: Path) -> str:

@@ -169,13 +169,19 @@ class DispatchOutbox:
         await self._store.outbox.update_one(
             {"_id": message.id, "fence": message.fence, "state": "leased"},
             {
-                "$set": {"state": "ready", "lease_until": None, "first_attempt_at": first},
+                "$set": {
+                    "state": "ready",
+                    "lease_until": None,
+                    "first_attempt_at": first,
+                    "settled_fence": Int64(message.fence),
+                },
                 "$inc": {"attempts": -1},
             },
         )
 
     async def _release(self, claimed: _Claimed) -> None:
-        await release(self._store.outbox, claimed.document, also_set={"state": "ready"})
+        ours = {"state": "ready", "settled_fence": claimed.document["fence"]}
+        await release(self._store.outbox, claimed.document, also_set=ours)
 
     async def _write(self, session: AsyncClientSession, settlements: Sequence[_Settlement]) -> Sequence[bool]:
         """Whether each was settled; False where the fence had passed, and then nothing was changed. C11"""

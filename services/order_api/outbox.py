@@ -33,8 +33,8 @@ PERMANENT_REFUSALS = frozenset({"invalid-fields", "idempotency-key-reused", "exc
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A request to the provider that must be made: POST `body` to `path`.
 
-    `settled_fence` is the fence under which a dispatcher last settled it, equal to `fence` at that moment: so anybody who
-    watches the collection can see that none was ever settled under a stale one. C11
+    `settled_fence` is the fence under which a dispatcher last settled it or gave it back, equal to `fence` at that moment:
+    so anybody who watches the collection can see that none ever did under a stale one. C11
     """
 
     id: str = msgspec.field(name="_id")

@@ -98,7 +98,7 @@ OUTBOX = _object(
     },
     {
         "refund_id": TEXT_OR_NULL,
-        # The fence under which a dispatcher last settled it: equal to `fence` at that moment, or the write was stale.
+        # The fence under which a dispatcher last settled it or gave it back: equal to `fence` then, or the write was stale.
         "settled_fence": {"bsonType": ["long", "null"], "minimum": 0},
         "redriven_at": DATE_OR_NULL,
         "redrives": COUNT,

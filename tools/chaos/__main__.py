@@ -1,6 +1,7 @@
 """`make chaos`: the world comes up, is used and broken at once, is healed, comes to rest, and is judged.
 
-Exit status 0: every invariant held. 1: one did not; the data and logs are kept. 2: the run could not be made.
+Exit status 0: every invariant held. 1: one did not, or the world did not come to rest. 2: the run could not be made, or too
+little happened in it to prove anything. Unless it is 0 the data and logs are kept.
 """
 
 import argparse
@@ -10,19 +11,22 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import uvloop
+from aiohttp import ClientError
 from pymongo.errors import PyMongoError
 
-from tools.chaos.checker import check
+from tools.chaos.afterwards import place_afterwards
+from tools.chaos.checker import check, too_little
 from tools.chaos.clients import Workload
 from tools.chaos.cluster import Cluster
 from tools.chaos.evidence import Watcher, collect, still_open
 from tools.chaos.faults.processes import libfaketime
 from tools.chaos.nemesis import Nemesis
+from tools.chaos.pauses import pauses
 from tools.chaos.report import show
 from tools.chaos.settle import wait_until_quiet
 from tools.mongod import MongodError, scratch
@@ -30,6 +34,8 @@ from tools.stack import ServiceError
 
 AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
 QUIET_SECONDS = 180.0
+QUIET_AGAIN_SECONDS = 60.0  # for the few orders that are placed afterwards
+_STUCK = (MongodError, ServiceError, PyMongoError, ClientError, OSError, TimeoutError)
 
 
 def main() -> None:
@@ -44,8 +50,12 @@ def main() -> None:
         if status == 0:
             shutil.rmtree(directory, ignore_errors=True)
         else:
-            print(f"logs and data are kept in {directory}", flush=True)
+            print(f"logs and data are kept in {directory}; the same schedule again:\n  {_command(options)}", flush=True)
     raise SystemExit(status)
+
+
+def _command(options: argparse.Namespace) -> str:
+    return f"make chaos SEED={options.seed} MINUTES={options.minutes:g} ORDERS={options.orders}"
 
 
 def _options() -> argparse.Namespace:
@@ -83,24 +93,46 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
             history_file=directory / "history.jsonl",
         )
         watching = asyncio.create_task(watcher.run())
+        began_at = time.time()
         try:
             with suppress(TimeoutError):  # the judge sees what never ended
                 async with asyncio.timeout(seconds + AFTERWARDS_SECONDS):
                     await asyncio.gather(workload.run(), nemesis.run())
             _say("healing")
-            await nemesis.heal()
-            left = await wait_until_quiet(cluster, lambda: still_open(cluster.world), seconds=QUIET_SECONDS)
-            _say("judging" if not left else f"{len(left)} things do not come to rest; judging")
-            evidence = await collect(cluster.world, workload.history, watcher, cluster.memory)
+            stuck = await _heal(nemesis)
+            await _come_to_rest(cluster, QUIET_SECONDS)
+            await place_afterwards(cluster.world, workload.history, seed=seed)
+            stuck += await _come_to_rest(cluster, QUIET_AGAIN_SECONDS)
+            _say("judging" if not stuck else f"{len(stuck)} things do not come to rest; judging")
+            evidence = await collect(cluster.world, workload.history, watcher, cluster.memory, stuck)
         finally:
             await nemesis.stop()
             await _end(watching)
         complaints = cluster.keeper.complaints
+        log = (directory / "nemesis.log").read_text()
+        evidence.pauses = pauses(log, began_at=began_at, names=list(cluster.services))
     violations = check(evidence)
-    command = f"make chaos SEED={seed} MINUTES={options.minutes:g} ORDERS={options.orders}"
-    print(show(evidence, violations, nemesis.injected, command=command))
-    _complain(complaints)
-    return 1 if violations or left or complaints else 0
+    injected = nemesis.injected
+    reasons = list(too_little(evidence, injected=injected.total(), planned=len(nemesis.plan)))
+    print(show(evidence, violations, injected, seed=seed))
+    _complain("VIOLATED", complaints)
+    _complain("PROVES NOTHING", reasons)
+    if violations or complaints:
+        return 1
+    return 2 if reasons else 0
+
+
+async def _heal(nemesis: Nemesis) -> list[str]:
+    """What does not recover. From here on that is a verdict on the services, not a run that could not be made."""
+    try:
+        await nemesis.heal()
+    except _STUCK as error:
+        return [f"it does not recover: {type(error).__name__} {error}"]
+    return []
+
+
+async def _come_to_rest(cluster: Cluster, seconds: float) -> list[str]:
+    return await wait_until_quiet(cluster, lambda: still_open(cluster.world), seconds=seconds)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -110,9 +142,9 @@ async def _end(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=1)
 
 
-def _complain(complaints: Sequence[str]) -> None:
+def _complain(verdict: str, complaints: Iterable[str]) -> None:
     for complaint in complaints:
-        print(f"VIOLATED: {complaint}")
+        print(f"{verdict}: {complaint}")
 
 
 _started = time.monotonic()

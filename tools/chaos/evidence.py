@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 from pymongo.errors import PyMongoError
 
-from shared.mongo import Database, Document, connect, describe
+from shared.mongo import Client, Database, Document, connect, describe
 from tools.chaos.history import History, Operation
+from tools.chaos.pauses import Pauses
 from tools.chaos.watcher import Change, Watcher
 from tools.chaos.world import World
 
@@ -22,24 +23,28 @@ PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record 
 
 class Evidence(msgspec.Struct, kw_only=True, dict=True):
     """`messages`, `stored_events` and `keys` are order_api's; what the provider has begins with `provider_`. `changes` are
-    all writes to order_api's documents in their order; `memory` is resident bytes of each process, sample by sample.
+    all writes to order_api's documents in their order; `memory` is resident bytes of each process, sample by sample;
+    `pauses` are when processes were stopped on purpose. Unless `databases_read`, nobody knows what is in them, and there are
+    no documents.
     """
 
     merchants: list[str]
     operations: list[Operation]
-    orders: list[Document]
-    keys: list[Document]
-    messages: list[Document]
-    stored_events: list[Document]
-    provider_charges: list[Document]
-    provider_refunds: list[Document]
-    provider_events: list[Document]
-    provider_deliveries: list[Document]
+    databases_read: bool = True
+    orders: list[Document] = []
+    keys: list[Document] = []
+    messages: list[Document] = []
+    stored_events: list[Document] = []
+    provider_charges: list[Document] = []
+    provider_refunds: list[Document] = []
+    provider_events: list[Document] = []
+    provider_deliveries: list[Document] = []
     changes: list[Change] = []
     still_open: list[str] = []
     logs: list[Path] = []
     secrets: list[str] = []
     memory: Mapping[str, Sequence[int]] = {}
+    pauses: Pauses = {}
 
     @cached_property
     def order_by_id(self) -> dict[str, Document]:
@@ -99,33 +104,52 @@ def grouped(documents: Iterable[Document], field: str) -> dict[str, list[Documen
     return groups
 
 
-async def collect(world: World, history: History, watcher: Watcher, memory: Mapping[str, Sequence[int]]) -> Evidence:
-    """Past the proxies, by majority reads. Raises PyMongoError, and TimeoutError if the change stream stays behind."""
-    async with connect(world.mongodb_uri, app_name="judge") as client:
-        await watcher.catch_up(client)
-        ours, theirs = (client[name] for name in world.databases)
-        found = {name: await ours[name].find().to_list() for name in OURS}
-        told = {name: await theirs[name].find().to_list() for name in THEIRS}
-        left = await _still_open(ours, theirs)
-    rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
-    keys = [merchant.api_key for merchant in world.merchants]
-    return Evidence(
+async def collect(
+    world: World,
+    history: History,
+    watcher: Watcher,
+    memory: Mapping[str, Sequence[int]],
+    stuck: Sequence[str],
+) -> Evidence:
+    """Past the proxies, by majority reads. `stuck` is what is known not to have come to rest; what cannot be read is too."""
+    evidence = Evidence(
         merchants=[merchant.name for merchant in world.merchants],
         operations=history.operations,
-        orders=found["orders"],
-        keys=found["idempotency_keys"],
-        messages=found["outbox"],
-        stored_events=found["payment_events"],
-        provider_charges=told["charges"],
-        provider_refunds=told["refunds"],
-        provider_events=told["events"],
-        provider_deliveries=told["deliveries"],
-        changes=watcher.changes,
-        still_open=left,
+        databases_read=False,
+        still_open=list(stuck),
         logs=world.logs,
-        secrets=sorted({*world.secrets, *world.webhook_secrets, world.gateway_key, *keys, *rotated}),
+        secrets=_secrets(world),
         memory=memory,
     )
+    try:
+        async with connect(world.mongodb_uri, app_name="judge") as client:
+            await _read(evidence, client, world.databases)
+            evidence.databases_read = True
+            await watcher.catch_up(client)
+    except PyMongoError as error:
+        evidence.still_open.append(f"the databases cannot be read: {describe(error)}")
+    except TimeoutError:
+        evidence.still_open.append("the change stream stays behind")
+    evidence.changes = watcher.changes
+    return evidence
+
+
+async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) -> None:
+    ours, theirs = (client[name] for name in databases)
+    found = {name: await ours[name].find().to_list() for name in OURS}
+    told = {name: await theirs[name].find().to_list() for name in THEIRS}
+    evidence.orders, evidence.keys = found["orders"], found["idempotency_keys"]
+    evidence.messages, evidence.stored_events = found["outbox"], found["payment_events"]
+    evidence.provider_charges, evidence.provider_refunds = told["charges"], told["refunds"]
+    evidence.provider_events, evidence.provider_deliveries = told["events"], told["deliveries"]
+    rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
+    evidence.secrets = sorted({*evidence.secrets, *rotated})
+    evidence.still_open += [left for left in await _still_open(ours, theirs) if left not in evidence.still_open]
+
+
+def _secrets(world: World) -> list[str]:
+    keys = [merchant.api_key for merchant in world.merchants]
+    return sorted({*world.secrets, *world.webhook_secrets, world.gateway_key, *keys})
 
 
 async def still_open(world: World) -> list[str]:

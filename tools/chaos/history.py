@@ -36,6 +36,11 @@ class Attempt(msgspec.Struct, kw_only=True):
     body: bytes = b""
 
     @property
+    def ended(self) -> float:
+        """Seconds of the run."""
+        return self.began + self.seconds
+
+    @property
     def succeeded(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
 

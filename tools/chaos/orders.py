@@ -115,10 +115,13 @@ async def buy(life: Life) -> None:
 
 
 async def press_the_button_many_times(life: Life) -> None:
-    """One key many times at once over every order_api, and with another body."""
+    """One key many times at once over every order_api, and with other bodies. The one with another number would be a second
+    order if the key did not stand in its way: nothing else does.
+    """
     wish, key = life.wish(), life.key()
     dearer = msgspec.structs.replace(wish, amount_minor=wish.amount_minor + 1)
-    wishes = [wish] * life.draw.randrange(3, 9) + [dearer] * 2
+    another = msgspec.structs.replace(wish, order_number=f"{wish.order_number}-ANOTHER")
+    wishes = [wish] * life.draw.randrange(3, 9) + [dearer, another]
     life.draw.shuffle(wishes)
     await asyncio.gather(*(life.place(one, key) for one in wishes))
 

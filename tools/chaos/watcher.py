@@ -19,7 +19,9 @@ _RESUME_SECONDS = 0.5
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One write. `before` is None for an insert, `after` for a delete; both are the whole document."""
+    """One write. `before` is None for an insert, `after` for a delete; both are the whole document. Of a write to a document
+    that the watcher had never seen nobody knows either.
+    """
 
     collection: str
     id: str
@@ -77,9 +79,7 @@ class Watcher:
                 after = event["fullDocument"]
             case "update" if before is not None:
                 after = updated(before, event["updateDescription"])
-            case "update":  # of one older than the watcher: nobody knows the rest of it
-                return
-            case _:
+            case _:  # a delete, or an update of a document whose rest nobody knows
                 after = None
         if after is not None:
             self._documents[collection, document_id] = after

@@ -80,6 +80,7 @@ async def test_c11_a_claim_that_is_too_short_to_send_costs_no_attempt(
     assert await brief.work.run_once() == 1
     message = await message_of(application, order)
     assert (message["state"], message["attempts"], message["first_attempt_at"]) == ("ready", 0, None)
+    assert message["settled_fence"] == message["fence"]
     assert provider.asked == []
 
 
@@ -107,6 +108,21 @@ async def test_c11_a_stale_fence_changes_nothing(make_application: MakeApplicati
         assert await message_of(quick, order) == settled
         assert (settled["state"], settled["attempts"], settled["fence"]) == ("ready", 2, 2)
         assert (await stored_order(quick, order.id)).reviews == ()
+
+
+@pytest.mark.parametrize("how", ["unsent", "cancelled"])
+async def test_c11_a_claim_that_is_given_back_too_late_leaves_the_next_one_alone(
+    make_application: MakeApplication, how: str
+) -> None:
+    async with make_application() as slow, make_application() as quick:
+        order = await place(slow)
+        brief = DispatchOutbox(slow.store, slow.gateway, lease_seconds=1)
+        [late] = await brief._claim(1)
+        await slow.store.outbox.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+        assert len(await quick.dispatch_outbox._claim(1)) == 1
+        taken = await message_of(quick, order)
+        await (brief._attempt(late) if how == "unsent" else brief._release(late))
+        assert await message_of(quick, order) == taken
 
 
 async def test_c12_every_attempt_has_the_same_key_and_the_same_bytes(

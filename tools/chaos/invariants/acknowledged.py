@@ -1,6 +1,8 @@
 """What a client was told is so, and stays so. Invariants 1 to 3."""
 
+import math
 from collections import defaultdict
+from http import HTTPStatus
 
 from shared.mongo import Document
 from tools.chaos.evidence import PLACING, Evidence
@@ -8,9 +10,13 @@ from tools.chaos.history import Operation
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import decoded
 
+NOT_FOUND, REQUEST_TIMEOUT = HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_TIMEOUT  # the latter: it has not been read
+
 
 def every_acknowledged_order_exists(evidence: Evidence) -> Findings:
-    """1. And is what was asked for. What was refused, and can not have happened, left nothing behind."""
+    """1. And is what was asked for, and is found by whoever placed it. What was refused, and can not have happened, left
+    nothing behind.
+    """
     happened: set[tuple[str, str | None]] = set()
     for operation in evidence.of_kind("place"):
         if operation.may_have_happened:
@@ -28,6 +34,7 @@ def every_acknowledged_order_exists(evidence: Evidence) -> Findings:
         merchant, _, key = record["_id"].partition(":")
         if record["endpoint"] == PLACING and (merchant, key) not in happened:
             yield Finding(f"nobody can have placed an order with the key {key}", record["resource_id"])
+    yield from _found_by_their_own(evidence)
 
 
 def orders_messages_and_keys_join(evidence: Evidence) -> Findings:
@@ -59,6 +66,7 @@ def a_key_has_one_answer(evidence: Evidence) -> Findings:
     records = {record["_id"]: record for record in evidence.keys}
     for key, operations in by_key.items():
         yield from _one_answer(key, operations, records.get(key))
+        yield from _refused_what_it_has(key, operations, _placed_with(evidence, records.get(key)))
 
 
 def _one_answer(key: str, operations: list[Operation], record: Document | None) -> Findings:
@@ -77,6 +85,51 @@ def _one_answer(key: str, operations: list[Operation], record: Document | None) 
         yield Finding(f"{key} was answered, and is not remembered", order_id)
     elif (record["status"], record["body"].encode(), record["location"]) not in answers:
         yield Finding(f"{key} is remembered with another answer", order_id)
+
+
+def _refused_what_it_has(key: str, operations: list[Operation], placed: dict[str, object]) -> Findings:
+    """Whoever asks with a key for what that key has got is given the first answer, and is never refused. All wishes of one
+    customer have one order number: a retry that is taken for somebody else's wish is told that the number is taken. A
+    refund may be refused for as long as there is nothing to give back, so only what began after its first success counts.
+    """
+    first = next((one for one in operations if one.answer), None)
+    answered_at = min((one.answer.ended for one in operations if one.answer), default=math.inf)
+    for operation in operations:
+        if operation.kind == "place":
+            since, its_own = 0.0, {**operation.command, "merchant": operation.merchant} == placed
+        else:
+            since, its_own = answered_at, first is not None and _same(operation, first)
+        for attempt in operation.attempts:
+            if its_own and attempt.refused and attempt.status != REQUEST_TIMEOUT and attempt.began > since:
+                detail = f"{key} was refused with {attempt.status} what it has: operation {operation.number}"
+                yield Finding(detail, operation.order_id or (first.order_id if first else None))
+
+
+def _same(one: Operation, other: Operation) -> bool:
+    return (one.kind, one.order_id, one.command) == (other.kind, other.order_id, other.command)
+
+
+def _placed_with(evidence: Evidence, record: Document | None) -> dict[str, object]:
+    order = evidence.order_by_id.get(record["resource_id"]) if record and record["endpoint"] == PLACING else None
+    return _placed(order) if order else {}
+
+
+def _found_by_their_own(evidence: Evidence) -> Findings:
+    """A failover takes nothing back that was read or acknowledged."""
+    since: dict[tuple[str, str | None], float] = {}
+    for operation in evidence.of_kind("place"):
+        if operation.answer:
+            mine = (operation.merchant, operation.order_id)
+            since[mine] = min(since.get(mine, math.inf), operation.answer.ended)
+    for operation in evidence.operations:
+        acknowledged_at = since.get((operation.merchant, operation.order_id), math.inf)
+        if operation.kind == "resolve":  # not found may be the review
+            continue
+        for attempt in operation.attempts:
+            if attempt.status == NOT_FOUND and attempt.began > acknowledged_at:
+                yield Finding(
+                    f"operation {operation.number} did not find it, and it was acknowledged", operation.order_id
+                )
 
 
 def _placed(order: Document) -> dict[str, object]:

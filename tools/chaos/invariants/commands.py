@@ -43,7 +43,7 @@ def why_not_asked(evidence: Evidence, order: Document, refund: Document) -> str 
     charge = next((one for one in order["charges"] if one["id"] == refund["charge_id"]), None)
     if charge is None or charge["state"] != "succeeded":
         return "its charge has not succeeded"
-    if refund["id"] in _decided_ids(order, refund["charge_id"]):
+    if refund["id"] in decided_ids(order, refund["charge_id"]):
         return None
     derived = [derive_id("rf", charge["id"], "automatic", str(number)) for number in range(AUTOMATIC_REFUNDS_MAX)]
     return None if refund["cause"] != "merchant" and refund["id"] in derived else "nobody asked for it"
@@ -63,10 +63,10 @@ def _asked_with(evidence: Evidence, record_id: str) -> bool:
     )
 
 
-def _decided_ids(order: Document, charge_id: str) -> set[str]:
-    """Of the refunds of a charge that a person has decided on."""
+def decided_ids(order: Document, charge_id: str, code: str | None = None) -> set[str]:
+    """Of the refunds of a charge that a person has decided on, by the reviews of one code or of all."""
     return {
         derive_id("rf", charge_id, "review", review["code"], review["event_id"])
         for review in order["reviews"]
-        if review.get("decision") == "refund"
+        if review.get("decision") == "refund" and code in {None, review["code"]}
     }

@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import base_id, decoded
+from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.strangers import FORGERIES
 
 OUTCOMES = {"applied", "duplicate", "ignored", "mismatch", "unmatched"}
@@ -13,6 +15,7 @@ FINAL = {"applied", "ignored"}
 
 def an_event_counts_once(evidence: Evidence) -> Findings:
     """6. Each event id took effect at most once: one stored event, one change of one order."""
+    yield from every_write_was_seen(evidence, "payment_events", evidence.stored_events)
     took_effect = Counter(base_id(event["_id"]) for event in evidence.stored_events if event["outcome"] == "applied")
     for event_id, times in took_effect.items():
         if times > 1:
@@ -35,20 +38,10 @@ def an_event_counts_once(evidence: Evidence) -> Findings:
 
 def every_verified_event_is_stored(evidence: Evidence) -> Findings:
     """11. With its bytes and an outcome: whatever was answered 2xx, to the provider or to whoever else has the secret."""
-    outcomes = {(base_id(event["_id"]), event["raw"]): event["outcome"] for event in evidence.stored_events}
     for event in evidence.stored_events:
         if event["outcome"] not in OUTCOMES:
             yield Finding(f"{event['_id']} has the outcome {event['outcome']}", event["order_id"])
-    for delivery in evidence.provider_deliveries:
-        event = evidence.provider_event_by_id[delivery["event_id"]]
-        outcome = outcomes.get((event["_id"], event["raw"]))
-        for attempt in delivery["attempts"]:
-            if attempt["forgery"] is not None or not _accepted(attempt["status"]):
-                continue
-            if outcome is None:
-                yield Finding(f"{event['_id']} was acknowledged, and is not stored", event["reference"])
-            elif decoded(attempt["response_body"]).get("outcome") in FINAL and outcome not in FINAL:
-                yield Finding(f"{event['_id']} was applied, and is stored as {outcome}", event["reference"])
+    yield from _what_was_delivered_is_stored(evidence)
     stored = {event["raw"] for event in evidence.stored_events}
     for operation in evidence.of_kind("webhook"):
         signed = operation.command["trick"] not in FORGERIES
@@ -56,5 +49,23 @@ def every_verified_event_is_stored(evidence: Evidence) -> Findings:
             yield Finding(f"operation {operation.number} was acknowledged, and is not stored", operation.order_id)
 
 
-def _accepted(status: int | None) -> bool:
-    return status is not None and 200 <= status < 300
+def _what_was_delivered_is_stored(evidence: Evidence) -> Findings:
+    outcomes = {(base_id(event["_id"]), event["raw"]): event["outcome"] for event in evidence.stored_events}
+    for delivery in evidence.provider_deliveries:
+        event = evidence.provider_event_by_id.get(delivery["event_id"])
+        if event is None:
+            yield Finding(f"{delivery['_id']} delivers {delivery['event_id']}, which the provider does not have")
+            continue
+        outcome = outcomes.get((event["_id"], event["raw"]))
+        for attempt in delivery["attempts"]:
+            if attempt["forgery"] is not None or not accepted(attempt):
+                continue
+            if outcome is None:
+                yield Finding(f"{event['_id']} was acknowledged, and is not stored", event["reference"])
+            elif decoded(attempt["response_body"]).get("outcome") in FINAL and outcome not in FINAL:
+                yield Finding(f"{event['_id']} was applied, and is stored as {outcome}", event["reference"])
+
+
+def accepted(attempt: Document) -> bool:
+    """Whether this try to deliver was answered as if all were well."""
+    return attempt["status"] is not None and 200 <= attempt["status"] < 300

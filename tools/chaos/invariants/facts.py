@@ -5,7 +5,7 @@ from random import Random
 
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
-from tools.chaos.invariants.commands import asked_refunds, may_have_asked, refused_refunds, why_not_asked
+from tools.chaos.invariants.commands import asked_refunds, decided_ids, may_have_asked, refused_refunds, why_not_asked
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import (
     CHARGE_GROWTH,
@@ -19,12 +19,14 @@ from tools.chaos.invariants.rules import (
     stored_facts,
     told_by,
 )
+from tools.chaos.invariants.seen import every_write_was_seen
 
 SHUFFLES = 5
 
 
 def orders_are_what_happened(evidence: Evidence) -> Findings:
     """7. Status equals what the facts amount to, and the facts are those of the stored events and commands, in any order."""
+    yield from every_write_was_seen(evidence, "orders", evidence.orders)
     for order in evidence.orders:
         facts = stored_facts(order)
         if order["status"] != facts.status:
@@ -86,12 +88,26 @@ def _reviews_are_explained(evidence: Evidence, order: Document, facts: Facts) ->
     decisions = {
         (one.command["code"], one.command["decision"]) for one in may_have_asked(evidence, order["_id"], "resolve")
     }
+    for resolve in may_have_asked(evidence, order["_id"], "resolve"):
+        if resolve.answer and (why := _why_not_resolved(order, **resolve.command)):
+            yield Finding(f"operation {resolve.number} was told that a review is resolved: {why}", order["_id"])
     redriven = {one.command["message"] for one in may_have_asked(evidence, order["_id"], "redrive")}
     for review in order["reviews"]:
         decided = (review["code"], review["decision"]) in decisions
         closed = review["decision"] == "redriven" and base_id(review["event_id"]) in redriven
         if review["resolved_at"] is not None and not decided and not closed:
             yield Finding(f"nobody can have closed the review {review['code']}: {review['decision']}", order["_id"])
+
+
+def _why_not_resolved(order: Document, *, code: str, decision: str) -> str | None:
+    """What is missing of what was acknowledged; None if it is all there."""
+    closed = [one for one in order["reviews"] if (one["code"], one["decision"]) == (code, decision)]
+    if not any(review["resolved_at"] for review in closed):
+        return f"no {code} is, by the decision {decision}"
+    given_back = {refund["id"] for refund in order["refunds"]}
+    if decision == "refund" and not any(decided_ids(order, one["id"], code) & given_back for one in order["charges"]):
+        return f"and {code} was to give money back, which nobody asked for"
+    return None
 
 
 def _facts_only_grow(evidence: Evidence) -> Findings:

@@ -1,56 +1,42 @@
-"""Who saw what, how long it took, and what was said aloud. Invariants 13 to 15."""
+"""Who saw what, and what was said aloud. Invariants 13 and 15."""
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tools.chaos.client import GIVE_UP_SECONDS
+from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 
-MARGIN_SECONDS = 10.0  # for a machine that does all of this at once
-GROWTH_MAX = 2.0  # of a process's memory from the first half of the run to the second
-SAMPLES_MIN = 4
-
-_ORDER_ID = re.compile(rb"ord_[0-9a-f]{32}")
+_IDS = re.compile(rb"(?:ord|ch|rf)_[0-9a-f]{32}")
 # Both signature schemes whole, and any webhook secret.
 _GIVEN_AWAY = re.compile(rb"v1=[0-9a-f]{64}|v1,[A-Za-z0-9+/]{43}=|whsec_[A-Za-z0-9+/]{32,}|Bearer [!-~]{8,}")
 
 
 def no_merchant_saw_anothers(evidence: Evidence) -> Findings:
-    """13. No answer to one merchant names an order of another, and none does what another asks of one's order."""
-    merchant_of = {order["_id"]: order["merchant"] for order in evidence.orders}
+    """13. No answer to one merchant names what is another's, be it a refusal, unless they named it themselves; and none does
+    what another asks of one's order.
+    """
+    orders = {order["_id"]: order for order in evidence.orders}
+    order_of = {found.decode(): one for one in evidence.orders for found in _IDS.findall(_names_of(one))}
     for operation in evidence.operations:
         if operation.merchant not in evidence.merchants:
             continue
-        owner = merchant_of.get(operation.order_id or "", operation.merchant)
-        if owner != operation.merchant and operation.answer is not None:
+        asked_about = orders.get(operation.order_id or "", {"merchant": operation.merchant})
+        if asked_about["merchant"] != operation.merchant and operation.answer is not None:
             detail = f"operation {operation.number}: {operation.merchant} was let in with {operation.kind}"
             yield Finding(detail, operation.order_id)
         for attempt in operation.attempts:
-            for order_id in {found.decode() for found in _ORDER_ID.findall(attempt.body)}:
-                if attempt.succeeded and merchant_of.get(order_id, operation.merchant) != operation.merchant:
-                    yield Finding(f"operation {operation.number} showed it to {operation.merchant}", order_id)
+            for found in {found.decode() for found in _IDS.findall(attempt.body)}:
+                of = order_of.get(found)
+                if of and of["merchant"] != operation.merchant and found not in attempt.url:
+                    yield Finding(f"operation {operation.number} showed {found} to {operation.merchant}", of["_id"])
 
 
-def everything_was_bounded(evidence: Evidence) -> Findings:
-    """14. Every try and every operation ended in time; no process's memory kept growing."""
-    for operation in evidence.operations:
-        if operation.ended is None:
-            yield Finding(f"operation {operation.number} never ended", operation.order_id)
-            continue
-        for attempt in operation.attempts:
-            if attempt.seconds > attempt.deadline_seconds + MARGIN_SECONDS:
-                detail = f"a try of operation {operation.number} took {attempt.seconds:.1f} s"
-                yield Finding(detail, operation.order_id)
-        tries_seconds = max((attempt.deadline_seconds for attempt in operation.attempts), default=0.0)
-        if operation.ended - operation.began > GIVE_UP_SECONDS + tries_seconds + MARGIN_SECONDS:
-            yield Finding(f"operation {operation.number} was not given up", operation.order_id)
-    for name, samples in evidence.memory.items():
-        half = len(samples) // 2
-        if len(samples) >= SAMPLES_MIN and max(samples[half:]) > GROWTH_MAX * max(samples[:half]):
-            grown = max(samples[half:]) / max(samples[:half])
-            yield Finding(f"{name} has {grown:.1f} times the memory that it had in the first half")
+def _names_of(order: Document) -> bytes:
+    """Every id by which somebody may know it: its own, and those of its charges and refunds."""
+    facts = (*order["charges"], *order["refunds"])
+    return " ".join([order["_id"], *(one["id"] for one in facts)]).encode()
 
 
 def nothing_secret_is_logged(evidence: Evidence) -> Findings:

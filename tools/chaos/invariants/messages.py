@@ -4,6 +4,7 @@ from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import death_notice
+from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.watcher import Change
 
 FROZEN = ("merchant", "kind", "order_id", "refund_id", "path", "body", "created_at")
@@ -12,9 +13,10 @@ ATTEMPTS_MAX = 24  # until it is dead; they are counted anew after each time tha
 
 
 def no_stale_fence_changed_anything(evidence: Evidence) -> Findings:
-    """5. By every write to the outbox: whoever settles holds the fence of that moment, a fence only grows, a claim raises
-    it, and nothing happens to what is done or void.
+    """5. By every write to the outbox: whoever settles or gives back holds the fence of that moment, a fence only grows, a
+    claim raises it, and nothing happens to what is done or void.
     """
+    yield from every_write_was_seen(evidence, "outbox", evidence.messages)
     for change in evidence.changes:
         if change.collection == "outbox" and change.before:
             for wrong in _wrong_with(change):
@@ -61,8 +63,8 @@ def _wrong_with(change: Change) -> list[str]:
 
 
 def _settled(before: Document, after: Document) -> bool:
-    """Whether a dispatcher wrote what became of an attempt; not an event, a cancellation, or a claim that is given back."""
+    """Whether a dispatcher ended a claim, be it unsent; not an event, a cancellation or a redrive, which raise the fence."""
     if before.get("settled_fence") != after.get("settled_fence"):
         return True
-    ended = before["state"] == "leased" and after["state"] in {"done", "dead", "ready"}
-    return ended and after["fence"] == before["fence"] and after["updated_at"] != before["updated_at"]
+    let_go = after["state"] != "leased" or after["lease_until"] is None
+    return before["state"] == "leased" and let_go and after["fence"] == before["fence"]

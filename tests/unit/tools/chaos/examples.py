@@ -164,7 +164,6 @@ class Run:
         """The charge message."""
         [message] = [one for one in self.evidence.messages if one["_id"] == message_id(order["_id"])]
         message |= {"state": "dead", "last_error": last_error}
-        self.evidence.changes[-1] = _with(self.evidence.changes[-1], after=dict(message))
         self.review(order, "dead-letter", message["_id"])
 
     def did(self, kind: Any, merchant: str, order_id: str | None, *, key: str | None = None, **seen: Any) -> Operation:
@@ -194,6 +193,11 @@ class Run:
         self.evidence.stored_events.append(stored)
         self._changed("payment_events", None, stored)
 
+    def end(self) -> Evidence:
+        for order in self.evidence.orders:
+            self._changed("orders", None, order)
+        return self.evidence
+
     def _remember(self, record_id: str, endpoint: str, thing_id: str, **answer: Any) -> None:
         self.evidence.keys.append({"_id": record_id, "endpoint": endpoint, "resource_id": thing_id, **answer})
 
@@ -222,7 +226,7 @@ class Run:
         self._changed("outbox", None, ready)
         self._changed("outbox", ready, leased)
         self._changed("outbox", leased, done)
-        self.evidence.messages.append(dict(done))
+        self.evidence.messages.append(done)
 
     def _tell(self, order: Document, kind: str, object_id: str, data: dict[str, Any], *, dropped: bool = False) -> None:
         event_id = derive_id("evt", object_id, kind)
@@ -250,8 +254,10 @@ class Run:
         self.store(event, order["_id"], "applied", "reconcile" if dropped else "webhook")
 
     def _changed(self, collection: str, before: Document | None, after: Document) -> None:
-        change = Change(collection=collection, id=after["_id"], at=START, before=before, after=dict(after))
-        self.evidence.changes.append(change)
+        """What is corrupted after it was written was seen as it is: `after` is not copied."""
+        self.evidence.changes.append(
+            Change(collection=collection, id=after["_id"], at=START, before=before, after=after)
+        )
 
 
 def a_run(log: Path) -> Evidence:
@@ -286,7 +292,7 @@ def a_run(log: Path) -> Evidence:
     run.becomes(order, "Failed")
 
     strangers_do(run)
-    return run.evidence
+    return run.end()
 
 
 def strangers_do(run: Run) -> None:
@@ -296,7 +302,3 @@ def strangers_do(run: Run) -> None:
     run.did("webhook", "", None, command={"trick": "unknown type", "raw": raw}, status=200)
     run.store({"_id": "evt_imagined", "type": "payment.imagined", "raw": raw}, None, "ignored")
     run.did("read", NORTH, REFUSED, status=404)
-
-
-def _with(change: Change, *, after: Document) -> Change:
-    return Change(collection=change.collection, id=change.id, at=change.at, before=change.before, after=after)

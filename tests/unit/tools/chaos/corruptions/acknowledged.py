@@ -32,7 +32,7 @@ def a_promised_refund_is_gone_and_its_key_too(run: Evidence) -> None:
     record["body"] = record["body"].replace("rf_a", "rf_b")
 
 
-@violates(1)
+@violates(1, 3)
 def an_order_was_refused_and_is_there(run: Evidence) -> None:
     for operation in (one for one in run.operations if one.kind == "place" and one.order_id == REFUSED):
         operation.attempts[0].status, operation.outcome = 409, "fail"
@@ -87,3 +87,24 @@ def a_key_remembers_another_answer(run: Evidence) -> None:
 def one_key_served_two_requests(run: Evidence) -> None:
     operation = operation_on(run, "place", DECLINED, 1)
     operation.command = {**operation.command, "amount_minor": AMOUNT + 1}
+
+
+@violates(3)
+def a_retry_is_told_that_the_number_of_its_own_order_is_taken(run: Evidence) -> None:
+    operation = operation_on(run, "place", DECLINED, 1)
+    refused = attempt_like(operation, status=409, body=b'{"type":"/problems/order-number-taken"}')
+    run.operations.append(copy_of(operation, order_id=None, attempts=[refused], outcome="fail"))
+
+
+@violates(3)
+def a_retry_of_a_refund_is_told_that_it_exceeds_what_was_paid(run: Evidence) -> None:
+    operation = operation_on(run, "refund", PARTLY_REFUNDED)
+    refused = attempt_like(operation, status=409, began=9.0, body=b'{"type":"/problems/exceeds-paid"}')
+    run.operations.append(copy_of(operation, attempts=[refused], outcome="fail"))
+
+
+@violates(1)
+def an_acknowledged_order_is_not_found_by_who_placed_it(run: Evidence) -> None:
+    operation = operation_on(run, "place", DECLINED)
+    missed = attempt_like(operation, status=404, began=9.0, body=b"")
+    run.operations.append(copy_of(operation, kind="read", key=None, attempts=[missed], outcome="fail"))

@@ -1,6 +1,6 @@
 """Events lost, or counted twice: invariants 6 and 11."""
 
-from tests.unit.tools.chaos.corruptions.means import order_of, pick, violates
+from tests.unit.tools.chaos.corruptions.means import order_of, overlook, pick, store, violates
 from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, PARTLY_REFUNDED, START
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
@@ -9,7 +9,7 @@ from tools.chaos.watcher import Change
 @violates(6)
 def an_event_is_stored_twice_as_applied(run: Evidence) -> None:
     event = pick(run.stored_events, order_id=DECLINED)
-    run.stored_events.append({**event, "_id": event["_id"] + "~0123456789abcdef"})
+    store(run, {**event, "_id": event["_id"] + "~0123456789abcdef"})
 
 
 @violates(6)
@@ -23,6 +23,11 @@ def an_applied_event_was_judged_again(run: Evidence) -> None:
     event = pick(run.stored_events, order_id=DECLINED)
     before, after = {**event}, {**event, "outcome": "mismatch"}
     run.changes.append(Change(collection="payment_events", id=event["_id"], at=START, before=before, after=after))
+
+
+@violates(6)
+def nobody_saw_how_events_were_stored(run: Evidence) -> None:
+    overlook(run, "payment_events")
 
 
 @violates(11)
@@ -47,3 +52,8 @@ def an_event_has_no_outcome(run: Evidence) -> None:
 @violates(7, 10, 11)
 def an_event_that_was_applied_is_stored_as_unmatched(run: Evidence) -> None:
     pick(run.stored_events, order_id=PARTLY_REFUNDED, type="refund.succeeded")["outcome"] = "unmatched"
+
+
+@violates(11)
+def the_provider_has_forgotten_what_it_delivers(run: Evidence) -> None:
+    run.provider_deliveries.append({"_id": "dlv_2", "event_id": "evt_2", "attempts": []})

@@ -1,6 +1,6 @@
 """Orders that do not say what happened: invariant 7."""
 
-from tests.unit.tools.chaos.corruptions.means import copy_of, operation_on, order_of, pick, violates
+from tests.unit.tools.chaos.corruptions.means import copy_of, operation_on, order_of, overlook, pick, violates
 from tests.unit.tools.chaos.examples import (
     CANCELLED,
     CHARGED_TWICE,
@@ -71,3 +71,26 @@ def a_fact_was_taken_back(run: Evidence) -> None:
     after = order_of(run, DECLINED)
     before = {**after, "charges": [{**after["charges"][0], "state": "succeeded"}]}
     run.changes.append(Change(collection="orders", id=DECLINED, at=START, before=before, after=after))
+
+
+@violates(7)
+def an_acknowledged_resolution_is_forgotten(run: Evidence) -> None:
+    _resolve(run, "accept")
+
+
+@violates(7)
+def an_acknowledged_resolution_gave_nothing_back(run: Evidence) -> None:
+    order_of(run, CHARGED_TWICE)["reviews"][0] |= {"resolved_at": START, "decision": "refund"}
+    _resolve(run, "refund")
+
+
+def _resolve(run: Evidence, decision: str) -> None:
+    """As a client was told."""
+    told = {"kind": "resolve", "order_id": CHARGED_TWICE, "merchant": SOUTH}
+    command = {"code": "second-charge", "decision": decision}
+    run.operations.append(copy_of(operation_on(run, "cancel", CANCELLED), command=command, **told))
+
+
+@violates(7)
+def nobody_saw_what_was_written_to_the_orders(run: Evidence) -> None:
+    overlook(run, "orders")

@@ -1,7 +1,10 @@
 """Indiscretion, slowness, gossip: invariants 13 to 15."""
 
+import json
+
 from tests.unit.tools.chaos.corruptions.means import attempt_like, copy_of, operation_on, violates
-from tests.unit.tools.chaos.examples import API_KEY, DECLINED, REFUSED, SECRET
+from tests.unit.tools.chaos.examples import API_KEY, DECLINED, REFUSED, SECRET, START, charge_id
+from tools.chaos.afterwards import AFTERWARDS
 from tools.chaos.evidence import Evidence
 
 
@@ -20,6 +23,12 @@ def a_list_shows_anothers_order(run: Evidence) -> None:
     )
 
 
+@violates(13)
+def a_refusal_names_anothers_charge(run: Evidence) -> None:
+    body = f'{{"detail":"{charge_id(DECLINED)} has failed"}}'.encode()
+    operation_on(run, "read", REFUSED).attempts[0].body = body
+
+
 @violates(14)
 def a_try_took_too_long(run: Evidence) -> None:
     operation_on(run, "place", DECLINED).attempts[0].seconds = 23.0
@@ -36,8 +45,46 @@ def a_client_did_not_give_up(run: Evidence) -> None:
 
 
 @violates(14)
-def memory_doubled(run: Evidence) -> None:
-    run.memory = {"order_api_1": [80, 90, 95, 150, 180, 200]}
+def an_order_was_not_placed_when_all_was_healed(run: Evidence) -> None:
+    placed = operation_on(run, "place", DECLINED)
+    placed.client, placed.ended = AFTERWARDS, placed.began + 6
+
+
+@violates(14)
+def a_service_answered_long_after_its_client_had_gone(run: Evidence) -> None:
+    _log_request(run, seconds=16)
+
+
+@violates(14)
+def a_service_was_slow_before_it_was_stopped(run: Evidence) -> None:
+    _log_request(run, seconds=16)
+    run.pauses = {"order_api_1": [(START.timestamp() + 1, START.timestamp() + 11)]}
+
+
+@violates()
+def a_service_was_slow_because_it_was_stopped(run: Evidence) -> None:
+    _log_request(run, seconds=16)
+    run.pauses = {"order_api_1": [(START.timestamp() - 11, START.timestamp() - 1)]}
+
+
+@violates(14)
+def memory_leaked_at_an_even_pace(run: Evidence) -> None:
+    run.memory = {"order_api_1": [90 + second for second in range(300)]}
+
+
+@violates(14)
+def memory_leaked_after_a_restart(run: Evidence) -> None:
+    run.memory = {"order_api_1": [200] * 200 + [90 + 2 * second for second in range(100)]}
+
+
+@violates()
+def memory_was_the_same_after_each_start(run: Evidence) -> None:
+    run.memory = {"order_api_1": [*range(20, 100), *[100] * 60] * 3}
+
+
+@violates(14)
+def memory_was_large_from_the_beginning(run: Evidence) -> None:
+    run.memory = {"order_api_1": [400 * 1024 * 1024] * 3}
 
 
 @violates(15)
@@ -63,3 +110,8 @@ def a_log_shows_a_whole_signature(run: Evidence) -> None:
 def _log(run: Evidence, line: str) -> None:
     with run.logs[0].open("a") as log:
         log.write(line + "\n")
+
+
+def _log_request(run: Evidence, *, seconds: float) -> None:
+    about = {"event": "request", "method": "GET", "path": "/api/orders", "status": 200, "timestamp": START.isoformat()}
+    _log(run, json.dumps({**about, "duration_ms": seconds * 1000}))

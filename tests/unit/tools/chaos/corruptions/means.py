@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from shared.mongo import Document
-from tests.unit.tools.chaos.examples import message_id
+from tests.unit.tools.chaos.examples import START, message_id
 from tools.chaos.evidence import Evidence
 from tools.chaos.history import Operation
+from tools.chaos.watcher import Change
 
 Corruption: TypeAlias = Callable[[Evidence], None]
 CORRUPTIONS: list[tuple[set[int], Corruption]] = []
@@ -24,6 +25,17 @@ def violates(*numbers: int) -> Callable[[Corruption], Corruption]:
 
 def pick(documents: list[Document], **fields: Any) -> Document:
     return next(one for one in documents if all(one.get(name) == value for name, value in fields.items()))
+
+
+def store(run: Evidence, event: Document) -> None:
+    """As order_api does, before the eyes of the watcher."""
+    run.stored_events.append(event)
+    run.changes.append(Change(collection="payment_events", id=event["_id"], at=START, before=None, after=event))
+
+
+def overlook(run: Evidence, collection: str) -> None:
+    """The watcher saw no write to it."""
+    run.changes = [change for change in run.changes if change.collection != collection]
 
 
 def order_of(run: Evidence, order_id: str) -> Document:

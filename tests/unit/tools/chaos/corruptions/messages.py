@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.mongo import Document
-from tests.unit.tools.chaos.corruptions.means import copy_of, message_of, operation_on, order_of, violates
+from tests.unit.tools.chaos.corruptions.means import copy_of, message_of, operation_on, order_of, overlook, violates
 from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, REFUSED, SOUTH, START, message_id
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
@@ -20,6 +20,13 @@ def a_message_was_settled_under_no_fence(run: Evidence) -> None:
     change = _alter(run, "outbox", 2)
     assert change.after is not None
     del change.after["settled_fence"]
+
+
+@violates(5)
+def a_claim_was_given_back_by_who_had_it_before(run: Evidence) -> None:
+    """Nothing but the lease and the state changes: the fence under which it was settled before still stands there."""
+    held = {"state": "leased", "fence": 2, "claim": "two", "lease_until": START, "settled_fence": 1}
+    _write_again(run, DECLINED, **{**held, "state": "ready", "lease_until": None}, before=held)
 
 
 @violates(5)
@@ -45,6 +52,21 @@ def what_was_void_is_claimed(run: Evidence) -> None:
 @violates(5)
 def a_frozen_body_changed(run: Evidence) -> None:
     _write_again(run, DECLINED, body="{}", before={"state": "ready"})
+
+
+@violates(5)
+def nobody_saw_what_was_written_to_the_outbox(run: Evidence) -> None:
+    overlook(run, "outbox")
+
+
+@violates(5)
+def the_last_write_to_a_message_was_not_seen(run: Evidence) -> None:
+    run.changes.remove([one for one in run.changes if one.id == message_id(DECLINED)][-1])
+
+
+@violates(5)
+def a_message_was_changed_that_nobody_had_seen(run: Evidence) -> None:
+    run.changes.insert(0, Change(collection="outbox", id=message_id(DECLINED), at=START, before=None, after=None))
 
 
 @violates(12)

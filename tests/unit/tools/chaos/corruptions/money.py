@@ -1,6 +1,6 @@
 """Money kept, lost or made up: invariants 4, 8, 9 and 10."""
 
-from tests.unit.tools.chaos.corruptions.means import order_of, pick, violates
+from tests.unit.tools.chaos.corruptions.means import order_of, pick, store, violates
 from tests.unit.tools.chaos.examples import AMOUNT, CANCELLED, CHARGED_TWICE, DECLINED, PARTLY_REFUNDED, charge_id
 from tools.chaos.evidence import Evidence
 
@@ -71,7 +71,7 @@ def a_forgery_was_believed(run: Evidence) -> None:
 
 @violates(10)
 def bytes_are_stored_that_nobody_signed(run: Evidence) -> None:
-    run.stored_events.append({**pick(run.stored_events, _id="evt_imagined"), "_id": "evt_2", "raw": "{}"})
+    store(run, {**pick(run.stored_events, _id="evt_imagined"), "_id": "evt_2", "raw": "{}"})
 
 
 @violates(10)
@@ -87,6 +87,30 @@ def a_charge_succeeded_without_an_event(run: Evidence) -> None:
     event = pick(run.provider_events, reference=DECLINED)
     run.provider_deliveries.remove(pick(run.provider_deliveries, event_id=event["_id"]))
     run.stored_events.remove(pick(run.stored_events, order_id=DECLINED))
+
+
+@violates(10)
+def a_forgery_of_the_provider_was_believed(run: Evidence) -> None:
+    run.provider_deliveries[0]["attempts"][0]["status"] = 200
+
+
+@violates(9)
+def a_refund_was_made_twice(run: Evidence) -> None:
+    refund = pick(run.provider_refunds, charge_reference=PARTLY_REFUNDED)
+    run.provider_refunds.append({**refund, "_id": "re_again"})
+    pick(run.provider_charges, reference=PARTLY_REFUNDED)["amount_refunded"] *= 2
+
+
+@violates(8)
+def a_charge_whose_event_did_not_fit_never_shows(run: Evidence) -> None:
+    """That a person was told of a mismatch excuses nothing: the true event comes again."""
+    charge = pick(run.provider_charges, reference=DECLINED)
+    run.provider_charges.append({**charge, "_id": "ch_missed"})
+    told = {**pick(run.provider_events, reference=DECLINED), "_id": "evt_missed", "object_id": "ch_missed"}
+    run.provider_events.append(told)
+    store(run, {**pick(run.stored_events, order_id=DECLINED), "_id": "evt_missed", "outcome": "mismatch"})
+    review = {"code": "event-mismatch", "event_id": "evt_missed", "detail": "", "resolved_at": None, "decision": None}
+    order_of(run, DECLINED)["reviews"].append(review)
 
 
 def _forget_refunds(run: Evidence, order_id: str) -> None:
