@@ -142,7 +142,8 @@ class DeliverWebhooks:
             reply = await self._send(endpoint.url, sent, headers)
             attempt = _attempt(delivery, reply, at=at)
             count_attempt(attempt)
-            following = after(attempt, self._schedule_seconds, retry_after_seconds=reply.retry_after_seconds)
+            asked_seconds, ended_at = reply.retry_after_seconds, await self._clock.now()
+            following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
         log.info(

@@ -146,9 +146,11 @@ def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> 
     )
 
 
-def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_seconds: float | None) -> Next:
-    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says. Whatever a forgery
-    is answered, the true event is still to come.
+def after(
+    attempt: Attempt, schedule_seconds: Sequence[float], *, ended_at: datetime, retry_after_seconds: float | None
+) -> Next:
+    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says, counted from its
+    end. Whatever a forgery is answered, the true event is still to come.
     """
     if attempt.forgery is None:
         if attempt.status is not None and 200 <= attempt.status < 300:
@@ -160,4 +162,4 @@ def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_se
     # Forgeries may be more than the schedule has waits: its last is for all that follow.
     wait = scheduled(schedule_seconds[: attempt.number][-1]) if schedule_seconds else 0.0
     asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
-    return Next("pending", attempt.at + timedelta(seconds=max(wait, asked)))
+    return Next("pending", ended_at + timedelta(seconds=max(wait, asked)))
