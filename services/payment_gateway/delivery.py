@@ -40,7 +40,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts; `releases` are deliveries that
-    are held until this one has been tried.
+    are held until this one has been tried. `resent_fence` is the fence at which somebody asked for it again: the attempt
+    under that fence had begun before.
     """
 
     id: str = msgspec.field(name="_id")
@@ -51,6 +52,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: datetime | None
     lease_until: datetime | None = None
     fence: int = 0
+    resent_fence: int | None = None
     attempts: tuple[Attempt, ...] = ()
     fault: Fault | None = None
     forgeries: tuple[Forgery, ...] = ()

@@ -14,7 +14,7 @@ from payment_gateway.event import Event, disabled_event
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.leases import held, write_held
-from shared.mongo import to_document
+from shared.mongo import Document, to_document
 from shared.telemetry import log
 
 
@@ -134,9 +134,15 @@ def _keys(recorded: Recorded) -> tuple[Hashable, ...]:
 
 
 def _update(recorded: Recorded) -> UpdateOne:
-    following = recorded.following
-    change = {
-        "$set": {"state": following.state, "next_attempt_at": following.next_attempt_at, "lease_until": None},
-        **({"$push": {"attempts": to_document(recorded.attempt)}} if recorded.attempt else {}),
-    }
+    """What was resent while its attempt was in hand stays due as the resend has it, unless there is nothing more to send."""
+    following, fence = recorded.following, recorded.delivery.fence
+    fields: Document = {"state": following.state, "next_attempt_at": following.next_attempt_at}
+    if recorded.attempt and following.state != "delivered" and not following.gone:
+        resent = {"$eq": [{"$ifNull": ["$resent_fence", None]}, fence]}
+        again = {"state": "pending", "next_attempt_at": "$next_attempt_at"}
+        fields = {name: {"$cond": [resent, again[name], value]} for name, value in fields.items()}
+    if recorded.attempt:
+        attempt = {"$literal": to_document(recorded.attempt)}  # a receiver's answer may look like an expression
+        fields["attempts"] = {"$concatArrays": ["$attempts", [attempt]]}
+    change = [{"$set": {**fields, "lease_until": None}}]
     return UpdateOne({"_id": recorded.delivery.id, "fence": recorded.delivery.fence}, change)
