@@ -77,11 +77,12 @@ def wants(endpoint: Endpoint, merchant: str, event_type: str) -> bool:
 
 def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetime) -> Endpoint:
     """With `secret` for its current one; the one before signs along for `overlap`. No more are kept than a receiver looks
-    at.
+    at, and of those that sign no longer only what there is room for.
     """
     current, *earlier = endpoint.secrets
-    kept = (SigningSecret(secret), SigningSecret(current.value, now + overlap), *earlier)
-    return replace(endpoint, secrets=kept[:SIGNATURES_MAX])
+    secrets = (SigningSecret(secret), SigningSecret(current.value, now + overlap), *earlier)
+    signing_first = sorted(secrets, key=lambda one: one.expires_at is not None and one.expires_at <= now)
+    return replace(endpoint, secrets=tuple(signing_first[:SIGNATURES_MAX]))
 
 
 def signing_secrets(endpoint: Endpoint, *, now: datetime) -> list[str]:

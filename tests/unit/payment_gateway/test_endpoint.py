@@ -18,7 +18,7 @@ from payment_gateway.endpoint import (
     wants,
 )
 from shared import wire
-from shared.signing import check_secret, sign, verify
+from shared.signing import SIGNATURES_MAX, check_secret, sign, verify
 from tests.unit.payment_gateway.examples import NOW, SECRET, an_endpoint, at
 
 OLD = f"whsec_{'A' * 32}"
@@ -109,6 +109,15 @@ def test_a_receiver_never_gets_more_signatures_than_it_looks_at() -> None:
     endpoint = rotated_at(*range(20))
     header = sign(b"{}", signing_secrets(endpoint, now=at(19)), 12345)
     verify(header, b"{}", ["whsec_19"], now=12345)
+
+
+def test_rotations_without_overlap_take_no_signature_from_a_secret_that_still_signs() -> None:
+    endpoint = rotated(an_endpoint(), "whsec_new", overlap=timedelta(seconds=60), now=NOW)
+    for number in range(20):
+        endpoint = rotated(endpoint, f"whsec_{number}", overlap=timedelta(0), now=at(1))
+    assert signing_secrets(endpoint, now=at(1)) == ["whsec_19", SECRET]
+    assert retired_secret(endpoint, now=at(1)) == "whsec_18"
+    assert len(endpoint.secrets) == SIGNATURES_MAX
 
 
 def test_the_retired_secret_is_the_one_that_signed_last() -> None:
