@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from payment_gateway.endpoint import Endpoint, wants
+from payment_gateway.endpoint import FAILED_AT_STEP, Endpoint, wants
 from payment_gateway.event import Event
 from payment_gateway.faults import WRONG_AMOUNT, Forgery, Timing
 from payment_gateway.scenario import Scenario
@@ -165,3 +165,11 @@ def after(
     wait = scheduled(schedule_seconds[: attempt.number][-1]) if schedule_seconds else 0.0
     asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
     return Next("pending", ended_at + timedelta(seconds=max(wait, asked)))
+
+
+def pause_max(schedule_seconds: Sequence[float]) -> timedelta:
+    """The longest that an endpoint which fails is left in peace: the longest wait with its jitter, and how roughly the
+    last failure is known. By the default schedule 28 hours.
+    """
+    longest_seconds = max(*schedule_seconds, RETRY_AFTER_CAP_SECONDS, 0.0)
+    return timedelta(seconds=longest_seconds * 1.1) + 2 * FAILED_AT_STEP
