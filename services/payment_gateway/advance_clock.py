@@ -92,6 +92,7 @@ class AdvanceClock:
                 left_behind = clock.at
             upcoming = min(filter(None, await self._first_due(left_behind)), default=None)
             if upcoming is not None and upcoming <= clock.until:
+                upcoming = max(upcoming, clock.at)  # what became due meanwhile is late; time never goes back
                 clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
                 continue
             if await self._clock.arrive(clock):
