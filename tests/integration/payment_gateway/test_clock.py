@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pymongo
 import pytest
+from pymongo.errors import AutoReconnect
 
 from payment_gateway import clock as clocks
 from payment_gateway.app import Application
@@ -215,6 +216,25 @@ async def test_c24_who_advanced_before_a_reset_does_not_steer_the_clock_after_it
         assert await application.clock.arrive(before) is None
         assert (await application.clock.read()).at == since.at
         assert await application.clock.arrive(since) is not None
+
+
+async def test_c24_an_advance_that_the_database_interrupts_is_gone_on_with_at_once(
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(charge_delay_seconds=60) as application:
+        began = await freeze(application)
+        await create(application)
+        await application.clock.change(lambda clock: clocks.advancing(clock, THREE_DAYS, real=utc_now()))
+
+        async def away(*_: Any, **__: Any) -> None:
+            raise AutoReconnect
+
+        with monkeypatch.context() as broken:
+            broken.setattr(application.clock, "move", away)
+            assert await application.advance_clock.work.run_once() == 1
+        assert (await application.clock.read()).state == "advancing"
+        assert await application.advance_clock.work.run_once() == 1, "its lease is free"
+        assert (await application.clock.read()).at == began + THREE_DAYS
 
 
 async def test_a_read_that_was_asked_for_earlier_does_not_hide_what_is_known_since(
