@@ -1,5 +1,6 @@
 """Child processes that never outlive us: stopped when we end well, and on Linux when we end badly too."""
 
+import atexit
 import signal
 import socket
 import subprocess
@@ -76,6 +77,12 @@ def free_port() -> int:
         if port not in _handed_out:
             _handed_out[port] = probe
             return port
+
+
+@atexit.register
+def _hand_back() -> None:
+    for probe in _handed_out.values():
+        probe.close()
 
 
 def tail(path: Path, lines: int = 12) -> str:
