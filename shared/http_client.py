@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+
+from shared.times import utc_now
 
 # What a call can end in besides an answer. A total timeout is TimeoutError, not ClientError.
 CALL_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
@@ -42,6 +46,14 @@ async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def retry_after_seconds(response: aiohttp.ClientResponse) -> float | None:
-    """Retry-After in seconds (RFC 9110 §10.2.3); a date or garbage counts as none."""
-    value = response.headers.get("Retry-After", "")
-    return float(value[:12]) if value.isascii() and value.isdigit() else None
+    """How long Retry-After asks to wait, whether it says seconds or a date (RFC 9110 §10.2.3), by our clock; garbage counts
+    as none.
+    """
+    value = response.headers.get("Retry-After", "")[:64]
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - utc_now()).total_seconds())

@@ -98,18 +98,23 @@ async def _take(collection: Collection, ids: Sequence[str], free: Document, upda
     except PyMongoError as error:
         if not (error.timeout or isinstance(error, WriteError)):
             raise
-        await asyncio.gather(*(_take_one(collection, one, free, update) for one in ids))
+        await asyncio.gather(*(take_one(collection, one, free, update) for one in ids))
 
 
-async def _take_one(collection: Collection, document_id: str, free: Document, update: list[Document]) -> None:
+async def take_one(collection: Collection, document_id: str, free: Document, update: list[Document]) -> bool:
+    """Updates the document if it is `free`; whether it was. One that somebody's open transaction holds, or that a validator
+    refuses, is left where it is. Raises other PyMongoErrors.
+    """
     try:
         with pymongo.timeout(_CONTENDED_SECONDS):
-            await collection.update_one({"_id": document_id, **free}, update)
+            taken = await collection.update_one({"_id": document_id, **free}, update)
     except PyMongoError as error:
         if not (error.timeout or isinstance(error, WriteError)):
             raise
         count_error(error)
         log.warning("not claimed", collection=collection.name, id=document_id, reason=describe(error))
+        return False
+    return taken.modified_count > 0
 
 
 async def held(collection: Collection, fences: Mapping[str, int], session: AsyncClientSession) -> set[str]:

@@ -1,6 +1,7 @@
 """A real MongoDB for whoever asks for one, and a fresh database for each test."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -21,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="auto: MONGODB_URI if set, else the wheel's mongod; container: mongo:8.0 through testcontainers",
     )
+
+
+def pytest_configure() -> None:
+    """A shell that starts the tests in the background has them, and all that they start, ignore SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,10 @@ class Service:
         self._environment = {**_inherited(), **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
+    def configure(self, **settings: str) -> None:
+        """For all launches to come."""
+        self._environment |= settings
+
     def start(self) -> None:
         """Returns when it is ready. Raises ServiceError."""
         self.launch()

@@ -52,10 +52,13 @@ SETTLE_SECONDS = 15.0  # more than a group commit lets anybody wait
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """A message as it was read: one that does not decode must not spoil those claimed with it."""
+    """A message as it was read: one that does not decode must not spoil those claimed with it. `cancelled`: it charges an
+    order that was cancelled.
+    """
 
     document: Document
     lease: Lease
+    cancelled: bool
 
 
 class _Settlement(msgspec.Struct, frozen=True):
@@ -98,7 +101,9 @@ class DispatchOutbox:
                 "updated_at": "$$NOW",
             },
         )
-        return [_Claimed(document, lease) for document in documents]
+        charged = {one["_id"]: one.get("order_id") for one in documents if one.get("kind") == "charge"}
+        cancelled = await self._store.cancelled_among(charged.values())
+        return [_Claimed(document, lease, charged.get(document["_id"]) in cancelled) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:
         continue_trace(claimed.document.get("trace"), order_id=claimed.document.get("order_id"))
@@ -106,15 +111,21 @@ class DispatchOutbox:
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(message)
             return
+        if claimed.cancelled and not may_have_been_done(message):
+            await self._settle(message, Withdrawn())
+            return
         try:
             with self.breaker.call() as call, DISPATCH_SECONDS.time():
                 claimed_at = claimed.document["lease_until"] - timedelta(seconds=self._lease_seconds)
-                reply = await self._reply_to(message, now=claimed_at)
+                reply = await self._reply_to(message, now=claimed_at, cancelled=claimed.cancelled)
                 call.healthy = not isinstance(reply, Unavailable)
                 count_attempt(message, reply)
         except BreakerOpenError:
             await self._give_back(message)
             return
+        await self._settle(message, reply)
+
+    async def _settle(self, message: Message, reply: Reply) -> None:
         decision = decide(message, reply)
         settled = await self.commits.submit(_Settlement(message, decision, utc_now()))
         log.info(
@@ -124,21 +135,21 @@ class DispatchOutbox:
             decision=decision,
         )
 
-    async def _reply_to(self, message: Message, *, now: datetime) -> Reply:
+    async def _reply_to(self, message: Message, *, now: datetime, cancelled: bool) -> Reply:
         """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15
 
-        What was not done by then is not done any more for an order that was cancelled since. C17
+        What was not done by then is not done any more for an order that is cancelled. C17
 
         `now` is the server's time.
         """
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                if must_ask_first(message, now=now):
+                if must_ask_first(message, now=now) or (cancelled and may_have_been_done(message)):
                     found = await self._look_up(message)
                     if found is not None:
                         return found
-                    if message.kind == "charge" and await self._store.is_cancelled(message.order_id):
-                        return Withdrawn()
+                if cancelled:
+                    return Withdrawn()
                 reply = await self._gateway.post(message)
                 if isinstance(reply, Refused) and may_have_been_done(message):
                     return await self._look_up(message) or reply

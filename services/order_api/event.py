@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from order_api.order import Charge, Order, Refund
+from order_api.outbox import PERMANENT_REFUSALS
 from shared import wire
 from shared.times import stored
 
@@ -154,5 +155,7 @@ def _judge_refund(event: ReceivedEvent, refund: wire.Refund, order: Order | None
         return Verdict("mismatch", f"a refund of {refund.amount} {refund.currency} of {refund.charge_id}")
     if refund.status != state:
         return Verdict("mismatch", f"{event.type} about a refund that is {refund.status}")
+    if state == "succeeded" and asked.failure_code in PERMANENT_REFUSALS:  # its amount may be asked for again by now
+        return Verdict("mismatch", f"{event.type} about a refund that was refused with {asked.failure_code}")
     fact = msgspec.structs.replace(asked, state=state, failure_code=refund.failure_code, at=event.timestamp)
     return Verdict("applied", fact=fact)

@@ -183,9 +183,15 @@ def money_owed_back(order: Order, *, now: datetime) -> list[Refund]:
 
 def has_open_question(order: Order) -> bool:
     """Whether money may have moved, or may yet move, without our knowing. Reconciliation asks until this is false. C22"""
-    uncharged = not order.charges and not order.charge_voided
-    waiting = uncharged or any(charge.state == "pending" for charge in order.charges)
-    return waiting or any(refund.state == "requested" for refund in order.refunds) or order.asks_left > 0
+    return order.asks_left > 0 or bool(open_questions(order))
+
+
+def open_questions(order: Order) -> set[str]:
+    """What the provider is asked about: the order if it knows of no charge, else charges and refunds, by their ids."""
+    uncharged = {order.id} if not order.charges and not order.charge_voided else set[str]()
+    charges = {charge.id for charge in order.charges if charge.state == "pending"}
+    refunds = {refund.id for refund in order.refunds if refund.state == "requested"}
+    return uncharged | charges | refunds
 
 
 def in_doubt(order: Order) -> Order:

@@ -21,6 +21,7 @@ ATTEMPTS_MAX = 24  # with the backoff below: tried for one to two hours
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 600.0
 RETRY_AFTER_CAP_SECONDS = 3600.0  # a provider that says "in 30 years" is still asked again today. C16
+REDRIVES_MAX = 100  # each may leave a review on the order, which must stay a document that can be written
 REFUSED = "refused with "  # how `last_error` of a message begins that the provider will never do
 CLOCK_SKEW = timedelta(minutes=1)  # a new message is due at once also where the server's clock is behind ours
 KEY_TRUSTED_FOR = timedelta(hours=23)  # the provider forgets keys after 24 h. C13
@@ -174,11 +175,13 @@ def refund_message_id(refund_id: str) -> str:
 def must_ask_first(message: Message, *, now: datetime) -> bool:
     """Whether the provider may have forgotten our key, so that posting could do it a second time. C13
 
-    Counted from the message's creation: in a database restored from a backup the first attempt may be missing.
+    Counted from the message's creation, because in a database restored from a backup the first attempt may be missing; or
+    from the first attempt if that is earlier by the server's clock, because a replica's clock may be ahead.
     """
     if message.redrives > 0:
         return True
-    return now - message.created_at > KEY_TRUSTED_FOR
+    first = min(message.created_at, message.first_attempt_at or message.created_at)
+    return now - first > KEY_TRUSTED_FOR
 
 
 def may_have_been_done(message: Message) -> bool:
@@ -215,4 +218,5 @@ def may_be_redriven(message: Message, order: Order) -> bool:
     sending that as well could give it back twice. C18
     """
     requested = {refund.id for refund in order.refunds if refund.state == "requested"}
-    return message.state == "dead" and (message.kind == "charge" or message.refund_id in requested)
+    redrivable = message.state == "dead" and message.redrives < REDRIVES_MAX
+    return redrivable and (message.kind == "charge" or message.refund_id in requested)

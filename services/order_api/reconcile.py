@@ -24,13 +24,14 @@ from order_api.store import Store
 from shared import wire
 from shared.backoff import exponential
 from shared.group_commit import GroupCommit, OverloadedError, UnavailableError
-from shared.leases import LeasedWork, in_seconds
+from shared.leases import LeasedWork, in_seconds, take_one
 from shared.mongo import Collection, Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace
 
 SLOTS = 8
+EVENTS_AT_ONCE = 2
 ASK_SECONDS = 60.0  # for all pages of one order
 PAUSE_CAP_SECONDS = 3600.0
 
@@ -66,8 +67,9 @@ class Reconcile:
         self.commits = GroupCommit[_Answer, None](store.client, self._write, name="reconcile", keys=_keys)
 
     async def _claim(self, limit: int) -> list[_Question]:
-        orders = await self._take_due(self._store.orders, limit)
-        events = await self._take_due(self._store.payment_events, limit - len(orders))
+        """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""
+        events = await self._take_due(self._store.payment_events, min(limit, EVENTS_AT_ONCE))
+        orders = await self._take_due(self._store.orders, limit - len(events))
         return [
             *(_Question(order["_id"], None, order.get("trace"), order.get("asks_left", 0)) for order in orders),
             *(_Question(event.get("order_id"), event["raw"], event.get("trace")) for event in events),
@@ -85,11 +87,9 @@ class Reconcile:
                 base_seconds=self._store.reconcile_after.total_seconds(),
                 cap_seconds=PAUSE_CAP_SECONDS,
             )
-            moved = await collection.update_one(
-                {"_id": found["_id"], "reconcile_at": found["reconcile_at"]},
-                [{"$set": {"reconcile_at": in_seconds(pause), "reconcile_attempts": found["reconcile_attempts"] + 1}}],
-            )
-            if moved.modified_count:
+            next_turn = {"reconcile_at": in_seconds(pause), "reconcile_attempts": found["reconcile_attempts"] + 1}
+            as_found = {"reconcile_at": found["reconcile_at"]}
+            if await take_one(collection, found["_id"], as_found, [{"$set": next_turn}]):
                 taken.append(found)
         return taken
 

@@ -5,7 +5,10 @@ from datetime import datetime
 import msgspec
 
 from order_api.order import Charge, Order, Refund, Review, kept_charge, unreserved_minor
+from order_api.outbox import refund_message_id
 from shared.ids import derive_id
+
+REFUNDS_MAX = 500  # an order is one document, written with every event: it must stay small enough for that
 
 
 class NotRefundable(msgspec.Struct, frozen=True):
@@ -18,32 +21,41 @@ class ExceedsPaid(msgspec.Struct, frozen=True):
     left_minor: int
 
 
+class TooManyRefunds(msgspec.Struct, frozen=True):
+    """The order has REFUNDS_MAX already."""
+
+
 def refundable(order: Order) -> Charge | NotRefundable:
     """The charge that a merchant may refund."""
     kept = kept_charge(order)
     return NotRefundable() if kept is None or order.cancelled_at is not None else kept
 
 
-def refuse(order: Order, charge: Charge, amount_minor: int) -> ExceedsPaid | None:
+def refuse(order: Order, charge: Charge, amount_minor: int) -> ExceedsPaid | TooManyRefunds | None:
     """Why this much of `charge` cannot be refunded. C18"""
+    if len(order.refunds) >= REFUNDS_MAX:
+        return TooManyRefunds()
     left = unreserved_minor(order, charge)
     return None if 0 < amount_minor <= left else ExceedsPaid(left)
 
 
 def decided_refund(order: Order, review: Review, *, now: datetime) -> Refund | ExceedsPaid | NotRefundable:
-    """The refund that deciding `review` with "refund" asks for: what is left of the charge that it is about.
+    """The refund that deciding `review` with "refund" asks for: what is left of the charge or refund that it is about.
 
-    Its id derives from charge and review, so asking twice is asking once.
+    Its id derives from that, so asking twice is asking once, whichever of two reviews about one failed refund is decided.
     """
-    charge, limit_minor = _subject(order, review)
-    if charge is None or charge.state != "succeeded":
+    subject = _subject(order, review)
+    if subject is None or subject.charge.state != "succeeded":
         return NotRefundable()
-    amount_minor = min(unreserved_minor(order, charge), limit_minor)
+    refund_id = derive_id("rf", subject.charge.id, "review", *subject.names)
+    if known := next((refund for refund in order.refunds if refund.id == refund_id), None):
+        return known
+    amount_minor = min(unreserved_minor(order, subject.charge), subject.limit_minor)
     if amount_minor <= 0:
         return ExceedsPaid(0)
     return Refund(
-        id=derive_id("rf", charge.id, "review", review.code, review.event_id),
-        charge_id=charge.id,
+        id=refund_id,
+        charge_id=subject.charge.id,
         amount_minor=amount_minor,
         state="requested",
         cause="merchant",
@@ -51,15 +63,39 @@ def decided_refund(order: Order, review: Review, *, now: datetime) -> Refund | E
     )
 
 
-def _subject(order: Order, review: Review) -> tuple[Charge | None, int]:
-    """The charge that a review is about, and the most of it that is in question."""
+class _Subject(msgspec.Struct, frozen=True):
+    """The charge that a review is about, the most of it that is in question, and what the decision's refund is named by."""
+
+    charge: Charge
+    limit_minor: int
+    names: tuple[str, ...]
+
+
+def _subject(order: Order, review: Review) -> _Subject | None:
+    """None where no refund of ours could be what is decided about."""
     charges = {charge.id: charge for charge in order.charges}
     match review.code:
+        case "refund-failed":
+            return _failed_refund(order, charges, {review.event_id})
+        case "dead-letter" if refund_ids := {one.id for one in order.refunds if _is_of(review, one)}:
+            return _failed_refund(order, charges, refund_ids)
         case "second-charge":
             charge = charges.get(review.event_id)
-        case "refund-failed":
-            failed = next((refund for refund in order.refunds if refund.id == review.event_id), None)
-            return (charges.get(failed.charge_id), failed.amount_minor) if failed else (None, 0)
+        case "event-mismatch":  # other money than the order's: what the provider took is given back there
+            return None
         case _:
             charge = kept_charge(order)
-    return charge, charge.amount_minor if charge else 0
+    return None if charge is None else _Subject(charge, charge.amount_minor, (review.code, review.event_id))
+
+
+def _failed_refund(order: Order, charges: dict[str, Charge], refund_ids: set[str]) -> _Subject | None:
+    """One that was given up may have been made: it is sent again, and not asked for as another. C18"""
+    for refund in order.refunds:
+        if refund.id in refund_ids and refund.state == "failed" and refund.charge_id in charges:
+            return _Subject(charges[refund.charge_id], refund.amount_minor, (refund.id,))
+    return None
+
+
+def _is_of(review: Review, refund: Refund) -> bool:
+    """Whether a dead letter is the one that asked for this refund."""
+    return review.event_id.partition("~")[0] == refund_message_id(refund.id)

@@ -13,7 +13,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.order import Order, Refund, merge, unreserved_minor
 from order_api.outbox import refund_message
-from order_api.refund import ExceedsPaid, NotRefundable, refundable, refuse
+from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
 from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.create_once import Answer, CreateOnce, KeyReused
@@ -47,7 +47,7 @@ class _Changed(msgspec.Struct, frozen=True):
     """The order is no longer as it was when the answer was made."""
 
 
-Refusal: TypeAlias = NotRefundable | ExceedsPaid
+Refusal: TypeAlias = NotRefundable | ExceedsPaid | TooManyRefunds
 Outcome: TypeAlias = Answer | KeyReused | Refusal
 
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from order_api.order import Order
-from order_api.refund import ExceedsPaid, NotRefundable
+from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds
 from order_api.refund_order import NewRefund, RefundOrder
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
@@ -29,10 +29,11 @@ class RefundRequest(Struct, forbid_unknown_fields=True):
     amount: Amount | None = None
 
 
-class ReviewDecision(Struct, forbid_unknown_fields=True):
-    """What a person has decided."""
+class ReviewDecision(Struct, rename="camel", forbid_unknown_fields=True):
+    """What a person has decided; with `eventId`, about that review alone, so that none is closed which came up since."""
 
     decision: Decision
+    event_id: str | None = None
 
 
 @post(
@@ -65,6 +66,8 @@ async def create_refund(
             raise ProblemError("exceeds-paid", f"{left:f} {order.currency} can still be refunded")
         case NotRefundable():
             raise ProblemError("not-refundable")
+        case TooManyRefunds():
+            raise ProblemError("not-refundable", f"an order takes {REFUNDS_MAX} refunds at most")
         case outcome:
             assert_never(outcome)
 
@@ -98,9 +101,10 @@ async def resolve_review(
     resolve_review: NamedDependency[ResolveReview],
 ) -> Response[OrderView]:
     """Closes the open reviews of an order that have this code. `accept` leaves the money where it is; `refund` asks for a
-    refund of what is left of the charge that they are about. The same decision again changes nothing.
+    refund of what is left of the charge, or of the refund that failed, that they are about. The same decision again changes
+    nothing.
     """
-    match await resolve_review(merchant_of(request), order_id, code, data.decision):
+    match await resolve_review(merchant_of(request), order_id, code, data.decision, event_id=data.event_id):
         case Order() as order:
             return json_response(to_json(order_view(order)))
         case NoSuchReview():
@@ -110,7 +114,8 @@ async def resolve_review(
         case ExceedsPaid():
             raise ProblemError("exceeds-paid", "nothing is left to be refunded")
         case NotRefundable():
-            raise ProblemError("not-refundable")
+            detail = "the review is about no payment and no failed refund of this order"
+            raise ProblemError("not-refundable", detail)
         case outcome:
             assert_never(outcome)
 

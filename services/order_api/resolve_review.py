@@ -22,7 +22,7 @@ Decision: TypeAlias = Literal["accept", "refund"]
 
 
 class NoSuchReview(msgspec.Struct, frozen=True):
-    """No order of this merchant has a review with that code."""
+    """No order of this merchant has a review with that code, or that was raised by that event."""
 
 
 class AlreadyResolved(msgspec.Struct, frozen=True):
@@ -40,6 +40,7 @@ class _Request(msgspec.Struct, frozen=True):
     order_id: str
     code: str
     decision: Decision
+    event_id: str | None
     at: datetime
 
 
@@ -51,10 +52,13 @@ class ResolveReview:
         self._wake = wake
         self.commits = GroupCommit[_Request, Outcome](store.client, self._write, name="resolve_review", keys=_keys)
 
-    async def __call__(self, merchant: str, order_id: str, code: str, decision: Decision) -> Outcome:
+    async def __call__(
+        self, merchant: str, order_id: str, code: str, decision: Decision, *, event_id: str | None = None
+    ) -> Outcome:
+        """About all open reviews with this code, or the one that `event_id` raised."""
         note(order_id=order_id)
         with span("resolve review"):
-            outcome = await self.commits.submit(_Request(merchant, order_id, code, decision, utc_now()))
+            outcome = await self.commits.submit(_Request(merchant, order_id, code, decision, event_id, utc_now()))
         if isinstance(outcome, Order):
             log.info("review resolved", code=code, decision=decision)
             self._wake()
@@ -84,6 +88,8 @@ def _keys(request: _Request) -> tuple[Hashable, ...]:
 
 def _resolve(order: Order, request: _Request) -> Outcome:
     reviews = [review for review in order.reviews if review.code == request.code]
+    if request.event_id is not None:
+        reviews = [review for review in reviews if review.event_id == request.event_id]
     if order.merchant != request.merchant or not reviews:
         return NoSuchReview()
     raised = [review for review in reviews if review.resolved_at is None]

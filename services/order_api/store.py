@@ -9,7 +9,7 @@ from bson import Int64
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from order_api.order import Order, has_open_question
+from order_api.order import Order, has_open_question, open_questions
 from order_api.outbox import OPEN_STATES, Message, charge_message_id
 from shared.group_commit import StaleError
 from shared.mongo import Client, Document, to_document
@@ -37,9 +37,12 @@ class Store:
         document = await self.orders.find_one({"_id": order_id, "merchant": merchant})
         return None if document is None else msgspec.convert(document, Order)
 
-    async def is_cancelled(self, order_id: str) -> bool:
-        """As a majority knows it. Raises PyMongoError."""
-        return await self.orders.find_one({"_id": order_id, "cancelled_at": {"$ne": None}}, {"_id": 1}) is not None
+    async def cancelled_among(self, order_ids: Collection[str | None]) -> set[str]:
+        """Those that are cancelled as a majority knows it. Raises PyMongoError."""
+        if not order_ids:
+            return set()
+        found = self.orders.find({"_id": {"$in": list(order_ids)}, "cancelled_at": {"$ne": None}}, {"_id": 1})
+        return {document["_id"] async for document in found}
 
     async def list_orders(
         self, merchant: str, conditions: Mapping[str, Any], *, before: str | None, limit: int
@@ -82,7 +85,7 @@ class Store:
             fields = {name: document[name] for name in _CHANGING}
             if not has_open_question(after):
                 fields["reconcile_at"] = None
-            elif not has_open_question(before) or after.asks_left > before.asks_left:
+            elif after.asks_left > before.asks_left or open_questions(after) - open_questions(before):
                 fields |= {"reconcile_at": now + self.reconcile_after, "reconcile_attempts": 0}
             writes.append(
                 UpdateOne(

@@ -7,10 +7,12 @@ stands; its lease lapses, and another goes on from there. C24
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+from pymongo.errors import PyMongoError
 
 from payment_gateway.clock import Clock, advancing
 from payment_gateway.store import Store
@@ -83,7 +85,14 @@ class AdvanceClock:
         return documents
 
     async def _advance(self, document: Document) -> None:
-        clock: Clock | None = msgspec.convert(document, Clock)
+        try:
+            await self._go_on(msgspec.convert(document, Clock))
+        except PyMongoError:
+            with suppress(PyMongoError):  # else nobody goes on before the lease lapses
+                await release(self._store.clock, document)
+            raise
+
+    async def _go_on(self, clock: Clock | None) -> None:
         left_behind: datetime | None = None  # what was due until then is waited for no more
         while clock is not None:
             assert clock.at is not None
@@ -92,6 +101,7 @@ class AdvanceClock:
                 left_behind = clock.at
             upcoming = min(filter(None, await self._first_due(left_behind)), default=None)
             if upcoming is not None and upcoming <= clock.until:
+                upcoming = max(upcoming, clock.at)  # what became due meanwhile is late; time never goes back
                 clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
                 continue
             if await self._clock.arrive(clock):

@@ -39,15 +39,18 @@ async def delete_endpoint(store: Store, merchant: str, endpoint_id: str) -> bool
     return result.deleted_count == 1
 
 
+_WORKING = {"failing_since": None, "failed_at": None}
+
+
 def _fields(change: Change) -> Mapping[str, Any]:
     fields: dict[str, Any] = {}
     if change.url is not None:
-        fields |= {"url": change.url, "failing_since": None}
+        fields |= {"url": change.url, **_WORKING}
     if change.event_types is not None:
         fields["event_types"] = list(change.event_types)
     match change.state:
         case "enabled":
-            fields |= {"state": "enabled", "disabled_reason": None, "failing_since": None}
+            fields |= {"state": "enabled", "disabled_reason": None, **_WORKING}
         case "disabled":
             fields |= {"state": "disabled", "disabled_reason": "merchant"}
     return fields

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from payment_gateway.delivery import Attempt, Delivery, Next, after
+from payment_gateway.delivery import Attempt, Delivery, Next, after, pause_max
 from payment_gateway.endpoint import Endpoint, retired_secret, signing_secrets
 from payment_gateway.forge import signed
 from payment_gateway.metrics import count_attempt
@@ -60,7 +60,7 @@ class DeliverWebhooks:
         self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
         self._shares = Shares()
         self._last_endpoint_id = ""
-        self._record = RecordAttempts(store)
+        self._record = RecordAttempts(store, pause_max=pause_max(schedule_seconds))
         self.commits = self._record.commits
         self.work = LeasedWork[_Claimed](
             self._claim,
@@ -142,7 +142,8 @@ class DeliverWebhooks:
             reply = await self._send(endpoint.url, sent, headers)
             attempt = _attempt(delivery, reply, at=at)
             count_attempt(attempt)
-            following = after(attempt, self._schedule_seconds, retry_after_seconds=reply.retry_after_seconds)
+            asked_seconds, ended_at = reply.retry_after_seconds, await self._clock.now()
+            following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
         log.info(

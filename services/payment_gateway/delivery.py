@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from payment_gateway.endpoint import Endpoint, wants
+from payment_gateway.endpoint import FAILED_AT_STEP, Endpoint, wants
 from payment_gateway.event import Event
 from payment_gateway.faults import WRONG_AMOUNT, Forgery, Timing
 from payment_gateway.scenario import Scenario
@@ -40,7 +40,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts; `releases` are deliveries that
-    are held until this one has been tried.
+    are held until this one has been tried. `resent_fence` is the fence at which somebody asked for it again: the attempt
+    under that fence had begun before.
     """
 
     id: str = msgspec.field(name="_id")
@@ -51,6 +52,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: datetime | None
     lease_until: datetime | None = None
     fence: int = 0
+    resent_fence: int | None = None
     attempts: tuple[Attempt, ...] = ()
     fault: Fault | None = None
     forgeries: tuple[Forgery, ...] = ()
@@ -146,9 +148,11 @@ def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> 
     )
 
 
-def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_seconds: float | None) -> Next:
-    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says. Whatever a forgery
-    is answered, the true event is still to come.
+def after(
+    attempt: Attempt, schedule_seconds: Sequence[float], *, ended_at: datetime, retry_after_seconds: float | None
+) -> Next:
+    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says, counted from its
+    end. Whatever a forgery is answered, the true event is still to come.
     """
     if attempt.forgery is None:
         if attempt.status is not None and 200 <= attempt.status < 300:
@@ -160,4 +164,12 @@ def after(attempt: Attempt, schedule_seconds: Sequence[float], *, retry_after_se
     # Forgeries may be more than the schedule has waits: its last is for all that follow.
     wait = scheduled(schedule_seconds[: attempt.number][-1]) if schedule_seconds else 0.0
     asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
-    return Next("pending", attempt.at + timedelta(seconds=max(wait, asked)))
+    return Next("pending", ended_at + timedelta(seconds=max(wait, asked)))
+
+
+def pause_max(schedule_seconds: Sequence[float]) -> timedelta:
+    """The longest that an endpoint which fails is left in peace: the longest wait with its jitter, and how roughly the
+    last failure is known. By the default schedule 28 hours.
+    """
+    longest_seconds = max(*schedule_seconds, RETRY_AFTER_CAP_SECONDS, 0.0)
+    return timedelta(seconds=longest_seconds * 1.1) + 2 * FAILED_AT_STEP

@@ -13,6 +13,7 @@ from shared.ids import new_id
 from shared.signing import SECRET_PREFIX, SIGNATURES_MAX
 
 FAILING_MAX = timedelta(days=5)  # Svix's; longer than the retries of one event, and than a long weekend
+FAILED_AT_STEP = timedelta(hours=1)  # an endpoint that goes on failing is not written with each attempt
 OVERLAP_SECONDS = 86400  # a day to bring the new secret to every instance of a receiver
 OVERLAP_SECONDS_MAX = 7 * 86400
 
@@ -29,8 +30,9 @@ class SigningSecret(msgspec.Struct, frozen=True):
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook endpoint. With no `event_types` it takes all. `secrets` are the current one, then the rotated ones, the
-    latest first. `failing_since` is when the first of the attempts was made that have all failed. `held` are deliveries that
-    wait for its next event.
+    latest first, those that sign before those that did. `failing_since` is when the first of the attempts was made that have
+    all failed, and `failed_at` when the last was, give or take FAILED_AT_STEP. `held` are deliveries that wait for its next
+    event.
     """
 
     id: str = msgspec.field(name="_id")
@@ -40,6 +42,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     state: wire.EndpointState = "enabled"
     disabled_reason: wire.DisabledReason | None = None
     failing_since: datetime | None = None
+    failed_at: datetime | None = None
     secrets: tuple[SigningSecret, ...]
     held: tuple[str, ...] = ()
     created_at: datetime
@@ -77,11 +80,12 @@ def wants(endpoint: Endpoint, merchant: str, event_type: str) -> bool:
 
 def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetime) -> Endpoint:
     """With `secret` for its current one; the one before signs along for `overlap`. No more are kept than a receiver looks
-    at.
+    at, and of those that sign no longer only what there is room for.
     """
     current, *earlier = endpoint.secrets
-    kept = (SigningSecret(secret), SigningSecret(current.value, now + overlap), *earlier)
-    return replace(endpoint, secrets=kept[:SIGNATURES_MAX])
+    secrets = (SigningSecret(secret), SigningSecret(current.value, now + overlap), *earlier)
+    signing_first = sorted(secrets, key=lambda one: one.expires_at is not None and one.expires_at <= now)
+    return replace(endpoint, secrets=tuple(signing_first[:SIGNATURES_MAX]))
 
 
 def signing_secrets(endpoint: Endpoint, *, now: datetime) -> list[str]:
@@ -105,14 +109,19 @@ def disabled(endpoint: Endpoint, reason: wire.DisabledReason) -> Endpoint:
     return replace(endpoint, state="disabled", disabled_reason=reason)
 
 
-def after_attempt(endpoint: Endpoint, *, delivered: bool, gone: bool, at: datetime) -> Endpoint:
-    """What an attempt made at `at` means for it: it is gone, or failing for too long, or works again."""
+def after_attempt(endpoint: Endpoint, *, delivered: bool, gone: bool, at: datetime, pause_max: timedelta) -> Endpoint:
+    """What an attempt made at `at` means for it: it is gone, or failing for too long, or works again. After more than
+    `pause_max` without an attempt nobody knows that it was failing all the while: it begins anew.
+    """
     if endpoint.state == "disabled":
         return endpoint
     if delivered:
-        return replace(endpoint, failing_since=None) if endpoint.failing_since else endpoint
-    since = min(endpoint.failing_since or at, at)
-    failing = endpoint if since == endpoint.failing_since else replace(endpoint, failing_since=since)
+        return replace(endpoint, failing_since=None, failed_at=None) if endpoint.failing_since else endpoint
+    since, last = endpoint.failing_since or at, endpoint.failed_at or endpoint.failing_since or at
+    since = at if at - last > pause_max else min(since, at)
+    failing = endpoint
+    if since != endpoint.failing_since or endpoint.failed_at is None or at - endpoint.failed_at >= FAILED_AT_STEP:
+        failing = replace(endpoint, failing_since=since, failed_at=max(last, at))
     if gone:
         return disabled(failing, "gone")
     return disabled(failing, "failing") if at - since >= FAILING_MAX else failing

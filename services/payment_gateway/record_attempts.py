@@ -3,6 +3,7 @@ gone, or has failed for too long, is disabled, and the merchant's other endpoint
 """
 
 from collections.abc import Hashable, Sequence
+from datetime import timedelta
 
 import msgspec
 from pymongo import UpdateOne
@@ -14,7 +15,7 @@ from payment_gateway.event import Event, disabled_event
 from payment_gateway.store import Store
 from shared.group_commit import GroupCommit
 from shared.leases import held, write_held
-from shared.mongo import to_document
+from shared.mongo import Document, to_document
 from shared.telemetry import log
 
 
@@ -35,10 +36,13 @@ class _Verdict(msgspec.Struct, frozen=True):
 
 
 class RecordAttempts:
-    """Answers whether it was recorded: not if somebody else has claimed the delivery meanwhile."""
+    """Answers whether it was recorded: not if somebody else has claimed the delivery meanwhile. An endpoint that is not
+    tried for longer than `pause_max` counts as failing anew.
+    """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, pause_max: timedelta) -> None:
         self._store = store
+        self._pause_max = pause_max
         self.commits = GroupCommit[Recorded, _Verdict](store.client, self._write, name="record_attempts", keys=_keys)
 
     async def __call__(self, recorded: Recorded) -> bool:
@@ -75,7 +79,7 @@ class RecordAttempts:
         """The deliveries, by id, whose attempts have disabled their endpoints."""
         ids = list({one.delivery.endpoint_id for one in recorded})
         before = {one.id: one for one in await self._store.endpoints({"_id": {"$in": ids}}, session=session)}
-        after, events = _judged(before, recorded)
+        after, events = _judged(before, recorded, self._pause_max)
         writes = [
             UpdateOne(
                 {"_id": endpoint.id},
@@ -84,6 +88,7 @@ class RecordAttempts:
                         "state": endpoint.state,
                         "disabled_reason": endpoint.disabled_reason,
                         "failing_since": endpoint.failing_since,
+                        "failed_at": endpoint.failed_at,
                     }
                 },
             )
@@ -111,7 +116,7 @@ class RecordAttempts:
 
 
 def _judged(
-    endpoints: dict[str, Endpoint], recorded: Sequence[Recorded]
+    endpoints: dict[str, Endpoint], recorded: Sequence[Recorded], pause_max: timedelta
 ) -> tuple[dict[str, Endpoint], dict[str, Event]]:
     """The endpoints after these attempts, and the events of those that they disable, by delivery. One may have been deleted
     meanwhile.
@@ -123,7 +128,7 @@ def _judged(
         if one.url != was.url:  # the merchant has changed it meanwhile
             continue
         delivered, gone = one.following.state == "delivered", one.following.gone
-        now = after[was.id] = after_attempt(was, delivered=delivered, gone=gone, at=attempt.at)
+        now = after[was.id] = after_attempt(was, delivered=delivered, gone=gone, at=attempt.at, pause_max=pause_max)
         if now.state != was.state:
             events[one.delivery.id] = disabled_event(now, one.delivery.id, attempt.number, now=attempt.at)
     return after, events
@@ -134,9 +139,15 @@ def _keys(recorded: Recorded) -> tuple[Hashable, ...]:
 
 
 def _update(recorded: Recorded) -> UpdateOne:
-    following = recorded.following
-    change = {
-        "$set": {"state": following.state, "next_attempt_at": following.next_attempt_at, "lease_until": None},
-        **({"$push": {"attempts": to_document(recorded.attempt)}} if recorded.attempt else {}),
-    }
+    """What was resent while its attempt was in hand stays due as the resend has it, unless there is nothing more to send."""
+    following, fence = recorded.following, recorded.delivery.fence
+    fields: Document = {"state": following.state, "next_attempt_at": following.next_attempt_at}
+    if recorded.attempt and following.state != "delivered" and not following.gone:
+        resent = {"$eq": [{"$ifNull": ["$resent_fence", None]}, fence]}
+        again = {"state": "pending", "next_attempt_at": "$next_attempt_at"}
+        fields = {name: {"$cond": [resent, again[name], value]} for name, value in fields.items()}
+    if recorded.attempt:
+        attempt = {"$literal": to_document(recorded.attempt)}  # a receiver's answer may look like an expression
+        fields["attempts"] = {"$concatArrays": ["$attempts", [attempt]]}
+    change = [{"$set": {**fields, "lease_until": None}}]
     return UpdateOne({"_id": recorded.delivery.id, "fence": recorded.delivery.fence}, change)

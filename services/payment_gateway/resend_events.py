@@ -96,14 +96,17 @@ class ResendEvents:
         known = await self._store.deliveries.find(of_these, {"event_id": 1, "state": 1}).to_list()
         pending = {one["event_id"] for one in known if one["state"] == "pending"}
         taken = set() if delivered_too else {one["event_id"] for one in known if one["state"] == "delivered"}
+        due_now = 0
         if pending - taken:
-            due_now = {**of_these, "event_id": {"$in": list(pending - taken)}, "state": "pending"}
-            await self._store.deliveries.update_many(due_now, {"$set": {"next_attempt_at": now}})
+            waiting = {**of_these, "event_id": {"$in": list(pending - taken)}, "state": "pending"}
+            # An attempt in hand must not put off what is asked for now: see record_attempts.py.
+            change = [{"$set": {"next_attempt_at": now, "resent_fence": "$fence"}}]
+            due_now = (await self._store.deliveries.update_many(waiting, change)).matched_count
         before = Counter(one["event_id"] for one in known)
         missing = [one for one in ids if one not in pending | taken]
         await self._insert(resent(one, endpoint, before[one], now=now) for one in missing)
         self._wake()
-        return len(pending - taken) + len(missing)
+        return due_now + len(missing)
 
     async def _insert(self, deliveries: Iterable[Delivery]) -> None:
         if not (documents := [to_document(one) for one in deliveries]):

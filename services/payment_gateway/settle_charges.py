@@ -5,7 +5,7 @@ every endpoint that wants it. C23
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from bson import Int64
@@ -16,6 +16,7 @@ from payment_gateway import charge as charges
 from payment_gateway import refund as refunds
 from payment_gateway.charge import Charge
 from payment_gateway.delivery import Delivery, Told, new_deliveries
+from payment_gateway.endpoint import Endpoint
 from payment_gateway.event import settled_event, wrong_event
 from payment_gateway.metrics import count_settled
 from payment_gateway.refund import Refund
@@ -29,9 +30,11 @@ from shared.tracing import continue_trace, current_trace, span
 
 SLOTS = 256
 LEASE_SECONDS = 30.0
+DELIVERIES_MAX = 2000  # in one transaction, which has five seconds; what one charge alone makes is never divided
 POLL_SECONDS = 0.1  # what falls due in the meantime is claimed together and settled in one transaction
 
 Settled: TypeAlias = Charge | Refund
+Outcome: TypeAlias = Literal["settled", "lost", "later"]  # lost: the fence had passed; later: there was no room
 
 
 class SettleCharges:
@@ -62,7 +65,7 @@ class SettleCharges:
             poll_seconds=POLL_SECONDS,
             interval_seconds=POLL_SECONDS,
         )
-        self.commits = GroupCommit[Settled, bool](store.client, self._write, name=name, keys=_keys)
+        self.commits = GroupCommit[Settled, Outcome](store.client, self._write, name=name, keys=_keys)
 
     async def _claim(self, limit: int) -> Sequence[Document]:
         _, documents = await claim(
@@ -83,29 +86,35 @@ class SettleCharges:
         ended = charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
         with span(f"settle {self._noun}"):
             ended = msgspec.structs.replace(ended, trace=current_trace())  # the event continues from here
-            settled = await self.commits.submit(ended)
-        if settled:
+            while (outcome := await self.commits.submit(ended)) == "later":
+                pass
+        if outcome == "settled":
             count_settled(ended)
             log.info(f"{self._noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
         self._wake()
 
-    async def _write(self, session: AsyncClientSession, settled: Sequence[Settled]) -> Sequence[bool]:
-        """Whether each was settled; False where the fence had passed, and then nothing was changed."""
+    async def _write(self, session: AsyncClientSession, settled: Sequence[Settled]) -> Sequence[Outcome]:
+        """What became of each; nothing was changed of what is not settled."""
         still_held = await held(self._collection, {one.id: one.fence for one in settled}, session)
-        ours = [one for one in settled if one.id in still_held]
-        if ours:
+        outcomes: dict[str, Outcome] = dict.fromkeys(still_held, "later")
+        if held_by_us := [one for one in settled if one.id in still_held]:
+            merchants = list({one.merchant for one in held_by_us})
+            wanting = {"merchant": {"$in": merchants}, "state": "enabled"}
+            endpoints = await self._store.endpoints(wanting, session=session)
+            ours = _with_room(held_by_us, endpoints)
             await write_held(self._collection, [_update(one) for one in ours], session)
             if failed := [one for one in ours if isinstance(one, Refund) and one.status == "failed"]:
                 await self._give_back(failed, session)
-            await self._announce(ours, session)
-        return [one.id in still_held for one in settled]
+            await self._announce(ours, endpoints, session)
+            outcomes.update({one.id: "settled" for one in ours})
+        return [outcomes.get(one.id, "lost") for one in settled]
 
-    async def _announce(self, settled: Sequence[Settled], session: AsyncClientSession) -> None:
+    async def _announce(
+        self, settled: Sequence[Settled], endpoints: Sequence[Endpoint], session: AsyncClientSession
+    ) -> None:
         told = [_told(one) for one in settled]
         events = [event for one in told for event in one.events]
         await self._store.events.insert_many([to_document(event) for event in events], session=session)
-        merchants = list({event.merchant for event in events})
-        endpoints = await self._store.endpoints({"merchant": {"$in": merchants}, "state": "enabled"}, session=session)
         deliveries: list[Delivery] = []
         for endpoint in endpoints:
             made, held = new_deliveries(endpoint, told)
@@ -131,6 +140,17 @@ class SettleCharges:
 
 def _keys(settled: Settled) -> tuple[Hashable, ...]:
     return (settled.id,)
+
+
+def _with_room(settled: Sequence[Settled], endpoints: Sequence[Endpoint]) -> Sequence[Settled]:
+    """The first of them, at least one, that make no more than DELIVERIES_MAX deliveries."""
+    endpoints_of = Counter(endpoint.merchant for endpoint in endpoints)
+    made = 0
+    for number, one in enumerate(settled):
+        made += endpoints_of[one.merchant] * (one.scenario.deliveries + one.scenario.wrong_amount)
+        if number and made > DELIVERIES_MAX:
+            return settled[:number]
+    return settled
 
 
 def _told(settled: Settled) -> Told:

@@ -25,7 +25,7 @@ class StoredClock:
         self._collection = collection
         self._enabled = enabled
         self._seen = Clock()
-        self._seen_until = 0.0
+        self._seen_at = self._seen_until = 0.0
         self._reading = asyncio.Lock()
 
     async def now(self) -> datetime:
@@ -44,7 +44,10 @@ class StoredClock:
         """As it is now. Raises PyMongoError."""
         asked_at = time.monotonic()
         found = await self._collection.find_one({"_id": "clock"})
-        return self._see(msgspec.convert(found, Clock) if found else Clock(), asked_at)
+        clock = msgspec.convert(found, Clock) if found else Clock()
+        if asked_at >= self._seen_at:  # else it may be older than what is known since
+            self._see(clock, seen_at=asked_at, asked_at=asked_at)
+        return clock
 
     async def change(self, change: Callable[[Clock], Clock]) -> Clock:
         """Makes it what `change` makes of it, and returns when every replica has seen that. Raises PyMongoError and what
@@ -72,9 +75,10 @@ class StoredClock:
 
     async def _write_held(self, after: Clock, change: Any) -> Clock | None:
         asked_at = time.monotonic()
-        ours = {"_id": "clock", "fence": after.fence, "state": "advancing"}
+        # After a reset fences begin anew; what was asked for when tells one clock from the next.
+        ours = {"_id": "clock", "fence": after.fence, "state": "advancing", "asked_at": after.asked_at}
         result = await self._collection.update_one(ours, change)
-        return self._see(after, asked_at) if result.matched_count else None
+        return self._written(after, asked_at) if result.matched_count else None
 
     async def _replace(self, before: Clock, after: Clock) -> bool:
         asked_at = time.monotonic()
@@ -88,12 +92,16 @@ class StoredClock:
             return False
         if not (result.matched_count or result.upserted_id):
             return False
-        self._see(after, asked_at)
+        self._written(after, asked_at)
         return True
 
-    def _see(self, clock: Clock, asked_at: float) -> Clock:
-        self._seen, self._seen_until = clock, asked_at + SEEN_SECONDS
+    def _written(self, clock: Clock, asked_at: float) -> Clock:
+        self._see(clock, seen_at=time.monotonic(), asked_at=asked_at)
         return clock
+
+    def _see(self, clock: Clock, *, seen_at: float, asked_at: float) -> None:
+        """`clock` was so at some moment from `asked_at` on; a read that was asked for before `seen_at` may be older."""
+        self._seen, self._seen_at, self._seen_until = clock, seen_at, asked_at + SEEN_SECONDS
 
 
 def _fields(clock: Clock) -> Document:

@@ -19,7 +19,7 @@ class StoredFaults:
         self._collection = collection
         self._enabled = enabled
         self._seen = NO_FAULTS
-        self._seen_until = 0.0
+        self._seen_at = self._seen_until = 0.0
         self._reading = asyncio.Lock()
 
     async def current(self) -> Faults:
@@ -34,9 +34,10 @@ class StoredFaults:
         """As they are now. Raises PyMongoError."""
         asked_at = time.monotonic()
         found = await self._collection.find_one({"_id": _ID}, {"_id": 0})
-        self._seen = msgspec.convert(found, Faults) if found else NO_FAULTS
-        self._seen_until = asked_at + SEEN_SECONDS
-        return self._seen
+        faults = msgspec.convert(found, Faults) if found else NO_FAULTS
+        if asked_at >= self._seen_at:  # else they are older than what is known since
+            self._seen, self._seen_at, self._seen_until = faults, asked_at, asked_at + SEEN_SECONDS
+        return faults
 
     async def replace(self, faults: Faults) -> None:
         """Returns when every replica has seen them. Raises PyMongoError."""

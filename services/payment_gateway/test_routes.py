@@ -153,7 +153,7 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?\Z|\Z")
 _FRAMING = frozenset(
     ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
-_JSON = msgspec.json.Encoder(decimal_format="number", enc_hook=float)  # numbers as they were sent to us
+_JSON = msgspec.json.Encoder(decimal_format="number")  # numbers as they were sent to us
 
 
 def _anything(data: SendWebhookRequest) -> Anything:

@@ -40,10 +40,6 @@ class Amount(Decimal):
     }
 
 
-class ExponentNumber(float):
-    """A JSON number in exponent notation, told apart so that whoever wants a plain number can refuse it."""
-
-
 def decode_json(body: bytes, kind: type[T]) -> T:
     """`body` as a `kind`, without coercion: one JSON value (RFC 8259), UTF-8, no duplicate keys, no NaN.
 
@@ -188,8 +184,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _number(literal: str) -> Decimal | ExponentNumber:
-    return ExponentNumber(literal) if "e" in literal or "E" in literal else Decimal(literal)
+def _number(literal: str) -> Decimal | float:
+    """With an exponent it is a float: a number for whoever wants one, but no amount of money."""
+    return float(literal) if "e" in literal.lower() else Decimal(literal)
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,10 +1,8 @@
 """The world that `make chaos` breaks: three mongods, two of each service, and a proxy before whatever one connects to."""
 
 import asyncio
-import base64
 import hashlib
 import random
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from tools.chaos import peers
 from tools.chaos.links import Link
 from tools.chaos.processes import Keeper
 from tools.chaos.proxy import Proxy
+from tools.chaos.webhook_secrets import WebhookSecrets
 from tools.chaos.world import Merchant, World
 from tools.process import free_port
 from tools.replica_set import SIZE, Member, ReplicaSet
@@ -47,8 +46,7 @@ class Cluster:
     def __init__(self, directory: Path, *, seed: int) -> None:
         draw = random.Random(f"{seed}/cluster")
         self.directory = directory
-        self._webhook_secrets = [_webhook_secret(draw), _webhook_secret(draw)]
-        self.webhook_secrets_in_use = deque(self._webhook_secrets)  # the first is the provider's
+        self.webhook_secrets = WebhookSecrets(random.Random(f"{seed}/webhook secrets"))
         self._merchants = [Merchant(name, draw.randbytes(18).hex()) for name in ("acme", "globex")]
         self._gateway_key = draw.randbytes(18).hex()
         self._ports = {name: free_port() for name in (*MONGODS, *SERVICES)}
@@ -103,13 +101,12 @@ class Cluster:
             self.directory,
             order_apis=[self._ports[name] for name in ORDER_APIS],
             gateways=[self._ports[name] for name in GATEWAYS],
-            credentials=Credentials(self._webhook_secrets[0], self._gateway_key),
+            credentials=Credentials(self.webhook_secrets.accepted[0], self._gateway_key),
             environment={
                 **_SETTINGS,
                 "ORDER_API_KEYS": ",".join(f"{one.name}:{_sha256(one.api_key)}" for one in self._merchants),
                 "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{self.proxies[GATEWAY].port}",
                 "WEBHOOK_ENDPOINT_URL": self._webhook_url,
-                "WEBHOOK_SECRETS": ",".join(self._webhook_secrets),
             },
         )
         return dict(zip(SERVICES, [*stack.order_apis, *stack.gateways], strict=True))
@@ -125,7 +122,7 @@ class Cluster:
             merchants=self._merchants,
             gateway_key=self._gateway_key,
             webhook_url=self._webhook_url,
-            webhook_secrets=self._webhook_secrets,
+            webhook_secrets=self.webhook_secrets,
             mongodb_uri=self.replica_set.uri,  # through the proxies, but nobody breaks our own links to MongoDB
             logs=[service.log_file for service in self.services.values()],
         )
@@ -160,19 +157,29 @@ class Cluster:
             self.keeper.resume(name)
         self.keeper.start_missing()
         await asyncio.to_thread(self.replica_set.wait_until_whole)
-        await asyncio.to_thread(self.set_failpoint, {"configureFailPoint": "failCommand", "mode": "off"})
+        await asyncio.to_thread(self.clear_failpoint)
         await self.keeper.wait_until_ready()
         await self.ask_gateway("DELETE", "/v1/test/faults")
 
-    def set_failpoint(self, command: Mapping[str, Any]) -> None:
-        """On all members that answer, since any may become primary meanwhile. One that is down forgets its own."""
+    def set_failpoint(self, mode: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        """failCommand, on all members that answer, since any may become primary. Raises PyMongoError if none does."""
+        errors = self._tell_all({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+        if len(errors) == len(self.replica_set.members):
+            raise errors[0]
+
+    def clear_failpoint(self) -> None:
+        """Where it can be: a member that is down forgets its own."""
+        self._tell_all({"configureFailPoint": "failCommand", "mode": "off"})
+
+    def _tell_all(self, command: Mapping[str, Any]) -> list[PyMongoError]:
+        """What those members that did not take it raised."""
+        errors = []
         for member in self.replica_set.members:
-            with suppress(PyMongoError):
+            try:
                 member.run(command)
-
-
-def _webhook_secret(draw: random.Random) -> str:
-    return "whsec_" + base64.b64encode(draw.randbytes(32)).decode()
+            except PyMongoError as error:
+                errors.append(error)
+        return errors
 
 
 def _sha256(text: str) -> str:

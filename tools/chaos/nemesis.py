@@ -23,6 +23,7 @@ SPREAD_SECONDS = 3.0  # within which they do
 QUIET_SECONDS = (2.0, 6.0)  # after which the next begin: a world that never works has nothing to lose
 LONG_SECONDS = 30.0  # nobody waits for the end of one that is longer
 APART_SECONDS = 1.0  # between two faults of the same part of the world
+LATE_SECONDS = 5.0  # by which one may begin that would be over by then, or has no length
 _CANNOT = (PyMongoError, MongodError, ServiceError, ClientError, OSError, TimeoutError)
 
 
@@ -116,7 +117,7 @@ class Nemesis:
             async with AsyncExitStack() as alone:
                 for part in sorted(fault.holds):
                     await alone.enter_async_context(self._parts[part])
-                if time.monotonic() > self._began + planned.ends_at:
+                if time.monotonic() > self._began + max(planned.ends_at, planned.at + LATE_SECONDS):
                     self._note(f"too late: {what}")
                     return
                 async with fault.inflict(self._cluster):

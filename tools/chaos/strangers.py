@@ -10,22 +10,23 @@ import msgspec
 from shared.signing import sign
 from tools.chaos.client import Client
 from tools.chaos.history import Operation
+from tools.chaos.webhook_secrets import WebhookSecrets
 
 # What is posted to the webhook URL. The first group must be refused; the second is signed with the true secret.
 Trick: TypeAlias = Literal[
-    "forged", "tampered", "stale",
+    "forged", "tampered", "stale", "retired",
     "replayed", "altered", "unknown order", "unknown type", "garbage",
 ]  # fmt: skip
-FORGERIES: tuple[Trick, ...] = ("forged", "tampered", "stale")
+FORGERIES: tuple[Trick, ...] = ("forged", "tampered", "stale", "retired")
 
 STALE_SECONDS = 30 * 86400  # beyond any tolerance, also of a process whose clock is wrong
 NOBODYS_SECRET = "whsec_c3RyYW5nZXJzIHNpZ24gd2l0aCB3aGF0IHRoZXkgaGF2ZQ=="
 
 
 class Strangers:
-    """`till` calls the provider, `sender` the webhook URL; `secrets` are the true ones."""
+    """`till` calls the provider, `sender` the webhook URL; `secrets` are the true ones, and those that were."""
 
-    def __init__(self, till: Client, sender: Client, secrets: Sequence[str], draw: Random) -> None:
+    def __init__(self, till: Client, sender: Client, secrets: WebhookSecrets, draw: Random) -> None:
         self._till = till
         self._sender = sender
         self._secrets = secrets
@@ -44,9 +45,11 @@ class Strangers:
         return await self._till.post("rival", "/v1/charges", body, key=key, order_id=order_id, command=body)
 
     async def invent_payment(self, order_id: str, amount_minor: int, currency: str) -> None:
-        """The event that every forger dreams of."""
+        """The event that every forger dreams of, also of one who has found a secret of yesterday."""
         raw = invented_event(self._draw, "payment.succeeded", order_id, amount_minor, currency)
         await self._post("forged", raw, order_id, secret=NOBODYS_SECRET)
+        for secret in self._secrets.retired[-1:]:
+            await self._post("retired", raw, order_id, secret=secret)
 
     async def misuse(self, events: Sequence[dict[str, Any]], order_id: str) -> None:
         """`events` as order_api shows them, the latest first: they are replayed in that order, and worse."""
@@ -73,7 +76,7 @@ class Strangers:
         at: float | None = None,
     ) -> None:
         """`signed` are the bytes that the signature is of, if not of `raw`; `at` is in Unix seconds."""
-        signature = sign(signed or raw, [secret or self._draw.choice(self._secrets)], int(at or time.time()))
+        signature = sign(signed or raw, [secret or self._draw.choice(self._secrets.accepted)], int(at or time.time()))
         await self._sender.post(
             "webhook",
             "",

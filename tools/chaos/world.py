@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from tools.chaos.webhook_secrets import WebhookSecrets
+
 
 class Merchant(NamedTuple):
     """One at order_api, and the key that proves it."""
@@ -17,7 +19,7 @@ class World(msgspec.Struct, kw_only=True):
     """Addresses are of the proxies, so that whoever uses them meets what the nemesis does; `mongodb_uri` goes past them.
 
     - `gateway_key` and `webhook_url` are for the second charges and the forgeries of strangers.
-    - `webhook_secrets`: all that are ever true during the run.
+    - `webhook_secrets`: all that are true during the run, when they are.
     - `secrets`: what no log may show; the keys and webhook secrets are looked for in any case.
     """
 
@@ -26,7 +28,7 @@ class World(msgspec.Struct, kw_only=True):
     merchants: list[Merchant]
     gateway_key: str
     webhook_url: str
-    webhook_secrets: list[str]
+    webhook_secrets: WebhookSecrets
     mongodb_uri: str
     databases: tuple[str, str] = ("order_api", "payment_gateway")
     logs: list[Path] = []

@@ -6,29 +6,42 @@ from typing import Any, Literal
 
 from shared.mongo import Collection, Database, Document
 
-Life = Literal["paid", "refunded", "cancelled"]
+Life = Literal["paid", "refunded", "doubled", "cancelled"]
 
-# Nothing else may ever be seen of an order that lives so. One that is cancelled has a card that was declined.
+# Nothing else may ever be seen of an order that lives so. One that is doubled is charged by somebody else as well; one that
+# is cancelled has a card that was declined.
 STATUSES: Mapping[Life, tuple[str, ...]] = {
     "paid": ("Pending", "Paid"),
     "refunded": ("Pending", "Paid", "Refunded"),
+    "doubled": ("Pending", "Paid"),
     "cancelled": ("Pending", "Failed", "Cancelled"),
 }
 _EVENTS: Mapping[Life, tuple[str, ...]] = {
     "paid": ("payment.succeeded",),
     "refunded": ("payment.succeeded", "refund.succeeded"),
+    "doubled": ("payment.succeeded", "payment.succeeded", "refund.succeeded"),
     "cancelled": ("payment.failed",),
 }
 _MESSAGES: Mapping[Life, tuple[str, ...]] = {
     "paid": ("charge",),
     "refunded": ("charge", "refund"),
+    "doubled": ("charge", "refund"),
     "cancelled": ("charge",),
 }
 
 
+_REVIEWS: Mapping[Life, tuple[str, ...]] = {
+    "paid": (),
+    "refunded": (),
+    "doubled": ("second-charge",),
+    "cancelled": (),
+}
+
+
 async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], answers: Mapping[str, bytes]) -> None:
-    """Each order is there once, with each answer under its key; each of its messages is done, and the provider has one
-    charge and at most one refund for it, each with one event, delivered, received and applied once. Nothing else is there.
+    """Each order is there once, with each answer under its key; each of its messages is done, and the provider has the
+    charges and refunds of such a life for it, each with one event, delivered, received and applied once. Nothing else is
+    there.
 
     `lives` are the orders by number; `answers` are what clients were told, by Idempotency-Key.
     """
@@ -55,9 +68,9 @@ async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], 
     _same("deliveries", delivered, ((one["_id"], "delivered") for one in events))
     received = ((one["_id"], one["raw"], one["outcome"]) for one in await _all(orders["payment_events"]))
     _same("events received", received, ((one["_id"], one["raw"], "applied") for one in events))
-    facts = ((one["order_number"], _statuses(one), _money(one), len(one["reviews"])) for one in placed)
+    facts = ((one["order_number"], _statuses(one), _money(one), _reviews(one)) for one in placed)
     books = {number: _book(one, charges, refunds) for number, one in ids.items()}
-    _same("facts", facts, ((number, STATUSES[life], books[number], 0) for number, life in lives.items()))
+    _same("facts", facts, ((number, STATUSES[life], books[number], _REVIEWS[life]) for number, life in lives.items()))
 
 
 def _about(event: Document, refunds: Iterable[Document]) -> str:
@@ -68,6 +81,10 @@ def _about(event: Document, refunds: Iterable[Document]) -> str:
 
 def _statuses(order: Document) -> tuple[str, ...]:
     return tuple(change["status"] for change in order["history"])
+
+
+def _reviews(order: Document) -> tuple[str, ...]:
+    return tuple(review["code"] for review in order["reviews"])
 
 
 def _money(order: Document) -> tuple[Any, ...]:

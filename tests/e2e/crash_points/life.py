@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -73,7 +73,7 @@ class Lives:
         if life == "paid":
             return ""
         order_id = await self._place(life)
-        await self._becomes(order_id, STATUSES[life][1])
+        await self._becomes(order_id, {"status": STATUSES[life][1]})
         return order_id
 
     async def _live(self, life: Life, order_id: str) -> None:
@@ -82,20 +82,32 @@ class Lives:
                 order_id = await self._place(life)
             case "refunded":
                 await self._ask(f"/api/orders/{order_id}/refunds", {}, key=uuid4().hex)
+            case "doubled":
+                await self._charge_again(order_id)
             case "cancelled":
                 await self._ask(f"/api/orders/{order_id}/cancel")
-        await self._becomes(order_id, STATUSES[life][-1])
+        ended = {"refunds.state": "succeeded"} if life == "doubled" else {"status": STATUSES[life][-1]}
+        await self._becomes(order_id, ended)
 
     async def _place(self, life: Life) -> str:
         body = order_body(paymentMethod="pm_card_declined" if life == "cancelled" else "pm_card_visa")
         self._lives[body["orderNumber"]] = life
         return str(msgspec.json.decode(await self._ask("/api/orders", body, key=uuid4().hex))["id"])
 
-    async def _becomes(self, order_id: str, status: str) -> None:
-        async def has_status() -> bool:
-            return await self._world.orders["orders"].count_documents({"_id": order_id, "status": status}) == 1
+    async def _charge_again(self, order_id: str) -> None:
+        """As somebody else would who has our key at the provider."""
+        order = await self._world.orders["orders"].find_one({"_id": order_id}) or {}
+        charge = {"amount": order["amount_minor"], "currency": order["currency"], "reference": order_id}
+        url, api_key = self._world.provider
+        headers = {"Idempotency-Key": uuid4().hex, "Authorization": f"Bearer {api_key}"}
+        async with self._http.post(f"{url}/v1/charges", json=charge, headers=headers) as response:
+            assert response.status == 201, await response.text()
 
-        await until(has_status, f"{order_id} is {status}", seconds=WAIT_SECONDS)
+    async def _becomes(self, order_id: str, what: Mapping[str, str]) -> None:
+        async def has_become() -> bool:
+            return await self._world.orders["orders"].count_documents({"_id": order_id, **what}) == 1
+
+        await until(has_become, f"{order_id} is {what}", seconds=WAIT_SECONDS)
         await until(self._is_quiet, "nothing is left to do", seconds=WAIT_SECONDS)
 
     async def _ask(self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> bytes:

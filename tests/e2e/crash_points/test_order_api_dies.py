@@ -12,6 +12,7 @@ VICTIM = "order_api"
 FLOWS: Mapping[Life, Sequence[str]] = {
     "paid": ("place_order", "dispatch_outbox", "record_events"),
     "refunded": ("refund_order", "dispatch_outbox", "record_events"),
+    "doubled": ("record_events of a second charge", "dispatch_outbox", "record_events of its refund"),
     "cancelled": ("cancel_order",),
 }
 

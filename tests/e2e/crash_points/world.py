@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from shared.mongo import Client
@@ -77,15 +77,30 @@ class Victim:
         assert await self._forks.stdout.readline() == b"done\n"
 
 
+class Provider(NamedTuple):
+    """The gateway, past the gate."""
+
+    url: str
+    api_key: str
+
+
 class World:
     """`orders` and `gateway` are the two databases; `gate` is where the victim can be stopped."""
 
     def __init__(
-        self, mongo: Client, database: str, victim: Victim, gate: Gate, proxies: Sequence[Proxy], order_api_url: str
+        self,
+        mongo: Client,
+        database: str,
+        victim: Victim,
+        gate: Gate,
+        proxies: Sequence[Proxy],
+        order_api_url: str,
+        provider: Provider,
     ) -> None:
         self.orders, self.gateway = mongo[database], mongo[f"{database}_gateway"]
         self.gate = gate
         self.order_api_url = order_api_url
+        self.provider = provider
         self._mongo = mongo
         self._own = self.orders if victim.module == "order_api" else self.gateway
         self._victim = victim
@@ -162,7 +177,8 @@ async def world_of(module: Module, mongo: Client, logs: Path) -> AsyncIterator[W
         await victim.start()
         await asyncio.to_thread(named[other].wait_until_ready)
         order_api_url = proxies[module].url if module == "order_api" else named[other].url
-        yield World(mongo, database, victim, gate, [commands, *proxies.values()], order_api_url)
+        provider = Provider(services.gateways[0].url, services.api_key)
+        yield World(mongo, database, victim, gate, [commands, *proxies.values()], order_api_url, provider)
 
 
 def _uri(address: tuple[str, int | None]) -> str:

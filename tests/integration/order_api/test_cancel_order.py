@@ -130,6 +130,43 @@ async def test_c17_a_claim_that_is_under_way_is_not_voided(application: Applicat
     assert (order.status, [charge.state for charge in order.charges]) == ("Cancelled", ["pending"])
 
 
+async def test_c17_a_claim_that_is_given_back_unsent_never_charges_a_cancelled_order(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    outbox, message = application.store.outbox, {"order_id": order.id}
+    claimed = {"state": "leased", "attempts": 1, "first_attempt_at": order.created_at}
+    await outbox.update_one(message, {"$set": claimed})  # by another replica, whose breaker opens then
+    await cancel(application, order)
+    assert (await message_of(application, order))["state"] == "leased"
+    await outbox.update_one(message, {"$set": {"state": "ready", "attempts": 0, "first_attempt_at": None}})
+    assert await application.dispatch_outbox.work.run_once() == 1
+    assert provider.asked == []
+    assert (await message_of(application, order))["state"] == "void"
+    assert (await stored_order(application, order.id)).charge_voided
+
+
+async def test_c17_what_got_no_answer_is_only_asked_about_when_its_order_was_cancelled(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    provider.answer = unavailable
+    await application.dispatch_outbox.work.run_once()
+    await cancel(application, order)
+    provider.answer = accept_charges
+    provider.asked.clear()
+    due = {"$set": {"next_attempt_at": order.created_at}}
+    await application.store.outbox.update_one({"order_id": order.id}, due)
+    assert await application.dispatch_outbox.work.run_once() == 1
+    assert [(asked.method, asked.path) for asked in provider.asked] == [("GET", "/v1/charges")]
+    assert (await message_of(application, order))["state"] == "void"
+    assert await reconcile_at(application, order) is not None, "the first request may be on its way yet"
+
+
+async def unavailable(_: Asked) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
 async def test_c2_what_is_paid_on_a_cancelled_order_is_given_back_by_itself(application: Application) -> None:
     order = await place(application)
     await application.dispatch_outbox.work.run_once()

@@ -58,6 +58,16 @@ async def test_c11_messages_beside_a_locked_one_are_dispatched(application: Appl
     assert attempts == [1] * 10
 
 
+async def test_c22_orders_beside_a_locked_one_are_asked_about(application: Application, provider: HttpDouble) -> None:
+    orders = [await place(application) for _ in range(5)]
+    await application.store.orders.update_many({}, {"$set": {"reconcile_at": orders[0].created_at}})
+    document = await application.store.orders.find_one({"_id": orders[2].id})
+    async with locked(application.store.orders, document or {}):
+        assert await application.reconcile.work.run_once() == 4
+    asked = {asked.query["reference"] for asked in provider.asked}
+    assert asked == {order.id for order in orders} - {orders[2].id}
+
+
 async def test_a_message_that_is_not_as_it_must_be_spoils_no_other(
     application: Application, provider: HttpDouble
 ) -> None:

@@ -11,6 +11,8 @@ from aiohttp import web
 
 from order_api.app import Application
 from order_api.order import ASKS_IN_DOUBT, Order
+from order_api.reconcile import SLOTS
+from order_api.refund_order import NewRefund
 from shared import wire
 from shared.ids import new_id
 from shared.times import utc_now
@@ -87,6 +89,28 @@ async def test_c22_all_pages_are_read(application: Application, provider: HttpDo
     provider.answer = serving(*events, page_size=2)
     await reconcile(application)
     assert len((await stored_order(application, order.id)).charges) == 5
+
+
+async def test_c22_an_unmatched_event_does_not_wait_for_all_orders(application: Application) -> None:
+    for _ in range(SLOTS):
+        await place(application)
+    stranger = charge_of(await place(application), reference="ord_unknown")
+    assert await application.record_events(received(event_bytes(stranger))) == "unmatched"
+    assert await reconcile(application) == SLOTS
+    [event] = await application.store.payment_events.find().to_list()
+    assert event["reconcile_attempts"] == 1
+
+
+async def test_c22_a_new_question_is_asked_soon_though_an_old_one_is_asked_seldom(application: Application) -> None:
+    order = await place(application)
+    await application.record_events(received(event_bytes(charge_of(order))))
+    order = await stored_order(application, order.id)
+    await application.refund_order("old", order, NewRefund(1000))
+    seldom = {"reconcile_at": utc_now() + timedelta(hours=1), "reconcile_attempts": 9}
+    await application.store.orders.update_one({"_id": order.id}, {"$set": seldom})
+    await application.refund_order("new", order, NewRefund(1000))
+    question = await question_of(application, order)
+    assert (question["reconcile_at"] < seldom["reconcile_at"], question["reconcile_attempts"]) == (True, 0)
 
 
 @pytest.mark.parametrize("answer", [always(500), always(200, "garbage"), always(401)])

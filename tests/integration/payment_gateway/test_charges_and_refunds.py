@@ -8,13 +8,16 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from payment_gateway import settle_charges
 from payment_gateway.app import Application
 from payment_gateway.create_refund import ExceedsCharge, NoSuchCharge, NotRefundable
 from shared import wire
 from shared.create_once import Answer, KeyReused
 from shared.times import utc_now
+from tests.http_double import HttpDouble
 from tests.integration.conftest import FailCommand
 from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
+from tests.integration.payment_gateway.test_endpoints import add
 
 
 async def settle(application: Application) -> int:
@@ -170,3 +173,36 @@ async def test_a_charge_that_does_not_decode_spoils_no_other(application: Applic
     await application.store.charges.update_one({"_id": spoiled.id}, {"$unset": {"payment_method": ""}})
     assert await settle(application) == 5
     assert await application.store.charges.count_documents({"status": "succeeded"}) == 4
+
+
+async def test_many_endpoints_and_copies_are_told_in_several_transactions_none_of_which_is_too_large(
+    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_charges, "DELIVERIES_MAX", 50)
+    for number in range(3):
+        await add(application, f"{receiver.url}/{number}")
+    scenario = {"webhooks": ["duplicated"], "copies": 3}
+    charges = [await create(application, scenario=scenario) for _ in range(30)]
+    sizes = []
+    insert = application.store.deliveries.insert_many
+
+    async def insert_and_count(documents: Any, **options: Any) -> Any:
+        sizes.append(len(documents))
+        return await insert(documents, **options)
+
+    monkeypatch.setattr(application.store.deliveries, "insert_many", insert_and_count)
+    assert await application.settle_charges.work.run_once() == len(charges)
+    assert max(sizes) <= 50
+    assert await application.store.charges.count_documents({"status": "pending"}) == 0
+    assert await application.store.deliveries.count_documents({}) == len(charges) * 4 * 3
+
+
+async def test_what_one_charge_makes_is_not_divided(
+    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_charges, "DELIVERIES_MAX", 1)
+    await add(application, f"{receiver.url}/other")
+    for _ in range(3):
+        await create(application)
+    assert await application.settle_charges.work.run_once() == 3
+    assert await application.store.deliveries.count_documents({}) == 6

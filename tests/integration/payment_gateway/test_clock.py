@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 import pymongo
 import pytest
+from pymongo.errors import AutoReconnect
 
 from payment_gateway import clock as clocks
 from payment_gateway.app import Application
 from payment_gateway.clock import Clock, ClockError
+from payment_gateway.faults import Faults
+from shared.mongo import Collection
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
@@ -166,6 +169,109 @@ async def test_c24_two_replicas_advance_once(make_application: MakeApplication, 
         assert sum(isinstance(result, ClockError) for result in results) == 1
         made = [(one["_id"], attempt["number"]) for one in await deliveries(one) for attempt in one["attempts"]]
         assert len(set(made)) == len(made) == len(receiver.asked)
+
+
+async def test_c24_time_never_goes_back_for_what_becomes_due_late(
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answer = always(500)
+    stood: list[datetime] = []
+    async with make_application() as application:
+        do_what_is_due = application.advance_clock._do_what_is_due
+
+        async def and_then_something_older(clock: Clock, left_behind: datetime | None) -> bool:
+            assert clock.at
+            stood.append(clock.at)
+            done = await do_what_is_due(clock, left_behind)
+            if len(stood) == 3:
+                [delivery] = await deliveries(application)
+                older = {"_id": "dlv_older", "next_attempt_at": clock.at - timedelta(minutes=1)}
+                await application.store.deliveries.insert_one({**delivery, **older})
+            return done
+
+        monkeypatch.setattr(application.advance_clock, "_do_what_is_due", and_then_something_older)
+        await freeze(application)
+        await create(application)
+        await application.clock.change(lambda clock: clocks.advancing(clock, timedelta(hours=2), real=utc_now()))
+        await application.advance_clock.work.run_once()
+    assert len(stood) > 4
+    assert stood == sorted(stood)
+
+
+async def test_c24_who_advanced_before_a_reset_does_not_steer_the_clock_after_it(
+    make_application: MakeApplication,
+) -> None:
+    async with make_application() as application:
+        claimed = []
+        for _ in range(2):
+            await application.clock.change(lambda clock: clocks.advancing(clock, THREE_DAYS, real=utc_now()))
+            [document] = await application.advance_clock._claim(1)
+            claimed.append(msgspec.convert(document, Clock))
+            if len(claimed) == 1:
+                await application.reset()
+        before, since = claimed
+        assert before.fence == since.fence
+        assert before.at
+        assert await application.clock.move(before, before.at + THREE_DAYS, lease_seconds=1) is None
+        assert await application.clock.arrive(before) is None
+        assert (await application.clock.read()).at == since.at
+        assert await application.clock.arrive(since) is not None
+
+
+async def test_c24_an_advance_that_the_database_interrupts_is_gone_on_with_at_once(
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(charge_delay_seconds=60) as application:
+        began = await freeze(application)
+        await create(application)
+        await application.clock.change(lambda clock: clocks.advancing(clock, THREE_DAYS, real=utc_now()))
+
+        async def away(*_: Any, **__: Any) -> None:
+            raise AutoReconnect
+
+        with monkeypatch.context() as broken:
+            broken.setattr(application.clock, "move", away)
+            assert await application.advance_clock.work.run_once() == 1
+        assert (await application.clock.read()).state == "advancing"
+        assert await application.advance_clock.work.run_once() == 1, "its lease is free"
+        assert (await application.clock.read()).at == began + THREE_DAYS
+
+
+async def test_a_read_that_was_asked_for_earlier_does_not_hide_what_is_known_since(
+    make_application: MakeApplication,
+) -> None:
+    async with make_application() as application:
+        for stored, change in (
+            (application.clock, freeze),
+            (application.faults, lambda one: one.faults.replace(Faults(rates={"reply_lost": 1}))),
+        ):
+            slow = _SlowRead(stored._collection)
+            stored._collection = slow  # type: ignore[assignment]
+            earlier = asyncio.create_task(stored.read())
+            await slow.answered.wait()
+            await change(application)
+            slow.go_on.set()
+            assert await earlier != stored._seen
+        assert application.clock._seen.state == "frozen"
+        assert application.faults._seen.rates == {"reply_lost": 1}
+
+
+class _SlowRead:
+    """A collection whose first read answers when it is told to."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self.answered, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def find_one(self, *query: Any) -> Any:
+        found = await self._collection.find_one(*query)
+        if not self.answered.is_set():
+            self.answered.set()
+            await self.go_on.wait()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
 
 
 async def test_a_delivery_that_cannot_be_done_does_not_hold_the_clock_up_for_ever(

@@ -3,18 +3,22 @@
 import asyncio
 import json
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 import standardwebhooks
 import stripe
 from aiohttp import web
+from msgspec.structs import replace
 
 from payment_gateway.app import Application
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, create
 from tests.waiting import until
+
+SECONDS = timedelta(seconds=1)
 
 
 async def settle(application: Application) -> None:
@@ -91,7 +95,7 @@ async def test_retries_follow_the_schedule_and_then_end(
             found = await delivery(application)
             if found["next_attempt_at"]:
                 waits.append((found["next_attempt_at"] - found["attempts"][-1]["at"]).total_seconds())
-        assert [pytest.approx(100, rel=0.1), pytest.approx(1000, rel=0.1)] == waits
+        assert [pytest.approx(100, rel=0.12), pytest.approx(1000, rel=0.12)] == waits, "and the moment that each took"
         assert found["state"] == "failed"
         assert await deliver(application) == 0
 
@@ -102,7 +106,36 @@ async def test_retry_after_is_honoured_where_it_is_later(application: Applicatio
     await settle(application)
     await deliver(application)
     found = await delivery(application)
-    assert found["next_attempt_at"] - found["attempts"][0]["at"] == timedelta(seconds=600)
+    assert found["next_attempt_at"] - found["attempts"][0]["at"] == pytest.approx(SECONDS * 600, abs=SECONDS * 10)
+
+
+async def test_a_retry_after_that_names_a_date_is_honoured_by_real_time_and_bounded(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """C24: the receiver knows nothing of the test clock."""
+    ahead = timedelta(days=30)
+    await application.clock.change(
+        lambda clock: replace(clock, offset_ms=ahead // timedelta(milliseconds=1), version=1)
+    )
+    for date, seconds in ((utc_now() + timedelta(hours=2), 7200), (utc_now() + timedelta(days=90), 86400)):
+        receiver.answer = always(503, Retry_After=format_datetime(date, usegmt=True))
+        await application.store.deliveries.delete_many({})
+        await create(application)
+        await settle(application)
+        await deliver(application)
+        found = await delivery(application)
+        waits = found["next_attempt_at"] - found["attempts"][0]["at"]
+        assert waits == pytest.approx(SECONDS * seconds, abs=SECONDS * 10)
+
+
+async def test_what_an_endpoint_answers_is_kept_as_it_is(application: Application, receiver: HttpDouble) -> None:
+    await create(application)
+    await settle(application)
+    answers = ["$fence", "$$NOW", '{"$literal": 1}']
+    for answer in answers:
+        receiver.answer = always(500, answer)
+        await deliver(application)
+    assert [attempt["response_body"] for attempt in (await delivery(application))["attempts"]] == answers
 
 
 async def test_an_endpoint_that_is_gone_is_called_no_more(application: Application, receiver: HttpDouble) -> None:
@@ -133,6 +166,8 @@ async def test_a_receiver_that_hangs_or_is_not_there_is_a_failed_attempt(
     assert found["attempts"][0]["status"] is None
     assert "Timeout" in found["attempts"][0]["error"]
     assert found["state"] == "pending"
+    waits = found["next_attempt_at"] - found["attempts"][0]["at"]
+    assert waits > SECONDS * (2 + 4.5), "it has been waited for two seconds; the schedule's five begin then"
 
 
 async def test_c23_two_gateways_never_have_one_delivery_in_hand_both(

@@ -170,8 +170,8 @@ async def test_what_is_not_there_or_not_yours_cannot_be_rotated(application: App
 
 
 async def fail_since(application: Application, days: float) -> None:
-    since = utc_now() - timedelta(days=days)
-    await application.store.webhook_endpoints.update_many({}, {"$set": {"failing_since": since}})
+    since, last = utc_now() - timedelta(days=days), utc_now() - timedelta(days=1)
+    await application.store.webhook_endpoints.update_many({}, {"$set": {"failing_since": since, "failed_at": last}})
 
 
 async def test_an_endpoint_whose_attempts_have_all_failed_for_five_days_is_disabled_and_the_others_are_told(
@@ -191,6 +191,20 @@ async def test_an_endpoint_whose_attempts_have_all_failed_for_five_days_is_disab
     assert (event["data"]["state"], event["data"]["disabledReason"]) == ("disabled", "failing")
     assert event["data"]["url"] == f"{receiver.url}/hooks"
     assert "secret" not in event["data"]
+
+
+async def test_one_failure_after_days_without_an_attempt_disables_nothing(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    await fail_since(application, 30)
+    await application.store.webhook_endpoints.update_many({}, {"$set": {"failed_at": utc_now() - timedelta(days=29)}})
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await application.store.endpoints({})
+    [delivery] = await application.store.deliveries.find().to_list()
+    at = delivery["attempts"][0]["at"]
+    assert (endpoint.state, endpoint.failing_since, endpoint.failed_at) == ("enabled", at, at)
 
 
 async def test_an_endpoint_that_fails_for_less_is_kept_and_its_failing_is_known(

@@ -1,16 +1,18 @@
 """Sending events again: one, or all that an endpoint has not taken."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import pytest
+from aiohttp import web
 
 from payment_gateway.app import Application
 from payment_gateway.change_endpoint import Change, change_endpoint
 from payment_gateway.resend_events import EVENTS_MAX, EndpointDisabled, NotThere, Resent
 from shared.times import utc_now
-from tests.http_double import HttpDouble, always
-from tests.integration.payment_gateway.conftest import create
+from tests.http_double import Asked, HttpDouble, always
+from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.test_endpoints import add, configured_id, settle_and_deliver
 
 LONG_AGO = utc_now() - timedelta(days=400)
@@ -52,6 +54,47 @@ async def test_a_pending_delivery_becomes_due_now_instead_of_being_doubled(
     await application.deliver_webhooks.work.run_once()
     [delivery] = await application.store.deliveries.find().to_list()
     assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 200]
+
+
+@pytest.mark.parametrize("schedule", [(600,), ()])
+async def test_what_is_resent_while_an_attempt_of_it_is_in_hand_is_due_when_that_has_failed(
+    make_application: MakeApplication, receiver: HttpDouble, schedule: tuple[float, ...]
+) -> None:
+    """Whether that attempt was the last or not. It is asked for once, and so sent once more at once."""
+    async with make_application(webhook_retry_schedule_seconds=schedule) as application:
+        event_id = await _in_hand(application, receiver, status=500, meanwhile=application.resend_events.one)
+        [delivery] = await application.store.deliveries.find().to_list()
+        assert delivery["state"] == "pending"
+        assert delivery["next_attempt_at"] <= await application.clock.now()
+        assert await application.deliver_webhooks.work.run_once() == 1
+        assert await application.deliver_webhooks.work.run_once() == 0
+        assert ids(receiver) == [event_id, event_id]
+
+
+@pytest.mark.parametrize("status", [200, 410])
+async def test_what_is_resent_while_an_attempt_of_it_is_in_hand_is_over_when_that_ends_it(
+    application: Application, receiver: HttpDouble, status: int
+) -> None:
+    event_id = await _in_hand(application, receiver, status=status, meanwhile=application.resend_events.one)
+    assert await application.deliver_webhooks.work.run_once() == 0
+    assert ids(receiver) == [event_id]
+
+
+async def _in_hand(
+    application: Application, receiver: HttpDouble, *, status: int, meanwhile: Callable[[str, str], Awaitable[object]]
+) -> str:
+    """The event whose first attempt was answered with `status` after `meanwhile`, which must resend one."""
+
+    async def answer(asked: Asked) -> web.StreamResponse:
+        receiver.answer = always(status)
+        assert await meanwhile("default", asked.headers["webhook-id"]) == Resent(1)
+        return web.Response(status=status)
+
+    receiver.answer = answer
+    await create(application)
+    await settle_and_deliver(application)
+    [sent] = receiver.asked
+    return sent.headers["webhook-id"]
 
 
 async def test_a_resent_event_has_all_its_retries_before_it(application: Application, receiver: HttpDouble) -> None:

@@ -194,6 +194,14 @@ def test_a_refund_event_teaches_the_order_how_its_refund_ended(kind: str, status
     assert verdict == Verdict("applied", fact=fact)
 
 
+def test_a_refund_that_succeeds_after_it_was_refused_calls_a_person() -> None:
+    """Its amount was free again since then, and may be given back twice."""
+    refused = msgspec.structs.replace(a_refund("failed", 4000), failure_code="exceeds-paid")
+    assert judge(about_refund(), an_order(a_charge("succeeded"), refused)).outcome == "mismatch"
+    told = a_refund("failed", 4000)  # by an event: the order of both does not matter
+    assert judge(about_refund(), an_order(a_charge("succeeded"), told)).outcome == "applied"
+
+
 @pytest.mark.parametrize("event", [about_charge(), about_refund()])
 def test_an_event_about_an_order_that_we_do_not_know_is_unmatched(event: ReceivedEvent) -> None:
     assert judge(event, None).outcome == "unmatched"

@@ -12,6 +12,7 @@ from order_api.outbox import (
     BACKOFF_CAP_SECONDS,
     CLOCK_SKEW,
     PERMANENT_REFUSALS,
+    REDRIVES_MAX,
     RETRY_AFTER_CAP_SECONDS,
     Accepted,
     Dead,
@@ -157,6 +158,9 @@ def test_a_message_older_than_23_hours_is_asked_about_before_it_is_posted(late: 
     """C13: the provider forgets keys after 24 hours, and a restored database what it has sent."""
     message = a_message(first_attempt_at=None)
     assert must_ask_first(message, now=message.created_at + timedelta(hours=23) + late) is asks
+    ahead = message.created_at + timedelta(hours=2)  # the clock of the replica that took the order
+    early = msgspec.structs.replace(message, created_at=ahead, first_attempt_at=message.created_at)
+    assert must_ask_first(early, now=message.created_at + timedelta(hours=23) + late) is asks
 
 
 def test_only_a_message_that_was_attempted_before_may_have_been_done() -> None:
@@ -184,6 +188,12 @@ def test_each_death_of_a_message_has_an_id_of_its_own() -> None:
 )
 def test_only_a_dead_message_may_be_redriven(state: State, may: bool) -> None:
     assert may_be_redriven(a_message(state=state), an_order()) is may
+
+
+def test_nothing_is_redriven_without_end() -> None:
+    """Each time may leave a review on the order."""
+    assert may_be_redriven(a_message(state="dead", redrives=REDRIVES_MAX - 1), an_order())
+    assert not may_be_redriven(a_message(state="dead", redrives=REDRIVES_MAX), an_order())
 
 
 @pytest.mark.parametrize(("state", "may"), [("requested", True), ("failed", False), ("succeeded", False)])

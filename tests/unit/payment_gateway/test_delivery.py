@@ -23,7 +23,7 @@ def an_attempt(status: int | None, number: int = 1) -> Attempt:
 
 
 def following(status: int | None, number: int = 1, *, retry_after_seconds: float | None = None) -> Next:
-    return after(an_attempt(status, number), SCHEDULE, retry_after_seconds=retry_after_seconds)
+    return after(an_attempt(status, number), SCHEDULE, ended_at=NOW, retry_after_seconds=retry_after_seconds)
 
 
 def wait_seconds(status: int | None, number: int = 1, *, retry_after_seconds: float | None = None) -> float:
@@ -55,6 +55,14 @@ def test_each_failure_waits_as_the_schedule_says_give_or_take_a_tenth(number: in
     assert wait_seconds(500, number) == pytest.approx(seconds, rel=0.101)
 
 
+@pytest.mark.parametrize("retry_after_seconds", [None, 5.0])
+def test_the_wait_begins_when_the_attempt_has_ended(retry_after_seconds: float | None) -> None:
+    timed_out = an_attempt(None)
+    next_one = after(timed_out, SCHEDULE, ended_at=at(15), retry_after_seconds=retry_after_seconds)
+    assert next_one.next_attempt_at is not None
+    assert at(19.5) <= next_one.next_attempt_at <= at(20.5)
+
+
 def test_an_attempt_after_the_schedule_is_the_last() -> None:
     assert following(500, len(SCHEDULE)).state == "pending"
     assert following(500, len(SCHEDULE) + 1) == Next("failed")
@@ -62,7 +70,7 @@ def test_an_attempt_after_the_schedule_is_the_last() -> None:
 
 
 def test_without_a_schedule_there_is_one_attempt() -> None:
-    assert after(an_attempt(500), [], retry_after_seconds=None) == Next("failed")
+    assert after(an_attempt(500), [], ended_at=NOW, retry_after_seconds=None) == Next("failed")
 
 
 @pytest.mark.parametrize("status", [200, 410, 500, None])
@@ -70,7 +78,7 @@ def test_without_a_schedule_there_is_one_attempt() -> None:
 def test_however_many_forgeries_there_are_the_true_event_follows(status: int | None, schedule: list[float]) -> None:
     for number in range(1, STEPS_MAX + 1):
         forged = msgspec.structs.replace(an_attempt(status, number), forgery="bad_signature")
-        next_one = after(forged, schedule, retry_after_seconds=None)
+        next_one = after(forged, schedule, ended_at=NOW, retry_after_seconds=None)
         assert (next_one.state, next_one.gone) == ("pending", False)
         assert next_one.next_attempt_at is not None
 
@@ -91,7 +99,8 @@ def test_a_retry_after_of_thirty_years_is_capped() -> None:
 def test_whatever_came_back_the_delivery_ends_or_is_tried_within_a_day_or_so(
     status: int | None, number: int, retry_after_seconds: float | None
 ) -> None:
-    next_one = after(an_attempt(status, number), DEFAULT_SCHEDULE, retry_after_seconds=retry_after_seconds)
+    tried = an_attempt(status, number)
+    next_one = after(tried, DEFAULT_SCHEDULE, ended_at=NOW, retry_after_seconds=retry_after_seconds)
     assert (next_one.next_attempt_at is not None) == (next_one.state == "pending")
     if next_one.next_attempt_at is not None:
         assert NOW < next_one.next_attempt_at <= at(1.11 * 24 * 3600)

@@ -18,7 +18,7 @@ from payment_gateway.endpoint import (
     wants,
 )
 from shared import wire
-from shared.signing import check_secret, sign, verify
+from shared.signing import SIGNATURES_MAX, check_secret, sign, verify
 from tests.unit.payment_gateway.examples import NOW, SECRET, an_endpoint, at
 
 OLD = f"whsec_{'A' * 32}"
@@ -111,6 +111,15 @@ def test_a_receiver_never_gets_more_signatures_than_it_looks_at() -> None:
     verify(header, b"{}", ["whsec_19"], now=12345)
 
 
+def test_rotations_without_overlap_take_no_signature_from_a_secret_that_still_signs() -> None:
+    endpoint = rotated(an_endpoint(), "whsec_new", overlap=timedelta(seconds=60), now=NOW)
+    for number in range(20):
+        endpoint = rotated(endpoint, f"whsec_{number}", overlap=timedelta(0), now=at(1))
+    assert signing_secrets(endpoint, now=at(1)) == ["whsec_19", SECRET]
+    assert retired_secret(endpoint, now=at(1)) == "whsec_18"
+    assert len(endpoint.secrets) == SIGNATURES_MAX
+
+
 def test_the_retired_secret_is_the_one_that_signed_last() -> None:
     endpoint = rotated_at(0, 100, 200)
     assert retired_secret(endpoint, now=at(210)) == "whsec_0"
@@ -138,10 +147,15 @@ def test_a_new_secret_is_one_and_another_every_time() -> None:
     assert new_secret() != new_secret()
 
 
+def tried(endpoint: Endpoint, day: float, *, delivered: bool = False, gone: bool = False) -> Endpoint:
+    pause_max = timedelta(hours=28)
+    return after_attempt(endpoint, delivered=delivered, gone=gone, at=at(day * 86400), pause_max=pause_max)
+
+
 def failing(*days: float) -> Endpoint:
     endpoint = an_endpoint()
     for day in days:
-        endpoint = after_attempt(endpoint, delivered=False, gone=False, at=at(day * 86400))
+        endpoint = tried(endpoint, day)
     return endpoint
 
 
@@ -151,27 +165,50 @@ def test_an_endpoint_is_failing_since_the_first_of_the_attempts_that_failed() ->
 
 
 def test_an_endpoint_that_fails_for_five_days_is_disabled() -> None:
-    assert failing(0, 4.99).state == "enabled"
-    endpoint = failing(0, 3, 5)
+    assert failing(0, 1, 2, 3, 4, 4.99).state == "enabled"
+    endpoint = failing(0, 1, 2, 3, 4, 5)
     assert (endpoint.state, endpoint.disabled_reason) == ("disabled", "failing")
 
 
+@pytest.mark.parametrize("days", [(0, 5), (0, 1, 2, 3, 5), (0, 0.1, 30)])
+def test_an_endpoint_that_was_not_tried_for_more_than_a_day_of_the_five_begins_to_fail_anew(days: list[float]) -> None:
+    endpoint = failing(*days)
+    assert (endpoint.state, endpoint.failing_since) == ("enabled", at(days[-1] * 86400))
+
+
+def test_an_endpoint_that_fails_often_is_disabled_after_five_days_too() -> None:
+    assert failing(*(minute / 1440 for minute in range(0, 5 * 1440, 25))).state == "enabled"
+    assert failing(*(minute / 1440 for minute in range(0, 5 * 1440 + 25, 25))).state == "disabled"
+
+
+def test_an_endpoint_that_goes_on_failing_changes_once_in_an_hour() -> None:
+    endpoint = failing(0)
+    assert tried(endpoint, 0.04) is endpoint
+    assert tried(endpoint, 0.05) is not endpoint
+
+
+def test_an_attempt_that_began_earlier_and_is_recorded_later_does_not_begin_anew() -> None:
+    endpoint = failing(1, 2, 0.9)
+    assert endpoint.failing_since == at(0.9 * 86400)
+    assert failing(1, 2, 0.9, 3, 4, 5, 5.95).state == "disabled"
+
+
 def test_one_delivery_in_five_days_keeps_an_endpoint() -> None:
-    works = after_attempt(failing(0, 4), delivered=True, gone=False, at=at(4.5 * 86400))
+    works = tried(failing(0, 1, 2, 3, 4), 4.5, delivered=True)
     assert works == an_endpoint()
-    later = after_attempt(works, delivered=False, gone=False, at=at(6 * 86400))
+    later = tried(works, 6)
     assert (later.state, later.failing_since) == ("enabled", at(6 * 86400))
 
 
 def test_an_endpoint_that_is_gone_is_disabled_at_once() -> None:
-    endpoint = after_attempt(an_endpoint(), delivered=False, gone=True, at=NOW)
+    endpoint = tried(an_endpoint(), 0, gone=True)
     assert (endpoint.state, endpoint.disabled_reason) == ("disabled", "gone")
 
 
 @pytest.mark.parametrize("delivered", [True, False])
 def test_what_was_in_hand_when_it_was_disabled_changes_nothing(delivered: bool) -> None:
     endpoint = disabled(an_endpoint(), "merchant")
-    assert after_attempt(endpoint, delivered=delivered, gone=not delivered, at=NOW) is endpoint
+    assert tried(endpoint, 0, delivered=delivered, gone=not delivered) is endpoint
 
 
 def test_whoever_is_shown_an_endpoint_is_not_shown_its_secret() -> None:

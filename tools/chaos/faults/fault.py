@@ -8,6 +8,9 @@ from typing import TypeAlias
 
 from tools.chaos.cluster import Cluster
 
+# Of three members, two must be able to speak, so that only one thing at a time happens to them.
+MEMBERSHIP = frozenset({"mongodb"})
+
 
 @dataclass(frozen=True)
 class Fault:

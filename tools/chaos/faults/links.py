@@ -1,72 +1,84 @@
-"""What happens between processes."""
+"""What happens between processes: each kind of trouble to each link, and where it has a direction, in each of the two."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
+from itertools import permutations
 from random import Random
+from typing import TypeAlias
 
 from tools.chaos.cluster import CLIENTS, GATEWAY, GATEWAYS, MONGODS, ORDER_APIS, SERVICES, WEBHOOKS, Cluster
-from tools.chaos.faults.fault import Fault, Kind
-from tools.chaos.links import Trouble, Way
+from tools.chaos.faults.fault import MEMBERSHIP, Fault, Kind
+from tools.chaos.links import Direction, Trouble, Way
 
 Ends = tuple[tuple[str, str], ...]  # source and target of each link
+_Draw: TypeAlias = Callable[[Random], Trouble]
 
 CALLS: tuple[Ends, ...] = (
     *(((CLIENTS, name),) for name in ORDER_APIS),
     *(((name, GATEWAY),) for name in ORDER_APIS),
     *(((name, WEBHOOKS),) for name in GATEWAYS),
+    ((CLIENTS, GATEWAY),),  # the till that charges past order_api
+    ((CLIENTS, WEBHOOKS),),  # whoever forges
 )
 QUERIES: tuple[Ends, ...] = tuple(tuple((name, mongod) for mongod in MONGODS) for name in SERVICES)
+COPIES: tuple[Ends, ...] = tuple((pair,) for pair in permutations(MONGODS, 2))  # the first reads the other's oplog
+LOSSES = (0.1, 0.3, 1.0)
+LOSSES_OF_MONGODB = (0.02, 0.1, 0.3)  # of every packet: with more, nobody is ever connected
 
 
-def lose_replies_of_calls(draw: Random) -> Fault:
-    trouble = Trouble(replies=Way(loss=draw.choice((0.1, 0.3, 1.0))))
-    return _fault("replies lost after the work was done", draw, CALLS, trouble)
+def _lost(draw: Random, *, direction: Direction, shares: tuple[float, ...]) -> Trouble:
+    return _one_way(direction, Way(loss=draw.choice(shares)))
 
 
-def lose_replies_of_mongodb(draw: Random) -> Fault:
-    trouble = Trouble(replies=Way(loss=draw.choice((0.02, 0.1, 0.3))))
-    return _fault("replies of MongoDB lost", draw, QUERIES, trouble)
+def _silent(_draw: Random, *, direction: Direction) -> Trouble:
+    return _one_way(direction, Way(silent=True))
 
 
-def lose_requests(draw: Random) -> Fault:
-    return _fault("requests lost", draw, CALLS, Trouble(requests=Way(loss=draw.choice((0.1, 0.3, 1.0)))))
-
-
-def silence_replies(draw: Random) -> Fault:
-    return _fault("replies into a black hole", draw, CALLS, Trouble(replies=Way(silent=True)))
-
-
-def silence_requests(draw: Random) -> Fault:
-    return _fault("requests into a black hole", draw, CALLS, Trouble(requests=Way(silent=True)))
-
-
-def delay(draw: Random) -> Fault:
+def _slow(draw: Random) -> Trouble:
     slow = Way(delay_seconds=draw.choice((0.05, 0.3, 1.5)))
-    trouble = draw.choice((Trouble(requests=slow), Trouble(replies=slow), Trouble(requests=slow, replies=slow)))
-    return _fault("slow link", draw, (*CALLS, *QUERIES), trouble)
+    return draw.choice((Trouble(requests=slow), Trouble(replies=slow), Trouble(requests=slow, replies=slow)))
 
 
-def refuse(draw: Random) -> Fault:
-    return _fault("connections reset and refused", draw, (*CALLS, *QUERIES), Trouble(refuse=True))
+def _refused(_draw: Random) -> Trouble:
+    return Trouble(refuse=True)
+
+
+def _one_way(direction: Direction, way: Way) -> Trouble:
+    return Trouble(requests=way) if direction == "requests" else Trouble(replies=way)
+
+
+def _call(draw: Random, *, name: str, trouble: _Draw) -> Fault:
+    return _fault(name, draw, draw.choice(CALLS), trouble)
+
+
+def _mongodb(draw: Random, *, name: str, trouble: _Draw) -> Fault:
+    """Lost replies, or held ones, are commits that were done and not confirmed."""
+    return _fault(f"MongoDB: {name}", draw, draw.choice(draw.choice((QUERIES, QUERIES, COPIES))), trouble)
+
+
+def _troubles(losses: tuple[float, ...]) -> dict[str, _Draw]:
+    return {
+        "requests lost": partial(_lost, direction="requests", shares=losses),
+        "replies lost": partial(_lost, direction="replies", shares=losses),
+        "requests into a black hole": partial(_silent, direction="requests"),
+        "replies into a black hole": partial(_silent, direction="replies"),
+        "slow link": _slow,
+        "connections reset and refused": _refused,
+    }
 
 
 KINDS: tuple[Kind, ...] = (
-    lose_replies_of_calls,
-    lose_replies_of_mongodb,
-    lose_requests,
-    silence_replies,
-    silence_requests,
-    delay,
-    refuse,
+    *(partial(_call, name=name, trouble=trouble) for name, trouble in _troubles(LOSSES).items()),
+    *(partial(_mongodb, name=name, trouble=trouble) for name, trouble in _troubles(LOSSES_OF_MONGODB).items()),
 )
 
 
-def _fault(name: str, draw: Random, choices: tuple[Ends, ...], trouble: Trouble) -> Fault:
-    ends = draw.choice(choices)
+def _fault(name: str, draw: Random, ends: Ends, trouble: _Draw) -> Fault:
     source, target = ends[0]
     detail = f"{source} to {target if len(ends) == 1 else 'MongoDB'}"
-    return Fault(name, detail, draw.uniform(2, 8), frozenset(), partial(_troubled, ends=ends, trouble=trouble))
+    holds = MEMBERSHIP if ends in COPIES else frozenset[str]()
+    return Fault(name, detail, draw.uniform(2, 8), holds, partial(_troubled, ends=ends, trouble=trouble(draw)))
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What happens to the replica set. One thing at a time: of three members, two must be able to speak."""
+"""What happens to the replica set."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -8,10 +8,9 @@ from random import Random
 from typing import Any
 
 from tools.chaos.cluster import MONGODS, SERVICES, Cluster
-from tools.chaos.faults.fault import Fault, Kind
+from tools.chaos.faults.fault import MEMBERSHIP, Fault, Kind
 from tools.chaos.links import PARTITION
 
-MEMBERSHIP = frozenset({"mongodb"})
 PRIMARY_WITHIN_SECONDS = 10.0
 _WRITE_CONCERN_ERROR = {"code": 91, "errmsg": "shutting down: injected"}  # after the commit was done
 
@@ -22,6 +21,11 @@ def step_down(draw: Random) -> Fault:
 
 def kill_primary(draw: Random) -> Fault:
     return Fault("MongoDB: kill -9 of the primary", "", draw.uniform(2, 8), MEMBERSHIP, _primary_killed)
+
+
+def kill_secondary(draw: Random) -> Fault:
+    inflict = partial(_secondary_killed, number=draw.randrange(len(MONGODS) - 1))
+    return Fault("MongoDB: kill -9 of a secondary", "", draw.uniform(2, 8), MEMBERSHIP, inflict)
 
 
 def pause_primary(draw: Random) -> Fault:
@@ -71,6 +75,7 @@ def stall_commands(draw: Random) -> Fault:
 KINDS: tuple[Kind, ...] = (
     step_down,
     kill_primary,
+    kill_secondary,
     pause_primary,
     kill_all,
     cut_off_primary,
@@ -85,13 +90,8 @@ KINDS: tuple[Kind, ...] = (
 def _failing(name: str, draw: Random, how: dict[str, Any]) -> Fault:
     """Of one service only: failCommand tells them apart by the name that they give."""
     service, share = draw.choice(("order_api", "payment_gateway")), draw.choice((0.1, 0.3, 0.6))
-    point = {
-        "configureFailPoint": "failCommand",
-        "mode": {"activationProbability": share},
-        "data": {"appName": service, **how},
-    }
     seconds = draw.uniform(3, 10)
-    inflict = partial(_failing_commands, point=point)
+    inflict = partial(_failing_commands, share=share, data={"appName": service, **how})
     return Fault(name, f"{share:.0%} of {service}'s", seconds, frozenset({"failCommand"}), inflict)
 
 
@@ -110,6 +110,13 @@ async def _stepped_down(cluster: Cluster) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _primary_killed(cluster: Cluster) -> AsyncIterator[None]:
     async with _killed(cluster, [await _primary_of(cluster)]):
+        yield
+
+
+@asynccontextmanager
+async def _secondary_killed(cluster: Cluster, *, number: int) -> AsyncIterator[None]:
+    primary = await _primary_of(cluster)
+    async with _killed(cluster, [[name for name in MONGODS if name != primary][number]]):
         yield
 
 
@@ -162,9 +169,9 @@ async def _cut_off(cluster: Cluster, *, targets: Iterable[str], sources: Iterabl
 
 
 @asynccontextmanager
-async def _failing_commands(cluster: Cluster, *, point: dict[str, Any]) -> AsyncIterator[None]:
-    await asyncio.to_thread(cluster.set_failpoint, point)
+async def _failing_commands(cluster: Cluster, *, share: float, data: dict[str, Any]) -> AsyncIterator[None]:
     try:
+        await asyncio.to_thread(cluster.set_failpoint, {"activationProbability": share}, data)
         yield
     finally:
-        await asyncio.to_thread(cluster.set_failpoint, {**point, "mode": "off"})
+        await asyncio.to_thread(cluster.clear_failpoint)

@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,11 @@ def kill_service(draw: Random) -> Fault:
 
 
 def kill_all_order_apis(draw: Random) -> Fault:
-    return Fault(
-        "kill -9 of every order_api",
-        "both",
-        draw.uniform(0.2, 2),
-        frozenset(ORDER_APIS),
-        partial(_killed, names=ORDER_APIS),
-    )
+    return _all_killed("kill -9 of every order_api", draw, ORDER_APIS)
+
+
+def kill_all_gateways(draw: Random) -> Fault:
+    return _all_killed("kill -9 of every gateway", draw, GATEWAYS)
 
 
 def pause_service(draw: Random) -> Fault:
@@ -62,11 +60,16 @@ def libfaketime() -> Path | None:
 KINDS: tuple[Kind, ...] = (
     kill_service,
     kill_all_order_apis,
+    kill_all_gateways,
     pause_service,
     outsleep_the_lease,
     restart_all,
-    *((skew_clock,) if libfaketime() else ()),
+    skew_clock,
 )
+
+
+def _all_killed(name: str, draw: Random, victims: tuple[str, ...]) -> Fault:
+    return Fault(name, "both", draw.uniform(0.2, 2), frozenset(victims), partial(_killed, names=victims))
 
 
 @asynccontextmanager
@@ -91,17 +94,24 @@ async def _paused(cluster: Cluster, *, name: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _rolling(cluster: Cluster, *, names: tuple[str, ...]) -> AsyncIterator[None]:
-    """Each only once the one before it serves again."""
+    await roll(cluster, names)
+    yield
+
+
+async def roll(cluster: Cluster, names: Sequence[str], **settings: str) -> None:
+    """Restarts each, once the one before it serves again, with `settings` from now on. Raises ServiceError."""
     for name in names:
+        cluster.services[name].configure(**settings)
         await _restart(cluster, name)
         await cluster.keeper.wait_until_ready(name)
-    yield
 
 
 @asynccontextmanager
 async def _skewed(cluster: Cluster, *, name: str, seconds: int) -> AsyncIterator[None]:
     """Of the time of day only: the monotonic clock, by which timeouts run, does not jump in reality either."""
-    preload = {"LD_PRELOAD": str(libfaketime()), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    if not (library := libfaketime()):
+        raise FileNotFoundError("libfaketime is not installed")
+    preload = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     await _restart(cluster, name, **preload)
     skewed = {pid for pid, one in cluster.keeper.names.items() if one == name}
     try:

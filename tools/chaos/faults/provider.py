@@ -1,15 +1,18 @@
 """What the provider does wrong, and what its merchant has it change in the middle."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
 from payment_gateway.faults import RATED
-from tools.chaos.cluster import Cluster
+from tools.chaos.cluster import ORDER_APIS, Cluster
 from tools.chaos.faults.fault import Fault, Kind
+from tools.chaos.faults.processes import roll
 
 OVERLAP_SECONDS = 5
+ROTATION_SECONDS = 30.0  # for two rounds of restarts; so long that nobody waits for the end
 
 
 def every_fault(draw: Random) -> Fault:
@@ -26,8 +29,9 @@ def every_fault(draw: Random) -> Fault:
 
 
 def rotate_secret(draw: Random) -> Fault:
+    """Counted when it is over: only then is anything refused that was not before."""
     key = f"rotation-{draw.getrandbits(64):x}"
-    return Fault("webhook secret rotated", "", 0, frozenset({"webhook secret"}), partial(_rotated, key=key))
+    return Fault("webhook secret rotated", "", ROTATION_SECONDS, frozenset(ORDER_APIS), partial(_rotated, key=key))
 
 
 KINDS: tuple[Kind, ...] = (every_fault, rotate_secret)
@@ -44,9 +48,16 @@ async def _erring(cluster: Cluster, *, faults: dict[str, object]) -> AsyncIterat
 
 @asynccontextmanager
 async def _rotated(cluster: Cluster, *, key: str) -> AsyncIterator[None]:
-    """From the first secret to the second, and the next time back: order_api knows both all the time."""
+    """As docs/operations.md has it: order_api learns the new secret, the provider signs with both, then with the new one
+    only, and order_api forgets the old. If it breaks off in between, the old is not retired.
+    """
     [endpoint] = (await cluster.ask_gateway("GET", "/v1/webhook-endpoints"))["data"]
-    cluster.webhook_secrets_in_use.rotate()
-    body = {"secret": cluster.webhook_secrets_in_use[0], "overlapSeconds": OVERLAP_SECONDS}
+    secrets = cluster.webhook_secrets
+    new = secrets.add()
+    await roll(cluster, ORDER_APIS, WEBHOOK_SECRETS=",".join(secrets.accepted))
+    body = {"secret": new, "overlapSeconds": OVERLAP_SECONDS}
     await cluster.ask_gateway("POST", f"/v1/webhook-endpoints/{endpoint['id']}/rotate-secret", body, key=key)
+    await asyncio.sleep(OVERLAP_SECONDS)
+    await roll(cluster, ORDER_APIS, WEBHOOK_SECRETS=new)
+    secrets.retire_the_old()
     yield

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from random import Random
 
 import pytest
 
 from shared.mongo import Client, Document
 from tools.chaos.watcher import Watcher
+from tools.chaos.webhook_secrets import WebhookSecrets
 from tools.chaos.world import World
 
 Watch = Callable[[], Awaitable[Watcher]]
@@ -22,7 +23,7 @@ async def watch(mongodb_uri: str, database_name: str) -> AsyncIterator[Watch]:
         merchants=[],
         gateway_key="",
         webhook_url="",
-        webhook_secrets=[],
+        webhook_secrets=WebhookSecrets(Random(1)),
         mongodb_uri=mongodb_uri,
         databases=(database_name, database_name),
     )
@@ -35,9 +36,9 @@ async def watch(mongodb_uri: str, database_name: str) -> AsyncIterator[Watch]:
 
     yield start
     for task in watching:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # PyMongo sometimes takes a cancellation for an error of the connection
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
 
 
 async def test_it_sees_each_document_as_it_was_and_as_it_became(

@@ -212,6 +212,19 @@ def test_a_missing_or_unknown_field_is_pointed_at_and_a_body_of_another_kind_as_
     assert named in refused.detail
 
 
+@pytest.mark.parametrize("number", ["0.00001", "1e-5", "1E-5", "0.1e-4", "1e-05"])
+def test_a_number_that_is_no_amount_may_have_an_exponent(number: str) -> None:
+    assert decode_json(f'{{"rate": {number}}}'.encode(), dict[str, Annotated[float, Meta(ge=0, le=1)]]) == {
+        "rate": 1e-5
+    }
+
+
+@pytest.mark.parametrize("number", ["1e400", "1e1", "-1e-5"])
+def test_with_an_exponent_too_it_has_its_bounds(number: str) -> None:
+    refused = problem(f'{{"rate": {number}}}', dict[str, Annotated[float, Meta(ge=0, le=1)]])
+    assert refused.slug == "invalid-fields"
+
+
 def test_a_number_is_never_taken_for_text_however_it_is_written() -> None:
     for number in ("1e5", "1E5", "1.5", "5"):
         assert pointers(problem(f'{{"amount": 1, "orderNumber": {number}}}')) == ["/orderNumber"]

@@ -1,6 +1,8 @@
 """What is broken when follows from the seed alone, and leaves the world room to live."""
 
+import re
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,6 +12,18 @@ from tools.chaos.nemesis import LONG_SECONDS, Planned, schedule
 
 FIVE_MINUTES = 300.0
 SEEDS = range(20)
+
+CI = Path(__file__).parents[4] / ".ci" / "run"
+# What the minute of each CI run must have, whatever else: one of each line.
+MUST_HAVE = (
+    {"kill -9 of a service"},
+    {"MongoDB: kill -9 of the primary", "MongoDB: SIGSTOP of the primary", "MongoDB: primary cut off from members"},
+    {"MongoDB: primary steps down"},
+    {"MongoDB: commits done and not confirmed"},
+    {"MongoDB: connection closed on commit"},
+    {"provider errs in every way"},
+    {"webhook secret rotated"},
+)
 
 
 def told(plan: list[Planned]) -> list[tuple[float, float, str, str]]:
@@ -57,3 +71,10 @@ def test_there_are_quiet_moments_throughout(seed: int) -> None:
     ]
     assert len(quiet) >= 5
     assert all(later - earlier < 60 for earlier, later in pairwise(quiet))
+
+
+def test_the_minute_of_a_ci_run_breaks_what_matters() -> None:
+    """A kind more or less gives each seed another schedule: then choose another seed for .ci/run."""
+    seed, minutes = re.findall(r"make chaos SEED=(\d+) MINUTES=(\d+)", CI.read_text())[0]
+    names = {planned.fault.name for planned in schedule(int(seed), 60.0 * int(minutes))}
+    assert [must for must in MUST_HAVE if not must & names] == []
