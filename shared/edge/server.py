@@ -12,6 +12,7 @@ from functools import partial
 import uvicorn
 from litestar.types import ASGIApp
 from pymongo.errors import OperationFailure, PyMongoError
+from uvicorn.config import STARTUP_FAILURE
 
 from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
@@ -45,9 +46,13 @@ def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     server = BoundedServer(config, limits)
-    with suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run()
+    except SystemExit as end:
+        if end.code != STARTUP_FAILURE:
+            raise
+    if not server.started:  # the database that had answered is away again, say
         sys.exit(1)
 
 

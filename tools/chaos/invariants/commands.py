@@ -7,7 +7,7 @@ from shared.ids import derive_id
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.history import Operation
-from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, Refund, decoded, minor
+from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, Refund, base_id, decoded, minor
 
 _REFUSED = re.compile(r"refused with 4\d\d (\S+)")
 
@@ -66,7 +66,15 @@ def _asked_with(evidence: Evidence, record_id: str) -> bool:
 def decided_ids(order: Document, charge_id: str, code: str | None = None) -> set[str]:
     """Of the refunds of a charge that a person has decided on, by the reviews of one code or of all."""
     return {
-        derive_id("rf", charge_id, "review", review["code"], review["event_id"])
+        derive_id("rf", charge_id, "review", *names)
         for review in order["reviews"]
         if review.get("decision") == "refund" and code in {None, review["code"]}
+        for names in _named_by(order, review)
     }
+
+
+def _named_by(order: Document, review: Document) -> list[tuple[str, ...]]:
+    """What a decision's refund is named by: the refund that failed, where the review or the dead letter is about one."""
+    about = base_id(review["event_id"])
+    failed = [one["id"] for one in order["refunds"] if about in {one["id"], "obx_" + one["id"].removeprefix("rf_")}]
+    return [(one,) for one in failed] or [(review["code"], review["event_id"])]
