@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
 import uvicorn
@@ -25,7 +24,9 @@ _exit_status = 0
 
 
 def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
-    """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
+    """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0. If it
+    cannot start, exit status 1.
+    """
     # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_exit_status))
     _allow_open_files()
@@ -45,8 +46,13 @@ def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     server = BoundedServer(config, limits)
-    with suppress(KeyboardInterrupt):
+    try:
         server.run()
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as end:
+        if end.code != uvicorn.config.STARTUP_FAILURE:  # uvicorn's own status, of which no operator knows
+            raise
     if not server.started:
         sys.exit(1)
 
