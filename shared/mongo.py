@@ -18,6 +18,7 @@ from pymongo.errors import (
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
+    WriteConcernError,
 )
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -81,7 +82,8 @@ async def ensure_collection(
                     await database[name].create_indexes(list(indexes))
         except PyMongoError as error:
             conflict = isinstance(error, OperationFailure) and error.code in _CONFLICTS
-            passing = conflict or error.timeout or isinstance(error, ConnectionFailure)
+            # A WriteConcernError is the primary's that steps down: done, and not known to be on a majority.
+            passing = conflict or error.timeout or isinstance(error, ConnectionFailure | WriteConcernError)
             if not passing or asyncio.get_running_loop().time() > deadline:
                 raise
             log.info("waiting for the database", collection=name, reason=type(error).__name__)

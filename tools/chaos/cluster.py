@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ GATEWAYS = ("payment_gateway_1", "payment_gateway_2")
 SERVICES = (*ORDER_APIS, *GATEWAYS)
 MONGODS = tuple(f"mongod_{number}" for number in range(1, SIZE + 1))
 GATEWAY, WEBHOOKS = "payment_gateway", "webhooks"  # the two targets that have two processes behind them
+PAUSED_SECONDS_MAX = 20.0  # more than any pause of a member
 
 # What makes five minutes long: as in production, but for the waits.
 _SETTINGS = {
@@ -163,23 +165,23 @@ class Cluster:
 
     def set_failpoint(self, mode: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """failCommand, on all members that answer, since any may become primary. Raises PyMongoError if none does."""
-        errors = self._tell_all({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+        errors = []
+        for member in self.replica_set.members:
+            try:
+                member.run({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+            except PyMongoError as error:
+                errors.append(error)
         if len(errors) == len(self.replica_set.members):
             raise errors[0]
 
     def clear_failpoint(self) -> None:
-        """Where it can be: a member that is down forgets its own."""
-        self._tell_all({"configureFailPoint": "failCommand", "mode": "off"})
-
-    def _tell_all(self, command: Mapping[str, Any]) -> list[PyMongoError]:
-        """What those members that did not take it raised."""
-        errors = []
+        """A member that is down forgets its own; one that is paused is waited for, or it would go on when it is resumed."""
+        deadline = time.monotonic() + PAUSED_SECONDS_MAX
         for member in self.replica_set.members:
-            try:
-                member.run(command)
-            except PyMongoError as error:
-                errors.append(error)
-        return errors
+            while member.runs and time.monotonic() < deadline:
+                with suppress(PyMongoError):
+                    member.run({"configureFailPoint": "failCommand", "mode": "off"})
+                    break
 
 
 def _sha256(text: str) -> str:
