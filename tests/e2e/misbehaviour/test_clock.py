@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.e2e.misbehaviour.conftest import Shop, StartGateway
-from tests.http_double import Asked, HttpDouble, always, http_double
+from tests.e2e.misbehaviour.conftest import Receiver, Shop, StartGateway
+from tests.http_double import Asked, always, http_double
 from tests.waiting import until
 
 THREE_DAYS = 72 * 3600
@@ -101,7 +101,7 @@ async def test_c24_a_clock_whose_gateway_is_killed_on_the_way_goes_on_from_where
 
 
 async def test_an_endpoint_that_fails_for_five_days_is_disabled_and_another_is_told(
-    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: HttpDouble
+    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: Receiver
 ) -> None:
     async with (
         http_double(always(500)) as down,
