@@ -34,7 +34,6 @@ from payment_gateway.test_routes import PROBLEMS as TEST_PROBLEMS
 from payment_gateway.test_routes import TEST_ROUTES
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
-from shared.edge.auth import DEFAULT_MERCHANT, parse_keys
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
@@ -88,7 +87,7 @@ class Application:
         )
         self.reset = Reset(self.store, self.clock, self._begin_anew)
         self.exposition = Exposition(self.store.client, counts(self.store, self.clock))
-        self.keys = parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
+        self.keys = settings.keys
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
@@ -126,7 +125,7 @@ class Application:
         if url is not None:
             secret = self.settings.endpoint_secret
             await self.store.ensure_endpoint(
-                configured_endpoint(DEFAULT_MERCHANT, url, secret, now=await self.clock.now())
+                configured_endpoint(self.settings.endpoint_merchant, url, secret, now=await self.clock.now())
             )
 
 

@@ -68,7 +68,7 @@ class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
 class ResendEventRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """To which endpoint; without one, to every enabled one that wants it."""
 
-    endpoint_id: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    endpoint_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
 
 
 class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -195,7 +195,9 @@ async def resend_event(
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
     """Delivers an event again, whether it was delivered before or not: to one endpoint, or to every one that wants it."""
-    return _resent(await resend_events.one(merchant_of(request), event_id, data.endpoint_id or None))
+    return _resent(
+        await resend_events.one(merchant_of(request), event_id, None if data.endpoint_id is UNSET else data.endpoint_id)
+    )
 
 
 @post(

@@ -1,14 +1,18 @@
 """The settings of payment_gateway, each read from the variable of its name in capitals."""
 
+import hashlib
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from payment_gateway.destination import DestinationError, Destinations, parse_destinations
-from shared.edge.auth import parse_keys
+from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
+
+DEVELOPMENT_KEY = "development-key"  # of `make gateway` and compose.yaml; refused outside development
+_DEVELOPMENT_DIGEST = hashlib.sha256(DEVELOPMENT_KEY.encode()).digest()
 
 Delay = Annotated[float, Meta(ge=0, le=365 * 86400)]
 
@@ -46,6 +50,24 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
         return parse_destinations(self.webhook_allowed_hosts, public_only=self.app_env == "production")
 
     @property
+    def keys(self) -> tuple[ApiKey, ...]:
+        """Raises SettingError."""
+        return parse_keys(self.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
+
+    @property
+    def endpoint_merchant(self) -> str:
+        """Whose the configured endpoint is. Raises SettingError if nobody can say."""
+        merchants = {key.merchant for key in self.keys} or {DEFAULT_MERCHANT}
+        if DEFAULT_MERCHANT in merchants:
+            return DEFAULT_MERCHANT
+        if len(merchants) > 1:
+            raise SettingError(
+                "WEBHOOK_ENDPOINT_URL: PAYMENT_GATEWAY_API_KEYS has several merchants, and none is "
+                f"{DEFAULT_MERCHANT!r} to have it; let each add its endpoint by the API"
+            )
+        return merchants.pop()
+
+    @property
     def endpoint_secret(self) -> Secret:
         """The secret of the configured endpoint; in development there is a default."""
         return self.webhook_endpoint_secret or Secret(DEVELOPMENT_SECRET)
@@ -53,7 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
 
 def check(settings: Settings) -> None:
     """What no single value shows. Raises SettingError."""
-    parse_keys(settings.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
+    keys = settings.keys
     try:
         check_secret(settings.endpoint_secret)
     except SecretError as error:
@@ -63,11 +85,15 @@ def check(settings: Settings) -> None:
     except DestinationError as error:
         raise SettingError(f"WEBHOOK_ALLOWED_HOSTS: {error}") from None
     url = settings.webhook_endpoint_url
-    if url is not None and (fault := destinations.fault_of(url)):
-        raise SettingError(f"WEBHOOK_ENDPOINT_URL: {fault}")
+    if url is not None:
+        if fault := destinations.fault_of(url):
+            raise SettingError(f"WEBHOOK_ENDPOINT_URL: {fault}")
+        _ = settings.endpoint_merchant
     if settings.app_env == "production":
         if not settings.payment_gateway_api_keys:
             raise SettingError("PAYMENT_GATEWAY_API_KEYS must be set outside development")
+        if any(key.digest == _DEVELOPMENT_DIGEST for key in keys):
+            raise SettingError("PAYMENT_GATEWAY_API_KEYS must not have the default of development outside it")
         if url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET:
             raise SettingError("WEBHOOK_ENDPOINT_SECRET must be set outside development, and not to the default")
     if settings.payment_gateway_host not in LOOPBACK and not settings.payment_gateway_api_keys:

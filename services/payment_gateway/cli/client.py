@@ -16,6 +16,7 @@ from uuid import uuid4
 Json = dict[str, Any]
 
 CALL_SECONDS = 20.0  # who is told to be silent for longer counts as giving no answer
+RESET_SECONDS = 75.0  # the gateway gives up after 60
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 PAGE_MAX = 100
 ATTEMPTS_MAX = 12  # a scenario spoils 10 replies at most; then comes the true one, and one is to spare

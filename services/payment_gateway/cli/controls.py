@@ -4,12 +4,13 @@ from time import monotonic, sleep
 
 import rich_click as click
 
-from payment_gateway.cli.client import Gateway, Json, RefusedError
+from payment_gateway.cli.client import RESET_SECONDS, Gateway, Json, RefusedError
 from payment_gateway.cli.options import DURATION, HTTP_URL, command
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import REFUSED, LateError, Terminal, visible
 
 ADVANCE_POLL_SECONDS = 0.1
+UNDELIVERED_MAX = 1000  # as far as they are counted, page by page
 NUMBERS = frozenset(
     ("seed", "settleDelaySeconds", "replySeconds", "retryAfterSeconds", "webhookDelaySeconds", "copies")
 )
@@ -22,12 +23,13 @@ def status(gateway: Gateway, terminal: Terminal) -> None:
     found: Json = {"url": gateway.url, "ready": ready}
     if ready:
         endpoints = gateway.list("/v1/webhook-endpoints", 10_000)["data"]
-        pending = gateway.list("/v1/deliveries", 1_000, state="pending")["data"]
+        pending = gateway.list("/v1/deliveries", UNDELIVERED_MAX, state="pending")
         found |= {
             "clock": gateway.get_test("/v1/test/clock"),
             "faults": gateway.get_test("/v1/test/faults"),
             "endpoints": {state: sum(one["state"] == state for one in endpoints) for state in ("enabled", "disabled")},
-            "undelivered": len(pending),
+            "undelivered": len(pending["data"]),
+            "moreUndelivered": pending["nextCursor"] is not None,
         }
     terminal.result(found, *_status_lines(found))
     if not ready:
@@ -53,14 +55,14 @@ def _status_lines(found: Json) -> list[str]:
         f"clock        {_clock_line(clock) if clock else 'test endpoints are disabled'}",
         f"faults       {_faults_line(faults) if faults else 'test endpoints are disabled'}",
         f"endpoints    {endpoints['enabled']} enabled, {endpoints['disabled']} disabled",
-        f"undelivered  {found['undelivered']}",
+        f"undelivered  {found['undelivered']}{' or more' if found['moreUndelivered'] else ''}",
     ]
 
 
 @command(payment_gateway, "reset")
 def reset(gateway: Gateway, terminal: Terminal) -> None:
     """Forget everything: charges, events, endpoints, faults, the clock."""
-    terminal.result(gateway.call("POST", "/v1/test/reset", {}), "reset")
+    terminal.result(gateway.call("POST", "/v1/test/reset", {}, seconds=RESET_SECONDS), "reset")
 
 
 @command(payment_gateway, "send")

@@ -3,7 +3,7 @@
 import rich_click as click
 
 from payment_gateway.cli.client import Gateway, Json
-from payment_gateway.cli.options import ID, command, limit_option
+from payment_gateway.cli.options import ID, NAME, command, limit_option
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import Terminal
 
@@ -14,7 +14,7 @@ def charges() -> None:
 
 
 @command(charges, "list")
-@click.option("--reference", help="Only those with this reference of yours.")
+@click.option("--reference", type=NAME, help="Only those with this reference of yours.")
 @click.option("--status", type=click.Choice(["pending", "succeeded", "failed"]), help="Only these.")
 @limit_option
 def list_charges(gateway: Gateway, terminal: Terminal, reference: str | None, status: str | None, limit: int) -> None:
@@ -33,7 +33,7 @@ def refunds() -> None:
 
 
 @command(refunds, "list")
-@click.option("--reference", help="Only those with this reference of yours.")
+@click.option("--reference", type=NAME, help="Only those with this reference of yours.")
 @limit_option
 def list_refunds(gateway: Gateway, terminal: Terminal, reference: str | None, limit: int) -> None:
     """Refunds, newest first."""
@@ -51,8 +51,8 @@ def events() -> None:
 
 
 @command(events, "list")
-@click.option("--reference", help="Only those about the charge with this reference of yours.")
-@click.option("--type", "event_type", help="Only these, such as payment.succeeded.")
+@click.option("--reference", type=NAME, help="Only those about the charge with this reference of yours.")
+@click.option("--type", "event_type", type=NAME, help="Only these, such as payment.succeeded.")
 @limit_option
 def list_events(
     gateway: Gateway, terminal: Terminal, reference: str | None, event_type: str | None, limit: int
@@ -68,7 +68,7 @@ def list_events(
 
 @command(events, "resend")
 @click.argument("event_id", type=ID)
-@click.option("--endpoint", "endpoint_id", help="To this endpoint alone.")
+@click.option("--endpoint", "endpoint_id", type=NAME, help="To this endpoint alone.")
 def resend_event(gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None) -> None:
     """Deliver an event again, now."""
     body = {"endpointId": endpoint_id} if endpoint_id else {}
@@ -82,8 +82,8 @@ def deliveries() -> None:
 
 
 @command(deliveries, "list")
-@click.option("--event", "event_id", help="Only those of this event.")
-@click.option("--endpoint", "endpoint_id", help="Only those to this endpoint.")
+@click.option("--event", "event_id", type=NAME, help="Only those of this event.")
+@click.option("--endpoint", "endpoint_id", type=NAME, help="Only those to this endpoint.")
 @click.option("--state", type=click.Choice(["pending", "delivered", "failed", "cancelled"]), help="Only these.")
 @limit_option
 def list_deliveries(

@@ -58,15 +58,24 @@ class HttpUrl(click.ParamType[str]):
         return str(value)
 
 
-class Id(click.ParamType[str]):
+class Name(click.ParamType[str]):
+    """Of something, to choose it by. One that is empty, such as a script's variable that is not set, would choose all."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("is empty", param, ctx)
+        return str(value)
+
+
+class Id(Name):
     """Of something at the gateway, fit to be a part of a path."""
 
     name = "id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not value:
-            self.fail("is empty", param, ctx)
-        return quote(value, safe="")
+        return quote(super().convert(value, param, ctx), safe="")
 
 
 class ApiKey(click.ParamType[str]):
@@ -78,7 +87,7 @@ class ApiKey(click.ParamType[str]):
         return str(value)
 
 
-DURATION, WORDS, HTTP_URL, ID = Duration(), Words(), HttpUrl(), Id()
+DURATION, WORDS, HTTP_URL, NAME, ID = Duration(), Words(), HttpUrl(), Name(), Id()
 
 _COMMON = (
     click.option(

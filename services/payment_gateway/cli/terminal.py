@@ -40,7 +40,7 @@ class _Console(Console):
 
 
 class Terminal:
-    """`as_json` makes each result one line of JSON. What is said is said either way."""
+    """`as_json` makes each result, and each failure, one line of JSON. What else is said is said either way."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -60,6 +60,13 @@ class Terminal:
         self.result(document, *columns(heads, rows))
         if not rows:
             self.say("none")
+
+    def failure(self, reason: str) -> None:
+        """Why there is no result."""
+        if self.as_json:
+            self._err.out(json.dumps({"error": reason}, ensure_ascii=False), highlight=False)
+        else:
+            self.say(reason, "red")
 
     def say(self, text: str, style: str = "dim") -> None:
         self._err.print(Text(visible(text), style))
@@ -98,7 +105,7 @@ def exit_statuses(terminal: Terminal) -> Iterator[None]:
     """Ends the program with the status that its failure has. The reason goes to standard error."""
 
     def end(status: int, reason: str) -> NoReturn:
-        terminal.say(reason, "red")
+        terminal.failure(reason)
         raise SystemExit(status)
 
     try:

@@ -3,11 +3,13 @@
 import json
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
+from aiohttp import web
 
 from shared.signing import sign
 from tests.e2e.command_line.conftest import CommandLine, Merchant
-from tests.http_double import HttpDouble
+from tests.http_double import Asked, HttpDouble
 from tests.waiting import until
 from tools.process import free_port
 
@@ -193,7 +195,7 @@ async def test_status_says_how_the_gateway_is(command: CommandLine, merchant: Me
     assert found["clock"]["state"] == "running"
     assert found["faults"]["rates"] == {"declined": 0.5}
     assert found["endpoints"] == {"enabled": 1, "disabled": 0}
-    assert found["undelivered"] == 0
+    assert (found["undelivered"], found["moreUndelivered"]) == (0, False)
 
 
 async def test_reset_forgets_everything(command: CommandLine, merchant: Merchant, service: HttpDouble) -> None:
@@ -216,6 +218,43 @@ async def test_something_else_at_the_gateway_s_address_is_not_taken_for_one(serv
 async def test_what_the_gateway_refuses_is_1_and_said_in_words(command: CommandLine) -> None:
     ended = await command("events", "resend", "evt_of_nobody")
     assert (ended.status, ended.out, ended.talk) == (1, "", "refused: 404 not-found: no such event\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "error"),
+    [
+        ("events resend evt_of_nobody", 1, "404 not-found"),
+        (f"status --url http://127.0.0.1:{free_port()}", 3, "is not reachable"),
+        ('trigger payment.succeeded --scenario {"settleDelaySeconds":3600} --timeout 0s', 4, "still pending"),
+    ],
+)
+async def test_with_json_a_failure_is_json_too(command: CommandLine, words: str, status: int, error: str) -> None:
+    ended = await command(*words.split(), "--json")
+    assert (ended.status, ended.out) == (status, "")
+    assert error in json.loads(ended.talk)["error"]
+
+
+async def test_an_event_is_resent_to_every_endpoint_only_if_none_is_named(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    merchant.endpoint(service.url)
+    await merchant.charge(scenario={"webhooks": ["dropped"]})
+    [event] = merchant.listed("events")
+    assert (await command("events", "resend", event["id"], "--endpoint", "")).status == 2
+    with pytest.raises(httpx.HTTPStatusError, match="422"):
+        merchant.call("POST", f"/v1/events/{event['id']}/resend", {"endpointId": ""})
+
+
+async def test_more_undelivered_than_are_counted_is_said(service: HttpDouble) -> None:
+    async def page(asked: Asked) -> web.StreamResponse:
+        if asked.path == "/v1/deliveries":
+            return web.json_response({"data": [{}] * int(asked.query["limit"]), "nextCursor": "more"})
+        one = {"now": "then", "state": "running", "seed": 0, "rates": {}}
+        return web.json_response({**one, "data": [], "nextCursor": None})
+
+    service.answer = page
+    assert "undelivered  1000 or more" in (await CommandLine(service.url)("status")).out
+    assert (await CommandLine(service.url)("status", "--json")).json["moreUndelivered"] is True
 
 
 async def test_a_wrong_key_is_answered_with_where_to_give_it(command: CommandLine) -> None:

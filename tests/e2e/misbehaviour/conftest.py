@@ -2,26 +2,30 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import aiohttp
 import pytest
 import standardwebhooks
 import stripe
-from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from shared.mongo import Client
-from tests.http_double import Asked, HttpDouble, http_double
+from tests.http_double import Asked, HttpDouble
 from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Credentials, Service
 
 CREDENTIALS = Credentials.new()
+RECEIVER = Path(__file__).parents[3] / "services/payment_gateway/examples/receiver.py"
 StartGateway = Callable[..., AbstractAsyncContextManager[Service]]
 
 
@@ -39,10 +43,34 @@ class Reply:
 
 
 @dataclass
+class Receiver:
+    """`examples/receiver.py`, a process that writes what it hears to `said` before it answers."""
+
+    url: str
+    said: Path
+    _asked: list[Asked] = field(default_factory=list)
+    _read_bytes: int = 0
+
+    @property
+    def asked(self) -> list[Asked]:
+        """All that it has been sent, in order."""
+        with self.said.open("rb") as lines:
+            lines.seek(self._read_bytes)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # the rest is being written
+                self._read_bytes += len(line)
+                one = json.loads(line)
+                headers = CIMultiDictProxy(CIMultiDict(one["headers"]))
+                self._asked.append(Asked("POST", one["path"], {}, headers, one["body"].encode()))
+        return self._asked
+
+
+@dataclass
 class Shop:
     http: aiohttp.ClientSession
     url: str
-    receiver: HttpDouble
+    receiver: HttpDouble | Receiver
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         given = {"Authorization": f"Bearer {CREDENTIALS.api_key}", **headers}
@@ -113,9 +141,9 @@ class Shop:
         return found
 
 
-def verdicts(asked: Asked) -> list[bool]:
+def verdicts(asked: Asked, secret: str = CREDENTIALS.webhook_secret) -> list[bool]:
     """Whether stripe's library accepts it, and standardwebhooks'."""
-    secret, headers = CREDENTIALS.webhook_secret, dict(asked.headers)
+    headers = dict(asked.headers)
     accepted = [True, True]
     try:
         stripe.WebhookSignature.verify_header(asked.body.decode(), headers["X-Signature"], secret, 300)
@@ -128,14 +156,34 @@ def verdicts(asked: Asked) -> list[bool]:
     return accepted
 
 
-async def accept_the_true(asked: Asked) -> web.StreamResponse:
-    return web.Response(status=200 if all(verdicts(asked)) else 401)
-
-
 @pytest.fixture(scope="session")
-async def receiver() -> AsyncIterator[HttpDouble]:
-    async with http_double(accept_the_true) as double:
-        yield double
+async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Receiver]:
+    """Run on its own; it accepts what both libraries do."""
+    port, said = free_port(), tmp_path_factory.mktemp("receiver") / "said.jsonl"
+    with said.open("wb") as out:
+        process = spawn_receiver(port, out)
+    try:
+        await until(lambda: listens(port), "the receiver listens")
+        yield Receiver(f"http://127.0.0.1:{port}", said)
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 10)
+
+
+def spawn_receiver(port: int, out: IO[bytes]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "WEBHOOK_SECRET": CREDENTIALS.webhook_secret}
+    return subprocess.Popen(
+        [sys.executable, RECEIVER, str(port)], stdout=out, stderr=subprocess.DEVNULL, env=environment
+    )
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 @asynccontextmanager
@@ -167,7 +215,7 @@ async def running_gateway(
 
 @pytest.fixture(scope="session")
 async def gateway(
-    mongo: Client, mongodb_uri: str, receiver: HttpDouble, tmp_path_factory: pytest.TempPathFactory
+    mongo: Client, mongodb_uri: str, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:
     database = f"test_{uuid4().hex[:16]}"
     async with running_gateway(mongodb_uri, database, receiver.url, tmp_path_factory.mktemp("logs")) as service:
@@ -176,12 +224,12 @@ async def gateway(
 
 
 @pytest.fixture
-def shop(http: aiohttp.ClientSession, gateway: Service, receiver: HttpDouble) -> Shop:
+def shop(http: aiohttp.ClientSession, gateway: Service, receiver: Receiver) -> Shop:
     return Shop(http, gateway.url, receiver)
 
 
 @pytest.fixture
-def start_gateway(mongodb_uri: str, database_name: str, receiver: HttpDouble, tmp_path: Path) -> StartGateway:
+def start_gateway(mongodb_uri: str, database_name: str, receiver: Receiver, tmp_path: Path) -> StartGateway:
     """`async with start_gateway(HTTP_REQUESTS_MAX="2") as gateway`: one of the test's own, on a database of its own."""
 
     def start(**settings: str) -> AbstractAsyncContextManager[Service]:

@@ -9,9 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from shared.mongo import Client
-from tests.e2e.misbehaviour.conftest import Shop, StartGateway
-from tests.http_double import Asked, HttpDouble, always, http_double
+from tests.e2e.misbehaviour.conftest import Receiver, Shop, StartGateway
+from tests.http_double import Asked, always, http_double
 from tests.waiting import until
 
 THREE_DAYS = 72 * 3600
@@ -58,7 +57,7 @@ async def test_c24_seventy_two_hours_pass_while_the_reply_is_waited_for(
 
 
 async def test_c24_a_clock_whose_gateway_is_killed_on_the_way_goes_on_from_where_it_stands(
-    start_gateway: StartGateway, http: aiohttp.ClientSession, mongo: Client, database_name: str
+    start_gateway: StartGateway, http: aiohttp.ClientSession
 ) -> None:
     over = asyncio.Event()
 
@@ -69,7 +68,11 @@ async def test_c24_a_clock_whose_gateway_is_killed_on_the_way_goes_on_from_where
 
     async with (
         http_double(hang_at_the_fifth) as down,
-        start_gateway(WEBHOOK_RETRY_SCHEDULE_SECONDS=SCHEDULE_SECONDS, WEBHOOK_ENDPOINT_URL=down.url) as gateway,
+        start_gateway(
+            WEBHOOK_RETRY_SCHEDULE_SECONDS=SCHEDULE_SECONDS,
+            WEBHOOK_ENDPOINT_URL=down.url,
+            WEBHOOK_TIMEOUT_SECONDS="5",  # a lease is twenty longer
+        ) as gateway,
     ):
         shop = Shop(http, gateway.url, down)
         began = at((await shop.call("POST", "/v1/test/clock", {"action": "freeze"})).json["now"])
@@ -85,14 +88,12 @@ async def test_c24_a_clock_whose_gateway_is_killed_on_the_way_goes_on_from_where
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         over.set()
-        for collection in ("deliveries", "clock"):  # as if the leases of who was killed had lapsed
-            await mongo[database_name][collection].update_many({}, {"$set": {"lease_until": None}})
         await asyncio.to_thread(gateway.start)
 
         async def has_arrived() -> bool:
             return bool((await shop.call("GET", "/v1/test/clock")).json["state"] == "frozen")
 
-        await until(has_arrived, "the clock has arrived")
+        await until(has_arrived, "the leases of who was killed have lapsed, and the clock has arrived", seconds=90)
         assert at((await shop.call("GET", "/v1/test/clock")).json["now"]) == began + timedelta(seconds=THREE_DAYS)
         [delivery] = await shop.listed("/v1/deliveries")
         assert_on_schedule(delivery)
@@ -100,7 +101,7 @@ async def test_c24_a_clock_whose_gateway_is_killed_on_the_way_goes_on_from_where
 
 
 async def test_an_endpoint_that_fails_for_five_days_is_disabled_and_another_is_told(
-    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: HttpDouble
+    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: Receiver
 ) -> None:
     async with (
         http_double(always(500)) as down,

@@ -4,12 +4,11 @@ import asyncio
 
 import aiohttp
 
-from tests.e2e.misbehaviour.conftest import Shop, StartGateway, verdicts
-from tests.http_double import HttpDouble
+from tests.e2e.misbehaviour.conftest import Receiver, Shop, StartGateway, verdicts
 
 
 async def test_what_is_held_and_the_steps_of_a_chain_survive_a_kill(
-    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: HttpDouble
+    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: Receiver
 ) -> None:
     chain = {"reference": "chained", "paymentMethod": "pm_500|pm_429|pm_card_visa"}
     async with start_gateway() as gateway:

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from shared.mongo import Client
-from tests.e2e.misbehaviour.conftest import Shop, StartGateway
-from tests.http_double import Asked, HttpDouble, http_double
+from tests.e2e.misbehaviour.conftest import Receiver, Shop, StartGateway
+from tests.http_double import Asked, http_double
 from tests.waiting import until
 
 HELD = {"replySeconds": 120}
@@ -37,7 +37,7 @@ async def stored(mongo: Client, database: str, count: int) -> None:
 async def test_a_server_that_stops_ends_what_it_holds_back(
     start_gateway: StartGateway,
     http: aiohttp.ClientSession,
-    receiver: HttpDouble,
+    receiver: Receiver,
     mongo: Client,
     database_name: str,
     fault: str,
@@ -68,7 +68,7 @@ async def test_a_server_that_stops_waits_for_no_early_webhook(
 async def test_what_is_held_back_takes_no_place_of_those_at_work(
     start_gateway: StartGateway,
     http: aiohttp.ClientSession,
-    receiver: HttpDouble,
+    receiver: Receiver,
     mongo: Client,
     database_name: str,
 ) -> None:
@@ -87,7 +87,7 @@ async def test_what_is_held_back_takes_no_place_of_those_at_work(
 async def test_a_client_that_goes_ends_what_is_held_back_for_it(
     start_gateway: StartGateway,
     http: aiohttp.ClientSession,
-    receiver: HttpDouble,
+    receiver: Receiver,
     mongo: Client,
     database_name: str,
 ) -> None:
@@ -104,7 +104,7 @@ async def test_a_client_that_goes_ends_what_is_held_back_for_it(
 
 
 async def test_receivers_that_hang_take_no_place_of_those_at_work(
-    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: HttpDouble
+    start_gateway: StartGateway, http: aiohttp.ClientSession, receiver: Receiver
 ) -> None:
     few = {"HTTP_REQUESTS_MAX": "2", "WEBHOOK_TIMEOUT_SECONDS": "5"}
     async with http_double(never) as silent, start_gateway(**few) as gateway:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.misbehaviour.conftest import Shop, verdicts
-from tests.http_double import Asked
+from tests.http_double import Asked, always, http_double
 
 FORGERIES = ["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]
 
@@ -79,6 +79,31 @@ async def test_both_libraries_refuse_a_forgery_and_accept_the_true_retry(shop: S
     charge = await shop.paid(scenario={"webhooks": [forgery]})
     heard = await shop.hears_truth(charge["id"])
     assert [verdicts(one) for one in heard] == [[False, False], [True, True]]
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_during_a_rotation_both_libraries_refuse_a_forgery_and_accept_the_true_retry_under_either_secret(
+    shop: Shop, forgery: str
+) -> None:
+    async with http_double(always(500)) as receiver:
+        added = (await shop.call("POST", "/v1/webhook-endpoints", {"url": receiver.url}, **fresh_key())).json
+        path = f"/v1/webhook-endpoints/{added['id']}"
+        secrets = [added["secret"]]
+        for overlap in (0, 3600):  # the first is retired, the second signs along
+            asked = {"overlapSeconds": overlap}
+            secrets.append((await shop.call("POST", f"{path}/rotate-secret", asked, **fresh_key())).json["secret"])
+        charge = await shop.paid(scenario={"webhooks": [forgery]})
+        forged, true = (await Shop(shop.http, shop.url, receiver).hears(charge["id"], 2))[:2]
+        await shop.call("DELETE", path)
+    for secret in secrets[1:]:
+        assert verdicts(forged, secret) == [False, False]
+        assert verdicts(true, secret) == [True, True]
+    assert verdicts(true, secrets[0]) == [False, False]
+    assert verdicts(forged, secrets[0]) == [forgery == "retired_secret"] * 2
+
+
+def fresh_key() -> dict[str, str]:
+    return {"Idempotency-Key": uuid4().hex}
 
 
 async def test_forgeries_come_in_the_order_given_and_attempts_show_them(shop: Shop) -> None:

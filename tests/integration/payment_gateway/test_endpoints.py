@@ -1,6 +1,7 @@
 """Webhook endpoints: made once, rotated without a gap, disabled when they are gone or fail for days."""
 
 import asyncio
+import hashlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -19,9 +20,10 @@ from payment_gateway.rotate_secret import NoSuchEndpoint, Rotation
 from payment_gateway.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.create_once import Answer, KeyReused
+from shared.env import Secret
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always, http_double
-from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, create
+from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, asked, create
 from tests.waiting import until
 
 
@@ -167,6 +169,16 @@ async def test_what_is_not_there_or_not_yours_cannot_be_rotated(application: App
     endpoint_id = "we_nothing" if merchant == "default" else await configured_id(application)
     answer = await application.rotate_secret(merchant, uuid4().hex, endpoint_id, Rotation())
     assert answer == NoSuchEndpoint(endpoint_id)
+
+
+async def test_the_endpoint_of_the_environment_gets_the_events_of_the_only_merchant(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    hashed = Secret(f"alice:{hashlib.sha256(b'sk_1').hexdigest()}")
+    async with make_application(payment_gateway_api_keys=(hashed,)) as application:
+        assert isinstance(await application.create_charge("alice", "key", asked()), Answer)
+        await settle_and_deliver(application)
+    assert len(receiver.asked) == 1
 
 
 async def fail_since(application: Application, days: float) -> None:

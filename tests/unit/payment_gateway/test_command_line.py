@@ -3,7 +3,9 @@
 import pytest
 import rich_click as click
 
-from payment_gateway.cli.options import DURATION, HTTP_URL, ID
+from payment_gateway import reset
+from payment_gateway.cli import client
+from payment_gateway.cli.options import DURATION, HTTP_URL, ID, NAME
 from payment_gateway.cli.terminal import visible
 from payment_gateway.cli.trigger import SCENARIO
 
@@ -36,6 +38,16 @@ def test_what_is_no_url_is_refused(text: str) -> None:
 
 def test_an_id_stays_one_part_of_a_path() -> None:
     assert ID.convert("../test/reset?a", None, None) == "..%2Ftest%2Freset%3Fa"
+
+
+@pytest.mark.parametrize("kind", [ID, NAME])
+def test_what_is_empty_chooses_nothing(kind: click.ParamType[str]) -> None:
+    with pytest.raises(click.BadParameter):
+        kind.convert("", None, None)
+
+
+def test_a_reset_is_waited_for_longer_than_it_takes() -> None:
+    assert client.RESET_SECONDS > reset.RESET_SECONDS
 
 
 def test_names_of_faults_make_a_scenario() -> None:

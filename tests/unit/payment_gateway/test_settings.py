@@ -9,6 +9,7 @@ from shared.signing import DEVELOPMENT_SECRET
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://shop.example/hooks"
 HASHED = f"alice:{hashlib.sha256(b'sk_1').hexdigest()}"
+BOB = f"bob:{hashlib.sha256(b'sk_2').hexdigest()}"
 PRODUCTION = {
     "MONGODB_URI": "mongodb://db",
     "PAYMENT_GATEWAY_API_KEYS": HASHED,
@@ -63,6 +64,31 @@ def test_what_is_no_webhook_secret_is_refused_without_being_shown(environ: dict[
 
 def test_keys_may_be_hashed_for_a_merchant_or_bare_for_the_default_one() -> None:
     assert checked(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=f"{HASHED},sk_1").payment_gateway_api_keys == (HASHED, "sk_1")
+
+
+@pytest.mark.parametrize(
+    "key", ["development-key", f"alice:{hashlib.sha256(b'development-key').hexdigest()}", f"{HASHED},development-key"]
+)
+def test_production_refuses_the_key_of_development_however_it_is_written(key: str) -> None:
+    reason = refusal(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=key)
+    assert reason.startswith("PAYMENT_GATEWAY_API_KEYS")
+    assert "development-key" not in reason
+    checked(DEVELOPMENT, PAYMENT_GATEWAY_API_KEYS=key)
+
+
+@pytest.mark.parametrize(
+    ("keys", "merchant"),
+    [("", "default"), ("sk_1", "default"), (HASHED, "alice"), (f"{HASHED},sk_1", "default"), (f"{HASHED},{BOB}", None)],
+)
+def test_the_endpoint_of_the_environment_is_the_default_merchants_or_the_only_ones(
+    keys: str, merchant: str | None
+) -> None:
+    given = {**DEVELOPMENT, "WEBHOOK_ENDPOINT_URL": URL, "PAYMENT_GATEWAY_API_KEYS": keys}
+    if merchant is None:
+        assert refusal(given).startswith("WEBHOOK_ENDPOINT_URL")
+        checked(given, WEBHOOK_ENDPOINT_URL="")
+    else:
+        assert checked(given).endpoint_merchant == merchant
 
 
 def test_a_malformed_api_key_is_refused_without_being_shown() -> None:
