@@ -12,7 +12,7 @@ import msgspec
 from payment_gateway.settings import Settings
 from shared.signing import DEVELOPMENT_SECRET
 from tools.mongod import MongodError
-from tools.stack import DATA, Service, ServiceError, exit_on_sigterm, mongodb, port_or_free, wait
+from tools.stack import DATA, Service, ServiceError, exit_on_sigterm, mongodb, port_or_free, until_ctrl_c, wait
 
 PORT = 8001
 API_KEY = "development-key"  # as in compose.yaml: nobody else reaches it, and what the README says works when pasted
@@ -27,7 +27,7 @@ def main(data: Path = DATA / "gateway") -> None:
     log_file = data / f"payment_gateway_{port}.log"
     data.mkdir(parents=True, exist_ok=True)
     log_file.unlink(missing_ok=True)
-    with ExitStack() as stack:
+    with ExitStack() as stack, until_ctrl_c():
         try:
             uri = stack.enter_context(mongodb(data / "mongodb"))
             gateway = Service("payment_gateway", port, {"MONGODB_URI": uri, **_settings(port)}, log_file)

@@ -216,7 +216,7 @@ def main() -> None:
     logs = DATA / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
-    with ExitStack() as stack:
+    with ExitStack() as stack, until_ctrl_c():
         try:
             uri = stack.enter_context(mongodb(DATA / "mongodb"))
             services = Stack(
@@ -247,17 +247,23 @@ Ctrl-C stops everything; the data stays in {DATA}.
 """, flush=True)  # fmt: skip
 
 
-def wait(services: Sequence[Service]) -> None:
-    """Until Ctrl-C, or until a service ends by itself."""
+@contextmanager
+def until_ctrl_c() -> Iterator[None]:
+    """At whatever moment it comes, it is no error."""
     try:
-        while True:
-            for service in services:
-                assert service.process is not None
-                if (status := service.process.poll()) is not None:
-                    raise SystemExit(f"{service.module} ended with {status}; see {service.log_file}")
-            time.sleep(0.5)
+        yield
     except KeyboardInterrupt:
         print("\nstopping", flush=True)
+
+
+def wait(services: Sequence[Service]) -> None:
+    """Until a service ends by itself."""
+    while True:
+        for service in services:
+            assert service.process is not None
+            if (status := service.process.poll()) is not None:
+                raise SystemExit(f"{service.module} ended with {status}; see {service.log_file}")
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ async def test_what_the_gateway_refuses_is_1_and_said_in_words(command: CommandL
     ("words", "status", "error"),
     [
         ("events resend evt_of_nobody", 1, "404 not-found"),
-        (f"status --url http://127.0.0.1:{free_port()}", 3, "is not reachable"),
+        ("status --url http://127.0.0.1:1", 3, "is not reachable"),
         ('trigger payment.succeeded --scenario {"settleDelaySeconds":3600} --timeout 0s', 4, "still pending"),
     ],
 )
