@@ -16,7 +16,7 @@ import pymongo
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError, WriteError
+from pymongo.errors import PyMongoError, WriteError, WTimeoutError
 
 from shared.group_commit import StaleError
 from shared.metrics import LeasedWorkMetrics
@@ -102,12 +102,14 @@ async def _take(collection: Collection, ids: Sequence[str], free: Document, upda
 
 
 async def take_one(collection: Collection, document_id: str, free: Document, update: list[Document]) -> bool:
-    """Updates the document if it is `free`; whether it was. One that somebody's open transaction holds, or that a validator
-    refuses, is left where it is. Raises other PyMongoErrors.
+    """Updates the document if it is `free`; whether that was done, though perhaps a majority does not have it yet. One that
+    somebody's open transaction holds, or that a validator refuses, is left where it is. Raises other PyMongoErrors.
     """
     try:
         with pymongo.timeout(_CONTENDED_SECONDS):
             taken = await collection.update_one({"_id": document_id, **free}, update)
+    except WTimeoutError:
+        return True
     except PyMongoError as error:
         if not (error.timeout or isinstance(error, WriteError)):
             raise

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import pymongo
 from bson import Int64
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
 
 from order_api.breaker import Breaker, BreakerOpenError
 from order_api.gateway_client import GatewayClient
@@ -40,7 +42,7 @@ from order_api.outbox import (
 from order_api.store import Store
 from shared.group_commit import GroupCommit
 from shared.leases import Lease, LeasedWork, claim, held, in_seconds, release, write_held
-from shared.mongo import Document
+from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace
@@ -48,17 +50,18 @@ from shared.tracing import continue_trace
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
+CANCELLED_SECONDS = 2.0
 SETTLE_SECONDS = 15.0  # more than a group commit lets anybody wait
 
 
 class _Claimed(msgspec.Struct, frozen=True):
     """A message as it was read: one that does not decode must not spoil those claimed with it. `cancelled`: it charges an
-    order that was cancelled.
+    order that was cancelled; None if that could not be found out.
     """
 
     document: Document
     lease: Lease
-    cancelled: bool
+    cancelled: bool | None
 
 
 class _Settlement(msgspec.Struct, frozen=True):
@@ -102,13 +105,18 @@ class DispatchOutbox:
             },
         )
         charged = {one["_id"]: one.get("order_id") for one in documents if one.get("kind") == "charge"}
-        cancelled = await self._store.cancelled_among(charged.values())
+        try:
+            with pymongo.timeout(CANCELLED_SECONDS):
+                cancelled = await self._store.cancelled_among(charged.values())
+        except PyMongoError as error:  # what is claimed must not wait for the end of its lease
+            log.warning("claimed in vain", worker="dispatch_outbox", reason=describe(error))
+            return [_Claimed(document, lease, None) for document in documents]
         return [_Claimed(document, lease, charged.get(document["_id"]) in cancelled) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:
         continue_trace(claimed.document.get("trace"), order_id=claimed.document.get("order_id"))
         message = msgspec.convert(claimed.document, Message)
-        if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
+        if claimed.cancelled is None or not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(message)
             return
         if claimed.cancelled and not may_have_been_done(message):
@@ -148,6 +156,8 @@ class DispatchOutbox:
                     found = await self._look_up(message)
                     if found is not None:
                         return found
+                    if message.kind == "charge":  # it may have been cancelled while we asked
+                        cancelled = bool(await self._store.cancelled_among([message.order_id]))
                 if cancelled:
                     return Withdrawn()
                 reply = await self._gateway.post(message)

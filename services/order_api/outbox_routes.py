@@ -6,7 +6,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from order_api.outbox import Message, State
+from order_api.outbox import REDRIVES_MAX, Message, State
 from order_api.redrive_message import NoSuchMessage, NotRedrivable, RedriveMessage
 from order_api.store import Store
 from order_api.views import MessageView, message_view, to_json
@@ -51,9 +51,15 @@ async def redrive_message(
         case NoSuchMessage():
             raise ProblemError("not-found", "no such message")
         case NotRedrivable(message):
-            raise ProblemError("not-redrivable", f"it is {message.state}" if message.state != "dead" else "")
+            raise ProblemError("not-redrivable", _why_not(message))
         case outcome:
             assert_never(outcome)
+
+
+def _why_not(message: Message) -> str:
+    if message.state != "dead":
+        return f"it is {message.state}"
+    return f"it was redriven {message.redrives} times already" if message.redrives >= REDRIVES_MAX else ""
 
 
 OUTBOX_ROUTES = [list_messages, redrive_message]

@@ -9,11 +9,12 @@ those, and keeps the question open.
 """
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from datetime import datetime
 
 import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
 
 from order_api.event import parse_event
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
@@ -61,6 +62,7 @@ class Reconcile:
         self._store = store
         self._gateway = gateway
         self._record = record
+        self._events_in_hand = 0
         self.work = LeasedWork[_Question](
             self._claim, self._ask, name="reconcile", slots=SLOTS, poll_seconds=poll_seconds
         )
@@ -68,19 +70,28 @@ class Reconcile:
 
     async def _claim(self, limit: int) -> list[_Question]:
         """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""
-        events = await self._take_due(self._store.payment_events, min(limit, EVENTS_AT_ONCE))
-        orders = await self._take_due(self._store.orders, limit - len(events))
-        return [
-            *(_Question(order["_id"], None, order.get("trace"), order.get("asks_left", 0)) for order in orders),
-            *(_Question(event.get("order_id"), event["raw"], event.get("trace")) for event in events),
-        ]
+        questions: list[_Question] = []
+        try:
+            events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
+            async for event in self._take_due(self._store.payment_events, events):
+                questions.append(_Question(event.get("order_id"), event["raw"], event.get("trace")))
+                self._events_in_hand += 1
+            async for order in self._take_due(self._store.orders, limit - len(questions)):
+                questions.append(  # noqa: PERF401 - one by one, or those before an error would be lost
+                    _Question(order["_id"], None, order.get("trace"), order.get("asks_left", 0))
+                )
+        except PyMongoError as error:
+            if not questions:
+                raise
+            # What was moved on to its next turn must be asked about now.
+            log.warning("claim broken off", worker="reconcile", reason=describe(error))
+        return questions
 
-    async def _take_due(self, collection: Collection, limit: int) -> list[Document]:
-        """Up to `limit` documents whose `reconcile_at` has come, moved on to their next turn by us and nobody else."""
+    async def _take_due(self, collection: Collection, limit: int) -> AsyncIterator[Document]:
+        """Up to `limit` documents whose `reconcile_at` has come, each moved on to its next turn by us and nobody else."""
         if limit < 1:
-            return []
+            return
         due = {"$expr": {"$lte": ["$reconcile_at", "$$NOW"]}, "reconcile_at": {"$type": "date"}}
-        taken = []
         for found in await collection.find(due).sort("reconcile_at").limit(limit).to_list():
             pause = exponential(
                 found["reconcile_attempts"] + 1,
@@ -90,14 +101,16 @@ class Reconcile:
             next_turn = {"reconcile_at": in_seconds(pause), "reconcile_attempts": found["reconcile_attempts"] + 1}
             as_found = {"reconcile_at": found["reconcile_at"]}
             if await take_one(collection, found["_id"], as_found, [{"$set": next_turn}]):
-                taken.append(found)
-        return taken
+                yield found
 
     async def _ask(self, question: _Question) -> None:
         continue_trace(question.trace, order_id=question.order_id)
         if question.raw is not None:
             RECONCILIATIONS["judged_again"].inc()
-            await self._record_one(question.raw.encode())
+            try:
+                await self._record_one(question.raw.encode())
+            finally:
+                self._events_in_hand -= 1
             return
         assert question.order_id is not None
         try:

@@ -26,7 +26,7 @@ class NoSuchMessage(msgspec.Struct, frozen=True):
 
 
 class NotRedrivable(msgspec.Struct, frozen=True):
-    """It is not dead, or it is a refund that was refused for good. `message` is as it is."""
+    """It is not dead, or a refund that was refused for good, or was redriven REDRIVES_MAX times. `message` is as it is."""
 
     message: Message
 

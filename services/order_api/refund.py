@@ -47,9 +47,11 @@ def decided_refund(order: Order, review: Review, *, now: datetime) -> Refund | E
     subject = _subject(order, review)
     if subject is None or subject.charge.state != "succeeded":
         return NotRefundable()
-    refund_id = derive_id("rf", subject.charge.id, "review", *subject.names)
-    if known := next((refund for refund in order.refunds if refund.id == refund_id), None):
-        return known
+    refunds = {refund.id: refund for refund in order.refunds}
+    while known := refunds.get(refund_id := derive_id("rf", subject.charge.id, "review", *subject.names)):
+        if known.state != "failed":
+            return known
+        subject = _Subject(subject.charge, known.amount_minor, (known.id,))  # asked for once more
     amount_minor = min(unreserved_minor(order, subject.charge), subject.limit_minor)
     if amount_minor <= 0:
         return ExceedsPaid(0)

@@ -83,16 +83,15 @@ class Store:
         for before, after in changes:
             document = to_document(after)
             fields = {name: document[name] for name in _CHANGING}
+            change: Document = {"$set": fields, "$inc": {"version": Int64(1)}}
             if not has_open_question(after):
                 fields["reconcile_at"] = None
-            elif after.asks_left > before.asks_left or open_questions(after) - open_questions(before):
+            elif after.asks_left > before.asks_left or not has_open_question(before):
                 fields |= {"reconcile_at": now + self.reconcile_after, "reconcile_attempts": 0}
-            writes.append(
-                UpdateOne(
-                    {"_id": before.id, "version": before.version},
-                    {"$set": fields, "$inc": {"version": Int64(1)}},
-                )
-            )
+            elif open_questions(after) - open_questions(before):  # an older one is not put off
+                fields["reconcile_attempts"] = 0
+                change["$min"] = {"reconcile_at": now + self.reconcile_after}
+            writes.append(UpdateOne({"_id": before.id, "version": before.version}, change))
         if writes:
             result = await self.orders.bulk_write(writes, ordered=False, session=session)
             if result.matched_count != len(writes):

@@ -3,10 +3,11 @@ process died, is made again: at least once, never lost.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import msgspec
+from pymongo.errors import PyMongoError
 
 from payment_gateway.delivery import Attempt, Delivery, Next, after, pause_max
 from payment_gateway.endpoint import Endpoint, retired_secret, signing_secrets
@@ -142,7 +143,7 @@ class DeliverWebhooks:
             reply = await self._send(endpoint.url, sent, headers)
             attempt = _attempt(delivery, reply, at=at)
             count_attempt(attempt)
-            asked_seconds, ended_at = reply.retry_after_seconds, await self._clock.now()
+            asked_seconds, ended_at = reply.retry_after_seconds, await self._ended_at(attempt)
             following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
@@ -157,6 +158,13 @@ class DeliverWebhooks:
             state=following.state,
             recorded=recorded,
         )
+
+    async def _ended_at(self, attempt: Attempt) -> datetime:
+        """By the gateway's clock. What was answered is recorded, also if the clock cannot be read now."""
+        try:
+            return await self._clock.now()
+        except PyMongoError:
+            return attempt.at + timedelta(milliseconds=attempt.duration_ms)
 
     async def _release(self, claimed: _Claimed) -> None:
         await release(self._store.deliveries, claimed.delivery)

@@ -117,7 +117,7 @@ def after_attempt(endpoint: Endpoint, *, delivered: bool, gone: bool, at: dateti
         return endpoint
     if delivered:
         return replace(endpoint, failing_since=None, failed_at=None) if endpoint.failing_since else endpoint
-    since, last = endpoint.failing_since or at, endpoint.failed_at or endpoint.failing_since or at
+    since, last = endpoint.failing_since or at, endpoint.failed_at or at
     since = at if at - last > pause_max else min(since, at)
     failing = endpoint
     if since != endpoint.failing_since or endpoint.failed_at is None or at - endpoint.failed_at >= FAILED_AT_STEP:

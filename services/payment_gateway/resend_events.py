@@ -89,7 +89,7 @@ class ResendEvents:
         return await found.sort([("created_at", 1), ("_id", 1)]).limit(EVENTS_MAX).to_list()
 
     async def _send_again(self, events: Sequence[Document], endpoint: Endpoint, *, delivered_too: bool) -> int:
-        """How many of `events`, no more than EVENTS_MAX, are sent again."""
+        """How many deliveries of `events`, which are no more than EVENTS_MAX, are made due now or anew."""
         now = await self._clock.now()
         ids = [event["_id"] for event in events]
         of_these = {"merchant": endpoint.merchant, "event_id": {"$in": ids}, "endpoint_id": endpoint.id}

@@ -9,6 +9,7 @@ from order_api.app import Application
 from order_api.cancel_order import Cancelled, NoSuchOrder, NotCancellable
 from order_api.order import Order
 from tests.http_double import Asked, HttpDouble
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_charges,
@@ -144,6 +145,20 @@ async def test_c17_a_claim_that_is_given_back_unsent_never_charges_a_cancelled_o
     assert provider.asked == []
     assert (await message_of(application, order))["state"] == "void"
     assert (await stored_order(application, order.id)).charge_voided
+
+
+async def test_c11_a_claim_whose_orders_cannot_be_read_is_given_back_unsent(
+    application: Application, provider: HttpDouble, fail_command: FailCommand
+) -> None:
+    order = await place(application)
+    orders = f"{application.store.database.name}.orders"
+    await fail_command("order_api", ["find"], times=1, errorCode=13388, namespace=orders)
+    assert await application.dispatch_outbox.work.run_once() == 1
+    message = await message_of(application, order)
+    assert (message["state"], message["attempts"], message["first_attempt_at"]) == ("ready", 0, None)
+    assert provider.asked == []
+    assert await application.dispatch_outbox.work.run_once() == 1
+    assert (await message_of(application, order))["state"] == "done"
 
 
 async def test_c17_what_got_no_answer_is_only_asked_about_when_its_order_was_cancelled(

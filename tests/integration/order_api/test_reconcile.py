@@ -17,6 +17,7 @@ from shared import wire
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.http_double import Answer, Asked, HttpDouble, always
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_charges,
@@ -111,6 +112,19 @@ async def test_c22_a_new_question_is_asked_soon_though_an_old_one_is_asked_seldo
     await application.refund_order("new", order, NewRefund(1000))
     question = await question_of(application, order)
     assert (question["reconcile_at"] < seldom["reconcile_at"], question["reconcile_attempts"]) == (True, 0)
+    await application.refund_order("newer", order, NewRefund(1000))
+    assert (await question_of(application, order))["reconcile_at"] == question["reconcile_at"], "not put off either"
+
+
+async def test_c22_a_turn_that_no_majority_has_yet_is_taken(
+    application: Application, provider: HttpDouble, fail_command: FailCommand
+) -> None:
+    order = await place(application)
+    slow = {"code": 64, "errmsg": "waiting for replication timed out", "errInfo": {"wtimeout": True}}
+    await application.store.orders.update_many({}, {"$set": {"reconcile_at": order.created_at}})
+    await fail_command("order_api", ["update"], times=1, writeConcernError=slow)
+    assert await application.reconcile.work.run_once() == 1
+    assert {asked.query["reference"] for asked in provider.asked} == {order.id}
 
 
 @pytest.mark.parametrize("answer", [always(500), always(200, "garbage"), always(401)])

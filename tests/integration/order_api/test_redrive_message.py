@@ -144,6 +144,22 @@ async def test_c17_a_redrive_never_charges_a_cancelled_order(application: Applic
     assert (await stored_order(application, order.id)).charge_voided
 
 
+async def test_c17_a_redrive_never_charges_an_order_that_is_cancelled_while_the_provider_is_asked(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await given_up(application, provider)
+    await redrive(application, order)
+
+    async def cancel_meanwhile(asked: Asked) -> web.StreamResponse:
+        await application.cancel_order("default", order.id)
+        return await having()(asked)
+
+    provider.answer = cancel_meanwhile
+    provider.asked.clear()
+    await dispatch(application)
+    assert (provider.posts(), (await message_of(application, order))["state"]) == ([], "void")
+
+
 async def test_c17_a_redrive_of_a_cancelled_order_adopts_what_is_there(
     application: Application, provider: HttpDouble
 ) -> None:

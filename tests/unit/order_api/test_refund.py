@@ -87,6 +87,17 @@ def test_c18_a_dead_letter_and_a_failure_of_one_refund_are_decided_as_one() -> N
     assert decided(knowing(order, [once]), "dead-letter", refund_message_id("rf_1")) == once
 
 
+def test_c18_a_decision_after_a_decision_whose_refund_failed_asks_once_more() -> None:
+    order = an_order(PAID, a_refund("failed", 4000))
+    once = decided(order, "refund-failed", "rf_1")
+    assert isinstance(once, Refund)
+    order = knowing(order, [msgspec.structs.replace(once, state="failed")])
+    again = decided(order, "dead-letter", refund_message_id("rf_1"))
+    assert isinstance(again, Refund)
+    assert (again.state, again.amount_minor, again.id != once.id) == ("requested", 4000, True)
+    assert decided(order, "refund-failed", once.id) == again
+
+
 def test_a_decision_about_other_money_than_the_orders_leaves_the_orders_payment_alone() -> None:
     assert decided(an_order(PAID), "event-mismatch", "evt_1") == NotRefundable()
 
