@@ -25,9 +25,10 @@ from shared.telemetry import log
 
 Work = TypeVar("Work")
 
-_CLAIM_SECONDS = 5.0
+CLAIM_SECONDS = 5.0
 _CONTENDED_SECONDS = 0.5  # a dead process's transaction keeps its locks for seconds
 _STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
+_RELEASE_SECONDS = 3.0
 _CLAIM_INTERVAL_SECONDS = (
     0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
 )
@@ -76,7 +77,7 @@ async def claim(
     due_now = {"$lte": [f"${due_at}", now or "$$NOW"]}
     free = {**due, "$expr": {"$and": [due_now, _LEASE_IS_FREE]}}
     take = {"lease_until": in_seconds(lease_seconds), "fence": {"$add": ["$fence", 1]}, "claim": ours}
-    with pymongo.timeout(_CLAIM_SECONDS):
+    with pymongo.timeout(CLAIM_SECONDS):
         if choose:
             ids = await choose(free)
         else:
@@ -211,13 +212,14 @@ class LeasedWork(Generic[Work]):
         self._stopping = True
         self.wake.set()
         with suppress(TimeoutError):  # what a claim under way brings is work in hand too
-            async with asyncio.timeout(_CLAIM_SECONDS + 1):
+            async with asyncio.timeout(CLAIM_SECONDS + 1):
                 await self._ended.wait()
         if self._in_hand:
             _, late = await asyncio.wait(self._in_hand, timeout=_STOP_SECONDS)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:  # what cannot be released in time lapses
+                await asyncio.wait(late, timeout=_RELEASE_SECONDS)
 
     async def _start(self) -> list["asyncio.Task[None]"]:
         async with self._claiming:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-STOP_SECONDS = 20
+STOP_SECONDS = 30
 
 # Asks the kernel for a signal when the parent dies, then becomes the program: the process id stays the same.
 # Between fork and prctl the parent may have died already; then the new parent is another.

@@ -41,7 +41,7 @@ from order_api.outbox import (
 )
 from order_api.store import Store
 from shared.group_commit import GroupCommit
-from shared.leases import Lease, LeasedWork, claim, held, in_seconds, release, write_held
+from shared.leases import CLAIM_SECONDS, Lease, LeasedWork, claim, held, in_seconds, release, write_held
 from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
@@ -50,7 +50,6 @@ from shared.tracing import continue_trace
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
-CANCELLED_SECONDS = 2.0
 SETTLE_SECONDS = 15.0  # more than a group commit lets anybody wait
 
 
@@ -91,26 +90,26 @@ class DispatchOutbox:
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         """No more than can be sent at once: free slots, and what the breaker lets through. C11"""
-        lease, documents = await claim(
-            self._store.outbox,
-            due={"state": {"$in": list(OPEN_STATES)}},
-            due_at="next_attempt_at",
-            limit=self.breaker.permits(limit),
-            lease_seconds=self._lease_seconds,
-            also_set={
-                "state": "leased",
-                "attempts": {"$add": ["$attempts", 1]},
-                "first_attempt_at": {"$ifNull": ["$first_attempt_at", "$$NOW"]},
-                "updated_at": "$$NOW",
-            },
-        )
-        charged = {one["_id"]: one.get("order_id") for one in documents if one.get("kind") == "charge"}
-        try:
-            with pymongo.timeout(CANCELLED_SECONDS):
+        with pymongo.timeout(CLAIM_SECONDS):  # for both, since a stop waits no longer
+            lease, documents = await claim(
+                self._store.outbox,
+                due={"state": {"$in": list(OPEN_STATES)}},
+                due_at="next_attempt_at",
+                limit=self.breaker.permits(limit),
+                lease_seconds=self._lease_seconds,
+                also_set={
+                    "state": "leased",
+                    "attempts": {"$add": ["$attempts", 1]},
+                    "first_attempt_at": {"$ifNull": ["$first_attempt_at", "$$NOW"]},
+                    "updated_at": "$$NOW",
+                },
+            )
+            charged = {one["_id"]: one.get("order_id") for one in documents if one.get("kind") == "charge"}
+            try:
                 cancelled = await self._store.cancelled_among(charged.values())
-        except PyMongoError as error:  # what is claimed must not wait for the end of its lease
-            log.warning("claimed in vain", worker="dispatch_outbox", reason=describe(error))
-            return [_Claimed(document, lease, None) for document in documents]
+            except PyMongoError as error:  # what is claimed must not wait for the end of its lease
+                log.warning("claimed in vain", worker="dispatch_outbox", reason=describe(error))
+                return [_Claimed(document, lease, None) for document in documents]
         return [_Claimed(document, lease, charged.get(document["_id"]) in cancelled) for document in documents]
 
     async def _attempt(self, claimed: _Claimed) -> None:

@@ -59,6 +59,9 @@ def build(
     return observe(conform(admission.releasing(litestar)))
 
 
+CANCEL_SECONDS = 3.0  # PyMongo may lose a cancellation; its own timeouts end it then
+
+
 @asynccontextmanager
 async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
     """Runs them. At the end the workers finish what they have in hand while there is still somebody to commit it."""
@@ -74,7 +77,8 @@ async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[Le
         await asyncio.gather(*(worker.stop() for worker in workers))
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
 
 
 def _must_not_end(task: "asyncio.Task[None]") -> None:

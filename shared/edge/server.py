@@ -20,7 +20,7 @@ from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
 from shared.mongo import connect, is_reachable
 
-STOP_SECONDS = 15
+STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
 _exit_status = 0
 
