@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from order_api.order import Order
+from order_api.order import Order, Refund
 from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds
 from order_api.refund_order import NewRefund, RefundOrder
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
@@ -80,9 +80,13 @@ async def get_refund(
     store: NamedDependency[Store],
 ) -> Response[RefundView]:
     """One refund of an order, as far as we know it."""
-    order = await _order(store, merchant_of(request), order_id)
-    refund = next((one for one in order.refunds if one.id == refund_id), None)
-    if refund is None:
+    merchant = merchant_of(request)
+    order: Order | None = await _order(store, merchant, order_id)
+    refund = _refund(order, refund_id)
+    if refund is None:  # as the whole order: what was acknowledged is there
+        order = await store.latest_order(merchant, order_id)
+        refund = _refund(order, refund_id)
+    if order is None or refund is None:
         raise ProblemError("not-found", "no such refund")
     return json_response(to_json(refund_view(refund, order.currency)))
 
@@ -126,6 +130,10 @@ async def _order(store: Store, merchant: str, order_id: str) -> Order:
         raise ProblemError("not-found", "no such order")
     note(order_id=order_id)
     return order
+
+
+def _refund(order: Order | None, refund_id: str) -> Refund | None:
+    return next((one for one in order.refunds if one.id == refund_id), None) if order else None
 
 
 def _minor(amount: Decimal | None, order: Order) -> int | None:

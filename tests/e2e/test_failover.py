@@ -48,6 +48,7 @@ class Story:
     placed: Sequence[int] = ()
     seen_meanwhile: Any = None
     status_meanwhile: str = ""
+    unknown_meanwhile: int = 0  # what was answered about an order that nobody has placed
     event: bytes = b""
     told: int = 0
     told_again: int = 0
@@ -136,6 +137,7 @@ async def while_no_majority_has_it(
     story.seen_meanwhile = (await one.call("GET", f"/api/orders?orderNumber={story.body['orderNumber']}"))[2]["data"]
     story.told = await telling
     story.status_meanwhile = (await other.call("GET", f"/api/orders/{story.paid_id}"))[2]["status"]
+    story.unknown_meanwhile = (await one.call("GET", f"/api/orders/{new_id('ord')}"))[0]
     story.placed = [(await first)[0], (await second)[0]]
     story.sent_meanwhile = provider.posts()[sent_before:]
 
@@ -185,6 +187,11 @@ async def test_c9_an_event_is_acknowledged_only_once_a_majority_has_it(story: St
     paid = await story.database["orders"].find_one({"_id": story.paid_id})
     assert paid is not None
     assert paid["status"] == "Paid"
+
+
+def test_c9_that_there_is_no_such_order_is_not_said_without_a_majority(story: Story) -> None:
+    """A primary that is cut off or new may lack what was acknowledged: a client would take its order for lost."""
+    assert story.unknown_meanwhile == 503
 
 
 async def test_c9_nothing_that_was_acknowledged_is_lost(story: Story) -> None:
