@@ -146,8 +146,9 @@ async def test_a_claim_does_not_walk_through_the_backlog_of_who_has_its_share(
 
 
 async def stop(application: Application, worker: "asyncio.Task[None]") -> None:
-    worker.cancel()
-    in_hand = application.deliver_webhooks.work._in_hand
-    for task in in_hand:
-        task.cancel()
-    await asyncio.gather(worker, *in_hand, return_exceptions=True)
+    """Until it has: PyMongo sometimes loses a cancellation, and the worker would go on."""
+    work = application.deliver_webhooks.work
+    while tasks := {task for task in (worker, *work._in_hand) if not task.done()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1)
