@@ -20,7 +20,7 @@ from shared.signing import sign
 from tests.e2e.conftest import StartStack, order_body, running_stack
 from tests.scraping import Samples, exposition, grown, needs_promtool, scrape
 from tests.waiting import until
-from tools.mongod import Mongod
+from tools.mongod import scratch, temporary_mongod
 from tools.stack import Stack
 
 OPS = Path(__file__).parents[2] / "ops"
@@ -157,24 +157,17 @@ async def send(http: aiohttp.ClientSession, stack: Stack, body: str, signature: 
         return response.status
 
 
-async def test_metrics_answer_while_the_database_does_not(
-    start_stack: StartStack, tmp_path: Path, http: aiohttp.ClientSession
-) -> None:
-    mongod = Mongod(tmp_path / "mongodb")
-    mongod.start()
-    assert mongod.process is not None
-    try:
-        with start_stack(uri=mongod.uri) as stack:
-            urls = [service.url for service in stack.services]
-            assert [await says_database_is_up(http, url) for url in urls] == [True, True]
-            mongod.process.send_signal(signal.SIGSTOP)
-            for url in urls:
-                await until(partial(says_database_is_up, http, url, expected=False), "both say so")
-            mongod.process.send_signal(signal.SIGCONT)
-            for url in urls:
-                await until(partial(says_database_is_up, http, url), "both say that it is back")
-    finally:
-        mongod.stop()
+async def test_metrics_answer_while_the_database_does_not(start_stack: StartStack, http: aiohttp.ClientSession) -> None:
+    with temporary_mongod(below=scratch()) as mongod, start_stack(uri=mongod.uri) as stack:
+        assert mongod.process is not None
+        urls = [service.url for service in stack.services]
+        assert [await says_database_is_up(http, url) for url in urls] == [True, True]
+        mongod.process.send_signal(signal.SIGSTOP)
+        for url in urls:
+            await until(partial(says_database_is_up, http, url, expected=False), "both say so")
+        mongod.process.send_signal(signal.SIGCONT)
+        for url in urls:
+            await until(partial(says_database_is_up, http, url), "both say that it is back")
 
 
 async def says_database_is_up(http: aiohttp.ClientSession, url: str, *, expected: bool = True) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,7 +11,7 @@ from shared.mongo import Database
 from tests.e2e.conftest import Api, StartStack, order_body
 from tests.http_double import Asked, http_double
 from tests.waiting import until
-from tools.mongod import Mongod
+from tools.mongod import scratch, temporary_mongod
 
 Databases = tuple[Database, Database]
 
@@ -40,21 +39,16 @@ async def test_clients_that_hold_on_do_not_keep_either_service_from_stopping(sta
 
 
 async def test_a_database_that_does_not_answer_keeps_neither_service_from_stopping(
-    start_stack: StartStack, tmp_path: Path, http: aiohttp.ClientSession
+    start_stack: StartStack, http: aiohttp.ClientSession
 ) -> None:
-    mongod = Mongod(tmp_path / "mongodb")
-    mongod.start()
-    assert mongod.process is not None
-    try:
-        with start_stack(uri=mongod.uri) as stack:
-            await Api(http, stack.order_apis[0].url).place(order_body())
-            mongod.process.send_signal(signal.SIGSTOP)
-            asking = asyncio.create_task(Api(http, stack.order_apis[0].url).place(order_body()))
-            assert await asyncio.gather(*(stopped(service) for service in stack.services)) == [0, 0]
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-    finally:
-        mongod.stop()
+    with temporary_mongod(below=scratch()) as mongod, start_stack(uri=mongod.uri) as stack:
+        await Api(http, stack.order_apis[0].url).place(order_body())
+        assert mongod.process is not None
+        mongod.process.send_signal(signal.SIGSTOP)
+        asking = asyncio.create_task(Api(http, stack.order_apis[0].url).place(order_body()))
+        assert await asyncio.gather(*(stopped(service) for service in stack.services)) == [0, 0]
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
 async def test_a_delivery_in_hand_is_released_for_whoever_comes_next(
