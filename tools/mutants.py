@@ -1,6 +1,7 @@
 """Taking each rule out of the code and seeing a test fail for it. `make mutants`, or `make mutants ARGS="C3 C5"`.
 
-A mutant (`mutants.toml`) is the project without one rule, or without one part of it. Each is made in a copy of the tree,
+A mutant (`mutants.toml`) is the project without one rule, or without one part of it: a text inside a function that it
+names becomes another. Each is made in a copy of the tree,
 where only the tests that are to catch it run: first unmutated, when they must pass, then mutated, when each must fail.
 With `--chaos` those marked so are run under `make chaos` instead, one after another, and each must be convicted.
 """
@@ -22,6 +23,7 @@ from typing import NamedTuple
 import msgspec
 
 from tools.mutants_chaos import Schedule, run_chaos
+from tools.mutants_source import NotFoundError, path_of, replaced
 
 ROOT = Path(__file__).parent.parent
 TABLE = Path(__file__).with_suffix(".toml")
@@ -41,9 +43,11 @@ class MutantError(Exception):
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`text`, which is in `file` once, becomes `instead`."""
+    """`text`, which is once in `function`, becomes `instead`. `function` is a function, class or constant of the code as
+    "module:qualified name", so that it may move within its module, and names what a reader would look for.
+    """
 
-    file: str
+    function: str
     text: str
     instead: str = ""
 
@@ -187,7 +191,7 @@ def temporary_copy(mutants: Iterable[Mutant]) -> Iterator[Path]:
         yield tree
 
 
-def make_copy(mutants: Iterable[Mutant], tree: Path, names: Iterable[str] = _COPIED) -> None:
+def make_copy(mutants: Iterable[Mutant], tree: Path, names: Iterable[str | Path] = _COPIED) -> None:
     """The project's code and tests, or what is named of them, mutated, in a directory that does not exist yet.
 
     Raises MutantError.
@@ -204,11 +208,11 @@ def make_copy(mutants: Iterable[Mutant], tree: Path, names: Iterable[str] = _COP
 
 
 def apply(mutant: Mutant, edit: Edit, tree: Path) -> None:
-    path = tree / edit.file
-    source = path.read_text()
-    if (count := source.count(edit.text)) != 1:
-        raise MutantError(f"{mutant.name}: its text is in {edit.file} {count} times, not once:\n{edit.text}")
-    path.write_text(source.replace(edit.text, edit.instead))
+    try:
+        path = tree / path_of(edit.function, tree)
+        path.write_text(replaced(path.read_text(), edit.function, edit.text, edit.instead))
+    except NotFoundError as error:
+        raise MutantError(f"{mutant.name}: {error}") from None
 
 
 def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.CompletedProcess[str]":
