@@ -30,17 +30,17 @@ def replaced(source: str, function: str, text: str, instead: str) -> str:
 
 def _span(source: str, function: str) -> tuple[int, int]:
     """The first character of the function's first line, decorators included, and the end of its last line."""
-    body: list[ast.stmt] = ast.parse(source).body
-    found: ast.stmt | None = None
+    found: ast.AST = ast.parse(source)
     for name in function.partition(":")[2].split("."):
-        found = next((one for one in body if name in _names(one)), None)
-        if found is None:
+        body: list[ast.stmt] = getattr(found, "body", [])
+        named = next((one for one in body if name in _names(one)), None)
+        if named is None:
             raise NotFoundError(f"there is no {function}")
-        body = getattr(found, "body", [])
-    assert found is not None
+        found = named
+    assert isinstance(found, ast.stmt)
     decorators: list[ast.expr] = getattr(found, "decorator_list", [])
     lines = source.splitlines(keepends=True)
-    first = min(one.lineno for one in (found, *decorators))
+    first = min([found.lineno, *(one.lineno for one in decorators)])
     return sum(map(len, lines[: first - 1])), sum(map(len, lines[: found.end_lineno]))
 
 

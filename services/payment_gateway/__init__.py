@@ -1,21 +1,13 @@
-"""The mock payment provider. To read it in the order of a charge's life:
+"""The mock payment provider, in wings. Each has a tour of its own in its `__init__.py`.
 
-1. `routes.py` parses a request and calls a verb.
-2. `create_charge.py` stores the charge, pending, with its idempotency key.
-3. `settle_charges.py` ends it when it is due, and stores the event and its deliveries with it.
-4. `deliver_webhooks.py` sends the event, signed, until the endpoint takes it; `send_webhook.py` is one POST,
-   `record_attempts.py` keeps what came of it.
+- `money/` takes charges and refunds, settles them when they are due, and stores the events that say how they ended.
+- `webhooks/` delivers these events, signed, until the merchant's endpoint takes them.
+- `faults/` decides what goes wrong on demand.
+- `clock/` is the provider's time, which tests may freeze and advance.
+- `controls/` is what only a mock has: `/v1/test`.
+- `cli/` is the command line: a client of a gateway over HTTP, as any other.
 
-What goes wrong on demand is resolved by `scenario.py`, from a payment method, the request and rates (`faults.py`).
-`misbehave.py` decides how the reply to each attempt goes wrong and `replies.py` gives it; `delivery.py` makes deliveries
-late, twice or not at all; `forge.py` signs what no receiver may accept. `clock.py` is the provider's time, `stored_clock.py`
-shares it between replicas, `advance_clock.py` moves it.
-
-`create_refund.py` is the way back. Merchants say where to deliver through `endpoint_routes.py`: `create_endpoint.py`,
-`change_endpoint.py`, `rotate_secret.py`, and `resend_events.py` for what was missed. The rules are in the nouns, which do no
-I/O: `charge.py`, `refund.py`, `event.py`, `endpoint.py`, `delivery.py`, `shares.py` (who may send how much at once) and
-`destination.py` (where to). `schema.py` and `store.py` are the database, `metrics.py` and `take_stock.py` are what an
-operator sees, `app.py` puts it all together and `serve.py` runs it.
-
-`cli/` is the command line: a client of a gateway over HTTP, as any other.
+Around them, `routes.py` lists all routes, and `reads.py` is what every GET does. `schema.py` and `store.py` are the
+database. `settings.py`, `openapi.py` and `take_stock.py` (gauges for `/metrics`) are what an operator sees. `app.py` puts it
+all together and `serve.py` runs it.
 """

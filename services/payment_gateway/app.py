@@ -3,35 +3,35 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from litestar.types import ASGIApp
 
-from payment_gateway.advance_clock import AdvanceClock, Schedule
-from payment_gateway.charge import Charge
-from payment_gateway.create_charge import CreateCharge
-from payment_gateway.create_endpoint import CreateEndpoint
-from payment_gateway.create_refund import CreateRefund
-from payment_gateway.deliver_webhooks import SLOTS, DeliverWebhooks
-from payment_gateway.endpoint import configured_endpoint
-from payment_gateway.endpoint_routes import ENDPOINT_ROUTES
-from payment_gateway.misbehave import Misbehave
+from payment_gateway.clock.advance import AdvanceClock, Schedule
+from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.controls.reset import Reset
+from payment_gateway.faults.misbehave import Misbehave
+from payment_gateway.faults.stored_faults import StoredFaults
+from payment_gateway.money.charge import Charge
+from payment_gateway.money.create_charge import CreateCharge
+from payment_gateway.money.create_refund import CreateRefund
+from payment_gateway.money.refund import Refund
+from payment_gateway.money.settle import Settle
+from payment_gateway.money.tell_early import has_told
 from payment_gateway.openapi import API
-from payment_gateway.refund import Refund
-from payment_gateway.resend_events import ResendEvents
-from payment_gateway.reset import Reset
-from payment_gateway.rotate_secret import RotateSecret
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
-from payment_gateway.send_webhook import SendWebhook
 from payment_gateway.settings import Settings
-from payment_gateway.settle_charges import SettleCharges
 from payment_gateway.store import Store
-from payment_gateway.stored_clock import StoredClock
-from payment_gateway.stored_faults import StoredFaults
 from payment_gateway.take_stock import counts
-from payment_gateway.test_routes import PROBLEMS as TEST_PROBLEMS
-from payment_gateway.test_routes import TEST_ROUTES
+from payment_gateway.webhooks.create_endpoint import CreateEndpoint
+from payment_gateway.webhooks.deliver import SLOTS, DeliverWebhooks
+from payment_gateway.webhooks.endpoint import configured_endpoint
+from payment_gateway.webhooks.resend import ResendEvents
+from payment_gateway.webhooks.rotate_secret import RotateSecret
+from payment_gateway.webhooks.send import SendWebhook
+from payment_gateway.webhooks.stored_endpoints import ensure_endpoint
 from shared.edge.admit import Admission
 from shared.edge.application import at_work, build
 from shared.edge.health import Readiness
@@ -65,14 +65,14 @@ class Application:
         )
         wake = self.deliver_webhooks.work.wake.set
         self.faults = StoredFaults(self.store.faults, enabled=settings.test_endpoints)
-        self.misbehave = Misbehave(self.store, self.faults)
+        self.misbehave = Misbehave(self.store, self.faults, partial(has_told, self.store))
         self.create_charge = CreateCharge(self.store, self.clock, self.misbehave, delay=delay)
         self.create_refund = CreateRefund(self.store, self.clock, self.misbehave, delay=delay)
         self.create_endpoint = CreateEndpoint(self.store, self.clock)
         self.rotate_secret = RotateSecret(self.store, self.clock)
         self.resend_events = ResendEvents(self.store, self.clock, wake=wake)
-        self.settle_charges = SettleCharges(self.store, self.clock, Charge, wake=wake)
-        self.settle_refunds = SettleCharges(self.store, self.clock, Refund, wake=wake)
+        self.settle_charges = Settle(self.store, self.clock, Charge, wake=wake)
+        self.settle_refunds = Settle(self.store, self.clock, Refund, wake=wake)
         self.advance_clock = AdvanceClock(
             self.store,
             self.clock,
@@ -124,9 +124,8 @@ class Application:
         url = self.settings.webhook_endpoint_url
         if url is not None:
             secret = self.settings.endpoint_secret
-            await self.store.ensure_endpoint(
-                configured_endpoint(self.settings.endpoint_merchant, url, secret, now=await self.clock.now())
-            )
+            endpoint = configured_endpoint(self.settings.endpoint_merchant, url, secret, now=await self.clock.now())
+            await ensure_endpoint(self.store.webhook_endpoints, endpoint)
 
 
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
@@ -151,12 +150,11 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    routes = [*ROUTES, *ENDPOINT_ROUTES, *TEST_ROUTES]
     return build(
         API,
-        routes,
+        ROUTES,
         admission=admission,
         parts=parts,
-        problems={**PROBLEMS, **TEST_PROBLEMS},
+        problems=PROBLEMS,
         running=application.running,
     )

@@ -5,18 +5,17 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
-from payment_gateway.endpoint_routes import (
+from payment_gateway.controls.routes import ClockRequest, ClockView, Done, SendWebhookRequest, WebhookReplyView
+from payment_gateway.faults.rates import Faults
+from payment_gateway.money.routes import CreateChargeRequest, CreateRefundRequest
+from payment_gateway.webhooks.endpoint_routes import (
     CreateWebhookEndpointRequest,
-    ResendEventRequest,
-    ResendSinceRequest,
     RotateSecretRequest,
     UpdateWebhookEndpointRequest,
 )
-from payment_gateway.faults import Faults
-from payment_gateway.resend_events import Resent
-from payment_gateway.routes import CreateChargeRequest, CreateRefundRequest
-from payment_gateway.test_routes import ClockRequest, ClockView, Done, SendWebhookRequest, WebhookReplyView
-from payment_gateway.views import DeliveryView, EventView, WebhookEndpointWithSecretView
+from payment_gateway.webhooks.event_routes import ResendEventRequest, ResendSinceRequest
+from payment_gateway.webhooks.resend import Resent
+from payment_gateway.webhooks.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api, prose, required_header

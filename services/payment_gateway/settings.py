@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from payment_gateway.destination import DestinationError, Destinations, parse_destinations
+from payment_gateway.webhooks.destination import DestinationError, Destinations, parse_destinations
 from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret

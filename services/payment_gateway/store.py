@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from payment_gateway.endpoint import Endpoint
-from shared.mongo import Client, Collection, Document, to_document
+from shared.mongo import Client, Collection, Document
 from shared.pages import older_than
 
 
@@ -39,13 +36,3 @@ class Store:
         position = older_than("created_at", before) if before else {}
         found = collection.find({**conditions, **position})
         return await found.sort([("created_at", -1), ("_id", -1)]).limit(limit).to_list()
-
-    async def endpoints(self, conditions: Mapping[str, Any], **options: Any) -> list[Endpoint]:
-        found = self.webhook_endpoints.find(conditions, **options)
-        return [msgspec.convert(document, Endpoint) async for document in found]
-
-    async def ensure_endpoint(self, endpoint: Endpoint) -> None:
-        """Adds it unless it is there; what is there, its secrets above all, is left as it is. C23"""
-        await self.webhook_endpoints.update_one(
-            {"_id": endpoint.id}, {"$setOnInsert": to_document(endpoint)}, upsert=True
-        )

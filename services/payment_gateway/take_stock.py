@@ -1,20 +1,23 @@
-"""Counting what is open, for `/metrics`, through indexes and up to a bound; what takes too long is left out. It is the
+"""Counts what is open, for `/metrics`, through indexes and up to a bound; what takes too long is left out. It is the
 database's truth: every replica reports the same.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from prometheus_client import Metric
+from prometheus_client import Info, Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
-from payment_gateway.stored_clock import StoredClock
+from shared import VERSION
 from shared.edge.metrics import Count
 from shared.metrics import age_seconds
 from shared.mongo import Collection, Document
 
 COUNT_MAX = 10_000
+
+Info("payment_gateway_build", "The version that runs").info({"version": VERSION})
 
 
 def counts(store: Store, clock: StoredClock) -> Sequence[Count]:

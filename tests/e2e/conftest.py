@@ -14,7 +14,7 @@ import httpx
 import pymongo
 import pytest
 
-from payment_gateway.faults import RATED
+from payment_gateway.faults.rates import RATED
 from shared.mongo import Client, Collection, Database
 from shared.times import utc_now
 from tests.waiting import until

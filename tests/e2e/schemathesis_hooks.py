@@ -11,9 +11,9 @@ import schemathesis
 from schemathesis import HookContext
 from schemathesis.core.parameters import ParameterLocation
 
-from payment_gateway.destination import URL_LENGTH_MAX
-from payment_gateway.faults import REPLY_FAULTS
-from payment_gateway.payment_method import STEPS
+from payment_gateway.faults.payment_method import STEPS
+from payment_gateway.faults.rates import REPLY_FAULTS
+from payment_gateway.webhooks.destination import URL_LENGTH_MAX
 from shared.edge.openapi import IDEMPOTENCY_KEY, SIGNATURE
 from shared.signing import sign
 

@@ -11,7 +11,7 @@ import aiohttp
 
 from order_api.order import AUTOMATIC_REFUNDS_MAX
 from order_api.outbox import charge_message_id
-from payment_gateway.faults import RATED, Faults, drawn_reply
+from payment_gateway.faults.rates import RATED, Faults, drawn_reply
 from shared.mongo import Collection, Database, Document
 from tests.e2e.conftest import (
     EVERY_FAULT,

@@ -48,7 +48,7 @@ class ScenarioOption(click.ParamType[Json]):
         return self._of_names([name.strip() for name in value.split(",") if name.strip()], param, ctx)
 
     def _of_names(self, names: list[str], param: click.Parameter | None, ctx: click.Context | None) -> Json:
-        from payment_gateway.faults import REPLY_FAULTS, WEBHOOK_FAULTS, WRONG_AMOUNT  # noqa: PLC0415 - 0.1 s
+        from payment_gateway.faults.rates import REPLY_FAULTS, WEBHOOK_FAULTS, WRONG_AMOUNT  # noqa: PLC0415 - 0.1 s
 
         known = {*REPLY_FAULTS, *WEBHOOK_FAULTS, WRONG_AMOUNT}
         if unknown := [name for name in names if name not in known]:

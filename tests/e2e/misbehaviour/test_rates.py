@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from payment_gateway.faults import RATED
+from payment_gateway.faults.rates import RATED
 from tests.e2e.misbehaviour.conftest import Shop, verdicts
 
 ATTEMPTS = 3

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from payment_gateway.app import Application
-from payment_gateway.deliver_webhooks import SLOTS
+from payment_gateway.webhooks.deliver import SLOTS
 from shared.mongo import Document
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, http_double

@@ -11,8 +11,8 @@ from shared.trace import Trace, new_trace, parse, parse_stored
 from shared.tracing import continue_trace
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import create
-from tests.integration.payment_gateway.test_charges_and_refunds import refund, settle
-from tests.integration.payment_gateway.test_deliver_webhooks import deliver
+from tests.integration.payment_gateway.money.test_charges_and_refunds import refund, settle
+from tests.integration.payment_gateway.webhooks.test_deliver import deliver
 
 
 async def created_in(application: Application, trace: Trace) -> wire.Charge:

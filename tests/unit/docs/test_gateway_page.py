@@ -7,9 +7,9 @@ import pytest
 import rich_click as click
 
 from payment_gateway.cli.root import payment_gateway
-from payment_gateway.faults import RATED, REPLY_FAULTS, WEBHOOK_FAULTS
-from payment_gateway.payment_method import OUTCOMES, STEPS
-from payment_gateway.scenario import Scenario
+from payment_gateway.faults.payment_method import OUTCOMES, STEPS
+from payment_gateway.faults.rates import RATED, REPLY_FAULTS, WEBHOOK_FAULTS
+from payment_gateway.faults.scenario import Scenario
 
 PAGE = (Path(__file__).parents[3] / "services" / "payment_gateway" / "README.md").read_text(encoding="utf-8")
 _COMMAND = re.compile(r"(?:^|`|\$\()payment-gateway ([a-z][^`|\n)]*)", re.MULTILINE)

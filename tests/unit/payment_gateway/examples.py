@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from payment_gateway.charge import Charge, new_charge, settled
-from payment_gateway.endpoint import Endpoint, SigningSecret
-from payment_gateway.faults import NO_FAULTS
-from payment_gateway.refund import Refund, new_refund
-from payment_gateway.scenario import Scenario, charge_scenario
+from payment_gateway.faults.rates import NO_FAULTS
+from payment_gateway.faults.scenario import Scenario, charge_scenario
+from payment_gateway.money.charge import Charge, new_charge, settled
+from payment_gateway.money.refund import Refund, new_refund
+from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from shared import wire
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -3,11 +3,11 @@
 import pytest
 import rich_click as click
 
-from payment_gateway import reset
 from payment_gateway.cli import client
 from payment_gateway.cli.options import DURATION, HTTP_URL, ID, NAME
 from payment_gateway.cli.terminal import visible
 from payment_gateway.cli.trigger import SCENARIO
+from payment_gateway.controls import reset
 
 
 @pytest.mark.parametrize(

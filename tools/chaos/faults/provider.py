@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
-from payment_gateway.faults import RATED
+from payment_gateway.faults.rates import RATED
 from tools.chaos.cluster import ORDER_APIS, Cluster
 from tools.chaos.faults.fault import Fault, Kind
 from tools.chaos.faults.processes import roll

@@ -1,0 +1,142 @@
+"""Advancing the test clock: what would have happened on the way happens now, in order, each at the time it would have had.
+
+The clock stands still at each moment at which something is due until that is done, then goes to the next; so another
+replica, whose workers look at the same clock, does nothing early. A process that dies on the way leaves the clock where it
+stands; its lease lapses, and another goes on from there. C24
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from pymongo.errors import PyMongoError
+
+from payment_gateway.clock.clock import Clock, advancing
+from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.store import Store
+from shared.leases import LeasedWork, claim, release
+from shared.mongo import Collection, Document
+from shared.telemetry import log
+from shared.times import utc_now
+
+LEASE_SECONDS = 30.0
+POLL_SECONDS = 0.5
+IN_HAND_POLL_SECONDS = 0.01
+ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
+
+
+class Schedule(NamedTuple):
+    """Work that waits for its time in the field `due_at`, and the round that does what is due of it."""
+
+    collection: Collection
+    waiting: Mapping[str, Any]
+    due_at: str
+    run_once: Callable[[], Awaitable[int]]
+
+
+class _OvertakenError(Exception):
+    """Somebody else advances the clock now: our lease had lapsed."""
+
+
+class AdvanceClock:
+    """`schedules` are in the order in which things of one moment happen. What has been due for `stuck_seconds` of real time
+    and is still not done does not hold the clock up any longer: it may never be.
+    """
+
+    def __init__(
+        self, store: Store, clock: StoredClock, schedules: Sequence[Schedule], *, stuck_seconds: float
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._schedules = schedules
+        self._stuck_seconds = stuck_seconds
+        self.work = LeasedWork[Document](
+            self._claim,
+            self._advance,
+            name="advance_clock",
+            slots=1,
+            poll_seconds=POLL_SECONDS,
+            release=lambda document: release(store.clock, document),
+        )
+
+    async def __call__(self, by: timedelta) -> Clock:
+        """The clock once it has arrived, or still on its way after ANSWER_SECONDS. Raises ClockError, PyMongoError."""
+        asked = await self._clock.change(lambda clock: advancing(clock, by, real=utc_now()))
+        self.work.wake.set()
+        deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        while True:
+            clock = await self._clock.read()
+            if clock.version != asked.version or asyncio.get_running_loop().time() > deadline:
+                return clock
+            await asyncio.sleep(IN_HAND_POLL_SECONDS)
+
+    async def _claim(self, limit: int) -> Sequence[Document]:
+        _, documents = await claim(
+            self._store.clock,
+            due={"state": "advancing"},
+            due_at="asked_at",
+            now=utc_now() + timedelta(minutes=1),  # who asked may have a clock ahead of ours
+            limit=limit,
+            lease_seconds=LEASE_SECONDS,
+        )
+        return documents
+
+    async def _advance(self, document: Document) -> None:
+        try:
+            await self._go_on(msgspec.convert(document, Clock))
+        except PyMongoError:
+            with suppress(PyMongoError):  # else nobody goes on before the lease lapses
+                await release(self._store.clock, document)
+            raise
+
+    async def _go_on(self, clock: Clock | None) -> None:
+        left_behind: datetime | None = None  # what was due until then is waited for no more
+        while clock is not None:
+            assert clock.at is not None
+            assert clock.until is not None
+            if not await self._do_what_is_due(clock, left_behind):
+                left_behind = clock.at
+            upcoming = min(filter(None, await self._first_due(left_behind)), default=None)
+            if upcoming is not None and upcoming <= clock.until:
+                upcoming = max(upcoming, clock.at)  # what became due meanwhile is late; time never goes back
+                clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
+                continue
+            if await self._clock.arrive(clock):
+                log.info("clock arrived", at=clock.until)
+            return
+
+    async def _do_what_is_due(self, clock: Clock, left_behind: datetime | None) -> bool:
+        """Whether all was done that is due where the clock stands. Raises _OvertakenError."""
+        assert clock.at is not None
+        loop = asyncio.get_running_loop()
+        give_up_at, renew_at = loop.time() + self._stuck_seconds, loop.time() + LEASE_SECONDS / 3
+        while True:
+            found = zip(self._schedules, await self._first_due(left_behind), strict=True)
+            due = [schedule for schedule, at in found if at is not None and at <= clock.at]
+            if not due:
+                return True
+            if any([await schedule.run_once() for schedule in due]):
+                give_up_at = loop.time() + self._stuck_seconds
+            elif loop.time() > give_up_at:
+                log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=clock.at)
+                return False
+            else:  # another replica, or our own worker, has it in hand
+                await asyncio.sleep(IN_HAND_POLL_SECONDS)
+            if loop.time() > renew_at:
+                if await self._clock.move(clock, clock.at, lease_seconds=LEASE_SECONDS) is None:
+                    raise _OvertakenError
+                renew_at = loop.time() + LEASE_SECONDS / 3
+
+    async def _first_due(self, left_behind: datetime | None) -> Sequence[datetime | None]:
+        """When the first of each schedule is due."""
+        when = {"$gt": left_behind} if left_behind else {"$type": "date"}
+        return await asyncio.gather(*(_first(schedule, when) for schedule in self._schedules))
+
+
+async def _first(schedule: Schedule, when: Mapping[str, Any]) -> datetime | None:
+    name = schedule.due_at
+    found = await schedule.collection.find_one({**schedule.waiting, name: when}, {name: 1}, sort=[(name, 1)])
+    return found[name] if found else None

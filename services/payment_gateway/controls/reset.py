@@ -1,0 +1,35 @@
+"""Forgetting everything, for the next test run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pymongo
+
+from payment_gateway.clock.stored_clock import SEEN_SECONDS, StoredClock
+from payment_gateway.store import Store
+
+RESET_SECONDS = 60.0  # for millions of charges
+
+
+class Reset:
+    """Empties every collection, then calls `begin`. Raises PyMongoError; then it may be half done, and can be done again."""
+
+    def __init__(self, store: Store, clock: StoredClock, begin: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._clock = clock
+        self._begin = begin
+
+    async def __call__(self) -> None:
+        """What is settled or delivered meanwhile finds its charge, refund or delivery gone and writes nothing: so these go
+        first. Indexes stay, which dropping the collections would lose under requests in hand.
+        """
+        store = self._store
+        with pymongo.timeout(RESET_SECONDS):
+            for collection in (store.charges, store.refunds, store.deliveries):
+                await collection.delete_many({})
+            for name in await store.database.list_collection_names(filter={"type": "collection"}):
+                if not name.startswith("system."):
+                    await store.database[name].delete_many({})
+            await self._clock.read()
+            await self._begin()
+        await asyncio.sleep(SEEN_SECONDS)  # until the other replicas have seen that the clock is back

@@ -1,0 +1,215 @@
+"""HTTP under /v1/test: what no real provider lets its merchants do. Refused unless PAYMENT_GATEWAY_TEST_ENDPOINTS."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, Response, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from payment_gateway.clock import clock as clocks
+from payment_gateway.clock.advance import AdvanceClock
+from payment_gateway.clock.clock import Clock, ClockError
+from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.controls.reset import Reset
+from payment_gateway.controls.send_anything import Anything, Sent, send_anything
+from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
+from payment_gateway.faults.stored_faults import StoredFaults
+from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
+from payment_gateway.webhooks.send import SendWebhook
+from shared import wire
+from shared.edge.admit import release
+from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.responses import json_response
+from shared.times import utc_now
+
+PROBLEMS: Table = {ClockError: lambda error: ProblemError("clock-conflict", str(error))}
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Nothing to tell."""
+
+
+class ClockView(msgspec.Struct, frozen=True, rename="camel"):
+    """The provider's time. While it advances, `now` is how far it has come, and `advancingTo` where it will stop."""
+
+    now: wire.Time
+    state: clocks.State
+    advancing_to: wire.Time | None
+
+
+class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What the clock is to do. `seconds` says how far to advance, and is for that only."""
+
+    action: Literal["freeze", "resume", "advance"]
+    seconds: Annotated[int, Meta(ge=1, le=10 * 365 * 86400)] | None = None
+
+
+@get("/v1/test/clock", tags=["Test"], test=True)
+async def get_clock(clock: NamedDependency[StoredClock]) -> Response[ClockView]:
+    """The clock by which charges settle and deliveries are retried, and whose times are recorded and shown."""
+    return _clock_response(await clock.read(), 200)
+
+
+@post(
+    "/v1/test/clock",
+    tags=["Test"],
+    test=True,
+    status_code=200,
+    problems=["clock-conflict"],
+    responses={202: ResponseSpec(ClockView, description="It still advances", generate_examples=False)},
+)
+async def set_clock(
+    data: JSONBody[ClockRequest], clock: NamedDependency[StoredClock], advance_clock: NamedDependency[AdvanceClock]
+) -> Response[ClockView]:
+    """Freezes the clock, advances it, or lets it run on from where it stands. Advancing does on the way what is due on the
+    way, in order, each thing at its own time, as fast as your endpoints answer. The timestamps of signatures, idempotency
+    keys and timeouts stay on real time.
+    """
+    if (data.action == "advance") != (data.seconds is not None):
+        raise invalid_field("/seconds", "is needed to advance, and for nothing else")
+    match data.action:
+        case "freeze":
+            changed = await clock.change(lambda before: clocks.frozen(before, real=utc_now()))
+        case "resume":
+            changed = await clock.change(lambda before: clocks.resumed(before, real=utc_now()))
+        case "advance":
+            changed = await advance_clock(timedelta(seconds=data.seconds or 0))
+    return _clock_response(changed, 202 if changed.state == "advancing" else 200)
+
+
+def _clock_response(clock: Clock, status: int) -> Response[ClockView]:
+    return json_response(wire.encode(ClockView(clock.now(utc_now()), clock.state, clock.until)), status)
+
+
+Headers = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)]
+
+
+class SendWebhookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What to send: `body` as it is if it is a string, as JSON otherwise. `secret` may be any string: without one nothing is
+    signed, and those of Standard Webhooks are for a proper one only. `timestamp` is in Unix seconds. `headers` replace what
+    would be sent.
+    """
+
+    url: Annotated[str, Meta(max_length=URL_LENGTH_MAX)]
+    body: Any
+    secret: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    timestamp: Annotated[int, Meta(ge=-(10**12), le=10**12)] | UnsetType = UNSET
+    id: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    headers: Headers = {}
+
+
+class SentView(msgspec.Struct, frozen=True):
+    """What went out."""
+
+    headers: Mapping[str, str]
+    body: str
+
+
+class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the receiver answered. `status` is null where no whole response came; then `error` says why."""
+
+    status: int | None
+    duration_ms: int
+    error: str | None
+    response_body: str
+    sent: SentView
+
+
+@post("/v1/test/webhooks", tags=["Test"], test=True, status_code=200)
+async def send_test_webhook(
+    request: Request[Any, Any, Any],
+    data: JSONBody[SendWebhookRequest],
+    destinations: NamedDependency[Destinations],
+    send_once: NamedDependency[SendWebhook],
+) -> Response[WebhookReplyView]:
+    """Sends any body to a URL, once, signed with any secret for any time, and answers what the receiver said."""
+    if fault := destinations.fault_of(data.url):
+        raise invalid_field("/url", fault)
+    anything = _anything(data)
+    release(request.scope)  # from here on it only waits for the receiver
+    return _reply_response(await send_anything(send_once, anything))
+
+
+def _reply_response(sent: Sent) -> Response[WebhookReplyView]:
+    view = WebhookReplyView(
+        status=sent.reply.status,
+        duration_ms=sent.reply.duration_ms,
+        error=sent.reply.error,
+        response_body=sent.reply.body,
+        sent=SentView(sent.headers, sent.body),
+    )
+    return json_response(msgspec.json.encode(view))
+
+
+# As RFC 9110 §5.1 and §5.5 have them. Those that say where a message ends are the sender's own.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?\Z|\Z")
+_FRAMING = frozenset(
+    ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+_JSON = msgspec.json.Encoder(decimal_format="number")  # numbers as they were sent to us
+
+
+def _anything(data: SendWebhookRequest) -> Anything:
+    """Checks what types alone cannot say. Raises ProblemError."""
+    given: set[str] = set()
+    for name, value in data.headers.items():
+        if not _HEADER_NAME.match(name) or name.lower() in _FRAMING or name.lower() in given:
+            raise invalid_field("/headers", f"{name[:100]!r} is no header that can be chosen, or is given twice")
+        if not _HEADER_VALUE.match(value):
+            raise invalid_field("/headers", f"{name}: must be visible ASCII characters, with spaces between them only")
+        given.add(name.lower())
+    if data.id is not UNSET and not _HEADER_VALUE.match(data.id):
+        raise invalid_field("/id", "must be visible ASCII characters, with spaces between them only")
+    return Anything(
+        url=data.url,
+        body=data.body if isinstance(data.body, str) else _JSON.encode(data.body).decode(),
+        secret=None if data.secret is UNSET else data.secret,
+        timestamp=None if data.timestamp is UNSET else data.timestamp,
+        id=None if data.id is UNSET else data.id,
+        headers=data.headers,
+    )
+
+
+@post("/v1/test/reset", tags=["Test"], test=True, status_code=200)
+async def reset(reset: NamedDependency[Reset]) -> Done:
+    """Empties the database of every merchant's charges, refunds, events, endpoints, keys, faults and clock. The endpoint of
+    the environment comes back. What is in hand while it runs may be told afterwards.
+    """
+    await reset()
+    return Done()
+
+
+@get("/v1/test/faults", tags=["Test"], test=True)
+async def get_faults(faults: NamedDependency[StoredFaults]) -> Faults:
+    """How often what goes wrong by itself, for every merchant."""
+    return await faults.read()
+
+
+@put("/v1/test/faults", tags=["Test"], test=True)
+async def put_faults(data: JSONBody[Faults], faults: NamedDependency[StoredFaults]) -> Faults:
+    """Makes things go wrong by themselves, for every merchant: a rate for each fault, and a seed. What goes wrong with a
+    request follows from the seed and its Idempotency-Key, so that the same happens again. It adds to what the request asks
+    for.
+    """
+    for name in data.rates:
+        if name not in RATED:
+            raise invalid_field(f"/rates/{name}", f"not one of {', '.join(RATED)}")
+    await faults.replace(data)
+    return data
+
+
+@delete("/v1/test/faults", tags=["Test"], test=True, status_code=200)
+async def delete_faults(faults: NamedDependency[StoredFaults]) -> Faults:
+    """Nothing goes wrong by itself any more."""
+    await faults.replace(NO_FAULTS)
+    return NO_FAULTS
+
+
+TEST_ROUTES = [get_clock, set_clock, get_faults, put_faults, delete_faults, send_test_webhook, reset]

@@ -1,0 +1,94 @@
+"""Misbehaving on demand, between the verbs that create and what creates: decides how the reply to each attempt goes wrong.
+
+What asks for nothing costs nothing: attempts are counted only where a scenario or the rates may spoil a reply.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from payment_gateway.faults.rates import NOT_DONE, Faults, ReplyFault, spoils_replies
+from payment_gateway.faults.scenario import Scenario, reply_fault
+from payment_gateway.faults.stored_faults import StoredFaults
+from payment_gateway.store import Store
+from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.idempotency import TTL, Record
+
+Thing = TypeVar("Thing")
+Refusal = TypeVar("Refusal")
+
+
+@dataclass(frozen=True)
+class Misbehaved:
+    """A reply that is not simply given. `answer` is the true one, None where nothing was done. It waits until `told` says
+    that the webhooks of what was created have been tried, and then goes wrong as `fault` says; either may be None.
+    """
+
+    answer: Answer | None
+    fault: ReplyFault | None
+    scenario: Scenario
+    told: Callable[[], Awaitable[bool]] | None = None
+
+
+class Plan(NamedTuple):
+    """What is to go wrong with a request that has this Idempotency-Key."""
+
+    scenario: Scenario
+    faults: Faults
+    key: str
+
+    @property
+    def may_spoil_a_reply(self) -> bool:
+        return bool(self.scenario.replies) or spoils_replies(self.faults)
+
+
+class Misbehave:
+    """`has_told` says whether the webhooks about a charge or refund, by its id, have been tried."""
+
+    def __init__(self, store: Store, faults: StoredFaults, has_told: Callable[[str], Awaitable[bool]]) -> None:
+        self._store = store
+        self.faults = faults
+        self._has_told = has_told
+
+    async def create(
+        self,
+        create: CreateOnce[Thing, Refusal],
+        record: Record,
+        thing: Thing,
+        plan: Plan,
+        *,
+        refusal: Refusal | None = None,
+    ) -> Answer | Misbehaved | KeyReused | Refusal:
+        """Creates `thing` unless the fault of this attempt forbids it. `refusal` is why it would be refused if it is new:
+        faults replace only what would have succeeded. Raises what CreateOnce raises, and PyMongoError.
+        """
+        scenario = plan.scenario
+        early = scenario.timing == "early"
+        fault = None
+        if plan.may_spoil_a_reply:
+            known = await create.known(record, thing) or refusal
+            if known is not None and not isinstance(known, Answer):
+                return known
+            fault = reply_fault(scenario, await self._count(record.id), plan.faults, plan.key)
+        if fault in NOT_DONE:
+            return Misbehaved(None, fault, scenario)
+        outcome = await create(record, thing)
+        if not isinstance(outcome, Answer) or not (fault or early):
+            return outcome
+        told = partial(self._has_told, outcome.resource_id) if early else None
+        return Misbehaved(outcome, fault, scenario, told)
+
+    async def _count(self, record_id: str) -> int:
+        """How many attempts with this key there were, this one included; by the server's clock, as long as keys live."""
+        counting = {"$cond": [{"$gt": ["$expires_at", "$$NOW"]}, {"$add": ["$attempts", 1]}, 1]}
+        expiry = {"$add": ["$$NOW", TTL // timedelta(milliseconds=1)]}
+        counted = await self._store.reply_attempts.find_one_and_update(
+            {"_id": record_id},
+            [{"$set": {"attempts": counting, "expires_at": expiry}}],
+            upsert=True,
+            return_document=True,
+        )
+        assert counted is not None
+        return int(counted["attempts"])

@@ -1,0 +1,73 @@
+"""Payment methods as test cards: tokens that say how a charge ends, and what happens on the way. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from payment_gateway.faults.rates import STEPS_MAX, ReplyFault
+
+SLOW_SECONDS = 60.0
+REFUND_FAILURE = "refused"
+
+
+class PaymentMethodError(ValueError):
+    """Nobody has such a payment method."""
+
+
+class Outcome(NamedTuple):
+    """How a charge ends, and how its refunds do."""
+
+    failure_code: str | None = None
+    settle_delay_seconds: float | None = None
+    refund_failure_code: str | None = None
+
+
+def _declined(code: str) -> tuple[str, Outcome]:
+    return f"pm_{code}", Outcome(failure_code=code)
+
+
+OUTCOMES: Mapping[str, Outcome] = dict(
+    [
+        ("pm_card_visa", Outcome()),
+        _declined("card_declined"),
+        _declined("insufficient_funds"),
+        _declined("expired_card"),
+        _declined("incorrect_cvc"),
+        _declined("lost_card"),
+        _declined("stolen_card"),
+        _declined("processing_error"),
+        ("pm_slow", Outcome(settle_delay_seconds=SLOW_SECONDS)),
+        ("pm_refund_fails", Outcome(refund_failure_code=REFUND_FAILURE)),
+    ]
+)
+STEPS: Mapping[str, ReplyFault] = {
+    "pm_429": "too_many_requests",
+    "pm_500": "server_error",
+    "pm_503": "unavailable",
+    "pm_lost": "lost",
+    "pm_timeout": "timeout",
+    "pm_slow_reply": "slow",
+    "pm_malformed_json": "malformed_json",
+    "pm_wrong_reference": "wrong_reference",
+}
+_STEP, _OUTCOME = (f"(?:{'|'.join(names)})" for names in (STEPS, OUTCOMES))
+PAYMENT_METHOD_PATTERN = rf"\A(?:{_STEP}(?:\|{_STEP}){{0,{STEPS_MAX - 1}}}(?:\|{_OUTCOME})?|{_OUTCOME})\Z"
+
+
+class Chain(NamedTuple):
+    """A payment method: what happens to the first attempts, and how it ends. With no `outcome` the last step stays."""
+
+    steps: Sequence[ReplyFault]
+    outcome: Outcome | None
+
+
+def chain_of(payment_method: str) -> Chain:
+    """Raises PaymentMethodError."""
+    *before, last = payment_method.split("|")
+    names = before if last in OUTCOMES else [*before, last]
+    if not all(name in STEPS for name in names):
+        raise PaymentMethodError(
+            f"not one of {', '.join(OUTCOMES)}, nor a chain of {', '.join(STEPS)} that may end in one of them"
+        )
+    if len(names) > STEPS_MAX:
+        raise PaymentMethodError(f"a chain of more than {STEPS_MAX} steps")
+    return Chain([STEPS[name] for name in names], OUTCOMES.get(last))

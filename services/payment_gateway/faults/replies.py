@@ -1,0 +1,66 @@
+"""HTTP: how a POST that creates is answered, truly or as it was asked to go wrong. A reply that only waits gives back its
+request's place among those at work.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+
+from payment_gateway.faults.misbehave import Misbehaved
+from payment_gateway.faults.rates import ReplyFault
+from shared.create_once import Answer
+from shared.edge.admit import release
+from shared.edge.connection import NoAnswer, hold
+from shared.edge.problems import ProblemError
+from shared.edge.responses import replayable
+
+EARLY_SECONDS = 20.0  # an attempt may take 15
+EARLY_POLL_SECONDS = 0.05
+
+_PROBLEMS: Mapping[ReplyFault, str] = {
+    "too_many_requests": "rate-limited",
+    "server_error": "internal",
+    "unavailable": "overloaded",
+}
+
+
+async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -> Response[Any]:
+    """Raises ProblemError: `rate-limited`, `internal`, `overloaded`."""
+    if isinstance(outcome, Answer):
+        return replayable(outcome)
+    answer, fault, scenario = outcome.answer, outcome.fault, outcome.scenario
+    if answer is None:
+        assert fault is not None
+        wait = scenario.retry_after_seconds
+        raise ProblemError(_PROBLEMS[fault], f"asked for: {fault}; nothing was done", retry_after_seconds=wait)
+    if outcome.told is not None:
+        await _until(request, outcome.told)
+    if fault in {"timeout", "slow"}:
+        release(request.scope)
+        await hold(request, scenario.reply_seconds)
+    match fault:
+        case "lost" | "timeout":
+            return NoAnswer()
+        case "malformed_json":
+            return replayable(msgspec.structs.replace(answer, body=answer.body[: len(answer.body) // 2]))
+        case "wrong_reference":
+            return replayable(msgspec.structs.replace(answer, body=_with_other_reference(answer.body)))
+        case _:
+            return replayable(answer)
+
+
+async def _until(request: Request[Any, Any, Any], told: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for its webhooks, but not for ever, nor when the client has gone or the server stops."""
+    release(request.scope)
+    deadline = time.monotonic() + EARLY_SECONDS
+    while not await told() and time.monotonic() < deadline:
+        if not await hold(request, EARLY_POLL_SECONDS):
+            return
+
+
+def _with_other_reference(body: str) -> str:
+    thing = msgspec.json.decode(body, type=dict[str, Any])
+    return msgspec.json.encode({**thing, "reference": f"not-{thing['reference']}"[:255]}).decode()

@@ -1,0 +1,221 @@
+"""What is to go wrong with one charge or refund. A payment method's token, a `scenario` in the request and rates are three
+ways to say so; all end in one Scenario, which is stored with what it is about. Pure.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from payment_gateway.faults.payment_method import OUTCOMES, REFUND_FAILURE, Chain, Outcome, PaymentMethodError, chain_of
+from payment_gateway.faults.rates import (
+    DECLINED,
+    FORGERIES,
+    REFUND_FAILED,
+    SETTLE_SLOW,
+    STEPS_MAX,
+    TIMINGS,
+    WEBHOOK,
+    WEBHOOK_FAULTS,
+    WRONG_AMOUNT,
+    Copies,
+    Faults,
+    Forgery,
+    ReplyFault,
+    ReplySeconds,
+    RetryAfterSeconds,
+    SettleSeconds,
+    Timing,
+    WebhookDelaySeconds,
+    WebhookFault,
+    drawn,
+    drawn_reply,
+)
+
+
+class ScenarioError(ValueError):
+    """`detail` says what is wrong with the member of the request at `pointer`."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(pointer, detail)
+        self.pointer = pointer
+        self.detail = detail
+
+
+class Scenario(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", forbid_unknown_fields=True
+):
+    """What goes wrong, each as the descriptions say; nothing by default. It is stored as it is sent."""
+
+    settle_delay_seconds: Annotated[
+        SettleSeconds | None,
+        Meta(description="For how long it stays pending. Null: as paymentMethod says, or else as long as usual."),
+    ] = None
+    replies: Annotated[
+        tuple[ReplyFault, ...],
+        Meta(
+            max_length=STEPS_MAX,
+            description="How the reply to each attempt with the same Idempotency-Key goes wrong. Those after are true. "
+            "Nothing is done by too_many_requests (429), server_error (500) and unavailable (503).",
+        ),
+    ] = ()
+    replies_forever: Annotated[bool, Meta(description="The last of `replies` is for all attempts after it.")] = False
+    reply_seconds: Annotated[ReplySeconds, Meta(description="How long a slow reply, or a timeout, takes.")] = 5
+    retry_after_seconds: Annotated[RetryAfterSeconds, Meta(description="The Retry-After of 429 and 503.")] = 1
+    wrong_amount: Annotated[
+        bool, Meta(description="First comes an extra event, with an id of its own and a wrong amount.")
+    ] = False
+    webhooks: Annotated[
+        tuple[WebhookFault, ...],
+        Meta(
+            max_length=STEPS_MAX,
+            description="How its event is delivered: delayed, dropped (until it is resent), early (before the reply), "
+            "out_of_order (after the endpoint's next event) or duplicated; and then what is forged, an attempt each, "
+            "before the true ones.",
+        ),
+    ] = ()
+    webhook_delay_seconds: Annotated[
+        WebhookDelaySeconds, Meta(description="How long an event is delayed, and held at most to be out of order.")
+    ] = 60
+    copies: Annotated[Copies, Meta(description="How often a duplicated event is delivered.")] = 3
+    failure_code: Annotated[
+        Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z")] | None,
+        Meta(description="Why a refund fails. Not for charges: there, paymentMethod says it."),
+    ] = None
+
+    @property
+    def timing(self) -> Timing | None:
+        return next((fault for fault in TIMINGS if fault in self.webhooks), None)
+
+    @property
+    def forgeries(self) -> tuple[Forgery, ...]:
+        return tuple(fault for fault in self.webhooks if fault in FORGERIES)
+
+    @property
+    def deliveries(self) -> int:
+        """How many there are of its event, to each endpoint."""
+        return self.copies if "duplicated" in self.webhooks else 1
+
+
+def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: Faults, key: str) -> Scenario:
+    """What goes wrong with a charge. Raises ScenarioError."""
+    told = _told(asked, faults)
+    steps, outcome = _chain(payment_method)
+    if told.failure_code is not None:
+        raise ScenarioError("/scenario/failureCode", "how a charge fails is said by paymentMethod")
+    if steps and told.replies:
+        raise ScenarioError("/scenario/replies", "paymentMethod says already how replies go wrong")
+    code, delay, _ = outcome or Outcome()
+    changes: dict[str, Any] = {}
+    if steps:
+        changes = {"replies": tuple(steps), "replies_forever": outcome is None}
+    if code:
+        changes["failure_code"] = code
+    if delay is not None and told.settle_delay_seconds is None:
+        changes["settle_delay_seconds"] = delay
+    resolved = msgspec.structs.replace(told, **changes) if changes else told
+    _check(resolved)
+    return _with_drawn(resolved, faults, key, (DECLINED,))
+
+
+def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: Faults, key: str) -> Scenario:
+    """What goes wrong with a refund of a charge that was paid by `payment_method`. Raises ScenarioError."""
+    told = _told(asked, faults)
+    outcome = _chain(payment_method).outcome or Outcome()
+    if told.failure_code is None and outcome.refund_failure_code:
+        told = msgspec.structs.replace(told, failure_code=outcome.refund_failure_code)
+    _check(told)
+    return _with_drawn(told, faults, key, (REFUND_FAILED,))
+
+
+def reply_fault(scenario: Scenario, attempt: int, faults: Faults, key: str) -> ReplyFault | None:
+    """What goes wrong with the reply to an attempt; the first is 1."""
+    if attempt <= len(scenario.replies):
+        return scenario.replies[attempt - 1]
+    if scenario.replies_forever:
+        return scenario.replies[-1]
+    return drawn_reply(faults, key, attempt)
+
+
+def _chain(payment_method: str) -> Chain:
+    """Raises ScenarioError."""
+    try:
+        return chain_of(payment_method)
+    except PaymentMethodError as error:
+        raise ScenarioError("/paymentMethod", str(error)) from None
+
+
+def settle_delay(scenario: Scenario, *, usual: timedelta) -> timedelta:
+    """How long a charge or refund stays pending."""
+    if scenario.settle_delay_seconds is not None:
+        return timedelta(seconds=scenario.settle_delay_seconds)
+    return timedelta() if scenario.timing == "early" else usual
+
+
+def _told(asked: Mapping[str, Any], faults: Faults) -> Scenario:
+    """What a request says, with the numbers of the rates where it says nothing at all."""
+    if asked or not faults.rates:
+        return msgspec.convert(asked, Scenario)
+    return Scenario(
+        reply_seconds=faults.reply_seconds,
+        retry_after_seconds=faults.retry_after_seconds,
+        webhook_delay_seconds=faults.webhook_delay_seconds,
+        copies=faults.copies,
+    )
+
+
+def _check(scenario: Scenario) -> None:
+    """Raises ScenarioError for what contradicts itself."""
+    if contradiction := _contradiction(scenario):
+        name, detail = contradiction
+        raise ScenarioError(f"/scenario/{name}", detail)
+
+
+def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
+    """A member, and what is wrong with it."""
+    webhooks, timing = scenario.webhooks, scenario.timing
+    rules = (
+        (
+            scenario.replies_forever and not scenario.replies,
+            "repliesForever",
+            "of `replies` there is none that could stay",
+        ),
+        (sum(fault in TIMINGS for fault in webhooks) > 1, "webhooks", f"more than one of {', '.join(TIMINGS)}"),
+        (webhooks.count("duplicated") > 1, "webhooks", "duplicated more than once: say `copies`"),
+        (timing == "dropped" and len(webhooks) > 1, "webhooks", "what is dropped is delivered in no other way"),
+        (timing == "early" and scenario.settle_delay_seconds, "webhooks", "early, and yet it settles after a delay"),
+        (scenario.wrong_amount and timing not in {None, "early"}, "wrongAmount", f"the true event would be {timing}"),
+    )
+    return next(((name, detail) for broken, name, detail in rules if broken), None)
+
+
+def _with_drawn(scenario: Scenario, faults: Faults, key: str, outcomes: Sequence[str]) -> Scenario:
+    """With what the rates add, as far as it does not contradict what there is."""
+    if not faults.rates:
+        return scenario
+    for name in drawn(
+        faults, key, (*outcomes, SETTLE_SLOW, WRONG_AMOUNT, *(f"{WEBHOOK}{one}" for one in WEBHOOK_FAULTS))
+    ):
+        more = msgspec.structs.replace(scenario, **_added(scenario, faults, name))
+        if _contradiction(more) is None:
+            scenario = more
+    return scenario
+
+
+def _added(scenario: Scenario, faults: Faults, name: str) -> dict[str, Any]:
+    match name:
+        case "declined":
+            return {"failure_code": scenario.failure_code or OUTCOMES["pm_card_declined"].failure_code}
+        case "refund_failed":
+            return {"failure_code": scenario.failure_code or REFUND_FAILURE}
+        case "settle_slow" if scenario.settle_delay_seconds is None:
+            return {"settle_delay_seconds": faults.settle_delay_seconds}
+        case "settle_slow":
+            return {}
+        case "wrong_amount":
+            return {"wrong_amount": True}
+    fault = name.removeprefix(WEBHOOK)
+    room = fault not in scenario.webhooks and len(scenario.webhooks) < STEPS_MAX
+    return {"webhooks": (*scenario.webhooks, fault)} if room else {}

@@ -1,0 +1,205 @@
+"""HTTP under /v1/charges and /v1/refunds: parse, call a verb, respond."""
+
+from typing import Annotated, Any, Literal, assert_never
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from payment_gateway.faults.misbehave import Misbehaved
+from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
+from payment_gateway.faults.replies import reply
+from payment_gateway.faults.scenario import Scenario, ScenarioError
+from payment_gateway.money import charge as charges
+from payment_gateway.money import refund as refunds
+from payment_gateway.money.charge import Charge
+from payment_gateway.money.create_charge import CreateCharge
+from payment_gateway.money.create_refund import CreateRefund, ExceedsCharge, NoSuchCharge, NotRefundable
+from payment_gateway.money.refund import Refund
+from payment_gateway.reads import Limit, Text, found, page
+from payment_gateway.store import Store
+from shared import wire
+from shared.create_once import Answer, KeyReused
+from shared.edge.auth import merchant_of
+from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
+from shared.edge.responses import json_response
+from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
+from shared.pages import LIMIT_DEFAULT, Page
+from shared.tracing import note
+
+PROBLEMS: Table = {ScenarioError: lambda error: invalid_field(error.pointer, error.detail)}
+
+Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        description="Your own: visible characters in Unicode's form NFC, no spaces or controls.",
+    ),
+]
+PaymentMethod = Annotated[
+    str,
+    Meta(
+        max_length=255,
+        description=f"How it ends: {', '.join(OUTCOMES)}. Before that, separated by `|`, how the reply to each attempt with "
+        f"its Idempotency-Key goes wrong: {', '.join(STEPS)}. If the last is one of these, it is for all later attempts.",
+        extra_json_schema={"anyOf": [{"enum": [*OUTCOMES, *STEPS]}, {"pattern": PAYMENT_METHOD_PATTERN}]},
+    ),
+]
+
+
+class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to charge: `amount` in minor units of `currency`; `reference` is your own id of what is paid."""
+
+    amount: Amount
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+    reference: Reference
+    payment_method: PaymentMethod = "pm_card_visa"
+    metadata: Metadata = {}
+    scenario: Scenario = Scenario()
+
+
+class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to give back, in minor units; `reference` is your own id of the refund."""
+
+    amount: Amount
+    reference: Reference
+    scenario: Scenario = Scenario()
+
+
+@post("/v1/charges", tags=["Charges"], takes_key=True, problems=["rate-limited"])
+async def create_charge(
+    request: Request[Any, Any, Any],
+    data: JSONBody[CreateChargeRequest],
+    create_charge: NamedDependency[CreateCharge],
+) -> Response[wire.Charge]:
+    """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
+    merchant = merchant_of(request)
+    key = idempotency_key(request)
+    match await create_charge(merchant, key, _charge_request(data)):
+        case Answer() | Misbehaved() as outcome:
+            return await reply(request, outcome)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/v1/charges/{charge_id:str}", tags=["Charges"], problems=["not-found"])
+async def get_charge(
+    request: Request[Any, Any, Any],
+    charge_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[wire.Charge]:
+    """One charge."""
+    document = await found(store, store.charges, merchant_of(request), charge_id)
+    return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
+
+
+@get("/v1/charges", tags=["Charges"])
+async def list_charges(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    reference: Text = None,
+    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.Charge]]:
+    """A page of charges, newest first."""
+    note(reference=reference)
+    conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
+    documents, following = await page(store, store.charges, conditions, limit, cursor)
+    shown = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
+
+
+@post(
+    "/v1/charges/{charge_id:str}/refunds",
+    tags=["Refunds"],
+    takes_key=True,
+    problems=["not-found", "not-refundable", "exceeds-paid", "rate-limited"],
+)
+async def create_refund(
+    request: Request[Any, Any, Any],
+    charge_id: FromPath[str],
+    data: JSONBody[CreateRefundRequest],
+    create_refund: NamedDependency[CreateRefund],
+) -> Response[wire.Refund]:
+    """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
+    merchant = merchant_of(request)
+    key = idempotency_key(request)
+    require_visible("/reference", data.reference)
+    asked = wire.RefundRequest(
+        amount=data.amount, reference=data.reference, scenario=msgspec.to_builtins(data.scenario)
+    )
+    match await create_refund(merchant, key, charge_id, asked):
+        case Answer() | Misbehaved() as outcome:
+            return await reply(request, outcome)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case NoSuchCharge():
+            raise ProblemError("not-found", "no such charge")
+        case NotRefundable(status):
+            raise ProblemError("not-refundable", f"the charge is {status}")
+        case ExceedsCharge(left):
+            raise ProblemError("exceeds-paid", f"{left} of the charge is left to refund")
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/v1/refunds/{refund_id:str}", tags=["Refunds"], problems=["not-found"])
+async def get_refund(
+    request: Request[Any, Any, Any],
+    refund_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[wire.Refund]:
+    """One refund."""
+    document = await found(store, store.refunds, merchant_of(request), refund_id)
+    return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
+
+
+@get("/v1/refunds", tags=["Refunds"])
+async def list_refunds(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    reference: Text = None,
+    charge_id: Annotated[str | None, QueryParameter(name="chargeId", max_length=255)] = None,
+    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.Refund]]:
+    """A page of refunds, newest first."""
+    conditions = {
+        "merchant": merchant_of(request),
+        "reference": reference,
+        "charge_id": charge_id,
+        "status": status,
+    }
+    documents, following = await page(store, store.refunds, conditions, limit, cursor)
+    shown = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
+
+
+def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
+    """Checks what types alone cannot say. Raises ProblemError."""
+    try:
+        exponent_of(data.currency)
+    except CurrencyError as error:
+        raise invalid_field("/currency", str(error)) from None
+    require_visible("/reference", data.reference)
+    check_metadata(data.metadata)
+    return wire.ChargeRequest(
+        amount=data.amount,
+        currency=data.currency,
+        reference=data.reference,
+        payment_method=data.payment_method,
+        metadata=data.metadata,
+        scenario=msgspec.to_builtins(data.scenario),
+    )
+
+
+MONEY_ROUTES = [create_charge, get_charge, list_charges, create_refund, get_refund, list_refunds]

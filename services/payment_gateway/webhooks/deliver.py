@@ -1,0 +1,200 @@
+"""Delivering events: claim what is due, POST it signed, record the attempt. An attempt that is not recorded, because the
+process died, is made again: at least once, never lost.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+from pymongo.errors import PyMongoError
+
+from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.faults.forge import signed
+from payment_gateway.schema import DUE_BY_ENDPOINT
+from payment_gateway.store import Store
+from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, after, pause_max
+from payment_gateway.webhooks.endpoint import Endpoint, retired_secret, signing_secrets
+from payment_gateway.webhooks.metrics import count_attempt
+from payment_gateway.webhooks.record_attempts import RecordAttempts, Recorded
+from payment_gateway.webhooks.send import Reply, SendWebhook
+from payment_gateway.webhooks.shares import Shares
+from shared.leases import Lease, LeasedWork, claim, release
+from shared.mongo import Collection, Document
+from shared.telemetry import log
+from shared.times import utc_now
+from shared.tracing import continue_trace, span, trace_headers
+
+SLOTS = (
+    256  # most wait for a receiver; an endpoint alone gets 64 (see shares.py), and seven that hang leave 77 to the rest
+)
+RECORD_SECONDS = 15.0  # more than a group commit lets anybody wait
+POLL_SECONDS = 0.1
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    """Documents as they were read: one that does not decode must not spoil those claimed with it."""
+
+    delivery: Document
+    lease: Lease
+    event: Document | None
+    endpoint: Document | None
+
+
+class DeliverWebhooks:
+    """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: StoredClock,
+        send: SendWebhook,
+        *,
+        schedule_seconds: Sequence[float],
+        timeout_seconds: float,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._send = send
+        self._schedule_seconds = schedule_seconds
+        self._timeout_seconds = timeout_seconds
+        self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
+        self._shares = Shares()
+        self._last_endpoint_id = ""
+        self._record = RecordAttempts(store, pause_max=pause_max(schedule_seconds))
+        self.commits = self._record.commits
+        self.work = LeasedWork[_Claimed](
+            self._claim,
+            self._deliver_in_share,
+            name="deliver_webhooks",
+            slots=SLOTS,
+            poll_seconds=POLL_SECONDS,
+            release=self._release,
+        )
+
+    async def _claim(self, limit: int) -> list[_Claimed]:
+        lease, documents = await claim(
+            self._store.deliveries,
+            due={"state": "pending"},
+            due_at="next_attempt_at",
+            now=await self._clock.now(),
+            limit=limit,
+            lease_seconds=self.lease_seconds,
+            choose=lambda free: self._choose(free, limit),
+        )
+        if not documents:
+            return []
+        events = await _by_id(self._store.events, {one["event_id"] for one in documents})
+        endpoints = await _by_id(self._store.webhook_endpoints, {one["endpoint_id"] for one in documents})
+        claimed = [
+            _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents
+        ]
+        for one in claimed:
+            self._shares.hold(one.delivery["endpoint_id"])
+        return claimed
+
+    async def _choose(self, free: Document, limit: int) -> list[str]:
+        """The ids of what may be claimed of the `free` deliveries: of each endpoint the earliest, and no more than its share
+        of the slots. A round starts after the endpoint where the last one ended, so that all get their turn.
+
+        It goes from endpoint to endpoint by an index and never through the backlog of one that has its share.
+        """
+        shares = self._shares.copy()
+        chosen: list[str] = []
+        started_at = self._last_endpoint_id
+        while (left := limit - len(chosen)) > 0:
+            others = {
+                "endpoint_id": {"$gt": self._last_endpoint_id, "$nin": shares.full(left)},
+                "_id": {"$nin": chosen},
+            }
+            query = self._store.deliveries.find({**free, **others}, {"endpoint_id": 1})
+            found = await query.hint(DUE_BY_ENDPOINT).limit(left).to_list()
+            taken = shares.fill([one["endpoint_id"] for one in found], left)
+            chosen += [one["_id"] for one, is_taken in zip(found, taken, strict=True) if is_taken]
+            self._last_endpoint_id = found[-1]["endpoint_id"] if len(found) == left else ""
+            if len(found) < left:
+                if not started_at:
+                    break
+                started_at = ""  # once more, from the first
+        return chosen
+
+    async def _deliver_in_share(self, claimed: _Claimed) -> None:
+        try:
+            await self._deliver(claimed)
+        finally:
+            self._shares.give_back(claimed.delivery["endpoint_id"])
+
+    async def _deliver(self, claimed: _Claimed) -> None:
+        delivery = msgspec.convert(claimed.delivery, Delivery)
+        if claimed.event is None:  # a reset took it while this was being resent
+            await self._record(Recorded(delivery, None, Next("cancelled")))
+            return
+        continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
+        endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
+        if endpoint is None or endpoint.state == "disabled":
+            await self._record(Recorded(delivery, None, Next("cancelled")))
+            return
+        if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
+            await self._release(claimed)
+            return
+        body, at = claimed.event["raw"].encode(), await self._clock.now()
+        with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
+            sent, headers = _signed(delivery, endpoint, body, now=at)
+            reply = await self._send(endpoint.url, sent, headers)
+            attempt = _attempt(delivery, reply, at=at)
+            count_attempt(attempt)
+            asked_seconds, ended_at = reply.retry_after_seconds, await self._ended_at(attempt)
+            following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
+            calling.answered(attempt.status, failed=following.state != "delivered")
+        recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
+        log.info(
+            "delivered" if following.state == "delivered" else "delivery attempt failed",
+            delivery_id=delivery.id,
+            event_id=delivery.event_id,
+            host=urlsplit(endpoint.url).hostname,
+            attempt=attempt.number,
+            status=attempt.status,
+            error=attempt.error,
+            state=following.state,
+            recorded=recorded,
+        )
+
+    async def _ended_at(self, attempt: Attempt) -> datetime:
+        """By the gateway's clock. What was answered is recorded, also if the clock cannot be read now."""
+        try:
+            return await self._clock.now()
+        except PyMongoError:
+            return attempt.at + timedelta(milliseconds=attempt.duration_ms)
+
+    async def _release(self, claimed: _Claimed) -> None:
+        await release(self._store.deliveries, claimed.delivery)
+
+
+async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
+    return {document["_id"]: document async for document in collection.find({"_id": {"$in": list(ids)}})}
+
+
+def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> tuple[bytes, Mapping[str, str]]:
+    """Body and headers, signed in both schemes, afresh for each attempt and in real time (C24); the id stays the same."""
+    sent, signatures = signed(
+        body,
+        signing_secrets(endpoint, now=now),
+        message_id=delivery.event_id,
+        timestamp=int(utc_now().timestamp()),
+        forgery=delivery.forgery,
+        retired_secret=retired_secret(endpoint, now=now),
+    )
+    usual = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
+    return sent, {**usual, **signatures, **trace_headers()}
+
+
+def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
+    return Attempt(
+        number=len(delivery.attempts) + 1,
+        at=at,
+        status=reply.status,
+        duration_ms=reply.duration_ms,
+        error=reply.error,
+        response_body=reply.body,
+        forgery=delivery.forgery,
+    )

@@ -1,0 +1,202 @@
+"""HTTP under /v1/webhook-endpoints: parse, call a verb, respond."""
+
+from typing import Annotated, Any, assert_never
+
+import msgspec
+from litestar import Request, Response, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from payment_gateway.reads import Limit, Text, found, page
+from payment_gateway.store import Store
+from payment_gateway.webhooks.change_endpoint import Change, change_endpoint, delete_endpoint
+from payment_gateway.webhooks.create_endpoint import CreateEndpoint, NewEndpoint
+from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
+from payment_gateway.webhooks.endpoint import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX, Endpoint, on_the_wire
+from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, RotateSecret, Rotation
+from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
+from shared import wire
+from shared.create_once import Answer, KeyReused
+from shared.edge.auth import merchant_of
+from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.requests import idempotency_key
+from shared.edge.responses import json_response, replayable
+from shared.pages import LIMIT_DEFAULT, Page
+from shared.signing import SecretError, check_secret
+
+Url = Annotated[str, Meta(max_length=URL_LENGTH_MAX, description="http or https; see WEBHOOK_ALLOWED_HOSTS.")]
+_4 = "[A-Za-z0-9+/]{4}"
+_SECRET = rf"^whsec_(?:(?:{_4}){{8,21}}(?:[A-Za-z0-9+/]{{2}}==)?|(?:{_4}){{8,20}}[A-Za-z0-9+/]{{3}}=)$"
+GivenSecret = Annotated[
+    str,
+    Meta(
+        max_length=128,
+        description="`whsec_` and the base64 of 24 to 64 bytes; without one it is made.",
+        extra_json_schema={"pattern": _SECRET},  # for who reads the document; check_secret decides
+    ),
+]
+EventTypes = Annotated[list[wire.EventType], Meta(max_length=16, description="None at all means every type.")]
+
+
+class CreateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """Where to deliver, and what of."""
+
+    url: Url
+    event_types: EventTypes = []
+    secret: GivenSecret | UnsetType = UNSET
+
+
+class UpdateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """What is to be otherwise."""
+
+    url: Url | UnsetType = UNSET
+    event_types: EventTypes | UnsetType = UNSET
+    state: wire.EndpointState | UnsetType = UNSET
+
+
+class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """The new secret, and for how long the one before signs along."""
+
+    secret: GivenSecret | UnsetType = UNSET
+    overlap_seconds: Annotated[int, Meta(ge=0, le=OVERLAP_SECONDS_MAX)] = OVERLAP_SECONDS
+
+
+@post("/v1/webhook-endpoints", tags=["Webhook endpoints"], takes_key=True)
+async def create_webhook_endpoint(
+    request: Request[Any, Any, Any],
+    data: JSONBody[CreateWebhookEndpointRequest],
+    create_endpoint: NamedDependency[CreateEndpoint],
+    destinations: NamedDependency[Destinations],
+) -> Response[WebhookEndpointWithSecretView]:
+    """Adds an endpoint. Its secret is in this answer, and shown nowhere else."""
+    merchant, key = merchant_of(request), idempotency_key(request)
+    _check_url(destinations, data.url)
+    asked = NewEndpoint(data.url, tuple(dict.fromkeys(data.event_types)), _checked_secret(data.secret))
+    match await create_endpoint(merchant, key, asked):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case outcome:
+            assert_never(outcome)
+
+
+@get("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
+async def get_webhook_endpoint(
+    request: Request[Any, Any, Any],
+    endpoint_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[wire.WebhookEndpoint]:
+    """One endpoint, without its secret."""
+    return _shown(await found(store, store.webhook_endpoints, merchant_of(request), endpoint_id))
+
+
+@get("/v1/webhook-endpoints", tags=["Webhook endpoints"])
+async def list_webhook_endpoints(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.WebhookEndpoint]]:
+    """A page of endpoints, newest first, without their secrets."""
+    conditions = {"merchant": merchant_of(request)}
+    documents, following = await page(store, store.webhook_endpoints, conditions, limit, cursor)
+    shown = [on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
+
+
+@patch("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
+async def update_webhook_endpoint(
+    request: Request[Any, Any, Any],
+    endpoint_id: FromPath[str],
+    data: JSONBody[UpdateWebhookEndpointRequest],
+    store: NamedDependency[Store],
+    destinations: NamedDependency[Destinations],
+) -> Response[wire.WebhookEndpoint]:
+    """Changes an endpoint. One that is enabled again starts anew: that it was failing is forgotten. What is pending for one
+    that is disabled is cancelled when it is due.
+    """
+    if data.url is not UNSET:
+        _check_url(destinations, data.url)
+    change = Change(
+        url=data.url or None,
+        event_types=None if data.event_types is UNSET else tuple(dict.fromkeys(data.event_types)),
+        state=data.state or None,
+    )
+    endpoint = await change_endpoint(store, merchant_of(request), endpoint_id, change)
+    if endpoint is None:
+        raise _no_such_endpoint()
+    return json_response(wire.encode(on_the_wire(endpoint)))
+
+
+@delete("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
+async def delete_webhook_endpoint(
+    request: Request[Any, Any, Any],
+    endpoint_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> None:
+    """Removes an endpoint. What is pending for it is cancelled when it is due."""
+    if not await delete_endpoint(store, merchant_of(request), endpoint_id):
+        raise _no_such_endpoint()
+
+
+@post(
+    "/v1/webhook-endpoints/{endpoint_id:str}/rotate-secret",
+    tags=["Webhook endpoints"],
+    takes_key=True,
+    problems=["not-found"],
+)
+async def rotate_webhook_secret(
+    request: Request[Any, Any, Any],
+    endpoint_id: FromPath[str],
+    data: JSONBody[RotateSecretRequest],
+    rotate_secret: NamedDependency[RotateSecret],
+) -> Response[WebhookEndpointWithSecretView]:
+    """Gives an endpoint another secret, which is in this answer. For `overlapSeconds` both sign every delivery."""
+    merchant, key = merchant_of(request), idempotency_key(request)
+    asked = Rotation(_checked_secret(data.secret), data.overlap_seconds)
+    match await rotate_secret(merchant, key, endpoint_id, asked):
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case NoSuchEndpoint():
+            raise _no_such_endpoint()
+        case outcome:
+            assert_never(outcome)
+
+
+def _shown(document: dict[str, Any]) -> Response[wire.WebhookEndpoint]:
+    return json_response(wire.encode(on_the_wire(msgspec.convert(document, Endpoint))))
+
+
+def _check_url(destinations: Destinations, url: str) -> None:
+    """Raises ProblemError."""
+    if fault := destinations.fault_of(url):
+        raise invalid_field("/url", fault)
+
+
+def _checked_secret(secret: str | UnsetType) -> str | None:
+    """Raises ProblemError, which does not show it."""
+    if secret is UNSET:
+        return None
+    try:
+        check_secret(secret)
+    except SecretError as error:
+        raise invalid_field("/secret", str(error)) from None
+    return secret
+
+
+def _no_such_endpoint() -> ProblemError:
+    return ProblemError("not-found", "no such webhook endpoint")
+
+
+ENDPOINT_ROUTES = [
+    create_webhook_endpoint,
+    get_webhook_endpoint,
+    list_webhook_endpoints,
+    update_webhook_endpoint,
+    delete_webhook_endpoint,
+    rotate_webhook_secret,
+]

@@ -1,0 +1,53 @@
+"""What an event is: something that happened to a charge, a refund or an endpoint. Its bytes are made once. Pure."""
+
+from datetime import datetime
+from typing import Literal, get_args
+
+import msgspec
+
+from payment_gateway.faults.rates import WRONG_AMOUNT
+from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
+from shared import wire
+from shared.ids import derive_id
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as stored. `raw` is what is sent and served, byte for byte."""
+
+    id: str = msgspec.field(name="_id")
+    merchant: str
+    type: wire.EventType
+    object_id: str
+    reference: str
+    raw: str
+    trace: str | None = None
+    fault: Literal["wrong_amount"] | None = None
+    created_at: datetime
+
+
+def event_id(object_id: str, kind: wire.EventType, fault: str | None = None) -> str:
+    """The id of the one event of this type about this object. It follows from both, so that two gateways that settle one
+    object make one event. C23
+    """
+    return derive_id("evt", object_id, kind, *([fault] if fault else []))
+
+
+def event_ids(object_id: str) -> list[str]:
+    """The ids of all events that settling this charge or refund can make."""
+    kinds: tuple[wire.EventType, ...] = get_args(wire.EventType)
+    return [event_id(object_id, kind, fault) for kind in kinds for fault in (None, WRONG_AMOUNT)]
+
+
+def disabled_event(endpoint: Endpoint, delivery_id: str, attempt: int, *, now: datetime) -> Event:
+    """The event that says why an endpoint gets nothing any more. Its id follows from the attempt that showed it."""
+    made = derive_id("evt", delivery_id, "webhook_endpoint.disabled", str(attempt))
+    body = wire.Event(id=made, type="webhook_endpoint.disabled", timestamp=now, data=on_the_wire(endpoint))
+    return Event(
+        id=made,
+        merchant=endpoint.merchant,
+        type="webhook_endpoint.disabled",
+        object_id=endpoint.id,
+        reference=endpoint.id,
+        raw=wire.encode(body).decode(),
+        created_at=now,
+    )

@@ -1,0 +1,142 @@
+"""HTTP for what happened and how it was delivered: events, deliveries, resending. Parse, call a verb, respond."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, assert_never
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from payment_gateway.reads import Limit, Text, found, page
+from payment_gateway.store import Store
+from payment_gateway.webhooks.delivery import Delivery, State
+from payment_gateway.webhooks.resend import EndpointDisabled, NotThere, ResendEvents, Resent
+from payment_gateway.webhooks.views import DeliveryView, EventView, delivery_view
+from shared import wire
+from shared.edge.auth import merchant_of
+from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.responses import json_response
+from shared.pages import LIMIT_DEFAULT, Page
+from shared.times import stored
+from shared.tracing import note
+
+
+class ResendEventRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """To which endpoint; without one, to every enabled one that wants it."""
+
+    endpoint_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+
+
+class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """From when on: RFC 3339."""
+
+    since: wire.Time
+
+
+@get("/v1/events/{event_id:str}", tags=["Events"], problems=["not-found"])
+async def get_event(
+    request: Request[Any, Any, Any],
+    event_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[EventView]:
+    """One event, byte for byte as it is delivered."""
+    document = await found(store, store.events, merchant_of(request), event_id)
+    return json_response(document["raw"].encode())
+
+
+@get("/v1/events", tags=["Events"])
+async def list_events(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    reference: Text = None,
+    event_type: Annotated[wire.EventType | Literal[""], QueryParameter(name="type")] = "",
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[EventView]]:
+    """A page of events, newest first, each byte for byte as it is delivered."""
+    note(reference=reference)
+    conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
+    documents, following = await page(store, store.events, conditions, limit, cursor)
+    raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
+    return json_response(msgspec.json.encode(Page(raw, following)))
+
+
+@get("/v1/deliveries", tags=["Events"])
+async def list_deliveries(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
+    endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
+    delivery_state: Annotated[State | Literal[""], QueryParameter(name="state")] = "",
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[DeliveryView]]:
+    """A page of deliveries, newest first, with every attempt."""
+    conditions = {
+        "merchant": merchant_of(request),
+        "event_id": event_id,
+        "endpoint_id": endpoint_id,
+        "state": delivery_state,
+    }
+    documents, following = await page(store, store.deliveries, conditions, limit, cursor)
+    shown = [delivery_view(msgspec.convert(document, Delivery)) for document in documents]
+    return json_response(wire.encode(Page(shown, following)))
+
+
+@post(
+    "/v1/events/{event_id:str}/resend",
+    tags=["Events"],
+    status_code=202,
+    problems=["not-found", "endpoint-disabled"],
+)
+async def resend_event(
+    request: Request[Any, Any, Any],
+    event_id: FromPath[str],
+    data: JSONBody[ResendEventRequest],
+    resend_events: NamedDependency[ResendEvents],
+) -> Response[Resent]:
+    """Delivers an event again, whether it was delivered before or not: to one endpoint, or to every one that wants it."""
+    return _resent(
+        await resend_events.one(merchant_of(request), event_id, None if data.endpoint_id is UNSET else data.endpoint_id)
+    )
+
+
+@post(
+    "/v1/webhook-endpoints/{endpoint_id:str}/resend",
+    tags=["Webhook endpoints"],
+    status_code=202,
+    problems=["not-found", "endpoint-disabled"],
+)
+async def resend_since(
+    request: Request[Any, Any, Any],
+    endpoint_id: FromPath[str],
+    data: JSONBody[ResendSinceRequest],
+    resend_events: NamedDependency[ResendEvents],
+) -> Response[Resent]:
+    """Delivers everything that has happened since a time and that the endpoint has not taken."""
+    return _resent(await resend_events.since(merchant_of(request), endpoint_id, _storable("/since", data.since)))
+
+
+def _resent(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:
+    match outcome:
+        case Resent():
+            return json_response(msgspec.json.encode(outcome), 202)
+        case NotThere(what):
+            raise ProblemError("not-found", f"no such {what}")
+        case EndpointDisabled():
+            raise ProblemError("endpoint-disabled")
+        case other:
+            assert_never(other)
+
+
+def _storable(pointer: str, at: datetime) -> datetime:
+    """Raises ProblemError for a time that MongoDB cannot hold."""
+    try:
+        return stored(at)
+    except (ValueError, OverflowError) as error:
+        raise invalid_field(pointer, str(error)) from None
+
+
+EVENT_ROUTES = [get_event, list_events, list_deliveries, resend_event, resend_since]

@@ -1,0 +1,154 @@
+"""One POST to a stranger's address: guarded, bounded, never redirected, and its answer as a value."""
+
+import asyncio
+import errno
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from payment_gateway.webhooks.delivery import FORBIDDEN, RESPONSE_BYTES_MAX
+from payment_gateway.webhooks.destination import Destinations
+from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
+
+CONNECT_SECONDS = 5.0
+
+ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
+
+_MARK = "not an allowed destination"
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back. `status` is None where no whole response came; then `error` says why."""
+
+    status: int | None
+    error: str | None
+    body: str
+    duration_ms: int
+    retry_after_seconds: float | None
+
+
+class SendWebhook:
+    """`timeout_seconds` bounds one POST; `connections_max` how many are under way at once."""
+
+    def __init__(
+        self,
+        destinations: Destinations,
+        *,
+        timeout_seconds: float,
+        connections_max: int,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._destinations = destinations
+        self._timeout_seconds = timeout_seconds
+        self._connections_max = connections_max
+        self._resolver = resolver or _OwnThreads()
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def start(self) -> None:
+        # Hosts that are allowed by name have a session of their own: a guard sees addresses only, and a connection that is
+        # kept open must not serve what it was not judged for.
+        self._sessions = {by_name: self._open(by_name=by_name) for by_name in (False, True)}
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Raises nothing that a URL, a header or a receiver could bring about."""
+        started = time.monotonic()
+        status, error, received, asked_seconds = None, None, b"", None
+        try:
+            target = URL(url)
+            session = self._sessions[self._destinations.allows_name(target.host or "")]
+            async with session.post(target, data=body, headers=headers, allow_redirects=False) as response:
+                asked_seconds = retry_after_seconds(response)
+                received = await read_up_to(response, RESPONSE_BYTES_MAX)
+                status = response.status  # a response that breaks off is none
+        except CALL_ERRORS as failure:
+            error = _describe(failure)[:ERROR_LENGTH_MAX]
+        return Reply(
+            status=status,
+            error=error,
+            body=received.decode(errors="replace"),
+            duration_ms=round((time.monotonic() - started) * 1000),
+            retry_after_seconds=asked_seconds,
+        )
+
+    def _open(self, *, by_name: bool) -> aiohttp.ClientSession:
+        def guard(address: aiohttp.AddrInfoType) -> socket.socket:
+            family, kind, protocol, _, (host, *_) = address
+            if why := self._destinations.forbids(str(host), by_name=by_name):
+                raise PermissionError(errno.EACCES, f"{_MARK}: {why}")
+            return socket.socket(family, kind, protocol)
+
+        return open_session(
+            connections_max=self._connections_max,
+            connect_seconds=CONNECT_SECONDS,
+            total_seconds=self._timeout_seconds,
+            socket_factory=guard,
+            resolver=self._resolver,
+        )
+
+
+def _describe(failure: Exception) -> str:
+    if _MARK in str(failure):
+        cause = failure.os_error.strerror if isinstance(failure, aiohttp.ClientConnectorError) else failure
+        return f"{FORBIDDEN}: {cause}"
+    if isinstance(failure, aiohttp.InvalidURL):  # it shows the URL, and what is secret in it
+        return type(failure).__name__
+    if isinstance(failure, aiohttp.ClientResponseError):  # so does this
+        return f"{type(failure).__name__}: {failure.message}"
+    return f"{type(failure).__name__}: {failure}".rstrip(": ")
+
+
+class _OwnThreads(AbstractResolver):
+    """A thread for each look-up. The event loop has four for everybody's: as many name servers that hang would hold up all
+    deliveries. aiohttp remembers answers for ten seconds, and asks for one name once at a time.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
+
+        def settle(found: list[Any] | OSError) -> None:
+            if answer.done():
+                return
+            if isinstance(found, OSError):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)
+
+        def ask() -> None:
+            found: list[Any] | OSError
+            try:
+                found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+            except (OSError, UnicodeError) as error:
+                found = error if isinstance(error, OSError) else OSError(f"not a host name: {error}")
+            with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+                loop.call_soon_threadsafe(settle, found)
+
+        threading.Thread(target=ask, name=f"look up {host[:64]}", daemon=True).start()
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in await answer
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close."""

@@ -1,0 +1,78 @@
+"""Events, deliveries and new secrets as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from payment_gateway.faults.rates import Forgery
+from payment_gateway.webhooks.delivery import Delivery, Fault, State
+from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
+from shared import wire
+
+_SUBJECTS = ("Charge", "Refund", "WebhookEndpoint")
+_SUBJECT = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in _SUBJECTS]}
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An event. `data` is the charge, the refund or the webhook endpoint that it is about, as it was then."""
+
+    id: str
+    type: wire.EventType
+    timestamp: wire.Time
+    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_SUBJECT)]
+
+
+class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
+    """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
+    the true event; null mostly.
+    """
+
+    number: int
+    at: wire.Time
+    status: int | None
+    duration_ms: int
+    error: str | None
+    response_body: str
+    forgery: Forgery | None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event on its way to an endpoint, with every attempt. `nextAttemptAt` is null once there is no other; `fault` says
+    why it is not delivered as usual, and is null mostly.
+    """
+
+    id: str
+    event_id: str
+    endpoint_id: str
+    state: State
+    next_attempt_at: wire.Time | None
+    attempts: list[AttemptView]
+    fault: Fault | None
+    created_at: wire.Time
+
+
+def delivery_view(delivery: Delivery) -> DeliveryView:
+    return DeliveryView(
+        id=delivery.id,
+        event_id=delivery.event_id,
+        endpoint_id=delivery.endpoint_id,
+        state=delivery.state,
+        next_attempt_at=delivery.next_attempt_at,
+        attempts=[
+            AttemptView(one.number, one.at, one.status, one.duration_ms, one.error, one.response_body, one.forgery)
+            for one in delivery.attempts
+        ],
+        fault=delivery.fault,
+        created_at=delivery.created_at,
+    )
+
+
+class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):
+    """An endpoint as it is shown to who has just made its `secret`, and never again."""
+
+    secret: str
+
+
+def with_secret(endpoint: Endpoint) -> WebhookEndpointWithSecretView:
+    shown = msgspec.structs.asdict(on_the_wire(endpoint))
+    return WebhookEndpointWithSecretView(**shown, secret=endpoint.secrets[0].value)

@@ -1,0 +1,376 @@
+"""Webhook endpoints: made once, rotated without a gap, disabled when they are gone or fail for days."""
+
+import asyncio
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+import standardwebhooks
+import stripe
+
+from payment_gateway.app import Application
+from payment_gateway.clock import clock as clocks
+from payment_gateway.webhooks.change_endpoint import Change, change_endpoint, delete_endpoint
+from payment_gateway.webhooks.create_endpoint import NewEndpoint
+from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, Rotation
+from payment_gateway.webhooks.stored_endpoints import find_endpoints
+from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
+from shared import wire
+from shared.create_once import Answer, KeyReused
+from shared.env import Secret
+from shared.times import utc_now
+from tests.http_double import Asked, HttpDouble, always, http_double
+from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, asked, create
+from tests.waiting import until
+
+
+async def add(
+    application: Application, url: str, *event_types: wire.EventType, merchant: str = "default"
+) -> WebhookEndpointWithSecretView:
+    answer = await application.create_endpoint(merchant, uuid4().hex, NewEndpoint(url, event_types))
+    assert isinstance(answer, Answer)
+    return msgspec.json.decode(answer.body, type=WebhookEndpointWithSecretView)
+
+
+async def rotate(application: Application, endpoint_id: str, **asked: Any) -> WebhookEndpointWithSecretView:
+    answer = await application.rotate_secret("default", uuid4().hex, endpoint_id, Rotation(**asked))
+    assert isinstance(answer, Answer)
+    return msgspec.json.decode(answer.body, type=WebhookEndpointWithSecretView)
+
+
+async def configured_id(application: Application) -> str:
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    return str(endpoint["_id"])
+
+
+async def settle_and_deliver(application: Application) -> None:
+    await application.settle_charges.work.run_once()
+    await application.deliver_webhooks.work.run_once()
+
+
+async def deliver_one(application: Application, receiver: HttpDouble) -> Asked:
+    """What is sent of one more charge."""
+    receiver.asked.clear()
+    await create(application)
+    await settle_and_deliver(application)
+    [sent] = receiver.asked
+    return sent
+
+
+def verified_by(sent: Asked) -> set[str]:
+    """Which of the official libraries accept it with SECRET."""
+    return {name for name, verify in _LIBRARIES.items() if _accepts(verify, sent, SECRET)}
+
+
+def _stripe(sent: Asked, secret: str) -> None:
+    stripe.Webhook.construct_event(sent.body, sent.headers["X-Signature"], secret)
+
+
+def _standard(sent: Asked, secret: str) -> None:
+    standardwebhooks.Webhook(secret).verify(sent.body, dict(sent.headers))
+
+
+_LIBRARIES = {"stripe": _stripe, "standardwebhooks": _standard}
+BOTH = set(_LIBRARIES)
+
+
+def _accepts(verify: Any, sent: Asked, secret: str) -> bool:
+    try:
+        verify(sent, secret)
+    except (stripe.SignatureVerificationError, standardwebhooks.WebhookVerificationError):
+        return False
+    return True
+
+
+async def test_creating_an_endpoint_a_hundred_times_with_one_key_makes_one(application: Application) -> None:
+    asked, key = NewEndpoint("http://127.0.0.1:1/hooks"), uuid4().hex
+    answers = await asyncio.gather(*(application.create_endpoint("default", key, asked) for _ in range(100)))
+    assert {answer.body for answer in answers if isinstance(answer, Answer)} == {answers[0].body}  # type: ignore[union-attr]
+    assert await application.store.webhook_endpoints.count_documents({"url": asked.url}) == 1
+
+
+async def test_a_key_is_for_one_endpoint(application: Application) -> None:
+    key = uuid4().hex
+    await application.create_endpoint("default", key, NewEndpoint("http://127.0.0.1:1/hooks"))
+    other = await application.create_endpoint("default", key, NewEndpoint("http://127.0.0.1:1/other"))
+    assert other == KeyReused()
+
+
+async def test_an_endpoint_gets_the_types_that_it_names(application: Application, receiver: HttpDouble) -> None:
+    await add(application, f"{receiver.url}/failures", "payment.failed")
+    await create(application)
+    await create(application, payment_method="pm_card_declined")
+    await settle_and_deliver(application)
+    [sent] = [json.loads(one.body)["type"] for one in receiver.asked if one.path == "/failures"]
+    assert sent == "payment.failed"
+
+
+async def test_an_endpoint_gets_no_other_merchants_events(application: Application, receiver: HttpDouble) -> None:
+    await add(application, f"{receiver.url}/elsewhere", merchant="other")
+    await create(application)
+    await settle_and_deliver(application)
+    assert [one.path for one in receiver.asked] == ["/hooks"]
+
+
+async def test_during_a_rotation_both_libraries_verify_with_the_old_secret_and_with_the_new(
+    application: Application, receiver: HttpDouble
+) -> None:
+    rotated = await rotate(application, await configured_id(application))
+    sent = await deliver_one(application, receiver)
+    assert verified_by(sent) == BOTH
+    for verify in _LIBRARIES.values():
+        verify(sent, rotated.secret)
+
+
+async def test_after_the_overlap_both_libraries_refuse_the_old_secret(
+    application: Application, receiver: HttpDouble
+) -> None:
+    rotated = await rotate(application, await configured_id(application), overlap_seconds=3600)
+    assert verified_by(await deliver_one(application, receiver)) == BOTH
+    await application.clock.change(lambda clock: clocks.frozen(clock, real=utc_now() + timedelta(seconds=3601)))
+    sent = await deliver_one(application, receiver)
+    assert verified_by(sent) == set()
+    for verify in _LIBRARIES.values():
+        verify(sent, rotated.secret)
+
+
+async def test_a_rotation_without_overlap_takes_the_old_secret_away_at_once(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await rotate(application, await configured_id(application), overlap_seconds=0)
+    assert verified_by(await deliver_one(application, receiver)) == set()
+
+
+async def test_rotations_at_once_on_two_replicas_lose_no_secret(make_application: MakeApplication) -> None:
+    async with make_application() as one, make_application() as two:
+        endpoint_id = await configured_id(one)
+        rotated = await asyncio.gather(*(rotate(replica, endpoint_id) for replica in (one, two) * 3))
+        [endpoint] = await one.store.webhook_endpoints.find().to_list()
+        kept = [secret["value"] for secret in endpoint["secrets"]]
+        assert sorted(kept) == sorted([SECRET, *(each.secret for each in rotated)])
+        assert [secret["expires_at"] is None for secret in endpoint["secrets"]] == [True, *[False] * 6]
+
+
+async def test_rotating_again_with_the_same_key_shows_the_same_secret_and_changes_nothing(
+    application: Application,
+) -> None:
+    endpoint_id, key = await configured_id(application), uuid4().hex
+    answers = [await application.rotate_secret("default", key, endpoint_id, Rotation()) for _ in range(2)]
+    assert [isinstance(answer, Answer) and answer.replayed for answer in answers] == [False, True]
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert len(endpoint["secrets"]) == 2
+
+
+@pytest.mark.parametrize("merchant", ["default", "other"])
+async def test_what_is_not_there_or_not_yours_cannot_be_rotated(application: Application, merchant: str) -> None:
+    endpoint_id = "we_nothing" if merchant == "default" else await configured_id(application)
+    answer = await application.rotate_secret(merchant, uuid4().hex, endpoint_id, Rotation())
+    assert answer == NoSuchEndpoint(endpoint_id)
+
+
+async def test_the_endpoint_of_the_environment_gets_the_events_of_the_only_merchant(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    hashed = Secret(f"alice:{hashlib.sha256(b'sk_1').hexdigest()}")
+    async with make_application(payment_gateway_api_keys=(hashed,)) as application:
+        assert isinstance(await application.create_charge("alice", "key", asked()), Answer)
+        await settle_and_deliver(application)
+    assert len(receiver.asked) == 1
+
+
+async def fail_since(application: Application, days: float) -> None:
+    since, last = utc_now() - timedelta(days=days), utc_now() - timedelta(days=1)
+    await application.store.webhook_endpoints.update_many({}, {"$set": {"failing_since": since, "failed_at": last}})
+
+
+async def test_an_endpoint_whose_attempts_have_all_failed_for_five_days_is_disabled_and_the_others_are_told(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    await fail_since(application, 5)
+    async with http_double() as other:
+        told = await add(application, f"{other.url}/hooks", "webhook_endpoint.disabled")
+        await create(application)
+        await settle_and_deliver(application)
+        await application.deliver_webhooks.work.run_once()
+        [sent] = other.asked
+    standardwebhooks.Webhook(told.secret).verify(sent.body, dict(sent.headers))
+    event = json.loads(sent.body)
+    assert event["type"] == "webhook_endpoint.disabled"
+    assert (event["data"]["state"], event["data"]["disabledReason"]) == ("disabled", "failing")
+    assert event["data"]["url"] == f"{receiver.url}/hooks"
+    assert "secret" not in event["data"]
+
+
+async def test_one_failure_after_days_without_an_attempt_disables_nothing(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    await fail_since(application, 30)
+    await application.store.webhook_endpoints.update_many({}, {"$set": {"failed_at": utc_now() - timedelta(days=29)}})
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await find_endpoints(application.store.webhook_endpoints, {})
+    [delivery] = await application.store.deliveries.find().to_list()
+    at = delivery["attempts"][0]["at"]
+    assert (endpoint.state, endpoint.failing_since, endpoint.failed_at) == ("enabled", at, at)
+
+
+async def test_an_endpoint_that_fails_for_less_is_kept_and_its_failing_is_known(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await find_endpoints(application.store.webhook_endpoints, {})
+    [delivery] = await application.store.deliveries.find().to_list()
+    assert (endpoint.state, endpoint.failing_since) == ("enabled", delivery["attempts"][0]["at"])
+
+
+async def test_a_delivery_that_is_taken_forgives_the_days_before(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await fail_since(application, 30)
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await find_endpoints(application.store.webhook_endpoints, {})
+    assert (endpoint.state, endpoint.failing_since) == ("enabled", None)
+    assert len(receiver.asked) == 1
+
+
+async def test_an_endpoint_that_says_410_many_times_at_once_is_disabled_once(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(410)
+    for _ in range(20):
+        await create(application)
+    await settle_and_deliver(application)
+    [event] = await application.store.events.find({"type": "webhook_endpoint.disabled"}).to_list()
+    assert json.loads(event["raw"])["data"]["disabledReason"] == "gone"
+
+
+async def test_an_endpoint_that_is_disabled_again_in_the_same_frozen_moment_is_told_of_again(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """Its event's id follows from the attempt: a frozen clock has no other time to tell two by."""
+    await application.clock.change(lambda clock: clocks.frozen(clock, real=utc_now()))
+    receiver.answer = always(410)
+    for _ in range(2):
+        await create(application)
+        await settle_and_deliver(application)
+        await change_endpoint(application.store, "default", await configured_id(application), Change(state="enabled"))
+    assert await application.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 2
+
+
+async def test_enabling_forgets_why_an_endpoint_was_disabled(application: Application) -> None:
+    await fail_since(application, 30)
+    endpoint_id = await configured_id(application)
+    off = await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))
+    assert off is not None
+    assert off.disabled_reason == "merchant"
+    on = await change_endpoint(application.store, "default", endpoint_id, Change(state="enabled"))
+    assert on is not None
+    assert (on.state, on.disabled_reason, on.failing_since) == ("enabled", None, None)
+
+
+@pytest.mark.parametrize("how", ["disabled", "deleted"])
+async def test_what_is_pending_for_an_endpoint_that_wants_no_more_is_cancelled_when_due(
+    application: Application, receiver: HttpDouble, how: str
+) -> None:
+    await create(application)
+    await application.settle_charges.work.run_once()
+    endpoint_id = await configured_id(application)
+    if how == "disabled":
+        await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))
+    else:
+        assert await delete_endpoint(application.store, "default", endpoint_id)
+    await application.deliver_webhooks.work.run_once()
+    [delivery] = await application.store.deliveries.find().to_list()
+    assert (delivery["state"], receiver.asked) == ("cancelled", [])
+
+
+async def test_what_the_old_url_answers_does_not_disable_the_new_one(
+    application: Application, receiver: HttpDouble
+) -> None:
+    endpoint_id = await configured_id(application)
+
+    async def move_and_be_gone(_asked: Asked) -> Any:
+        await change_endpoint(application.store, "default", endpoint_id, Change(url=f"{receiver.url}/new"))
+        return await always(410)(_asked)
+
+    receiver.answer = move_and_be_gone
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert (endpoint["state"], endpoint["failing_since"]) == ("enabled", None)
+
+
+async def test_an_endpoint_that_refuses_forgeries_is_not_failing(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(410)
+    await create(application, scenario={"webhooks": ["bad_signature"]})
+    await settle_and_deliver(application)
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert (endpoint["state"], endpoint["failing_since"]) == ("enabled", None)
+
+
+async def test_an_endpoint_deleted_while_a_delivery_is_in_hand_harms_nobody(
+    application: Application, receiver: HttpDouble
+) -> None:
+    async def delete_and_fail(_asked: Asked) -> Any:
+        await application.store.webhook_endpoints.delete_many({})
+        return await always(410)(_asked)
+
+    receiver.answer = delete_and_fail
+    await create(application)
+    await settle_and_deliver(application)
+    [delivery] = await application.store.deliveries.find().to_list()
+    assert (delivery["state"], len(delivery["attempts"])) == ("failed", 1)
+
+
+async def test_two_replicas_that_see_an_endpoint_fail_disable_it_once(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(410)
+    async with make_application(workers=True) as one, make_application(workers=True):
+        for _ in range(40):
+            await create(one)
+
+        async def all_ended() -> bool:
+            return await one.store.deliveries.count_documents({"state": {"$in": ["failed", "cancelled"]}}) == 40 or (
+                await one.store.charges.count_documents({"status": "pending"}) == 0
+                and await one.store.deliveries.count_documents({"state": "pending"}) == 0
+            )
+
+        await until(all_ended, "all deliveries ended")
+        assert await one.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 1
+
+
+async def test_c24_an_endpoint_that_fails_while_the_clock_advances_by_days_is_disabled_when_five_have_passed(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    days = (86400.0,) * 10
+    async with make_application(workers=True, webhook_retry_schedule_seconds=days) as application:
+        await create(application)
+
+        async def tried() -> bool:
+            return bool(receiver.asked)
+
+        await until(tried, "the first attempt")
+        await application.advance_clock(timedelta(days=8))
+
+        async def disabled() -> bool:
+            return await application.store.webhook_endpoints.count_documents({"state": "disabled"}) == 1
+
+        await until(disabled, "the endpoint is disabled")
+        [event] = await application.store.events.find({"type": "webhook_endpoint.disabled"}).to_list()
+        data = msgspec.json.decode(json.dumps(json.loads(event["raw"])["data"]), type=wire.WebhookEndpoint)
+        assert data.disabled_reason == "failing"
+        assert data.failing_since is not None
+        assert timedelta(days=5) <= event["created_at"] - data.failing_since < timedelta(days=6.2)

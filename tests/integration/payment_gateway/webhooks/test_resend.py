@@ -1,0 +1,214 @@
+"""Sending events again: one, or all that an endpoint has not taken."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import pytest
+from aiohttp import web
+
+from payment_gateway.app import Application
+from payment_gateway.webhooks.change_endpoint import Change, change_endpoint
+from payment_gateway.webhooks.resend import EVENTS_MAX, EndpointDisabled, NotThere, Resent
+from shared.times import utc_now
+from tests.http_double import Asked, HttpDouble, always
+from tests.integration.payment_gateway.conftest import MakeApplication, create
+from tests.integration.payment_gateway.webhooks.test_endpoints import add, configured_id, settle_and_deliver
+
+LONG_AGO = utc_now() - timedelta(days=400)
+
+
+async def events_of(application: Application, count: int, receiver: HttpDouble, status: int) -> list[str]:
+    """The ids of events, each of which was once tried to be delivered and answered so."""
+    receiver.answer = always(status)
+    for _ in range(count):
+        await create(application)
+    await settle_and_deliver(application)
+    receiver.answer = always(200)
+    return [event["_id"] async for event in application.store.events.find().sort("_id")]
+
+
+def ids(receiver: HttpDouble) -> list[str]:
+    return [sent.headers["webhook-id"] for sent in receiver.asked]
+
+
+async def since(application: Application, when: datetime = LONG_AGO) -> Resent | NotThere | EndpointDisabled:
+    return await application.resend_events.since("default", await configured_id(application), when)
+
+
+async def test_a_delivered_event_is_sent_once_more_with_the_same_id(
+    application: Application, receiver: HttpDouble
+) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    assert await application.resend_events.one("default", event_id) == Resent(1)
+    await application.deliver_webhooks.work.run_once()
+    assert ids(receiver) == [event_id, event_id]
+    assert receiver.asked[0].body == receiver.asked[1].body
+
+
+async def test_a_pending_delivery_becomes_due_now_instead_of_being_doubled(
+    application: Application, receiver: HttpDouble
+) -> None:
+    [event_id] = await events_of(application, 1, receiver, 500)
+    assert await application.resend_events.one("default", event_id) == Resent(1)
+    await application.deliver_webhooks.work.run_once()
+    [delivery] = await application.store.deliveries.find().to_list()
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 200]
+
+
+@pytest.mark.parametrize("schedule", [(600,), ()])
+async def test_what_is_resent_while_an_attempt_of_it_is_in_hand_is_due_when_that_has_failed(
+    make_application: MakeApplication, receiver: HttpDouble, schedule: tuple[float, ...]
+) -> None:
+    """Whether that attempt was the last or not. It is asked for once, and so sent once more at once."""
+    async with make_application(webhook_retry_schedule_seconds=schedule) as application:
+        event_id = await _in_hand(application, receiver, status=500, meanwhile=application.resend_events.one)
+        [delivery] = await application.store.deliveries.find().to_list()
+        assert delivery["state"] == "pending"
+        assert delivery["next_attempt_at"] <= await application.clock.now()
+        assert await application.deliver_webhooks.work.run_once() == 1
+        assert await application.deliver_webhooks.work.run_once() == 0
+        assert ids(receiver) == [event_id, event_id]
+
+
+@pytest.mark.parametrize("status", [200, 410])
+async def test_what_is_resent_while_an_attempt_of_it_is_in_hand_is_over_when_that_ends_it(
+    application: Application, receiver: HttpDouble, status: int
+) -> None:
+    event_id = await _in_hand(application, receiver, status=status, meanwhile=application.resend_events.one)
+    assert await application.deliver_webhooks.work.run_once() == 0
+    assert ids(receiver) == [event_id]
+
+
+async def _in_hand(
+    application: Application, receiver: HttpDouble, *, status: int, meanwhile: Callable[[str, str], Awaitable[object]]
+) -> str:
+    """The event whose first attempt was answered with `status` after `meanwhile`, which must resend one."""
+
+    async def answer(asked: Asked) -> web.StreamResponse:
+        receiver.answer = always(status)
+        assert await meanwhile("default", asked.headers["webhook-id"]) == Resent(1)
+        return web.Response(status=status)
+
+    receiver.answer = answer
+    await create(application)
+    await settle_and_deliver(application)
+    [sent] = receiver.asked
+    return sent.headers["webhook-id"]
+
+
+async def test_a_resent_event_has_all_its_retries_before_it(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    receiver.answer = always(500)
+    await application.resend_events.one("default", event_id)
+    await application.deliver_webhooks.work.run_once()
+    [again] = await application.store.deliveries.find({"state": "pending"}).to_list()
+    assert [attempt["number"] for attempt in again["attempts"]] == [1]
+    assert again["next_attempt_at"] > again["attempts"][0]["at"]
+
+
+async def test_an_event_goes_to_every_endpoint_that_wants_it_or_to_the_one_that_is_named(
+    application: Application, receiver: HttpDouble
+) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    await add(application, f"{receiver.url}/all")
+    failures = await add(application, f"{receiver.url}/failures", "payment.failed")
+    receiver.asked.clear()
+    assert await application.resend_events.one("default", event_id) == Resent(2)
+    await application.deliver_webhooks.work.run_once()
+    assert sorted(sent.path for sent in receiver.asked) == ["/all", "/hooks"]
+    receiver.asked.clear()
+    assert await application.resend_events.one("default", event_id, failures.id) == Resent(1)
+    await application.deliver_webhooks.work.run_once()
+    assert [sent.path for sent in receiver.asked] == ["/failures"]
+
+
+async def test_twenty_who_resend_an_event_at_once_send_it_once(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    await asyncio.gather(*(application.resend_events.one("default", event_id) for _ in range(20)))
+    assert await application.deliver_webhooks.work.run_once() == 1
+
+
+async def test_nothing_is_sent_to_a_disabled_endpoint(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    endpoint_id = await configured_id(application)
+    await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))
+    assert await application.resend_events.one("default", event_id, endpoint_id) == EndpointDisabled()
+    assert await since(application) == EndpointDisabled()
+    assert await application.resend_events.one("default", event_id) == Resent(0)
+
+
+async def test_what_is_not_there_or_not_yours_is_not_resent(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    endpoint_id = await configured_id(application)
+    resend = application.resend_events
+    assert await resend.one("default", "evt_nothing") == NotThere("event")
+    assert await resend.one("other", event_id) == NotThere("event")
+    assert await resend.one("default", event_id, "we_nothing") == NotThere("webhook endpoint")
+    assert await resend.since("other", endpoint_id, LONG_AGO) == NotThere("webhook endpoint")
+
+
+async def test_an_endpoint_gets_everything_that_it_has_not_taken_and_nothing_that_it_has(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await events_of(application, 3, receiver, 200)
+    taken = set(ids(receiver))
+    await events_of(application, 2, receiver, 410)  # the endpoint is disabled
+    await change_endpoint(application.store, "default", await configured_id(application), Change(state="enabled"))
+    receiver.asked.clear()
+    assert await since(application) == Resent(3)
+    await application.deliver_webhooks.work.run_once()
+    assert len(set(ids(receiver))) == 3, "two events, and that it was disabled"
+    assert taken.isdisjoint(ids(receiver))
+
+
+async def test_a_new_endpoint_can_be_given_what_was_before_it(application: Application, receiver: HttpDouble) -> None:
+    await events_of(application, 3, receiver, 200)
+    late = await add(application, f"{receiver.url}/late", "payment.succeeded")
+    receiver.asked.clear()
+    assert await application.resend_events.since("default", late.id, LONG_AGO) == Resent(3)
+    await application.deliver_webhooks.work.run_once()
+    assert [sent.path for sent in receiver.asked] == ["/late"] * 3
+
+
+async def test_what_happened_before_is_not_resent_nor_what_the_endpoint_does_not_want(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await events_of(application, 2, receiver, 200)
+    failures = await add(application, f"{receiver.url}/failures", "payment.failed")
+    late = await add(application, f"{receiver.url}/late")
+    assert await application.resend_events.since("default", failures.id, LONG_AGO) == Resent(0)
+    assert await application.resend_events.since("default", late.id, utc_now()) == Resent(0)
+
+
+@pytest.mark.parametrize("same_moment", [True, False])
+async def test_more_events_than_fit_into_one_batch_are_each_resent_once(
+    application: Application, receiver: HttpDouble, *, same_moment: bool
+) -> None:
+    count, now = EVENTS_MAX * 2 + 7, utc_now()
+    await application.store.events.insert_many(
+        {
+            "_id": f"evt_{number:05}",
+            "merchant": "default",
+            "type": "payment.succeeded",
+            "object_id": "ch_1",
+            "reference": "ord_1",
+            "raw": "{}",
+            "created_at": now - timedelta(milliseconds=0 if same_moment else number),
+        }
+        for number in range(count)
+    )
+    assert await since(application) == Resent(count)
+    assert len(await application.store.deliveries.distinct("event_id")) == count
+    assert await application.store.deliveries.count_documents({}) == count
+    assert await since(application) == Resent(count), "pending ones are due, and no more are made"
+    assert await application.store.deliveries.count_documents({}) == count
+
+
+async def test_a_delivery_whose_event_a_reset_took_ends(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    await application.resend_events.one("default", event_id)
+    await application.store.events.delete_many({})
+    await application.deliver_webhooks.work.run_once()
+    assert await application.store.deliveries.count_documents({"state": "pending"}) == 0
+    assert len(receiver.asked) == 1

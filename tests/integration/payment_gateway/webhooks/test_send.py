@@ -1,0 +1,207 @@
+"""SSRF: whatever a URL, a name server or a receiver says, nothing reaches an address that the operator forbids."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from payment_gateway.app import Application
+from payment_gateway.webhooks.destination import parse_destinations
+from payment_gateway.webhooks.send import ERROR_LENGTH_MAX, SendWebhook
+from tests.http_double import HttpDouble, always
+from tests.integration.payment_gateway.conftest import MakeApplication, create
+from tests.integration.payment_gateway.webhooks.test_endpoints import settle_and_deliver
+from tests.waiting import until
+
+Sender = Callable[..., AbstractAsyncContextManager[SendWebhook]]
+
+
+class Names(AbstractResolver):
+    """A name server in somebody else's hands: each question gets the next answer, the last one for ever."""
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        address = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def sending(
+    *allowed: str, public_only: bool = True, resolver: AbstractResolver | None = None
+) -> AsyncIterator[SendWebhook]:
+    destinations = parse_destinations(allowed, public_only=public_only)
+    send = SendWebhook(destinations, timeout_seconds=5, connections_max=64, resolver=resolver)
+    await send.start()
+    try:
+        yield send
+    finally:
+        await send.close()
+
+
+def port_of(receiver: HttpDouble) -> int:
+    port = urlsplit(receiver.url).port
+    assert port is not None
+    return port
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0.0.0.0", "localhost", "[::ffff:127.0.0.1]"],
+)
+async def test_production_connects_to_this_machine_by_no_spelling(receiver: HttpDouble, host: str) -> None:
+    async with sending() as send:
+        reply = await send(f"http://{host}:{port_of(receiver)}/", b"{}", {})
+    assert (reply.status, receiver.asked) == (None, [])
+    assert str(reply.error).startswith(("Forbidden: not an allowed destination: ", "InvalidUrlClientError"))
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "[fe80::1]", "[::ffff:169.254.169.254]"])
+async def test_development_connects_to_no_metadata(host: str) -> None:
+    async with sending(public_only=False) as send:
+        reply = await send(f"http://{host}/latest/meta-data/", b"{}", {})
+    assert str(reply.error).startswith(("Forbidden: ", "InvalidUrlClientError"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "10.0.0.1", "169.254.169.254"])
+async def test_a_name_that_leads_to_a_forbidden_address_is_not_connected_to(receiver: HttpDouble, address: str) -> None:
+    async with sending(resolver=Names(address)) as send:
+        reply = await send(f"http://shop.example:{port_of(receiver)}/", b"{}", {})
+    assert str(reply.error).startswith("Forbidden: ")
+    assert receiver.asked == []
+
+
+async def test_a_name_that_changes_after_it_was_looked_at_is_judged_by_where_it_leads_now(
+    receiver: HttpDouble,
+) -> None:
+    """DNS rebinding: the first answer is allowed, the next one is this machine."""
+    async with sending("192.0.2.1", resolver=Names("192.0.2.1", "127.0.0.1")) as send:
+        url = f"http://shop.example:{port_of(receiver)}/"
+        assert send._destinations.fault_of(url) is None
+        for session in send._sessions.values():
+            session.connector._use_dns_cache = False  # type: ignore[union-attr]
+        async with asyncio.timeout(20):
+            replies = [await send(url, b"{}", {}) for _ in range(2)]
+    assert str(replies[1].error).startswith("Forbidden: ")
+    assert receiver.asked == []
+
+
+async def test_an_address_that_the_operator_allows_is_connected_to(receiver: HttpDouble) -> None:
+    async with sending("127.0.0.0/8") as send:
+        reply = await send(receiver.url, b"{}", {})
+    assert (reply.status, reply.error) == (200, None)
+
+
+async def test_a_host_that_is_allowed_by_name_may_be_on_the_private_network(receiver: HttpDouble) -> None:
+    async with sending("shop.example", resolver=Names("127.0.0.1")) as send:
+        allowed = await send(f"http://SHOP.example:{port_of(receiver)}/", b"{}", {})
+        other = await send(f"http://other.example:{port_of(receiver)}/", b"{}", {})
+    assert (allowed.status, other.status, len(receiver.asked)) == (200, None, 1)
+
+
+async def test_a_host_that_is_allowed_by_name_may_not_lead_to_metadata() -> None:
+    async with sending("shop.example", resolver=Names("169.254.169.254")) as send:
+        reply = await send("http://shop.example/", b"{}", {})
+    assert str(reply.error).startswith("Forbidden: ")
+
+
+async def test_a_redirect_to_a_forbidden_address_is_not_followed(receiver: HttpDouble) -> None:
+    receiver.answer = always(302, Location="http://169.254.169.254/latest/meta-data/")
+    async with sending("127.0.0.1") as send:
+        reply = await send(receiver.url, b"{}", {})
+    assert (reply.status, len(receiver.asked)) == (302, 1)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "http://", "shop", "http://[::1", "ftp://127.0.0.1/", "http://x:99999/", "http://a b/"]
+)
+async def test_what_is_no_url_is_an_error_of_the_attempt(url: str) -> None:
+    async with sending(public_only=False) as send:
+        reply = await send(url, b"{}", {})
+    assert reply.status is None
+    assert reply.error
+
+
+async def test_a_forbidden_delivery_is_a_failed_attempt_that_says_why_and_is_tried_again(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(app_env="production", webhook_allowed_hosts=("127.0.0.1",)) as application:
+        elsewhere = {"url": f"http://localhost.localdomain:{port_of(receiver)}/"}
+        await application.store.webhook_endpoints.update_many({}, {"$set": elsewhere})
+        application.send_webhook._resolver = Names("127.0.0.2")
+        await application.send_webhook.close()
+        await application.send_webhook.start()
+        delivery = await _delivered(application)
+    assert delivery["state"] == "pending"
+    assert "Forbidden: not an allowed destination: 127.0.0.2 is not public" in delivery["attempts"][0]["error"]
+    assert receiver.asked == []
+
+
+async def test_name_servers_that_hang_hold_up_no_other_delivery(
+    receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio has a handful of threads for look-ups; more names than that hang here, for as long as the test runs."""
+    look_up, asked, released = socket.getaddrinfo, list[str](), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hanging(host: str, *how: Any) -> Any:
+        asked.append(host)
+        if host.endswith(".example"):
+            asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
+            raise socket.gaierror("no such name")
+        return look_up(host, *how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    async with sending(public_only=False) as send:
+        stuck = [asyncio.create_task(send(f"http://shop-{number}.example/", b"{}", {})) for number in range(40)]
+        try:
+
+            async def all_hang() -> bool:
+                return len(asked) == 40
+
+            await until(all_hang, "40 look-ups under way", seconds=4)
+            reply = await send(f"http://localhost:{port_of(receiver)}/", b"{}", {})
+            assert reply.status == 200
+            assert not any(task.done() for task in stuck)
+        finally:
+            released.set()
+            await asyncio.gather(*stuck)
+
+
+@pytest.mark.parametrize("answer", [b"\xff\xfe\r\n\r\n", b"HTTP/1.1 200 OK\r\nX" + b"\xff" * 7000 + b": a\r\n\r\n"])
+async def test_what_is_no_answer_is_told_in_short_and_without_the_url(answer: bytes) -> None:
+    """A URL may hold a secret, and the error goes to the log."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server, sending(public_only=False) as send:
+        port = server.sockets[0].getsockname()[1]
+        reply = await send(f"http://127.0.0.1:{port}/hooks?token=s3cret", b"{}", {})
+    assert reply.status is None
+    assert reply.error is not None
+    assert reply.error.startswith("ClientResponseError: ")
+    assert "s3cret" not in reply.error
+    assert len(reply.error) <= ERROR_LENGTH_MAX
+
+
+async def _delivered(application: Application) -> dict[str, Any]:
+    await create(application)
+    await settle_and_deliver(application)
+    [delivery] = await application.store.deliveries.find().to_list()
+    return delivery

@@ -1,0 +1,126 @@
+from datetime import datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payment_gateway.faults.rates import STEPS_MAX
+from payment_gateway.money import charge as charges
+from payment_gateway.money.announcement import settled_event
+from payment_gateway.settings import Settings
+from payment_gateway.webhooks.delivery import RETRY_AFTER_CAP_SECONDS, Attempt, Next, after, new_delivery
+from shared.env import load
+from tests.unit.payment_gateway.examples import NOW, a_charge, an_endpoint, at
+
+SCHEDULE = [5, 300, 1800]
+DEFAULT_SCHEDULE = load(Settings, {"MONGODB_URI": "mongodb://db"}).webhook_retry_schedule_seconds
+
+
+def an_attempt(status: int | None, number: int = 1) -> Attempt:
+    error = "TimeoutError" if status is None else None
+    return Attempt(number=number, at=NOW, status=status, duration_ms=7, error=error, response_body="")
+
+
+def following(status: int | None, number: int = 1, *, retry_after_seconds: float | None = None) -> Next:
+    return after(an_attempt(status, number), SCHEDULE, ended_at=NOW, retry_after_seconds=retry_after_seconds)
+
+
+def wait_seconds(status: int | None, number: int = 1, *, retry_after_seconds: float | None = None) -> float:
+    next_one = following(status, number, retry_after_seconds=retry_after_seconds)
+    assert next_one.state == "pending"
+    assert isinstance(next_one.next_attempt_at, datetime)
+    return (next_one.next_attempt_at - NOW).total_seconds()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@pytest.mark.parametrize("number", [1, 4, 100])
+def test_any_2xx_is_a_success_however_late(status: int, number: int) -> None:
+    assert following(status, number) == Next("delivered")
+
+
+@pytest.mark.parametrize("status", [None, 100, 199, 300, 301, 304, 307, 308, 400, 401, 404, 409, 429, 500, 503, 599])
+def test_everything_else_is_tried_again_a_redirect_too(status: int | None) -> None:
+    next_one = following(status)
+    assert (next_one.state, next_one.gone) == ("pending", False)
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_an_endpoint_that_says_410_is_disabled_and_not_tried_again(number: int) -> None:
+    assert following(410, number, retry_after_seconds=5) == Next("failed", None, gone=True)
+
+
+@pytest.mark.parametrize(("number", "seconds"), list(enumerate(SCHEDULE, start=1)))
+def test_each_failure_waits_as_the_schedule_says_give_or_take_a_tenth(number: int, seconds: float) -> None:
+    assert wait_seconds(500, number) == pytest.approx(seconds, rel=0.101)
+
+
+@pytest.mark.parametrize("retry_after_seconds", [None, 5.0])
+def test_the_wait_begins_when_the_attempt_has_ended(retry_after_seconds: float | None) -> None:
+    timed_out = an_attempt(None)
+    next_one = after(timed_out, SCHEDULE, ended_at=at(15), retry_after_seconds=retry_after_seconds)
+    assert next_one.next_attempt_at is not None
+    assert at(19.5) <= next_one.next_attempt_at <= at(20.5)
+
+
+def test_an_attempt_after_the_schedule_is_the_last() -> None:
+    assert following(500, len(SCHEDULE)).state == "pending"
+    assert following(500, len(SCHEDULE) + 1) == Next("failed")
+    assert following(503, len(SCHEDULE) + 1, retry_after_seconds=60) == Next("failed")
+
+
+def test_without_a_schedule_there_is_one_attempt() -> None:
+    assert after(an_attempt(500), [], ended_at=NOW, retry_after_seconds=None) == Next("failed")
+
+
+@pytest.mark.parametrize("status", [200, 410, 500, None])
+@pytest.mark.parametrize("schedule", [[], [5.0], SCHEDULE])
+def test_however_many_forgeries_there_are_the_true_event_follows(status: int | None, schedule: list[float]) -> None:
+    for number in range(1, STEPS_MAX + 1):
+        forged = msgspec.structs.replace(an_attempt(status, number), forgery="bad_signature")
+        next_one = after(forged, schedule, ended_at=NOW, retry_after_seconds=None)
+        assert (next_one.state, next_one.gone) == ("pending", False)
+        assert next_one.next_attempt_at is not None
+
+
+def test_a_retry_after_is_honoured() -> None:
+    assert wait_seconds(503, retry_after_seconds=120) == 120
+
+
+def test_a_retry_after_does_not_shorten_the_schedule() -> None:
+    assert wait_seconds(429, 2, retry_after_seconds=1) >= 270
+
+
+def test_a_retry_after_of_thirty_years_is_capped() -> None:
+    assert wait_seconds(503, retry_after_seconds=1_000_000_000) == RETRY_AFTER_CAP_SECONDS
+
+
+@given(st.none() | st.integers(100, 599), st.integers(1, 12), st.none() | st.floats(0, allow_nan=False))
+def test_whatever_came_back_the_delivery_ends_or_is_tried_within_a_day_or_so(
+    status: int | None, number: int, retry_after_seconds: float | None
+) -> None:
+    tried = an_attempt(status, number)
+    next_one = after(tried, DEFAULT_SCHEDULE, ended_at=NOW, retry_after_seconds=retry_after_seconds)
+    assert (next_one.next_attempt_at is not None) == (next_one.state == "pending")
+    if next_one.next_attempt_at is not None:
+        assert NOW < next_one.next_attempt_at <= at(1.11 * 24 * 3600)
+
+
+def test_the_default_schedule_is_that_of_the_field() -> None:
+    """DESIGN 5: 5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
+    assert (5, 300, 1800, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24))) == DEFAULT_SCHEDULE
+
+
+def test_settling_twice_delivers_once_to_each_endpoint() -> None:
+    """C23"""
+    event = settled_event(charges.settled(a_charge(), now=NOW), now=NOW)
+    one, again = new_delivery(event, an_endpoint(), now=NOW), new_delivery(event, an_endpoint(), now=at(5))
+    elsewhere = new_delivery(event, msgspec.structs.replace(an_endpoint(), id="we_2"), now=NOW)
+    assert one.id == again.id != elsewhere.id
+
+
+def test_a_new_delivery_is_due_at_once() -> None:
+    event = settled_event(charges.settled(a_charge(), now=NOW), now=NOW)
+    delivery = new_delivery(event, an_endpoint(), now=NOW)
+    assert (delivery.state, delivery.next_attempt_at, delivery.attempts) == ("pending", NOW, ())
+    assert (delivery.merchant, delivery.event_id, delivery.endpoint_id) == ("default", event.id, "we_1")
