@@ -48,6 +48,7 @@ _CONSTANT = re.compile(r"^ *([A-Z][A-Z0-9_]+)(?:: [^=]+)? = ", re.MULTILINE)
 _TEST = re.compile(r"\btest_\w+\b(?!\.py)")
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-][\w.-]*(?:/[\w.-]+)*/?")
+_IDENTIFIER = re.compile(r"[A-Za-z]\w*(?:\.\w+)*")
 _MAKE = re.compile(r"(?:`|^)make (?:[A-Z_]+=\S+ )*([a-z][\w-]*)", re.MULTILINE)
 _METRIC = re.compile(
     r"\b(?:http_requests?|database|group_commit|leased_work|order_api|payment_gateway)_[a-z_]+"
@@ -165,6 +166,14 @@ def test_every_file_that_a_tour_of_the_code_names_is_there(tour: Path) -> None:
 def test_every_make_command_that_a_page_names_is_there(page: Path) -> None:
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(_MAKE.findall(page.read_text(encoding="utf-8"))) <= targets
+
+
+def test_everything_in_the_code_that_contributing_names_is_there() -> None:
+    quoted = _QUOTED.findall(prose(ROOT / "CONTRIBUTING.md"))
+    names = {name for name in quoted if _IDENTIFIER.fullmatch(name) and not name.endswith(EXTENSIONS)}
+    assert len(names) > 20, "the pattern above no longer finds them"
+    text = source_text() + (ROOT / "compose.yaml").read_text() + (ROOT / "pyproject.toml").read_text()
+    assert {name for name in names if not re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", text)} == set()
 
 
 def test_the_readme_stays_short() -> None:
