@@ -1,14 +1,11 @@
 """What `docker compose up` promises."""
 
 import json
-import re
-import subprocess
 
 import aiohttp
 import pytest
 
-from tests.compose.conftest import CONTAINERS, ROOT, ComposeStack, place, until_paid
-from tests.pages import blocks
+from tests.compose.conftest import CONTAINERS, ComposeStack, place, until_paid
 
 pytestmark = pytest.mark.timeout(1200)  # the first test also pulls and builds
 
@@ -30,37 +27,6 @@ async def test_mongosh_in_the_container_finds_the_order(stack: ComposeStack, htt
     script = f"EJSON.stringify(db.orders.findOne({{_id: '{order_id}'}}, {{amount_minor: 1, currency: 1}}))"
     found = stack.run("exec", "-T", "mongo", "mongosh", "order_api", "--quiet", "--eval", script)
     assert json.loads(found) == {"_id": order_id, "amount_minor": 9999, "currency": "USD"}
-
-
-def pasted(stack: ComposeStack, lines: str) -> str:
-    """What the lines of a page print; only the port is another."""
-    lines = lines.replace("http://127.0.0.1:8000", stack.order_api).replace("127.0.0.1:8000", stack.order_api)
-    command = ["bash", "-c", lines]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
-
-
-def commands(page: str, about: str) -> list[str]:
-    """Those of the page that have to do with this."""
-    return [block for block in blocks((ROOT / page).read_text(encoding="utf-8"), "sh") if about in block]
-
-
-async def test_the_readmes_lines_place_an_order_and_find_it_paid(stack: ComposeStack) -> None:
-    [lines] = commands("README.md", "docker compose up")
-    up, place_it, look_at_it, find_it = lines.splitlines()
-    assert up == "docker compose up --wait"  # as the stack has done
-    assert '"status":"Pending"' in pasted(stack, place_it)
-    assert '"status":"Paid"' in pasted(stack, look_at_it)
-    assert re.search("order_number: 'ORD-1',.*status: 'Paid'", pasted(stack, find_it), re.DOTALL)
-
-
-async def test_the_queries_of_the_pages_find_the_order_and_all_that_belongs_to_it(stack: ComposeStack) -> None:
-    [lines] = commands("docs/run.md", "/api/orders")
-    assert "status: 'Paid'" in pasted(stack, lines)
-    [queries] = blocks((ROOT / "docs" / "mongodb.md").read_text(encoding="utf-8"), "js")
-    found = pasted(stack, f"docker compose exec -T mongo mongosh order_api --quiet <<'END'\n{queries}END")
-    for what in ("cause: 'placed'", "state: 'done'", "fingerprint", "outcome: 'applied'", "state: 'delivered'"):
-        assert what in found
-    assert "Error" not in found
 
 
 async def test_the_gateways_commands_run_in_its_container(stack: ComposeStack) -> None:
