@@ -48,7 +48,7 @@ _CONSTANT = re.compile(r"^ *([A-Z][A-Z0-9_]+)(?:: [^=]+)? = ", re.MULTILINE)
 _TEST = re.compile(r"\btest_\w+\b(?!\.py)")
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-][\w.-]*(?:/[\w.-]+)*/?")
-_IDENTIFIER = re.compile(r"[A-Za-z]\w*(?:\.\w+)*")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _MAKE = re.compile(r"(?:`|^)make (?:[A-Z_]+=\S+ )*([a-z][\w-]*)", re.MULTILINE)
 _METRIC = re.compile(
     r"\b(?:http_requests?|database|group_commit|leased_work|order_api|payment_gateway)_[a-z_]+"
