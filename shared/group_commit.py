@@ -4,7 +4,7 @@ A journaled majority commit takes milliseconds however many documents it holds, 
 one batch commits, arrivals queue; the next batch takes all of them, up to a bound. Each caller is answered after its own
 batch is durable. No timer waits to fill a batch, so a lone caller pays nothing.
 
-What is written, looked up or explained is the caller's: this module knows nothing of orders. CORRECTNESS C3 to C9.
+What is written, looked up or explained is the caller's: this module knows nothing of orders. C3 to C9
 """
 
 import asyncio

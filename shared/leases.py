@@ -1,7 +1,7 @@
 """Work that any number of replicas may share: claimed under a lease, judged by the server's clock, fenced.
 
 A claim sets `lease_until` and raises `fence` in the document. Whoever finishes the work writes only if the fence is still
-the one it claimed, so a process that slept past its lease changes nothing. CORRECTNESS C11, C23.
+the one it claimed, so a process that slept past its lease changes nothing. C11, C23
 """
 
 import asyncio

@@ -194,7 +194,7 @@ Then, in another terminal:
 
   http://127.0.0.1:8000/schema    the API of order_api
   http://127.0.0.1:8001/schema    the API of payment_gateway
-  README.md                       more to try, and a tour of the code
+  docs/try-it.md                  more to try by hand
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an order is: facts that only grow, and a status derived from them. Pure; CORRECTNESS "Facts and status".
+"""What an order is: facts that only grow, and a status derived from them (docs/decisions/0001 says why). Pure.
 
 Nothing depends on the order in which facts arrive: `merge` is commutative, associative and idempotent. C1
 """

@@ -1,1 +1,16 @@
-"""What both services need at their HTTP edge. The only part of `shared` that knows Litestar and uvicorn."""
+"""The HTTP edge of both services, and the only part of `shared` that knows Litestar and uvicorn.
+
+A request passes these files in this order:
+
+1. `server.py` runs uvicorn; `protocol.py` bounds what a client may send and how slowly (`limits.py` has the numbers).
+2. `application.py` builds the application; the next files wrap it or plug into it.
+3. `observe.py` gives the request an id, a place in a trace, and one log line and its metrics (`metrics.py`) at its end.
+4. `conform.py` answers HEAD and OPTIONS, and adds the security headers.
+5. `admit.py` decides whether it is served: how many are at work, whose key it carries (`auth.py`), how fast that merchant
+   sends (`rate_limit.py`).
+6. `requests.py` reads body, headers and parameters strictly. Then the handler of the service runs; `connection.py` is for
+   a handler that lets its client wait or hangs up.
+7. `responses.py` sends bytes that are made already; `problems.py` turns errors into problem documents.
+
+`health.py` says whether the service can serve. `openapi.py` and `schemas.py` describe the API, `api_page.py` shows it.
+"""

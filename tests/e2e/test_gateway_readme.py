@@ -1,9 +1,6 @@
 """services/payment_gateway/README.md: its recipes, pasted into a shell, show what they say; its snippets verify."""
 
-import asyncio
-import contextlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,40 +18,18 @@ from standardwebhooks import Webhook
 from payment_gateway.cli.options import DEFAULT_API_KEY
 from shared.signing import DEVELOPMENT_SECRET
 from tests.http_double import Answer, Asked, HttpDouble, always, http_double, ok
+from tests.pages import SHELL_SECONDS, Terminal, blocks, open_terminal
 from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Service
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "services" / "payment_gateway" / "README.md").read_text(encoding="utf-8")
-SHELL_SECONDS = 60
 
 _RECIPE = re.compile(r"^### (\d+\. .+?)\n(.*?)(?=^##)", re.MULTILINE | re.DOTALL)
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_DONE = b"pasted-and-done\n"
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return [body for fence, body in _BLOCK.findall(text) if fence == language]
-
 
 RECIPES = {title: blocks(text, "sh") for title, text in _RECIPE.findall(PAGE)}
 [FIRST] = blocks(PAGE.partition("## Twelve ways")[2].partition("### 1.")[0], "sh")
-
-
-class Terminal:
-    """A shell that lines are pasted into."""
-
-    def __init__(self, shell: asyncio.subprocess.Process) -> None:
-        self._shell = shell
-
-    async def paste(self, lines: str) -> str:
-        """What it prints until all of them are done."""
-        assert self._shell.stdin is not None
-        assert self._shell.stdout is not None
-        self._shell.stdin.write(f"{lines}\necho {_DONE.decode()}".encode())
-        printed = await asyncio.wait_for(self._shell.stdout.readuntil(_DONE), SHELL_SECONDS)
-        return printed.removesuffix(_DONE).decode()
 
 
 @asynccontextmanager
@@ -62,22 +37,9 @@ async def terminal_for(gateway_url: str, service_url: str) -> AsyncIterator[Term
     """With the page's first lines pasted, in which only the addresses are others."""
     first = FIRST.replace("http://127.0.0.1:8001", gateway_url).replace("http://127.0.0.1:9000", service_url)
     first = first.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
-    shell = await asyncio.create_subprocess_exec(
-        "bash",
-        cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        terminal = Terminal(shell)
+    async with open_terminal(ROOT) as terminal:
         assert await terminal.paste(first) == "reset\n"
         yield terminal
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            shell.kill()
-        await shell.communicate()
 
 
 @pytest.fixture(scope="module")

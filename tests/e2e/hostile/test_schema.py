@@ -151,7 +151,7 @@ ORDERS = [
     Case("the largest amount", {"amount": "9999999999.99"}, 201),
     Case("one cent more", {"amount": "10000000000.00"}, *INVALID),
     Case("zeros at the end", {"amount": "99.9900000"}, 201),
-    Case("zeros at the start of a string", {"amount": "00.5"}, 201),  # WIRE: digits, a dot, digits
+    Case("zeros at the start of a string", {"amount": "00.5"}, 201),  # digits, a dot, digits
     Case("0.00", {"amount": "0.00"}, *INVALID),
     Case("less than a cent", {"amount": "0.001"}, *INVALID),
     Case("a thousandth of a cent too many", {"amount": "99.990001"}, *INVALID),

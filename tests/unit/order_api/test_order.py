@@ -63,7 +63,6 @@ SECOND = a_charge("succeeded", LATER)
     ],
 )
 def test_the_status_is_derived_from_the_facts(facts: list[Fact], status: Status) -> None:
-    """CORRECTNESS, Facts and status."""
     assert an_order(*facts).status == status
 
 

@@ -107,7 +107,6 @@ def test_whatever_came_back_the_delivery_ends_or_is_tried_within_a_day_or_so(
 
 
 def test_the_default_schedule_is_that_of_the_field() -> None:
-    """DESIGN 5: 5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
     assert (5, 300, 1800, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24))) == DEFAULT_SCHEDULE
 
 

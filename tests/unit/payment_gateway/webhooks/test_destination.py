@@ -1,4 +1,4 @@
-"""SSRF: what the operator allows is judged on the address that is connected to. WIRE, WEBHOOK_ALLOWED_HOSTS."""
+"""SSRF: what the operator allows is judged on the address that is connected to (WEBHOOK_ALLOWED_HOSTS)."""
 
 import pytest
 
