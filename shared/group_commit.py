@@ -22,6 +22,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import Primary
 
+from shared.batches import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.metrics import GroupCommitMetrics
 from shared.mongo import MAJORITY, Client, count_error, describe
 from shared.telemetry import log
@@ -33,18 +34,6 @@ _DUPLICATE_KEY = 11000
 _POLL_SECONDS = 0.05
 _STALE_RUNS_MAX = 8
 _CONTENDED_SECONDS = 0.25
-
-
-class UnavailableError(Exception):
-    """The write was not confirmed in time. It may have been made: ask again with the same key. C7"""
-
-
-class OverloadedError(Exception):
-    """The queue is full; nothing was written."""
-
-
-class UnresolvedDuplicateError(Exception):
-    """A unique key is taken by a write that no majority has confirmed yet; nothing was written."""
 
 
 class StaleError(Exception):

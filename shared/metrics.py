@@ -31,6 +31,17 @@ _HALVINGS = Counter("group_commit_halvings_total", "Batches halved to find whose
 _UNANSWERED = Counter("group_commit_unanswered_total", "Callers sent away to ask again", ["group", "reason"])
 _QUEUE = Gauge("group_commit_queue_length", "Callers that wait for the next batch", ["group"])
 
+_TOGETHER = Histogram(
+    "batch_size", "Callers whose work was done together", ["batches"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+_BATCH_SECONDS = Histogram("batch_seconds", "One try of a batch", ["batches"], buckets=SECONDS)
+_BATCH_WAIT = Histogram("batch_wait_seconds", "From a caller's arrival to its answer", ["batches"], buckets=SECONDS)
+_BATCH_QUEUE = Gauge("batch_queue_length", "Callers that wait for the next batch", ["batches"])
+_BATCH_UNANSWERED = Counter("batch_unanswered_total", "Callers sent away to ask again", ["batches", "reason"])
+_WRITES = Counter(
+    "document_writes_total", "Documents that a write was tried of, by what came of it", ["batches", "result"]
+)
+
 _CLAIMS = Counter("leased_work_claims_total", "Claims by what they brought", ["worker", "result"])
 _CLAIMED = Counter("leased_work_claimed_total", "Pieces of work claimed", ["worker"])
 _ABANDONED = Counter("leased_work_abandoned_total", "Pieces left to be claimed again when their lease ends", ["worker"])
@@ -51,6 +62,29 @@ class GroupCommitMetrics:
         self.queue_full = _UNANSWERED.labels(group, "queue_full")
         self.deadline = _UNANSWERED.labels(group, "deadline")
         self.unconfirmed = _UNANSWERED.labels(group, "unconfirmed")
+
+
+class BatchMetrics:
+    """Those of one kind of batches."""
+
+    def __init__(self, batches: str) -> None:
+        self.batch_size = _TOGETHER.labels(batches)
+        self.batch_seconds = _BATCH_SECONDS.labels(batches)
+        self.wait_seconds = _BATCH_WAIT.labels(batches)
+        self.queue_length = _BATCH_QUEUE.labels(batches)
+        self.queue_full = _BATCH_UNANSWERED.labels(batches, "queue_full")
+        self.deadline = _BATCH_UNANSWERED.labels(batches, "deadline")
+
+
+class WriteMetrics:
+    """What comes of the writes of one kind: `unknown` and `missed` ones are tried again."""
+
+    def __init__(self, batches: str) -> None:
+        self.written = _WRITES.labels(batches, "written")
+        self.missed = _WRITES.labels(batches, "missed")
+        self.duplicate = _WRITES.labels(batches, "duplicate")
+        self.refused = _WRITES.labels(batches, "refused")
+        self.unknown = _WRITES.labels(batches, "unknown")
 
 
 class LeasedWorkMetrics:

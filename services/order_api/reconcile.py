@@ -24,7 +24,8 @@ from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared import wire
 from shared.backoff import exponential
-from shared.group_commit import GroupCommit, OverloadedError, UnavailableError
+from shared.batches import OverloadedError, UnavailableError
+from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork, in_seconds, take_one
 from shared.mongo import Collection, Document, describe
 from shared.telemetry import log

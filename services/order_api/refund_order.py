@@ -16,8 +16,8 @@ from order_api.outbox import refund_message
 from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
 from order_api.store import Store
 from order_api.views import refund_view, to_json
+from shared.batches import UnavailableError
 from shared.create_once import Answer, CreateOnce, KeyReused
-from shared.group_commit import UnavailableError
 from shared.idempotency import created
 from shared.ids import new_id
 from shared.telemetry import log

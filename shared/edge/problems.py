@@ -9,8 +9,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import FromPath
 from pymongo.errors import PyMongoError
 
+from shared.batches import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.edge.conform import allow
-from shared.group_commit import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import KeyMalformedError
 from shared.mongo import count_error, describe
 from shared.pages import CursorError

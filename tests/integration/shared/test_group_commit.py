@@ -10,14 +10,8 @@ from uuid import uuid4
 import pytest
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from shared.group_commit import (
-    GroupCommit,
-    Limits,
-    OverloadedError,
-    StaleError,
-    UnavailableError,
-    UnresolvedDuplicateError,
-)
+from shared.batches import OverloadedError, UnavailableError, UnresolvedDuplicateError
+from shared.group_commit import GroupCommit, Limits, StaleError
 from shared.mongo import Client, Collection, connect
 from tests.integration.conftest import FailCommand
 

@@ -1,0 +1,17 @@
+"""Documents that change by compare-and-set: one write of one document at a time, many documents in one call.
+
+`Documents.insert` stores a document. `Documents.change` reads one, has a pure function decide what it is to become, and
+writes that if the document is still the one that was read; if it is not, it reads and decides again. There is no
+transaction: a crash leaves a document as it was or as it was to be. C3 to C9
+
+To read it: `documents.py` is what callers see; `inserts.py` and `changes.py` are what a batch of either does. `paths.py`
+finds the smallest update between two documents, `replies.py` says what an error of MongoDB leaves certain, and `barrier.py`
+confirms an answer that rests on an absence. `../batches.py` gathers the callers.
+"""
+
+from shared.documents.barrier import pass_barrier
+from shared.documents.changes import Decide, Verdict
+from shared.documents.documents import Documents
+from shared.documents.replies import InvalidError, TakenError
+
+__all__ = ["Decide", "Documents", "InvalidError", "TakenError", "Verdict", "pass_barrier"]

@@ -1,0 +1,234 @@
+"""Changing documents: read, decide, write if nobody came between, for many documents in one command each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+import pymongo
+from bson import Int64, ObjectId
+from pymongo import UpdateMany, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
+
+from shared.batches import Batches, Caller, Limits
+from shared.documents.barrier import pass_barrier
+from shared.documents.paths import update_between
+from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
+from shared.mongo import Client, Document
+
+T = TypeVar("T", bound=msgspec.Struct)
+A = TypeVar("A")
+
+TRY_SECONDS = 5.0
+
+
+class Verdict(msgspec.Struct, Generic[T, A], frozen=True):
+    """What a decision says of one document. `answer` is what its caller gets, and `after` the document as it is to be; None
+    if nothing is to be written.
+
+    `found`: the answer rests on something that was read, such as a replay. Any other answer that writes nothing rests on
+    something that is absent, and is given only after a read that no failover can take back. C9
+    """
+
+    answer: A
+    after: T | None = None
+    found: bool = False
+
+
+Decide: TypeAlias = Callable[[T | None, datetime | None], Verdict[T, A]]
+
+
+class _Change(msgspec.Struct, Generic[T], frozen=True):
+    document_id: str
+    decide: Callable[[T | None, datetime | None], Verdict[T, Any]]
+    read: Document | None
+
+
+@dataclass(eq=False)
+class _Fold(Generic[T]):
+    """What a batch makes of one document: one write for all decisions about it."""
+
+    document_id: str
+    before: T | None
+    after: T | None = None
+    rests_on_absence: bool = False
+    answers: list[tuple[Caller[_Change[T], Any], Any]] = field(default_factory=list)
+
+    @property
+    def callers(self) -> list[Caller[_Change[T], Any]]:
+        return [caller for caller, _ in self.answers]
+
+    def answer(self) -> None:
+        for caller, answer in self.answers:
+            caller.answer(answer)
+
+
+class _Group(NamedTuple):
+    ids: list[str]
+    version: int
+    update: Document
+
+    @property
+    def statement(self) -> UpdateOne | UpdateMany:
+        if len(self.ids) == 1:
+            return UpdateOne({"_id": self.ids[0], "version": Int64(self.version)}, self.update)
+        return UpdateMany({"_id": {"$in": self.ids}, "version": Int64(self.version)}, self.update)
+
+
+class Changes(Generic[T]):
+    """See `Documents.change`."""
+
+    def __init__(
+        self, client: Client, replies: Replies, kind: type[T], encode: Callable[[T], Document], limits: Limits
+    ) -> None:
+        self._client = client
+        self._collection = replies.collection
+        self._barriers = self._collection.database["barriers"]
+        self._replies = replies
+        self._kind = kind
+        self._encode = encode
+        self._batches = Batches[_Change[T], Any](self._change, name=f"change {self._collection.name}", limits=limits)
+        self.run = self._batches.run
+
+    async def __call__(self, document_id: str, decide: Decide[T, A], read: Document | None) -> A:
+        answer: A = await self._batches.submit(_Change(document_id, decide, read), key=document_id)
+        return answer
+
+    async def _change(self, callers: "Sequence[Caller[_Change[T], Any]]") -> None:
+        of: dict[str, list[Caller[_Change[T], Any]]] = {}
+        for caller in callers:
+            of.setdefault(caller.item.document_id, []).append(caller)
+        try:
+            with pymongo.timeout(TRY_SECONDS):
+                given = {
+                    document_id: read for document_id, them in of.items() if (read := _newest_read(them)) is not None
+                }
+                documents = {**await self._documents([one for one in of if one not in given]), **given}
+                folds = [self._fold(document_id, documents.get(document_id), them) for document_id, them in of.items()]
+                if absent := [fold.document_id for fold in folds if fold.rests_on_absence]:
+                    confirmed = await self._confirmed(absent)
+                    folds = [
+                        self._fold(fold.document_id, confirmed.get(fold.document_id), of[fold.document_id])
+                        if fold.rests_on_absence
+                        else fold
+                        for fold in folds
+                    ]
+                for fold in folds:
+                    if fold.after is None:
+                        fold.answer()
+                if writing := [fold for fold in folds if fold.after is not None]:
+                    await self._write(writing)
+        except PyMongoError as error:
+            self._replies.undecided(callers, error, self._batches)
+
+    async def _documents(self, ids: Sequence[str], session: AsyncClientSession | None = None) -> dict[str, Document]:
+        if not ids:
+            return {}
+        stages: list[Mapping[str, Any]] = [{"$match": {"_id": {"$in": ids}}}, {"$set": {"read_at": "$$NOW"}}]
+        found = await self._collection.aggregate(stages, session=session)
+        return {document["_id"]: document async for document in found}
+
+    async def _confirmed(self, ids: Sequence[str]) -> dict[str, Document]:
+        """As a majority has them after a write of ours: a primary that has lost its office acknowledges none, and a new one
+        has by then everything that was acknowledged before. C9
+        """
+        async with self._client.start_session(causal_consistency=True) as session:
+            await pass_barrier(self._barriers, session)
+            return await self._documents(ids, session)
+
+    def _fold(
+        self, document_id: str, document: Document | None, callers: "Sequence[Caller[_Change[T], Any]]"
+    ) -> "_Fold[T]":
+        """All decisions about one document, each on what the one before has made of it."""
+        now: datetime | None = None if document is None else document["read_at"]
+        try:
+            thing = None if document is None else msgspec.convert(document, self._kind)
+        except msgspec.ValidationError as error:
+            for caller in callers:
+                self._replies.refuse(
+                    caller, InvalidError(f"{self._collection.name}: {document_id} does not decode: {error}")
+                )
+            return _Fold[T](document_id, None)
+        fold = _Fold[T](document_id, thing)
+        for caller in callers:
+            if caller.future.done():
+                continue
+            try:
+                verdict = caller.item.decide(thing, now)
+            except Exception as error:  # noqa: BLE001 - it harms its own caller only
+                caller.fail(error)
+                continue
+            if verdict.after is not None:
+                thing = fold.after = verdict.after
+            fold.rests_on_absence |= verdict.after is None and not verdict.found
+            fold.answers.append((caller, verdict.answer))
+        fold.rests_on_absence &= fold.after is None  # C9: otherwise its own write confirms it
+        return fold
+
+    async def _write(self, folds: "Sequence[_Fold[T]]") -> None:
+        writer = ObjectId()
+        groups = self._groups(folds, writer)
+        refused: dict[str, Refusal] = {}
+        try:
+            written = await self._collection.bulk_write([group.statement for group in groups], ordered=False)
+            certain = written.matched_count == len(folds)
+        except (PyMongoError, *ENCODING_ERRORS) as error:
+            codes = refusals(error, len(groups))
+            if codes is None:
+                raise
+            refused = {
+                one: codes[number] for number, group in enumerate(groups) if number in codes for one in group.ids
+            }
+            certain = False
+        missing = set[str]() if certain else await self._not_written([fold.document_id for fold in folds], writer)
+        for fold in folds:
+            if fold.document_id not in missing:
+                self._replies.counts.written.inc()
+                fold.answer()
+            elif fold.document_id in refused:
+                self._refuse_fold(fold, refused[fold.document_id])
+            else:
+                self._replies.counts.missed.inc()
+                self._batches.again(fold.callers)
+
+    async def _not_written(self, ids: Sequence[str], writer: ObjectId) -> set[str]:
+        """Those that do not carry our mark: totals alone do not say which were hit. One that was hit, and written over by
+        somebody before this look, counts as missed: its decisions find their own effect when they run again. C3
+        """
+        ours = self._collection.find({"_id": {"$in": ids}, "writer": writer}, {"_id": 1})
+        return {*ids} - {document["_id"] async for document in ours}
+
+    def _groups(self, folds: "Sequence[_Fold[T]]", writer: ObjectId) -> "list[_Group]":
+        """Equal changes of documents with one version are one statement: five times cheaper than one each."""
+        groups: dict[Any, list[str]] = {}
+        updates: dict[Any, tuple[int, Document]] = {}
+        for fold in folds:
+            assert fold.after is not None
+            assert fold.before is not None, f"{fold.document_id} is not there: there is nothing to change"
+            version: int = fold.before.version  # type: ignore[attr-defined]  # of every kind
+            update = update_between(self._encode(fold.before), self._encode(fold.after))
+            fields = {**update.get("$set", {}), "version": Int64(version + 1), "writer": writer}
+            update = {**update, "$set": fields}
+            key = repr((version, update)) if len(folds) > 1 else None
+            groups.setdefault(key, []).append(fold.document_id)
+            updates[key] = (version, update)
+        return [_Group(ids, *updates[key]) for key, ids in groups.items()]
+
+    def _refuse_fold(self, fold: "_Fold[T]", refusal: "Refusal") -> None:
+        """One decision of several may be to blame: each is then tried alone. C6"""
+        callers = fold.callers
+        if len(callers) > 1 or not callers[0].alone:
+            self._batches.again(callers, alone=True)
+        elif refusal.duplicate:
+            self._replies.counts.duplicate.inc()
+            callers[0].fail(TakenError())
+        else:
+            self._replies.refuse(callers[0], InvalidError(f"{self._collection.name}: {refusal.reason}"))
+
+
+def _newest_read(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | None:
+    """The latest of the documents that callers have read for their first try."""
+    reads = [one.item.read for one in callers if one.item.read is not None and one.tries == 0]
+    return max(reads, key=lambda read: read["version"], default=None)

@@ -1,0 +1,63 @@
+"""The smallest update that makes one document of another. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.mongo import Document
+
+
+def update_between(before: Document, after: Document) -> Document:
+    """`$set` and `$unset` of the paths in which `after` differs, {} if in none. An element that was added to an array is
+    `$set` of its position, and one that changed is `$set` of its fields: the version that every write compares makes
+    positions certain, and an array of hundreds is not written again for one. `$push` would not do: with a `$set` in the same
+    array MongoDB refuses it. An array that got shorter is set whole.
+    """
+    changed = dict(_set(before, after, ""))
+    gone = dict.fromkeys(_unset(before, after, ""), "")
+    return {**({"$set": changed} if changed else {}), **({"$unset": gone} if gone else {})}
+
+
+def _set(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for name, value in after.items():
+        if name not in before:
+            yield path + name, value
+        elif before[name] != value or type(before[name]) is not type(value):
+            yield from _set_value(before[name], value, path + name)
+
+
+def _set_value(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict) and _has_paths(before) and _has_paths(after):
+        yield from _set(before, after, f"{path}.")
+    elif _is_array(before) and _is_array(after) and 0 < len(before) <= len(after):
+        yield from _set(_by_position(before), _by_position(after), f"{path}.")
+    else:
+        yield path, after
+
+
+def _unset(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[str]:
+    for name, value in before.items():
+        if name not in after:
+            yield path + name
+        else:
+            yield from _unset_value(value, after[name], path + name)
+
+
+def _unset_value(before: Any, after: Any, path: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict) and _has_paths(before) and _has_paths(after):
+        yield from _unset(before, after, f"{path}.")
+    elif _is_array(before) and _is_array(after) and len(before) <= len(after):
+        for position, (was, now) in enumerate(zip(before, after, strict=False)):
+            yield from _unset_value(was, now, f"{path}.{position}")
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _by_position(array: Sequence[Any]) -> dict[str, Any]:
+    return {str(position): element for position, element in enumerate(array)}
+
+
+def _has_paths(document: Mapping[str, Any]) -> bool:
+    """Whether each of its fields can be named in a path."""
+    return not any("." in name or name.startswith("$") or not name for name in document)

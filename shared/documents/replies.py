@@ -1,0 +1,78 @@
+"""What an error of a write leaves certain: which documents were refused, which were not, or nothing. C6, C7"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from bson.errors import BSONError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+
+from shared.batches import Batches, Caller
+from shared.metrics import WriteMetrics
+from shared.mongo import Collection, count_error, describe
+from shared.telemetry import log
+
+ENCODING_ERRORS = (BSONError, OverflowError, UnicodeError)  # a value that BSON cannot hold
+
+_DUPLICATE = 11000
+_INVALID = frozenset({121, 10334, 17419})  # the validator; the document, or what it would become, is too large
+# The server will refuse it the next time too, whatever it is about: bad value, not authorised, authentication, not
+# supported, unknown command, illegal operation, invalid options and name spaces.
+_REFUSED_FOR_GOOD = frozenset({2, 9, 13, 14, 18, 20, 40, 59, 72, 73, 115, 8000})
+_DEFINITE = _INVALID | {_DUPLICATE} | _REFUSED_FOR_GOOD
+
+
+class TakenError(Exception):
+    """Another document has a value that must be unique, and that this change would write."""
+
+
+class InvalidError(Exception):
+    """The database can never store this; the message says why, without the document."""
+
+
+class Refusal(NamedTuple):
+    code: int
+    reason: str
+
+    @property
+    def duplicate(self) -> bool:
+        return self.code == _DUPLICATE
+
+
+def refusals(error: Exception, statements: int) -> dict[int, Refusal] | None:
+    """What was definitely refused, by position, of the statements of one command; None if the outcome is unknown. A reply
+    with a write concern error says nothing definite about any of them. C7
+    """
+    if not isinstance(error, PyMongoError):  # it did not encode, so nothing was sent
+        return dict.fromkeys(range(statements), Refusal(0, f"{type(error).__name__}: {error}"))
+    if isinstance(error, BulkWriteError):
+        errors = {one["index"]: Refusal(one["code"], one["errmsg"]) for one in error.details["writeErrors"]}
+        definite = all(one.code in _DEFINITE for one in errors.values())
+        return errors if definite and not error.details["writeConcernErrors"] else None
+    if isinstance(error, OperationFailure) and error.code in _INVALID:
+        return dict.fromkeys(range(statements), Refusal(error.code, str(error)))
+    return None
+
+
+class Replies:
+    """What callers of one collection are told, and what is counted of it."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.counts = WriteMetrics(collection.name)
+
+    def refuse(self, caller: Caller[Any, Any], error: Exception) -> None:
+        self.counts.refused.inc()
+        log.error("refused by the database", collection=self.collection.name, reason=describe(error))
+        caller.fail(error)
+
+    def undecided(self, callers: Sequence[Caller[Any, Any]], error: PyMongoError, batches: Batches[Any, Any]) -> None:
+        """A write that may have been made is tried again; one that the server refuses for good is an error of ours. C7"""
+        count_error(error)
+        waiting = [caller for caller in callers if not caller.future.done()]
+        if isinstance(error, OperationFailure) and error.code in _REFUSED_FOR_GOOD and not error.timeout:
+            for caller in waiting:
+                self.refuse(caller, error)
+            return
+        self.counts.unknown.inc(len(waiting))
+        log.warning("not confirmed", collection=self.collection.name, callers=len(waiting), reason=describe(error))
+        batches.again(waiting)
