@@ -6,6 +6,7 @@ transaction that does the work, so there is no half-done key.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -70,6 +71,79 @@ def created(
         created_at=now,
         expires_at=now + ttl,
     )
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key remembers, inside the document that was made or changed under it. `of` is the id of what was made; `body` is
+    the answer to the first request, byte for byte.
+    """
+
+    value: str
+    endpoint: str
+    fingerprint: str
+    status: int
+    body: str
+    location: str
+    expires_at: datetime
+    of: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer, byte for byte what this key was first answered."""
+
+    status: int
+    body: str
+    location: str
+    replayed: bool
+
+    @property
+    def resource_id(self) -> str:
+        return self.location.rpartition("/")[2]
+
+
+class KeyReused(msgspec.Struct, frozen=True):
+    """The key belongs to another request."""
+
+
+def remembered(
+    value: str,
+    *,
+    endpoint: str,
+    command: Any,
+    body: bytes,
+    location: str,
+    of: str,
+    now: datetime,
+    ttl: timedelta = TTL,
+    status: int = 201,
+) -> Key:
+    """What the key `value` is to remember of a `command` to `endpoint` that is answered with `status` and `body`."""
+    return Key(
+        value=value,
+        endpoint=endpoint,
+        fingerprint=fingerprint(endpoint, command),
+        status=status,
+        body=body.decode(),
+        location=location,
+        expires_at=now + ttl,
+        of=of,
+    )
+
+
+def answer_of(key: Key, *, replayed: bool) -> Answer:
+    return Answer(key.status, key.body, key.location, replayed)
+
+
+def entry_of(keys: Iterable[Key], value: str) -> Key | None:
+    """The entry of the key `value`, which may have expired."""
+    return next((one for one in keys if one.value == value), None)
+
+
+def judged(known: Key, *, endpoint: str, fingerprint: str) -> Answer | KeyReused:
+    """What a request is whose key is `known`: a replay of the request that was first made with it, or another request."""
+    if (known.endpoint, known.fingerprint) == (endpoint, fingerprint):
+        return answer_of(known, replayed=True)
+    return KeyReused()
 
 
 def parse_key(header: str) -> str:

@@ -12,12 +12,12 @@ from order_api.order_routes import create_order
 from order_api.place_order import NewOrder, Outcome, PlaceOrder
 from order_api.routes import PROBLEMS
 from order_api.settings import Settings
-from shared.create_once import Answer
 from shared.edge.admit import Admission
 from shared.edge.application import build
 from shared.edge.limits import HttpLimits
 from shared.edge.server import serve
 from shared.env import load
+from shared.idempotency import Answer
 from shared.telemetry import configure_logs
 
 BODY = '{"id":"ord_0","orderNumber":"ORD-001","amount":99.99,"currency":"USD","status":"Pending"}'

@@ -12,11 +12,11 @@ from order_api.order import Status
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
 from order_api.store import Store
 from order_api.views import EventView, OrderView, event_view, order_view, to_json
-from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.problems import FieldError, ProblemError, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
+from shared.idempotency import Answer, KeyReused
 from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.tracing import note

@@ -12,9 +12,9 @@ from order_api.order import Order, StatusChange
 from order_api.outbox import charge_message
 from order_api.store import Store
 from order_api.views import order_view, to_json
-from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.create_once import CreateOnce
 from shared.group_commit import Limits
-from shared.idempotency import created
+from shared.idempotency import Answer, KeyReused, created
 from shared.ids import new_id
 from shared.mongo import to_document
 from shared.times import utc_now

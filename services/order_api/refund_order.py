@@ -17,8 +17,8 @@ from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refunda
 from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.batches import UnavailableError
-from shared.create_once import Answer, CreateOnce, KeyReused
-from shared.idempotency import created
+from shared.create_once import CreateOnce
+from shared.idempotency import Answer, KeyReused, created
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now

@@ -14,11 +14,11 @@ from order_api.refund_order import NewRefund, RefundOrder
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
 from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
-from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import Amount, idempotency_key
 from shared.edge.responses import json_response, replayable
+from shared.idempotency import Answer, KeyReused
 from shared.money import AmountError, to_major, to_minor
 from shared.tracing import note
 

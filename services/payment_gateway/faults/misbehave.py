@@ -13,8 +13,8 @@ from payment_gateway.faults.rates import NOT_DONE, Faults, ReplyFault, spoils_re
 from payment_gateway.faults.scenario import Scenario, reply_fault
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.store import Store
-from shared.create_once import Answer, CreateOnce, KeyReused
-from shared.idempotency import TTL, Record
+from shared.create_once import CreateOnce
+from shared.idempotency import TTL, Answer, KeyReused, Record
 
 Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")

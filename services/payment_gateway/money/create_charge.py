@@ -12,9 +12,9 @@ from payment_gateway.faults.scenario import charge_scenario
 from payment_gateway.money.charge import Charge, new_charge, on_the_wire
 from payment_gateway.store import Store
 from shared import wire
-from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.create_once import CreateOnce
 from shared.group_commit import Limits
-from shared.idempotency import created
+from shared.idempotency import Answer, KeyReused, created
 from shared.mongo import to_document
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span

@@ -18,9 +18,9 @@ from payment_gateway.money.charge import Charge
 from payment_gateway.money.refund import Refund, new_refund, on_the_wire
 from payment_gateway.store import Store
 from shared import wire
-from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.create_once import CreateOnce
 from shared.group_commit import StaleError
-from shared.idempotency import created
+from shared.idempotency import Answer, KeyReused, created
 from shared.mongo import to_document
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span

@@ -21,11 +21,11 @@ from payment_gateway.money.refund import Refund
 from payment_gateway.reads import Limit, Text, found, page
 from payment_gateway.store import Store
 from shared import wire
-from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response
+from shared.idempotency import Answer, KeyReused
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.tracing import note

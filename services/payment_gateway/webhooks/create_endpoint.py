@@ -11,8 +11,8 @@ from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import Endpoint, new_endpoint, new_secret
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
-from shared.create_once import Answer, CreateOnce, KeyReused
-from shared.idempotency import created
+from shared.create_once import CreateOnce
+from shared.idempotency import Answer, KeyReused, created
 from shared.mongo import to_document
 from shared.times import utc_now
 

@@ -13,9 +13,9 @@ from payment_gateway.webhooks.endpoint import OVERLAP_SECONDS, Endpoint, new_sec
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
-from shared.create_once import Answer, CreateOnce, KeyReused
+from shared.create_once import CreateOnce
 from shared.group_commit import StaleError
-from shared.idempotency import created
+from shared.idempotency import Answer, KeyReused, created
 from shared.mongo import to_document
 from shared.times import utc_now
 

@@ -16,8 +16,8 @@ from order_api.order import Order
 from order_api.place_order import NewOrder
 from order_api.settings import Settings
 from shared import wire
-from shared.create_once import Answer
 from shared.env import Secret
+from shared.idempotency import Answer
 from shared.ids import new_id
 from shared.times import rfc3339, utc_now
 from tests.http_double import Asked, HttpDouble, http_double

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from order_api.app import Application
-from shared.create_once import Answer
+from shared.idempotency import Answer
 from shared.mongo import Collection
 from tests.http_double import HttpDouble
 from tests.integration.order_api.conftest import charge_of, event_bytes, new_order, place, received, stored_order

@@ -7,7 +7,7 @@ from order_api.app import Application
 from order_api.breaker import FAILURES_TO_OPEN
 from order_api.outbox import KEY_TRUSTED_FOR
 from order_api.take_stock import counts
-from shared.create_once import Answer
+from shared.idempotency import Answer
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always

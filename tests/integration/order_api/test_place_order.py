@@ -9,7 +9,7 @@ from bson import Int64
 from order_api.app import Application
 from order_api.place_order import OrderNumberTaken
 from shared.batches import UnavailableError
-from shared.create_once import Answer, KeyReused
+from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import MakeApplication, message_of, new_order, place

@@ -14,7 +14,7 @@ from order_api.order import Order, kept_charge, unreserved_minor
 from order_api.outbox import ATTEMPTS_MAX
 from order_api.refund import ExceedsPaid, NotRefundable
 from order_api.refund_order import NewRefund, Outcome
-from shared.create_once import Answer, KeyReused
+from shared.idempotency import Answer, KeyReused
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always

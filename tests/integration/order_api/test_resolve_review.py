@@ -10,7 +10,7 @@ from order_api.order import Order
 from order_api.refund import ExceedsPaid, NotRefundable
 from order_api.refund_order import NewRefund
 from order_api.resolve_review import AlreadyResolved, NoSuchReview, Outcome
-from shared.create_once import Answer
+from shared.idempotency import Answer
 from shared.ids import new_id
 from tests.integration.order_api.conftest import (
     MakeApplication,

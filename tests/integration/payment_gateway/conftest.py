@@ -11,8 +11,8 @@ import pytest
 from payment_gateway.app import Application
 from payment_gateway.settings import Settings
 from shared import wire
-from shared.create_once import Answer
 from shared.env import Secret
+from shared.idempotency import Answer
 from tests.http_double import HttpDouble, http_double
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy"

@@ -8,8 +8,8 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from shared.create_once import Answer, CreateOnce
-from shared.idempotency import Record, created
+from shared.create_once import CreateOnce
+from shared.idempotency import Answer, Record, created
 from shared.mongo import Client, Database
 from shared.times import utc_now
 

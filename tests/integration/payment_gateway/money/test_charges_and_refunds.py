@@ -11,7 +11,7 @@ import pytest
 from payment_gateway.app import Application
 from payment_gateway.money.create_refund import ExceedsCharge, NoSuchCharge, NotRefundable
 from shared import wire
-from shared.create_once import Answer, KeyReused
+from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.http_double import HttpDouble
 from tests.integration.conftest import FailCommand

@@ -20,8 +20,8 @@ from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, Rotation
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
-from shared.create_once import Answer, KeyReused
 from shared.env import Secret
+from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, asked, create
