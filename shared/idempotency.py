@@ -74,8 +74,8 @@ def created(
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key remembers, inside the document that was made or changed under it. `of` is the id of what was made; `body` is
-    the answer to the first request, byte for byte.
+    """What a key remembers, inside the document that was made or changed under it. `of` is the id of what was made, and
+    `body` the answer to the first request, byte for byte.
     """
 
     value: str

@@ -16,11 +16,12 @@ from shared.batches import Batches, Caller, Limits
 from shared.documents.barrier import pass_barrier
 from shared.documents.paths import update_between
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
-from shared.mongo import Client, Document
+from shared.mongo import Client, Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 A = TypeVar("A")
 
+CHANGE_LIMITS = Limits(batch_max=256)
 TRY_SECONDS = 5.0
 
 
@@ -78,23 +79,47 @@ class _Group(NamedTuple):
 
 
 class Changes(Generic[T]):
-    """See `Documents.change`."""
+    """Changes of the documents of one collection, one write in flight a document."""
 
     def __init__(
-        self, client: Client, replies: Replies, kind: type[T], encode: Callable[[T], Document], limits: Limits
+        self,
+        client: Client,
+        collection: Collection,
+        kind: type[T],
+        *,
+        encode: Callable[[T], Document] = to_document,
+        limits: Limits = CHANGE_LIMITS,
     ) -> None:
         self._client = client
-        self._collection = replies.collection
-        self._barriers = self._collection.database["barriers"]
-        self._replies = replies
+        self._collection = collection
+        self._barriers = collection.database["barriers"]
+        self._replies = Replies(collection)
         self._kind = kind
         self._encode = encode
         self._batches = Batches[_Change[T], Any](self._change, name=f"change {self._collection.name}", limits=limits)
         self.run = self._batches.run
 
-    async def __call__(self, document_id: str, decide: Decide[T, A], read: Document | None) -> A:
+    async def __call__(self, document_id: str, decide: Decide[T, A], *, read: Document | None = None) -> A:
+        """The answer of `decide(document, now)`, once the change that goes with it is acknowledged by a majority. The
+        document is None if there is none, `now` is the server's time of the read.
+
+        `decide` may run several times, so it is pure, everything new in it (ids, times) is made before, and it recognises
+        its own effect in the document and then answers as if it had just written it. C3, C4. `read` is the document as the
+        caller has just read it, with the server's time of that in `read_at`; it is used for the first try.
+
+        Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
+        """
         answer: A = await self._batches.submit(_Change(document_id, decide, read), key=document_id)
         return answer
+
+    async def read(self, document_id: str) -> T | None:
+        """The document as a majority has it. None only if there is none, whatever failover has just been. Raises
+        PyMongoError, and what Batches.submit raises. C9
+        """
+        document = await self._collection.find_one({"_id": document_id})
+        if document is not None:
+            return msgspec.convert(document, self._kind)
+        return await self(document_id, lambda thing, _now: Verdict(thing, found=thing is not None))
 
     async def _change(self, callers: "Sequence[Caller[_Change[T], Any]]") -> None:
         of: dict[str, list[Caller[_Change[T], Any]]] = {}

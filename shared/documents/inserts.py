@@ -12,11 +12,12 @@ from pymongo.errors import PyMongoError
 
 from shared.batches import Batches, Caller, Limits, UnresolvedDuplicateError
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, refusals
-from shared.mongo import Document
+from shared.mongo import Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
 
+INSERT_LIMITS = Limits()
 TRY_SECONDS = 5.0
 DOCUMENT_BYTES_MAX = 8 * 2**20  # half of MongoDB's bound, so that a document can still grow
 
@@ -29,19 +30,32 @@ class _New(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Inserts(Generic[T, R]):
-    """See `Documents.insert`."""
+    """`explain(things)` is asked, by majority reads, what stands in the way of inserts that met a duplicate: the outcome to
+    answer with, or None to insert again. A document that is there under its own id is an insert that has succeeded already,
+    unless ids come from outside (`ids_are_ours`): then only if it is the very one that was sent. C5
+    """
 
     def __init__(
-        self, replies: Replies, encode: Callable[[T], Document], explain: Explain[T, R] | None, limits: Limits
+        self,
+        collection: Collection,
+        *,
+        explain: Explain[T, R] | None = None,
+        encode: Callable[[T], Document] = to_document,
+        limits: Limits = INSERT_LIMITS,
+        ids_are_ours: bool = True,
     ) -> None:
-        self._collection = replies.collection
-        self._replies = replies
+        self._collection = collection
+        self._replies = Replies(collection)
         self._encode = encode
         self._explain = explain
+        self._ids_are_ours = ids_are_ours
         self._batches = Batches[_New[T], R | None](self._insert, name=f"insert {self._collection.name}", limits=limits)
         self.run = self._batches.run
 
     async def __call__(self, thing: T) -> R | None:
+        """None once the document is stored; otherwise what `explain` found. Raises InvalidError, and what Batches.submit
+        raises.
+        """
         document = {**self._encode(thing), "writer": ObjectId()}
         try:
             raw = RawBSONDocument(bson.encode(document))
@@ -81,15 +95,15 @@ class Inserts(Generic[T, R]):
         try:
             with pymongo.timeout(TRY_SECONDS):
                 ids = [caller.item.raw["_id"] for caller in callers]
-                found = self._collection.find({"_id": {"$in": ids}}, {"_id": 1})
-                there = {document["_id"] async for document in found}
-                unknown = [caller for caller in callers if caller.item.raw["_id"] not in there]
+                found = self._collection.find({"_id": {"$in": ids}}, {"writer": 1})
+                writers = {document["_id"]: document.get("writer") async for document in found}
+                unknown = [caller for caller in callers if not self._is_stored(caller.item.raw, writers)]
                 outcomes = await self._explain([caller.item.thing for caller in unknown]) if self._explain else ()
         except PyMongoError as error:
             self._replies.undecided(callers, error, self._batches)
             return
         for caller in callers:
-            if caller.item.raw["_id"] in there:
+            if caller not in unknown:
                 caller.answer(None)
         unexplained = []
         for caller, outcome in zip(unknown, outcomes or [None] * len(unknown), strict=True):
@@ -98,3 +112,6 @@ class Inserts(Generic[T, R]):
             else:
                 caller.answer(outcome)
         self._batches.again(unexplained)
+
+    def _is_stored(self, raw: RawBSONDocument, writers: Mapping[str, ObjectId | None]) -> bool:
+        return raw["_id"] in writers and (self._ids_are_ours or writers[raw["_id"]] == raw["writer"])
