@@ -52,4 +52,9 @@ def to_minor(major: Decimal, currency: str) -> int:
 
 def to_major(minor: int, currency: str) -> Decimal:
     """`minor` in major units, with the currency's decimal places: 9990 USD is 99.90. Raises CurrencyError."""
-    return Decimal(minor).scaleb(-exponent_of(currency))
+    return in_major(minor, exponent_of(currency))
+
+
+def in_major(minor: int, exponent: int) -> Decimal:
+    """`minor` in major units of a currency with this many decimal places."""
+    return Decimal(minor).scaleb(-exponent)

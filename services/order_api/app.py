@@ -30,7 +30,6 @@ from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
 from shared.edge.rate_limit import RateLimit
-from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.mongo import connect
 
@@ -65,22 +64,12 @@ class Application:
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
-        """Schema made, client open, committers and (unless told otherwise) workers running; all stopped at the end."""
-        commits: list[GroupCommit[Any, Any]] = [
-            self.place_order.commits,
-            self.cancel_order.commits,
-            self.refund_order.commits,
-            self.resolve_review.commits,
-            self.redrive_message.commits,
-            self.record_events.commits,
-            self.dispatch_outbox.commits,
-            self.reconcile.commits,
-        ]
+        """Schema made, client open, writers and (unless told otherwise) workers running; all stopped at the end."""
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
             await ensure_schema(self.store.database)
             await self.gateway.start()
-            async with at_work(commits, work):
+            async with at_work([*self.store.runs, *self.place_order.runs], work):
                 yield
         finally:
             await self.gateway.close()

@@ -1,48 +1,48 @@
-"""Sending what the outbox holds: claim, post, settle. C11 to C16
+"""Making the calls that orders ask for: claim, post, settle. C11 to C16
 
-A message is claimed under a lease before anything is sent, and the claim counts the attempt: a process that dies in
-between leaves a message that knows it may have been sent. What a reply means is `outbox.decide`; here it is made durable.
+A call is claimed under a lease before anything is sent, and the claim counts the attempt: a process that dies in between
+leaves a call that knows it may have been sent. What a reply means is `calls.decide`; here it is made durable.
 """
 
 import asyncio
-from collections.abc import Hashable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import pymongo
-from bson import Int64
-from pymongo import UpdateOne
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
+from bson import ObjectId
 
 from order_api.breaker import Breaker, BreakerOpenError
-from order_api.gateway_client import GatewayClient
-from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
-from order_api.order import Charge, Fact, Order, Review, in_doubt, merge
-from order_api.outbox import (
-    OPEN_STATES,
+from order_api.calls import (
     Accepted,
+    Call,
     Dead,
     Decision,
     Done,
-    Message,
     Refused,
     Reply,
     Retry,
+    Try,
     Unavailable,
     Void,
     Withdrawn,
-    ask_for_money_owed,
     death_id,
     decide,
+    given_back,
     may_have_been_done,
     must_ask_first,
+    settled,
 )
+from order_api.claims import take
+from order_api.gateway_client import GatewayClient
+from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
+from order_api.order import Charge, Fact, Order, Review, in_doubt, merge
+from order_api.outbox import ask_for_money_owed, call_by_id, with_call
 from order_api.store import Store
-from shared.group_commit import GroupCommit
-from shared.leases import CLAIM_SECONDS, Lease, LeasedWork, claim, held, in_seconds, release, write_held
-from shared.mongo import Document, describe
+from shared.documents import Verdict
+from shared.leases import CLAIM_SECONDS, Lease, LeasedWork
+from shared.mongo import Document
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace
@@ -50,23 +50,17 @@ from shared.tracing import continue_trace
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
-SETTLE_SECONDS = 15.0  # more than a group commit lets anybody wait
+SETTLE_SECONDS = 15.0  # more than a change lets anybody wait
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """A message as it was read: one that does not decode must not spoil those claimed with it. `cancelled`: it charges an
-    order that was cancelled; None if that could not be found out.
-    """
+    """A call as it was claimed, in its order: one that does not decode must not spoil those claimed with it."""
 
-    document: Document
+    order_id: str
+    trace: str | None
+    cancelled: bool
+    call: Document
     lease: Lease
-    cancelled: bool | None
-
-
-class _Settlement(msgspec.Struct, frozen=True):
-    message: Message
-    decision: Decision
-    at: datetime
 
 
 class DispatchOutbox:
@@ -86,63 +80,59 @@ class DispatchOutbox:
         self.work = LeasedWork[_Claimed](
             self._claim, self._attempt, name="dispatch_outbox", slots=slots, release=self._release
         )
-        self.commits = GroupCommit[_Settlement, bool](store.client, self._write, name="settle_messages", keys=_keys)
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         """No more than can be sent at once: free slots, and what the breaker lets through. C11"""
-        with pymongo.timeout(CLAIM_SECONDS):  # for both, since a stop waits no longer
-            lease, documents = await claim(
-                self._store.outbox,
-                due={"state": {"$in": list(OPEN_STATES)}},
-                due_at="next_attempt_at",
-                limit=self.breaker.permits(limit),
-                lease_seconds=self._lease_seconds,
-                also_set={
-                    "state": "leased",
-                    "attempts": {"$add": ["$attempts", 1]},
-                    "first_attempt_at": {"$ifNull": ["$first_attempt_at", "$$NOW"]},
-                    "updated_at": "$$NOW",
-                },
-            )
-            charged = {one["_id"]: one.get("order_id") for one in documents if one.get("kind") == "charge"}
-            try:
-                cancelled = await self._store.cancelled_among(charged.values())
-            except PyMongoError as error:  # what is claimed must not wait for the end of its lease
-                log.warning("claimed in vain", worker="dispatch_outbox", reason=describe(error))
-                return [_Claimed(document, lease, None) for document in documents]
-        return [_Claimed(document, lease, charged.get(document["_id"]) in cancelled) for document in documents]
+        permitted = self.breaker.permits(limit)
+        if permitted < 1:
+            return []
+        lease, token = Lease(time.monotonic() + self._lease_seconds), str(ObjectId())
+        with pymongo.timeout(CLAIM_SECONDS):
+            orders = await take(self._store.orders, token, limit=permitted, lease_seconds=self._lease_seconds)
+        return [
+            _Claimed(order["_id"], order.get("trace"), order.get("cancelled_at") is not None, call, lease)
+            for order in orders
+            for call in order["calls"]
+            if call.get("claim") == token
+        ]
 
     async def _attempt(self, claimed: _Claimed) -> None:
-        continue_trace(claimed.document.get("trace"), order_id=claimed.document.get("order_id"))
-        message = msgspec.convert(claimed.document, Message)
-        if claimed.cancelled is None or not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
-            await self._give_back(message)
+        continue_trace(claimed.trace, order_id=claimed.order_id)
+        call = msgspec.convert(claimed.call, Call)
+        assert call.due_at is not None, "a claimed call has a lease"
+        if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
+            await self._give_back(claimed.order_id, call)
             return
-        if claimed.cancelled and not may_have_been_done(message):
-            await self._settle(message, Withdrawn())
+        began = time.monotonic()
+        if claimed.cancelled and call.kind == "charge" and not may_have_been_done(call):
+            await self._settle(claimed.order_id, call, Withdrawn(), began)
             return
         try:
-            with self.breaker.call() as call, DISPATCH_SECONDS.time():
-                claimed_at = claimed.document["lease_until"] - timedelta(seconds=self._lease_seconds)
-                reply = await self._reply_to(message, now=claimed_at, cancelled=claimed.cancelled)
-                call.healthy = not isinstance(reply, Unavailable)
-                count_attempt(message, reply)
+            with self.breaker.call() as calling, DISPATCH_SECONDS.time():
+                claimed_at = call.due_at - timedelta(seconds=self._lease_seconds)
+                cancelled = claimed.cancelled and call.kind == "charge"
+                reply = await self._reply_to(claimed.order_id, call, now=claimed_at, cancelled=cancelled)
+                calling.healthy = not isinstance(reply, Unavailable)
+                count_attempt(call, reply)
         except BreakerOpenError:
-            await self._give_back(message)
+            await self._give_back(claimed.order_id, call)
             return
-        await self._settle(message, reply)
+        await self._settle(claimed.order_id, call, reply, began)
 
-    async def _settle(self, message: Message, reply: Reply) -> None:
-        decision = decide(message, reply)
-        settled = await self.commits.submit(_Settlement(message, decision, utc_now()))
+    async def _settle(self, order_id: str, call: Call, reply: Reply, began: float) -> None:
+        decision, at = decide(call, reply), utc_now()
+        tried = _tried(reply, at, ms=round((time.monotonic() - began) * 1000))
+        ours = await self._store.change(
+            order_id, lambda order, now: settling(order, call, decision, tried, at=at, now=now)
+        )
         log.info(
-            "dispatched" if settled else "dispatched in vain: the message was settled by someone else",
-            message_id=message.id,
-            attempt=message.attempts,
+            "dispatched" if ours else "dispatched in vain: the call was settled by someone else",
+            message_id=call.id,
+            attempt=call.attempts,
             decision=decision,
         )
 
-    async def _reply_to(self, message: Message, *, now: datetime, cancelled: bool) -> Reply:
+    async def _reply_to(self, order_id: str, call: Call, *, now: datetime, cancelled: bool) -> Reply:
         """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15
 
         What was not done by then is not done any more for an order that is cancelled. C17
@@ -151,130 +141,98 @@ class DispatchOutbox:
         """
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                if must_ask_first(message, now=now) or (cancelled and may_have_been_done(message)):
-                    found = await self._look_up(message)
+                if must_ask_first(call, now=now) or (cancelled and may_have_been_done(call)):
+                    found = await self._look_up(call)
                     if found is not None:
                         return found
-                    if message.kind == "charge":  # it may have been cancelled while we asked
-                        cancelled = bool(await self._store.cancelled_among([message.order_id]))
+                    if call.kind == "charge":  # it may have been cancelled while we asked
+                        cancelled = await self._store.is_cancelled(order_id)
                 if cancelled:
                     return Withdrawn()
-                reply = await self._gateway.post(message)
-                if isinstance(reply, Refused) and may_have_been_done(message):
-                    return await self._look_up(message) or reply
+                reply = await self._gateway.post(call)
+                if isinstance(reply, Refused) and may_have_been_done(call):
+                    return await self._look_up(call) or reply
                 return reply
         except TimeoutError:
             return Unavailable("no answer in time")
 
-    async def _look_up(self, message: Message) -> Accepted | Unavailable | None:
-        found = await self._gateway.find(message)
+    async def _look_up(self, call: Call) -> Accepted | Unavailable | None:
+        found = await self._gateway.find(call)
         count_look_up(found)
         return found
 
-    async def _give_back(self, message: Message) -> None:
+    async def _give_back(self, order_id: str, call: Call) -> None:
         """Releases a claim that was not sent, at no cost of an attempt. C11"""
-        attempted = message.attempts > 1 or message.redrives > 0
-        first = message.first_attempt_at if attempted else None
-        await self._store.outbox.update_one(
-            {"_id": message.id, "fence": message.fence, "state": "leased"},
-            {
-                "$set": {
-                    "state": "ready",
-                    "lease_until": None,
-                    "first_attempt_at": first,
-                    "settled_fence": Int64(message.fence),
-                },
-                "$inc": {"attempts": -1},
-            },
-        )
+        await self._store.change(order_id, lambda order, now: _released(order, call, now, given_back))
 
     async def _release(self, claimed: _Claimed) -> None:
-        ours = {"state": "ready", "settled_fence": claimed.document["fence"]}
-        await release(self._store.outbox, claimed.document, also_set=ours)
-
-    async def _write(self, session: AsyncClientSession, settlements: Sequence[_Settlement]) -> Sequence[bool]:
-        """Whether each was settled; False where the fence had passed, and then nothing was changed. C11"""
-        still_held = await held(self._store.outbox, {one.message.id: one.message.fence for one in settlements}, session)
-        ours = [one for one in settlements if one.message.id in still_held]
-        if ours:
-            await write_held(self._store.outbox, [_update(one) for one in ours], session)
-            await self._tell_orders(ours, session)
-        return [one.message.id in still_held for one in settlements]
-
-    async def _tell_orders(self, settlements: Sequence[_Settlement], session: AsyncClientSession) -> None:
-        telling = [one for one in settlements if not isinstance(one.decision, Retry)]
-        if not telling:
-            return
-        before = await self._store.orders_by_id({one.message.order_id for one in telling}, session)
-        after = dict(before)
-        messages: list[Message] = []
-        for one in telling:
-            order = after[one.message.order_id]
-            for fact in _facts(one, order):
-                order = merge(order, fact, now=one.at, cause=one.message.id)
-            order = _with_doubt(one, order)
-            after[order.id], asking = ask_for_money_owed(order, now=one.at)
-            messages += asking
-        changes = [(before[order_id], order) for order_id, order in after.items() if order is not before[order_id]]
-        await self._store.save_orders(changes, now=max(one.at for one in telling), session=session)
-        await self._store.add_messages(messages, session=session)
+        """Ends a claim that was broken off, so that nobody waits for its lease. It may have been sent."""
+        call = msgspec.convert(claimed.call, Call)
+        await self._store.change(claimed.order_id, lambda order, now: _released(order, call, now, _due_again))
 
 
-def _keys(settlement: _Settlement) -> tuple[Hashable, ...]:
-    return (settlement.message.id,)
+def settling(
+    order: Order | None, call: Call, decision: Decision, tried: Try, *, at: datetime, now: datetime | None
+) -> Verdict[Order, bool]:
+    """The order after an attempt of `call`; whether its claim still stood, and if not nothing is changed. C11"""
+    known = None if order is None else call_by_id(order, call.id)
+    if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
+        return Verdict(known is not None and known.settled_claim == call.claim, found=True)
+    after = with_call(order, settled(known, decision, tried, now=now))
+    for fact in _facts(call, decision, order, at):
+        after = merge(after, fact, now=at, cause=call.id)
+    after = _with_doubt(call, decision, after)
+    return Verdict(True, after if isinstance(decision, Retry) else ask_for_money_owed(after, now=at))
 
 
-def _update(settlement: _Settlement) -> UpdateOne:
-    fields = {**_fields(settlement.decision), "lease_until": None, "updated_at": "$$NOW"}
-    fields["settled_fence"] = Int64(settlement.message.fence)
-    return UpdateOne({"_id": settlement.message.id, "fence": Int64(settlement.message.fence)}, [{"$set": fields}])
+def _released(
+    order: Order | None, call: Call, now: datetime | None, release: "Callable[[Call, datetime], Call]"
+) -> Verdict[Order, None]:
+    known = None if order is None else call_by_id(order, call.id)
+    if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
+        return Verdict(None, found=True)
+    return Verdict(None, with_call(order, release(known, now)))
 
 
-def _fields(decision: Decision) -> Document:
-    """What settling sets, as an aggregation `$set`; text is a literal, or a `$` in it would be an expression."""
-    fields: dict[str, Any]
-    match decision:
-        case Done():
-            fields = {"state": "done", "last_error": None}
-        case Retry(after_seconds, reason):
-            fields = {
-                "state": "ready",
-                "next_attempt_at": in_seconds(after_seconds),
-                "last_error": {"$literal": reason},
-            }
-        case Dead(reason, _):
-            fields = {"state": "dead", "last_error": {"$literal": reason}}
-        case Void():
-            fields = {"state": "void"}
-    return fields
+def _due_again(call: Call, now: datetime) -> Call:
+    return msgspec.structs.replace(call, claim=None, settled_claim=call.claim, due_at=now, updated_at=now)
 
 
-def _facts(settlement: _Settlement, order: Order) -> list[Fact]:
+def _tried(reply: Reply, at: datetime, *, ms: int) -> Try:
+    match reply:
+        case Accepted(id, adopted=adopted):
+            return Try(at=at, ms=ms, outcome="accepted", reason=f"{'found' if adopted else 'made'} {id}")
+        case Refused(status, code):
+            return Try(at=at, ms=ms, outcome="refused", status=status, reason=code)
+        case Unavailable(reason):
+            return Try(at=at, ms=ms, outcome="unavailable", reason=reason)
+        case Withdrawn():
+            return Try(at=at, ms=ms, outcome="withdrawn")
+
+
+def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> Sequence[Fact]:
     """What the order learns: that there is a charge, that a refund was refused, that a person must look. Never that it is
     paid. C15
     """
-    message = settlement.message
-    match settlement.decision:
-        case Done(accepted) if message.kind == "charge":
+    match decision:
+        case Done(accepted) if call.kind == "charge":
             return [Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)]
         case Dead(reason, refused_code):
-            review = Review(code="dead-letter", event_id=death_id(message), detail=reason, raised_at=settlement.at)
+            review = Review(code="dead-letter", event_id=death_id(call), detail=reason, raised_at=at)
             # Only a definite refusal releases what a refund has reserved. C18
             refused = [
-                msgspec.structs.replace(refund, state="failed", failure_code=refused_code, at=settlement.at)
+                msgspec.structs.replace(refund, state="failed", failure_code=refused_code, at=at)
                 for refund in order.refunds
-                if refused_code is not None and refund.id == message.refund_id and refund.state == "requested"
+                if refused_code is not None and refund.id == call.refund_id and refund.state == "requested"
             ]
             return [review, *refused]
     return []
 
 
-def _with_doubt(settlement: _Settlement, order: Order) -> Order:
-    """What the provider had for the message when it was asked may not be all: an earlier attempt may be on its way. C22"""
-    if settlement.message.kind == "charge":
-        match settlement.decision:
-            case Done(Accepted(adopted=True)):
+def _with_doubt(call: Call, decision: Decision, order: Order) -> Order:
+    """What the provider had for the call when it was asked may not be all: an earlier attempt may be on its way. C22"""
+    if call.kind == "charge":
+        match decision:
+            case Done(Accepted(adopted=True)) | Void():
                 return in_doubt(order)
-            case Void():
-                return in_doubt(msgspec.structs.replace(order, charge_voided=True))
     return order

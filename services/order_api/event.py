@@ -1,6 +1,7 @@
 """What the provider says, and what it means for an order. Pure.
 
-`applied` and `ignored` are final. `unmatched` and `mismatch` are judged again when the event comes again. C19
+An event is `received` until its outcome is known. `applied` and `ignored` are final. `unmatched` and `mismatch` are judged
+again when the event comes again. C19
 """
 
 import hashlib
@@ -9,12 +10,12 @@ from typing import Literal
 
 import msgspec
 
+from order_api.calls import PERMANENT_REFUSALS
 from order_api.order import Charge, Order, Refund
-from order_api.outbox import PERMANENT_REFUSALS
 from shared import wire
 from shared.times import stored
 
-Outcome = Literal["applied", "duplicate", "ignored", "mismatch", "unmatched"]
+Outcome = Literal["received", "applied", "duplicate", "ignored", "mismatch", "unmatched"]
 Source = Literal["webhook", "reconcile"]
 FINAL = frozenset({"applied", "ignored"})
 
@@ -52,6 +53,29 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
             case wire.Charge(id=charge_id) | wire.Refund(charge_id=charge_id):
                 return charge_id
         return None
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as stored, with the exact bytes that came. `reconcile_at` is when it is looked at again, None once its
+    outcome is final.
+    """
+
+    id: str = msgspec.field(name="_id")
+    type: str
+    order_id: str | None = None
+    charge_id: str | None = None
+    outcome: Outcome
+    detail: str | None = None
+    source: Source
+    raw: str
+    trace: str | None = None
+    signed_at: datetime | None = None
+    secret: Literal["current", "previous"] | None = None
+    received_at: datetime
+    times_received: int = 1
+    reconcile_at: datetime | None = None
+    reconcile_attempts: int = 0
+    version: int = 1
 
 
 class _Reference(msgspec.Struct, rename="camel"):

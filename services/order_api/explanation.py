@@ -1,38 +1,37 @@
-"""What has become of an outbox message, for a person: what happened, whether money moved, what a redrive would do."""
+"""What has become of a call of the provider, for a person: what happened, whether money moved, what a redrive would do."""
 
 from typing import assert_never
 
-from order_api.outbox import REFUSED, Message
+from order_api.calls import Call
 
 
-def explain(message: Message) -> str:
-    match message.state:
-        case "ready":
-            return _explain_ready(message)
-        case "leased":
+def explain(call: Call) -> str:
+    match call.state:
+        case "open" if call.claim is None:
+            return _explain_ready(call)
+        case "open":
             return (
                 "It is being sent. If the process that sends it has died, another one takes over when its lease ends."
             )
         case "done":
-            return f"The provider has the {message.kind}, or an event has said how it ended. Nothing is sent any more."
+            return f"The provider has the {call.kind}, or an event has said how it ended. Nothing is sent any more."
         case "void":
             return "It is not sent any more: the order was cancelled, or a person has given it up."
         case "dead":
-            refused = (message.last_error or "").startswith(REFUSED)
-            return _explain_refused(message) if refused else _explain_given_up(message)
+            return _explain_refused(call) if call.refused_code is not None else _explain_given_up(call)
         case state:
             assert_never(state)
 
 
-def _explain_ready(message: Message) -> str:
-    if message.attempts == 0 and message.redrives == 0:
+def _explain_ready(call: Call) -> str:
+    if call.attempts == 0 and call.redrives == 0:
         return "It was not sent yet, so no money has moved."
-    ask = "The provider is asked first what it has. " if message.redrives else ""
+    ask = "The provider is asked first what it has. " if call.redrives else ""
     return f"It waits to be sent again under the same key. {ask}Its outcome is unknown, so money may have moved."
 
 
-def _explain_refused(message: Message) -> str:
-    if message.kind == "refund":
+def _explain_refused(call: Call) -> str:
+    if call.kind == "refund":
         return (
             "The provider refused the refund for good: no money was given back, and what it had reserved is free again. "
             "It cannot be redriven; ask for a new refund."
@@ -44,8 +43,8 @@ def _explain_refused(message: Message) -> str:
     )
 
 
-def _explain_given_up(message: Message) -> str:
-    if message.kind == "refund":
+def _explain_given_up(call: Call) -> str:
+    if call.kind == "refund":
         return (
             "It was sent without a usable answer until it was given up, so the money may have been given back; its amount "
             "stays reserved until that is known. If the provider has the refund, its event will say so and nothing is left "

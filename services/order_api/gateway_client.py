@@ -6,7 +6,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from order_api.outbox import PERMANENT_REFUSALS, Accepted, Kind, Message, Refused, Reply, Unavailable
+from order_api.calls import PERMANENT_REFUSALS, Accepted, Call, Kind, Refused, Reply, Unavailable
 from shared import wire
 from shared.env import Secret
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
@@ -51,35 +51,34 @@ class GatewayClient:
         if self._session:
             await self._session.close()
 
-    async def post(self, message: Message) -> Reply:
-        """Makes the request of `message`, under its id as Idempotency-Key. C12"""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": message.id}
+    async def post(self, call: Call) -> Reply:
+        """Makes the request of `call`, under its id as Idempotency-Key. C12"""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": call.id}
         try:
             status, body, retry_after = await self._send(
-                f"dispatch {message.kind}", "POST", message.path, data=message.body, headers=headers
+                f"dispatch {call.kind}", "POST", call.path, data=call.body, headers=headers
             )
         except GatewayUnavailableError as error:
             return Unavailable(str(error))
         if status == 201:
-            found = _decode(body, _SHAPES[message.kind])
-            accepted = None if found is None else _accepted(message, found)
+            found = _decode(body, _SHAPES[call.kind])
+            accepted = None if found is None else _accepted(call, found)
             return accepted or Unavailable("a 201 for something else than what was asked for")
         code = _problem_code(body)
         if 400 <= status < 500 and code in PERMANENT_REFUSALS:
             return Refused(status, code)
         return Unavailable(f"HTTP {status} {code}".rstrip(), retry_after)
 
-    async def find(self, message: Message) -> Accepted | Unavailable | None:
-        """What the provider already has for `message`, by its reference; None if nothing. C13"""
-        path = "/v1/charges" if message.kind == "charge" else "/v1/refunds"
-        reference = message.refund_id or message.order_id
+    async def find(self, call: Call) -> Accepted | Unavailable | None:
+        """What the provider already has for `call`, by its reference; None if nothing. C13"""
+        path = "/v1/charges" if call.kind == "charge" else "/v1/refunds"
         found: list[Accepted] = []
         try:
-            async for raw in self._pages(f"find {message.kind}", path, reference):
-                one = _decode(bytes(raw), _SHAPES[message.kind])
+            async for raw in self._pages(f"find {call.kind}", path, call.reference):
+                one = _decode(bytes(raw), _SHAPES[call.kind])
                 if one is None:
                     return Unavailable("a list with something else than what was asked for")
-                if accepted := _accepted(message, one):
+                if accepted := _accepted(call, one):
                     found.append(msgspec.structs.replace(accepted, adopted=True))
         except GatewayUnavailableError as error:
             return Unavailable(str(error))
@@ -137,15 +136,15 @@ class GatewayClient:
             raise GatewayUnavailableError(type(error).__name__) from error
 
 
-def _accepted(message: Message, found: wire.Charge | wire.Refund) -> Accepted | None:
-    """What was found, if it is what `message` asks for: reference, amount, currency and charge. C15"""
+def _accepted(call: Call, found: wire.Charge | wire.Refund) -> Accepted | None:
+    """What was found, if it is what `call` asks for: reference, amount, currency and charge. C15"""
     if isinstance(found, wire.Charge):
-        asked = msgspec.json.decode(message.body, type=wire.ChargeRequest)
+        asked = msgspec.json.decode(call.body, type=wire.ChargeRequest)
         same = (found.reference, found.amount, found.currency) == (asked.reference, asked.amount, asked.currency)
     else:
-        refund = msgspec.json.decode(message.body, type=wire.RefundRequest)
+        refund = msgspec.json.decode(call.body, type=wire.RefundRequest)
         path = f"/v1/charges/{found.charge_id}/refunds"
-        same = (found.reference, found.amount, path) == (refund.reference, refund.amount, message.path)
+        same = (found.reference, found.amount, path) == (refund.reference, refund.amount, call.path)
     try:
         return Accepted(found.id, found.amount, stored(found.created_at)) if same else None
     except ValueError:  # a time that no database could keep is as good as any other garbage

@@ -1,5 +1,5 @@
-"""What order_api counts. What a transaction writes is counted after its commit, by the process that committed it: not what
-was rolled back, nor what was run again. What the database holds is in `take_stock.py`.
+"""What order_api counts. A change is counted once it is acknowledged, by the process that made it. What the database holds
+is counted in `take_stock.py`.
 """
 
 from typing import get_args
@@ -7,9 +7,9 @@ from typing import get_args
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 from order_api.breaker import Breaker, State
+from order_api.calls import Accepted, Call, Kind, Refused, Reply, Unavailable, Withdrawn
 from order_api.event import Outcome, ReceivedEvent, Source
 from order_api.order import Order, Status
-from order_api.outbox import Accepted, Kind, Message, Refused, Reply, Unavailable, Withdrawn
 from shared import VERSION
 from shared.metrics import SECONDS
 from shared.signing import SignatureFault
@@ -19,13 +19,13 @@ Info("order_api_build", "The version that runs").info({"version": VERSION})
 
 _ORDERS = Counter(
     "order_api_orders_total",
-    "Orders that took on a status; one whose commit was not confirmed in time may be missing",
+    "Orders that took on a status; one whose write was not confirmed in time may be missing",
     ["status"],
 )
 _ORDERS_BY_STATUS = {status: _ORDERS.labels(status) for status in get_args(Status)}
 _TIME_TO_PAID = Histogram(
     "order_api_time_to_paid_seconds",
-    "From placing an order to the commit that made it Paid",
+    "From placing an order to the write that made it Paid",
     buckets=(1, 2.5, 5, 7.5, 10, 15, 30, 60, 300, 1800, 7200, 86400),
 )
 
@@ -73,7 +73,7 @@ RECONCILIATIONS = {result: _RECONCILIATIONS.labels(result) for result in ("answe
 
 
 def count_status(order: Order) -> None:
-    """To be called once for each change of an order's status, when it is committed."""
+    """To be called once for each change of an order's status, when it is written."""
     _ORDERS_BY_STATUS[order.status].inc()
     if order.status == "Paid" and sum(change.status == "Paid" for change in order.history) == 1:
         _TIME_TO_PAID.observe(max(0.0, (utc_now() - order.created_at).total_seconds()))
@@ -86,8 +86,8 @@ def count_event(event: ReceivedEvent, outcome: Outcome, changed: Order | None) -
         count_status(changed)
 
 
-def count_attempt(message: Message, reply: Reply) -> None:
-    _ATTEMPTS_BY_RESULT[message.kind, type(reply)].inc()
+def count_attempt(call: Call, reply: Reply) -> None:
+    _ATTEMPTS_BY_RESULT[call.kind, type(reply)].inc()
 
 
 def count_look_up(found: Accepted | Unavailable | None) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from order_api.calls import Call
 from order_api.order_routes import PlaceOrderRequest
-from order_api.outbox import Message
 from order_api.refund_routes import RefundRequest, ReviewDecision
 from order_api.routes import WebhookReceipt
 from order_api.views import EventView, MessageView, OrderView, RefundView, message_view
@@ -117,32 +117,32 @@ _REVIEWED = {
         }
     ],
 }
-_MESSAGE = Message(
+_CALL = Call(
     id="obx_01a209e9aac873d8b2de2b8cece39e02",
-    merchant="default",
     kind="charge",
-    order_id=_PAID["id"],
+    reference=_PAID["id"],
     path="/v1/charges",
     body="",
     state="dead",
     attempts=24,
     first_attempt_at=datetime(2026, 11, 23, 19, 37, 18, 291_000, UTC),
-    next_attempt_at=datetime(2026, 11, 23, 21, 9, 4, 118_000, UTC),
+    due_at=None,
     last_error="gave up after 24 attempts: HTTP 503 unavailable",
     created_at=datetime(2026, 11, 23, 19, 37, 18, 280_000, UTC),
     updated_at=datetime(2026, 11, 23, 21, 9, 5, 22_000, UTC),
 )
-_DEAD = message_view(_MESSAGE)
+_DEAD = message_view(_PAID["id"], _CALL)
 _REDRIVEN = message_view(
+    _PAID["id"],
     msgspec.structs.replace(
-        _MESSAGE,
-        state="ready",
+        _CALL,
+        state="open",
         attempts=0,
         redrives=1,
         redriven_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
-        next_attempt_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
+        due_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
         updated_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
-    )
+    ),
 )
 
 API = Api(
@@ -159,7 +159,7 @@ API = Api(
         "order_id": _PAID["id"],
         "refund_id": _REFUND["id"],
         "code": "event-mismatch",
-        "message_id": _MESSAGE.id,
+        "message_id": _CALL.id,
         "orderNumber": "ORD-001",
         "review": "open",
         "slug": "idempotency-key-reused",

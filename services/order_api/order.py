@@ -1,20 +1,24 @@
-"""What an order is: facts that only grow, and a status derived from them (docs/decisions/0001 says why). Pure.
+"""What an order is: facts that only grow, and a status derived from them. Pure.
 
 Nothing depends on the order in which facts arrive: `merge` is commutative, associative and idempotent. C1
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from order_api.calls import Call
+from shared.idempotency import Key
 from shared.ids import derive_id
 
 Status = Literal["Pending", "Paid", "Failed", "Cancelled", "PartiallyRefunded", "Refunded"]
 ChargeState = Literal["pending", "failed", "succeeded"]
 RefundState = Literal["requested", "succeeded", "failed"]
 RefundCause = Literal["merchant", "cancelled", "duplicateCharge"]
+DisputeState = Literal["open", "won", "lost"]
 
 AUTOMATIC_REFUNDS_MAX = 5  # of one charge; after that a person must look
 ASKS_IN_DOUBT = 3  # answers of the provider, with growing pauses: a request that was on its way has arrived by then
@@ -42,6 +46,20 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     state: RefundState
     cause: RefundCause
     failure_code: str | None = None
+    provider_id: str | None = None
+    number: str | None = None
+    made_at: datetime | None = None
+    at: datetime
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge that the customer disputes at the bank, by the provider's id."""
+
+    id: str
+    charge_id: str
+    amount_minor: int
+    state: DisputeState
+    reason: str
     at: datetime
 
 
@@ -67,10 +85,11 @@ class StatusChange(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as stored. `version` counts its writes.
+    """An order as stored, one document: its facts, the calls it asks of the provider, and the idempotency keys of what was
+    asked of it. Arrays stand in order of arrival and mean sets. `version` counts its writes.
 
-    Not facts, but what reconciliation must know: `charge_voided`, that its charge message will never be sent; `asks_left`,
-    how many more answers of the provider it takes to believe that the facts are complete.
+    `reconcile_at` is when the provider is asked about it next, None while there is nothing to ask; `asks_left` is how many
+    more answers of the provider it takes to believe that the facts are complete.
     """
 
     id: str = msgspec.field(name="_id")
@@ -78,15 +97,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     order_number: str
     amount_minor: int
     currency: str
+    exponent: int
     payment_method: str
     metadata: dict[str, str] = {}
     status: Status = "Pending"
     charges: tuple[Charge, ...] = ()
     refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
     cancelled_at: datetime | None = None
     reviews: tuple[Review, ...] = ()
     history: tuple[StatusChange, ...] = ()
-    charge_voided: bool = False
+    keys: tuple[Key, ...] = ()
+    calls: tuple[Call, ...] = ()
+    reconcile_at: datetime | None = None
+    reconcile_attempts: int = 0
     asks_left: int = 0
     version: int = 1
     trace: str | None = None
@@ -188,7 +212,8 @@ def has_open_question(order: Order) -> bool:
 
 def open_questions(order: Order) -> set[str]:
     """What the provider is asked about: the order if it knows of no charge, else charges and refunds, by their ids."""
-    uncharged = {order.id} if not order.charges and not order.charge_voided else set[str]()
+    to_be_charged = any(call.kind == "charge" and call.state != "void" for call in order.calls)
+    uncharged = {order.id} if not order.charges and to_be_charged else set[str]()
     charges = {charge.id for charge in order.charges if charge.state == "pending"}
     refunds = {refund.id for refund in order.refunds if refund.state == "requested"}
     return uncharged | charges | refunds
@@ -206,6 +231,20 @@ def answered(order: Order, asks_left: int) -> Order:
     if order.asks_left == 0 or order.asks_left != asks_left:  # the doubt came up after the question was asked
         return order
     return msgspec.structs.replace(order, asks_left=asks_left - 1)
+
+
+def scheduled(before: Order, after: Order, *, now: datetime, pause: timedelta) -> Order:
+    """`after`, what `before` has become, with the time when the provider is asked about it: after `pause` if there is a new
+    question, and an older one is not put off.
+    """
+    if not has_open_question(after):
+        return msgspec.structs.replace(after, reconcile_at=None)
+    soon = now + pause
+    if after.asks_left > before.asks_left or not has_open_question(before):
+        return msgspec.structs.replace(after, reconcile_at=soon, reconcile_attempts=0)
+    if open_questions(after) - open_questions(before):
+        return msgspec.structs.replace(after, reconcile_at=min(soon, after.reconcile_at or soon), reconcile_attempts=0)
+    return after
 
 
 def _reviews_due(order: Order) -> Iterable[Review]:
@@ -234,14 +273,14 @@ def _changed(order: Order, **fields: Any) -> Order:
 def _join(
     known: tuple[_Keyed, ...], fact: _Keyed, key: Callable[[_Keyed], Any], growth: Callable[[_Keyed], Any]
 ) -> tuple[_Keyed, ...]:
-    """The least set of facts that includes both, one for each key, sorted by key.
+    """The least set of facts that includes both, one for each key, in order of arrival.
 
     `growth` orders all versions of one fact totally, so the larger of two is the same whichever came first.
     """
-    by_key = {key(one): one for one in known}
     mine = key(fact)
-    by_key[mine] = max(by_key.get(mine, fact), fact, key=growth)
-    return tuple(by_key[one] for one in sorted(by_key))
+    if not any(key(one) == mine for one in known):
+        return tuple(chain(known, (fact,)))
+    return tuple(max(one, fact, key=growth) if key(one) == mine else one for one in known)
 
 
 def _charge_key(charge: Charge) -> str:

@@ -1,28 +1,29 @@
-"""Placing an order: its idempotency key, the order and the message that will charge it, in one transaction."""
+"""Placing an order: one insert of one document, with its idempotency key and the call that will charge it."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
-from pymongo.asynchronous.client_session import AsyncClientSession
 
+from order_api.idempotency_keys import forget_expired, keys_by_value
 from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
-from order_api.outbox import charge_message
-from order_api.store import Store
+from order_api.outbox import charge_call
+from order_api.store import Store, order_document
 from order_api.views import order_view, to_json
-from shared.create_once import CreateOnce
-from shared.group_commit import Limits
-from shared.idempotency import Answer, KeyReused, created
+from shared.batches import Limits
+from shared.documents import Inserts
+from shared.idempotency import Answer, Key, KeyReused, answer_of, entry_of, judged, remembered
 from shared.ids import new_id
-from shared.mongo import to_document
+from shared.money import exponent_of
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /api/orders"
-# While one batch waits for the disk, requests are parsed for the next: measured 0.30 of the ceiling with one, 0.39 with 3.
-LIMITS = Limits(batches_in_flight=3)
+LIMITS = Limits(
+    batches_in_flight=2
+)  # while one waits for the disk, requests are parsed for the next; a third brings nothing
 
 
 class NewOrder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,31 +47,21 @@ Outcome: TypeAlias = Answer | KeyReused | OrderNumberTaken
 
 
 class PlaceOrder:
-    """`wake` hints at new messages. Raises what CreateOnce raises."""
+    """`wake` hints at new calls. Raises what Inserts raises; then the same key finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
         self._store = store
         self._ttl = idempotency_ttl
         self._wake = wake
-        self._create = CreateOnce[Order, OrderNumberTaken](
-            store.client, store.idempotency_keys, self._write, name="place_order", known=self._taken, limits=LIMITS
+        self._insert = Inserts[Order, Outcome](
+            store.orders, explain=self._explain, encode=order_document, limits=LIMITS
         )
-        self.commits = self._create.commits
+        self.runs = (self._insert.run,)
 
     async def __call__(self, key: str, new: NewOrder) -> Outcome:
-        order = _order(new)
-        record = created(
-            new.merchant,
-            key,
-            endpoint=ENDPOINT,
-            command=new,
-            body=to_json(order_view(order)),
-            location=f"/api/orders/{order.id}",
-            now=order.created_at,
-            ttl=self._ttl,
-        )
+        order = self._order(key, new)
         with span("place order"):
-            outcome = await self._create(record, order)
+            outcome = await self._insert(order) or answer_of(order.keys[0], replayed=False)
         if isinstance(outcome, Answer):
             note(order_id=outcome.resource_id)  # of a replay, that of the first
             if not outcome.replayed:
@@ -78,43 +69,76 @@ class PlaceOrder:
         self._wake()
         return outcome
 
-    async def _taken(self, orders: Sequence[Order]) -> Sequence[OrderNumberTaken | None]:
+    def _order(self, key: str, new: NewOrder) -> Order:
+        """The order as it is stored, all of it made before the first try. C4"""
+        now = utc_now()
+        order = Order(
+            id=new_id("ord"),
+            merchant=new.merchant,
+            order_number=new.order_number,
+            amount_minor=new.amount_minor,
+            currency=new.currency,
+            exponent=exponent_of(new.currency),
+            payment_method=new.payment_method,
+            metadata=new.metadata,
+            history=(StatusChange("Pending", now, "placed"),),
+            reconcile_at=now + self._store.reconcile_after,
+            trace=current_trace(),
+            created_at=now,
+            updated_at=now,
+        )
+        remembers = remembered(
+            key,
+            endpoint=ENDPOINT,
+            command=new,
+            body=to_json(order_view(order)),
+            location=f"/api/orders/{order.id}",
+            of=order.id,
+            now=now,
+            ttl=self._ttl,
+        )
+        return msgspec.structs.replace(order, keys=(remembers,), calls=(charge_call(order),))
+
+    async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
+        """What stands in the way of each: its own key, with the answer that it remembers, or another order with its number.
+
+        Whoever has the number is read before whoever has the key: both appear together, so a number that is there while the
+        key is not belongs to another request. None where nothing is there any more, or an expired key was taken off. C5, C10
+        """
+        numbers = await self._by_number(orders)
+        keys = await keys_by_value(self._store.orders, [(order.merchant, order.keys[0].value) for order in orders])
+        outcomes: list[Outcome | None] = []
+        for order in orders:
+            ours = order.keys[0]
+            numbered = numbers.get((order.merchant, order.order_number))
+            known = numbered and entry_of(numbered.keys, ours.value)
+            held = keys.get((order.merchant, ours.value))
+            if known and numbered and known.expires_at > numbered.now:
+                outcomes.append(judged(known, endpoint=ours.endpoint, fingerprint=ours.fingerprint))
+            elif held and not held.expired:
+                outcomes.append(judged(held.key, endpoint=ours.endpoint, fingerprint=ours.fingerprint))
+            elif held:
+                await forget_expired(self._store.orders, held)
+                outcomes.append(None)
+            else:
+                outcomes.append(OrderNumberTaken(order.order_number) if numbered else None)
+        return outcomes
+
+    async def _by_number(self, orders: Sequence[Order]) -> dict[tuple[str, str], "_Numbered"]:
         wanted: dict[str, list[str]] = {}
         for order in orders:
             wanted.setdefault(order.merchant, []).append(order.order_number)
         either = [{"merchant": merchant, "order_number": {"$in": numbers}} for merchant, numbers in wanted.items()]
-        found = self._store.orders.find({"$or": either}, {"_id": 0, "merchant": 1, "order_number": 1})
-        taken = {(document["merchant"], document["order_number"]) async for document in found}
-        return [
-            OrderNumberTaken(order.order_number) if (order.merchant, order.order_number) in taken else None
-            for order in orders
-        ]
-
-    async def _write(self, orders: Sequence[Order], session: AsyncClientSession) -> None:
-        documents = [
-            {
-                **to_document(order),
-                "reconcile_at": order.created_at + self._store.reconcile_after,
-                "reconcile_attempts": 0,
-            }
-            for order in orders
-        ]
-        await self._store.orders.insert_many(documents, session=session)
-        await self._store.add_messages([charge_message(order) for order in orders], session=session)
+        shown = {"_id": 0, "merchant": 1, "order_number": 1, "keys": 1, "now": "$$NOW"}
+        found = await self._store.orders.aggregate([{"$match": {"$or": either}}, {"$project": shown}])
+        numbered = [msgspec.convert(document, _Numbered) async for document in found]
+        return {(one.merchant, one.order_number): one for one in numbered}
 
 
-def _order(new: NewOrder) -> Order:
-    now = utc_now()
-    return Order(
-        id=new_id("ord"),
-        merchant=new.merchant,
-        order_number=new.order_number,
-        amount_minor=new.amount_minor,
-        currency=new.currency,
-        payment_method=new.payment_method,
-        metadata=new.metadata,
-        history=(StatusChange("Pending", now, "placed"),),
-        trace=current_trace(),
-        created_at=now,
-        updated_at=now,
-    )
+class _Numbered(msgspec.Struct, frozen=True):
+    """The order that has a number, with its keys; `now` is the server's time of the read."""
+
+    merchant: str
+    order_number: str
+    now: datetime
+    keys: tuple[Key, ...] = ()

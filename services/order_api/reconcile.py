@@ -9,25 +9,23 @@ those, and keeps the question open.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Sequence
 from datetime import datetime
 
 import msgspec
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from order_api.event import parse_event
+from order_api.claims import take_turns
+from order_api.event import StoredEvent, parse_event
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
 from order_api.metrics import RECONCILIATIONS
 from order_api.order import Charge, Order, answered, has_open_question, merge
 from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared import wire
-from shared.backoff import exponential
 from shared.batches import OverloadedError, UnavailableError
-from shared.group_commit import GroupCommit
-from shared.leases import LeasedWork, in_seconds, take_one
-from shared.mongo import Collection, Document, describe
+from shared.documents import Verdict
+from shared.leases import LeasedWork
+from shared.mongo import describe
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace
@@ -35,23 +33,23 @@ from shared.tracing import continue_trace, current_trace
 SLOTS = 8
 EVENTS_AT_ONCE = 2
 ASK_SECONDS = 60.0  # for all pages of one order
-PAUSE_CAP_SECONDS = 3600.0
 
 
 class _Question(msgspec.Struct, frozen=True):
-    """An order to ask about, or an event that matched nothing, to be judged again."""
+    """An order to ask about, or an event without a final outcome, to be taken up again."""
 
     order_id: str | None
-    raw: str | None
+    event: StoredEvent | None
     trace: str | None
     asks_left: int = 0
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    """The provider has told all that it knows of an order, and its events are recorded."""
+class Answer(msgspec.Struct, frozen=True):
+    """The provider has told all that it knows of an order, and its events are recorded. `asks_left` is as it was when the
+    provider was asked.
+    """
 
-    order_id: str
-    asks_left: int  # when it was asked
+    asks_left: int
     charges: tuple[wire.Charge, ...]
     at: datetime
 
@@ -67,51 +65,31 @@ class Reconcile:
         self.work = LeasedWork[_Question](
             self._claim, self._ask, name="reconcile", slots=SLOTS, poll_seconds=poll_seconds
         )
-        self.commits = GroupCommit[_Answer, None](store.client, self._write, name="reconcile", keys=_keys)
 
     async def _claim(self, limit: int) -> list[_Question]:
         """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""
+        base_seconds = self._store.reconcile_after.total_seconds()
+        events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
         questions: list[_Question] = []
+        for found in await take_turns(self._store.payment_events, limit=events, base_seconds=base_seconds):
+            event = msgspec.convert(found, StoredEvent)
+            questions.append(_Question(event.order_id, event, event.trace))
+        self._events_in_hand += len(questions)
         try:
-            events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
-            async for event in self._take_due(self._store.payment_events, events):
-                questions.append(_Question(event.get("order_id"), event["raw"], event.get("trace")))
-                self._events_in_hand += 1
-            async for order in self._take_due(self._store.orders, limit - len(questions)):
-                questions.append(  # noqa: PERF401 - one by one, or those before an error would be lost
-                    _Question(order["_id"], None, order.get("trace"), order.get("asks_left", 0))
-                )
+            orders = await take_turns(self._store.orders, limit=limit - len(questions), base_seconds=base_seconds)
         except PyMongoError as error:
             if not questions:
                 raise
-            # What was moved on to its next turn must be asked about now.
+            # Events that were moved on to their next turn must be taken up now.
             log.warning("claim broken off", worker="reconcile", reason=describe(error))
-        return questions
-
-    async def _take_due(self, collection: Collection, limit: int) -> AsyncIterator[Document]:
-        """Up to `limit` documents whose `reconcile_at` has come, each moved on to its next turn by us and nobody else."""
-        if limit < 1:
-            return
-        due = {"$expr": {"$lte": ["$reconcile_at", "$$NOW"]}, "reconcile_at": {"$type": "date"}}
-        for found in await collection.find(due).sort("reconcile_at").limit(limit).to_list():
-            pause = exponential(
-                found["reconcile_attempts"] + 1,
-                base_seconds=self._store.reconcile_after.total_seconds(),
-                cap_seconds=PAUSE_CAP_SECONDS,
-            )
-            next_turn = {"reconcile_at": in_seconds(pause), "reconcile_attempts": found["reconcile_attempts"] + 1}
-            as_found = {"reconcile_at": found["reconcile_at"]}
-            if await take_one(collection, found["_id"], as_found, [{"$set": next_turn}]):
-                yield found
+            return questions
+        asked = [_Question(one["_id"], None, one.get("trace"), one.get("asks_left", 0)) for one in orders]
+        return [*questions, *asked]
 
     async def _ask(self, question: _Question) -> None:
         continue_trace(question.trace, order_id=question.order_id)
-        if question.raw is not None:
-            RECONCILIATIONS["judged_again"].inc()
-            try:
-                await self._record_one(question.raw.encode())
-            finally:
-                self._events_in_hand -= 1
+        if question.event is not None:
+            await self._take_up(question.event)
             return
         assert question.order_id is not None
         try:
@@ -125,7 +103,16 @@ class Reconcile:
         RECONCILIATIONS["answered"].inc()
         log.info("asked the provider", events=len(recorded), charges=len(charges))
         if all(recorded):
-            await self._conclude(_Answer(question.order_id, question.asks_left, tuple(charges), utc_now()))
+            await self._conclude(question.order_id, Answer(question.asks_left, tuple(charges), utc_now()))
+
+    async def _take_up(self, event: StoredEvent) -> None:
+        RECONCILIATIONS["judged_again"].inc()
+        try:
+            await self._record.again(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the event has another turn
+            log.warning("an event was not recorded", reason=describe(error))
+        finally:
+            self._events_in_hand -= 1
 
     async def _record_one(self, raw: bytes) -> bool:
         """Whether it is recorded. An event that cannot be, now or ever, does not keep those after it from being recorded."""
@@ -136,31 +123,24 @@ class Reconcile:
             return False
         return True
 
-    async def _conclude(self, answer: _Answer) -> None:
+    async def _conclude(self, order_id: str, answer: Answer) -> None:
         try:
-            await self.commits.submit(answer)
+            await self._store.change(order_id, lambda order, _now: concluding(order, answer))
         except (OverloadedError, UnavailableError) as error:  # the question stays open and is asked again
             log.warning("an answer was not recorded", reason=describe(error))
 
-    async def _write(self, session: AsyncClientSession, answers: Sequence[_Answer]) -> Sequence[None]:
-        """What the answers tell beyond the events, and an end to the questions that they leave none of. No two are about
-        one order: `_keys` sees to that.
-        """
-        orders = await self._store.orders_by_id([one.order_id for one in answers], session)
-        known = [(orders[one.order_id], one) for one in answers if one.order_id in orders]
-        learned = [(order, _learn(order, answer)) for order, answer in known]
-        changes = [(before, after) for before, after in learned if after is not before]
-        await self._store.save_orders(changes, now=max(one.at for one in answers), session=session)
-        at_rest = [after.id for before, after in learned if after is before and not has_open_question(after)]
-        await self._store.close_questions(at_rest, session=session)
-        return [None] * len(answers)
+
+def concluding(order: Order | None, answer: Answer) -> Verdict[Order, None]:
+    """The order with what the answer tells beyond its events, and an end to the question if that leaves none."""
+    if order is None:
+        return Verdict(None, found=True)
+    learned = _learn(order, answer)
+    if learned is order and (has_open_question(order) or order.reconcile_at is None):
+        return Verdict(None, found=True)
+    return Verdict(None, learned)  # whoever writes it takes off the time of the next turn if no question is left
 
 
-def _keys(answer: _Answer) -> tuple[Hashable, ...]:
-    return (answer.order_id,)
-
-
-def _learn(order: Order, answer: _Answer) -> Order:
+def _learn(order: Order, answer: Answer) -> Order:
     """The order with every charge that we did not know of as pending, whatever the provider says of it: only an event says
     how it ended, and until then the question is open. One for other money than the order's is left to its event. C15, C22
     """

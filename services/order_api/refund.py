@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from order_api.order import Charge, Order, Refund, Review, kept_charge, unreserved_minor
-from order_api.outbox import refund_message_id
+from order_api.outbox import refund_call_id
 from shared.ids import derive_id
 
 REFUNDS_MAX = 500  # an order is one document, written with every event: it must stay small enough for that
@@ -100,4 +100,4 @@ def _failed_refund(order: Order, charges: dict[str, Charge], refund_ids: set[str
 
 def _is_of(review: Review, refund: Refund) -> bool:
     """Whether a dead letter is the one that asked for this refund."""
-    return review.event_id.partition("~")[0] == refund_message_id(refund.id)
+    return review.event_id.partition("~")[0] == refund_call_id(refund.id)

@@ -1,30 +1,26 @@
-"""A merchant gives money back: key, reservation on the order and the message that asks for it, in one transaction. C18
+"""A merchant gives money back: key, reservation and the call that asks for it, in one change of the order. C18"""
 
-The answer is made before the transaction, from the order as it was read; if the order has changed by then so that the
-answer would be another, nothing is written and the request is judged anew. C4
-"""
-
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
-from pymongo.asynchronous.client_session import AsyncClientSession
 
-from order_api.order import Order, Refund, merge, unreserved_minor
-from order_api.outbox import refund_message
+from order_api.idempotency_keys import forget_expired, keys_by_value
+from order_api.order import Order, Refund, unreserved_minor
+from order_api.outbox import ask_for_refund
 from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
 from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.batches import UnavailableError
-from shared.create_once import CreateOnce
-from shared.idempotency import Answer, KeyReused, created
+from shared.documents import TakenError, Verdict
+from shared.idempotency import Answer, KeyReused, answer_of, entry_of, fingerprint, judged, remembered
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
 
-JUDGED_MAX = 5  # each time the order has changed since it was read
+TAKEN_MAX = 5  # times that an expired key of another order is taken off
 
 
 class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,113 +31,105 @@ class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
     amount_minor: int | None = None
 
 
-class _Reservation(msgspec.Struct, frozen=True):
-    """`rest`: the amount is what was left when the order was read."""
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with all that is made once for it: `refund_id` tells its effect from that of another. C4"""
 
-    order_id: str
-    refund: Refund
-    rest: bool
+    merchant: str
+    key: str
+    new: NewRefund
+    refund_id: str
+    at: datetime
+    ttl: timedelta
 
 
-class _Changed(msgspec.Struct, frozen=True):
-    """The order is no longer as it was when the answer was made."""
+class NoSuchOrder(msgspec.Struct, frozen=True):
+    pass
 
 
-Refusal: TypeAlias = NotRefundable | ExceedsPaid | TooManyRefunds
+Refusal: TypeAlias = NotRefundable | ExceedsPaid | TooManyRefunds | NoSuchOrder
 Outcome: TypeAlias = Answer | KeyReused | Refusal
 
 
 class RefundOrder:
-    """`wake` hints at new messages. Raises what CreateOnce raises."""
+    """`wake` hints at new calls. Raises what Changes raises; then the same key finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
         self._store = store
         self._ttl = idempotency_ttl
         self._wake = wake
-        self._create = CreateOnce[_Reservation, Refusal | _Changed](
-            store.client, store.idempotency_keys, self._write, name="refund_order", refuse=self._refuse
-        )
-        self.commits = self._create.commits
 
-    async def __call__(self, key: str, order: Order, new: NewRefund) -> Outcome:
-        """`order` is the merchant's, as it was just read."""
-        note(order_id=order.id)
+    async def __call__(self, key: str, merchant: str, order_id: str, new: NewRefund) -> Outcome:
+        note(order_id=order_id)
+        asked = Asked(merchant=merchant, key=key, new=new, refund_id=new_id("rf"), at=utc_now(), ttl=self._ttl)
         with span("refund order"):
-            for _ in range(JUDGED_MAX):
-                outcome = await self._judge(key, order, new)
-                if not isinstance(outcome, _Changed):
-                    return outcome
-                order = await self._store.order(order.merchant, order.id) or order
-        raise UnavailableError
-
-    async def _judge(self, key: str, order: Order, new: NewRefund) -> Outcome | _Changed:
-        charge = refundable(order)
-        if isinstance(charge, NotRefundable):  # and never was: no earlier request with this key was answered otherwise
-            return charge
-        amount_minor = unreserved_minor(order, charge) if new.amount_minor is None else new.amount_minor
-        now = utc_now()
-        refund = Refund(
-            id=new_id("rf"),
-            charge_id=charge.id,
-            amount_minor=amount_minor,
-            state="requested",
-            cause="merchant",
-            at=now,
-        )
-        record = created(
-            order.merchant,
-            key,
-            endpoint=f"POST /api/orders/{order.id}/refunds",
-            command=new,
-            body=to_json(refund_view(refund, order.currency)),
-            location=f"/api/orders/{order.id}/refunds/{refund.id}",
-            now=now,
-            ttl=self._ttl,
-            status=202,
-        )
-        outcome = await self._create(record, _Reservation(order.id, refund, rest=new.amount_minor is None))
+            outcome = await self._refund(order_id, asked)
         if isinstance(outcome, Answer) and not outcome.replayed:
-            log.info("refund asked for", refund_id=refund.id, charge_id=charge.id)
+            log.info("refund asked for", refund_id=asked.refund_id)
             self._wake()
         return outcome
 
-    async def _refuse(
-        self, reservations: Sequence[_Reservation], session: AsyncClientSession
-    ) -> Sequence[Refusal | _Changed | None]:
-        orders = await self._store.orders_by_id({one.order_id for one in reservations}, session)
-        refusals: list[Refusal | _Changed | None] = []
-        for one in reservations:
-            order = orders[one.order_id]
-            refusal = _refusal(order, one)
-            if refusal is None:
-                orders[order.id] = _reserved(order, one.refund)
-            refusals.append(refusal)
-        return refusals
-
-    async def _write(self, reservations: Sequence[_Reservation], session: AsyncClientSession) -> None:
-        """All refunds of one order are one write of it. C3"""
-        before = await self._store.orders_by_id({one.order_id for one in reservations}, session)
-        after = dict(before)
-        for one in reservations:
-            after[one.order_id] = _reserved(after[one.order_id], one.refund)
-        now = max(one.refund.at for one in reservations)
-        changes = [(before[order_id], order) for order_id, order in after.items()]
-        await self._store.save_orders(changes, now=now, session=session)
-        messages = [refund_message(after[one.order_id], one.refund, now=one.refund.at) for one in reservations]
-        await self._store.add_messages(messages, session=session)
+    async def _refund(self, order_id: str, asked: Asked) -> Outcome:
+        """A key that another order has is looked up by its index: before a refusal, and after the database refused it. C5"""
+        for _ in range(TAKEN_MAX):
+            try:
+                outcome = await self._store.change(order_id, lambda order, now: refunded(order, asked, now))
+            except TakenError:
+                outcome = None
+            if isinstance(outcome, Answer | KeyReused):
+                return outcome
+            known = (await keys_by_value(self._store.orders, [(asked.merchant, asked.key)])).get(
+                (asked.merchant, asked.key)
+            )
+            if known is not None and not known.expired:
+                endpoint = endpoint_of(order_id)
+                return judged(known.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
+            if outcome is not None:
+                return outcome
+            if known is not None:
+                await forget_expired(self._store.orders, known)
+        raise UnavailableError
 
 
-def _refusal(order: Order, reservation: _Reservation) -> Refusal | _Changed | None:
-    refund, charge = reservation.refund, refundable(order)
+def endpoint_of(order_id: str) -> str:
+    return f"POST /api/orders/{order_id}/refunds"
+
+
+def refunded(order: Order | None, asked: Asked, now: datetime | None) -> Verdict[Order, Outcome]:
+    """The order with the refund reserved and asked for; `now` is the server's time."""
+    if order is None or now is None or order.merchant != asked.merchant:
+        return Verdict(NoSuchOrder())
+    known = entry_of(order.keys, asked.key)
+    if known is not None and known.of == asked.refund_id:  # our own effect
+        return Verdict(answer_of(known, replayed=False), found=True)
+    endpoint = endpoint_of(order.id)
+    if known is not None and known.expires_at > now:
+        return Verdict(judged(known, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new)), found=True)
+    charge = refundable(order)
     if isinstance(charge, NotRefundable):
-        return charge
-    if charge.id != refund.charge_id:
-        return _Changed()
+        return Verdict(charge)
     left = unreserved_minor(order, charge)
-    if reservation.rest and 0 < left != refund.amount_minor:
-        return _Changed()
-    return refuse(order, charge, refund.amount_minor)
-
-
-def _reserved(order: Order, refund: Refund) -> Order:
-    return merge(order, refund, now=refund.at, cause=f"refund asked for: {refund.cause}")
+    amount_minor = left if asked.new.amount_minor is None else asked.new.amount_minor
+    if refusal := refuse(order, charge, amount_minor):
+        return Verdict(refusal)
+    refund = Refund(
+        id=asked.refund_id,
+        charge_id=charge.id,
+        amount_minor=amount_minor,
+        state="requested",
+        cause="merchant",
+        at=asked.at,
+    )
+    key = remembered(
+        asked.key,
+        endpoint=endpoint,
+        command=asked.new,
+        body=to_json(refund_view(refund, order)),
+        location=f"/api/orders/{order.id}/refunds/{refund.id}",
+        of=refund.id,
+        now=asked.at,
+        ttl=asked.ttl,
+        status=202,
+    )
+    live = tuple(one for one in order.keys if one.expires_at > now)  # C10: what has expired goes with this write
+    reserved = ask_for_refund(order, refund, now=asked.at, why=refund.cause)
+    return Verdict(answer_of(key, replayed=False), msgspec.structs.replace(reserved, keys=(*live, key)))

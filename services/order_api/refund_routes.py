@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from order_api.order import Order, Refund
 from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds
-from order_api.refund_order import NewRefund, RefundOrder
+from order_api.refund_order import NewRefund, NoSuchOrder, RefundOrder
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
 from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
@@ -19,7 +19,7 @@ from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import Amount, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import AmountError, to_major, to_minor
+from shared.money import AmountError, in_major, to_minor
 from shared.tracing import note
 
 
@@ -56,16 +56,18 @@ async def create_refund(
     """
     key = idempotency_key(request)
     order = await _order(store, merchant_of(request), order_id)
-    match await refund_order(key, order, NewRefund(_minor(data.amount, order))):
+    match await refund_order(key, order.merchant, order.id, NewRefund(_minor(data.amount, order))):
         case Answer() as answer:
             return replayable(answer)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
         case ExceedsPaid(left_minor):
-            left = to_major(left_minor, order.currency)
+            left = in_major(left_minor, order.exponent)
             raise ProblemError("exceeds-paid", f"{left:f} {order.currency} can still be refunded")
         case NotRefundable():
             raise ProblemError("not-refundable")
+        case NoSuchOrder():
+            raise ProblemError("not-found", "no such order")
         case TooManyRefunds():
             raise ProblemError("not-refundable", f"an order takes {REFUNDS_MAX} refunds at most")
         case outcome:
@@ -84,11 +86,11 @@ async def get_refund(
     order: Order | None = await _order(store, merchant, order_id)
     refund = _refund(order, refund_id)
     if refund is None:  # as the whole order: what was acknowledged is there
-        order = await store.latest_order(merchant, order_id)
+        order = await store.confirmed_order(merchant, order_id)
         refund = _refund(order, refund_id)
     if order is None or refund is None:
         raise ProblemError("not-found", "no such refund")
-    return json_response(to_json(refund_view(refund, order.currency)))
+    return json_response(to_json(refund_view(refund, order)))
 
 
 @post(

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from order_api import event, order, outbox
+from order_api import calls, event, order
 from shared.mongo import Database, ensure_collection
 
 
@@ -40,6 +40,43 @@ _REFUND = _object(
 )
 _REVIEW = _object({"code": STRING, "event_id": STRING, "raised_at": DATE}, {"resolved_at": DATE_OR_NULL})
 
+_KEY = _object(
+    {
+        "value": STRING,
+        "endpoint": STRING,
+        "fingerprint": STRING,
+        "status": COUNT,
+        "body": STRING,
+        "location": STRING,
+        "expires_at": DATE,
+        "of": STRING,
+    }
+)
+_CALL = _object(
+    {
+        "id": {"bsonType": "string", "pattern": "^obx_[0-9a-f]{32}$"},
+        "kind": _one_of(calls.Kind),
+        "reference": STRING,
+        "path": STRING,
+        "body": STRING,
+        "state": _one_of(calls.State),
+        "attempts": COUNT,
+        "due_at": DATE_OR_NULL,
+        "claim": TEXT_OR_NULL,
+        "created_at": DATE,
+        "updated_at": DATE,
+    },
+    {
+        "refund_id": TEXT_OR_NULL,
+        # The claim under which it was last settled or given back: equal to `claim` until then, or the write was late.
+        "settled_claim": TEXT_OR_NULL,
+        "first_attempt_at": DATE_OR_NULL,
+        "redriven_at": DATE_OR_NULL,
+        "redrives": COUNT,
+        "tries": {"bsonType": "array", "maxItems": calls.TRIES_KEPT},
+    },
+)
+
 ORDERS = _object(
     {
         "_id": {"bsonType": "string", "pattern": "^ord_[0-9a-f]{32}$"},
@@ -47,6 +84,7 @@ ORDERS = _object(
         "order_number": STRING,
         "amount_minor": AMOUNT,
         "currency": {"bsonType": "string", "pattern": "^[A-Z]{3}$"},
+        "exponent": COUNT,
         "payment_method": STRING,
         "metadata": {"bsonType": "object", "additionalProperties": STRING},
         "status": _one_of(order.Status),
@@ -55,6 +93,8 @@ ORDERS = _object(
         "cancelled_at": DATE_OR_NULL,
         "reviews": {"bsonType": "array", "items": _REVIEW},
         "history": {"bsonType": "array", "minItems": 1},
+        "keys": {"bsonType": "array", "items": _KEY},
+        "calls": {"bsonType": "array", "items": _CALL, "minItems": 1},
         "version": VERSION,
         "created_at": DATE,
         "updated_at": DATE,
@@ -63,47 +103,10 @@ ORDERS = _object(
     {
         "reconcile_at": DATE_OR_NULL,
         "reconcile_attempts": COUNT,
-        "charge_voided": {"bsonType": "bool"},
+        # The least `due_at` of the calls that are open, by which claims find an order; null while none is.
+        "due_at": DATE_OR_NULL,
+        "disputes": {"bsonType": "array"},
         "asks_left": COUNT,
-        "trace": TEXT_OR_NULL,
-    },
-)
-IDEMPOTENCY_KEYS = _object(
-    {
-        "_id": STRING,
-        "endpoint": STRING,
-        "fingerprint": STRING,
-        "status": COUNT,
-        "body": STRING,
-        "location": STRING,
-        "resource_id": STRING,
-        "created_at": DATE,
-        "expires_at": DATE,
-    }
-)
-OUTBOX = _object(
-    {
-        "_id": {"bsonType": "string", "pattern": "^obx_[0-9a-f]{32}$"},
-        "merchant": STRING,
-        "kind": _one_of(outbox.Kind),
-        "order_id": STRING,
-        "path": STRING,
-        "body": STRING,
-        "state": _one_of(outbox.State),
-        "attempts": COUNT,
-        "next_attempt_at": DATE,
-        "fence": VERSION,
-        "created_at": DATE,
-        "updated_at": DATE,
-    },
-    {
-        "refund_id": TEXT_OR_NULL,
-        # The fence under which a dispatcher last settled it or gave it back: equal to `fence` then, or the write was stale.
-        "settled_fence": {"bsonType": ["long", "null"], "minimum": 0},
-        "redriven_at": DATE_OR_NULL,
-        "redrives": COUNT,
-        "lease_until": DATE_OR_NULL,
-        "first_attempt_at": DATE_OR_NULL,
         "trace": TEXT_OR_NULL,
     },
 )
@@ -116,6 +119,7 @@ PAYMENT_EVENTS = _object(
         "raw": STRING,
         "received_at": DATE,
         "times_received": COUNT,
+        "version": VERSION,
     },
     {"order_id": TEXT_OR_NULL, "charge_id": TEXT_OR_NULL, "reconcile_at": DATE_OR_NULL, "trace": TEXT_OR_NULL},
 )
@@ -135,6 +139,15 @@ async def ensure_schema(database: Database) -> None:
         schema=ORDERS,
         indexes=[
             IndexModel([("merchant", ASCENDING), ("order_number", ASCENDING)], unique=True),
+            # One name space of keys a merchant, whatever was made or changed under them. C5
+            IndexModel(
+                [("merchant", ASCENDING), ("keys.value", ASCENDING)],
+                unique=True,
+                **_only(**{"keys.value": {"$exists": True}}),
+            ),
+            IndexModel([("due_at", ASCENDING)], **_only(due_at={"$type": "date"})),
+            IndexModel([("merchant", ASCENDING), _NEWEST_FIRST], name="dead_calls", **_only(**{"calls.state": "dead"})),
+            IndexModel([("merchant", ASCENDING), ("calls.id", ASCENDING)], **_only(**{"calls.1": {"$exists": True}})),
             IndexModel([("merchant", ASCENDING), _NEWEST_FIRST]),
             IndexModel([("merchant", ASCENDING), ("status", ASCENDING), _NEWEST_FIRST]),
             IndexModel(
@@ -145,23 +158,6 @@ async def ensure_schema(database: Database) -> None:
             # What /metrics counts: small, because nothing stays in them.
             IndexModel([("status", ASCENDING), ("created_at", ASCENDING)], **_only(status="Pending")),
             IndexModel([("reviews.resolved_at", ASCENDING)], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
-        ],
-    )
-    await ensure_collection(
-        database,
-        "idempotency_keys",
-        schema=IDEMPOTENCY_KEYS,
-        indexes=[IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)],
-    )
-    await ensure_collection(
-        database,
-        "outbox",
-        schema=OUTBOX,
-        indexes=[
-            IndexModel([("state", ASCENDING), ("next_attempt_at", ASCENDING)]),
-            IndexModel([("order_id", ASCENDING)]),
-            # Of one state or of several: MongoDB reads one range a state and merges them in order.
-            IndexModel([("merchant", ASCENDING), ("state", ASCENDING), ("created_at", DESCENDING), _NEWEST_FIRST]),
         ],
     )
     await ensure_collection(

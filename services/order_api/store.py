@@ -1,25 +1,21 @@
-"""What the verbs read and write together. Each verb's own writes are in the verb."""
+"""What the verbs read and write together: orders, each one document, and the provider's events."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from bson import Int64
-from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.read_concern import ReadConcern
 
-from order_api.order import Order, has_open_question, open_questions
-from order_api.outbox import OPEN_STATES, Message, charge_message_id
-from shared.group_commit import StaleError
+from order_api.calls import Call
+from order_api.event import StoredEvent
+from order_api.order import Order, scheduled
+from order_api.outbox import due_at
+from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
 from shared.mongo import Client, Document, to_document
 from shared.pages import older_than
 
-_CHANGING = (
-    *("status", "charges", "refunds", "cancelled_at", "reviews", "history", "updated_at"),
-    *("charge_voided", "asks_left"),
-)
+A = TypeVar("A")
 
 
 class Store:
@@ -29,39 +25,62 @@ class Store:
         self.client = client
         self.database = client[database]
         self.orders = self.database["orders"]
-        self._latest_orders = self.orders.with_options(read_concern=ReadConcern("linearizable"))
-        self.idempotency_keys = self.database["idempotency_keys"]
-        self.outbox = self.database["outbox"]
         self.payment_events = self.database["payment_events"]
+        self.barriers = self.database["barriers"]
         self.reconcile_after = reconcile_after
+        self._change = Changes[Order](client, self.orders, Order, encode=order_document)
+        self.events = Documents[StoredEvent, StoredEvent](
+            client, self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
+        )
+        self.runs = (self._change.run, self.events.run)
+
+    async def change(self, order_id: str, decide: Decide[Order, A], *, read: Document | None = None) -> A:
+        """As Changes, with the provider asked in time about whatever question the change leaves open. C22"""
+
+        def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, A]:
+            verdict = decide(order, now)
+            if verdict.after is None or order is None or now is None:
+                return verdict
+            after = scheduled(order, verdict.after, now=now, pause=self.reconcile_after)
+            return Verdict(verdict.answer, after)
+
+        return await self._change(order_id, deciding, read=read)
 
     async def order(self, merchant: str, order_id: str) -> Order | None:
-        """None only if there is none: a primary that is new, or that was cut off and does not know it yet, may lack what was
-        acknowledged. Raises PyMongoError. C9
+        """None only if the merchant has no such order, whatever failover has just been. Raises what Changes.read raises.
+        C9
         """
-        wanted = {"_id": order_id, "merchant": merchant}
-        document = await self.orders.find_one(wanted) or await self._latest_orders.find_one(wanted)
-        return None if document is None else msgspec.convert(document, Order)
+        order = await self._change.read(order_id)
+        return order if order is not None and order.merchant == merchant else None
 
-    async def latest_order(self, merchant: str, order_id: str) -> Order | None:
-        """With everything that was acknowledged before. It takes a write of the replica set's. Raises PyMongoError."""
-        document = await self._latest_orders.find_one({"_id": order_id, "merchant": merchant})
-        return None if document is None else msgspec.convert(document, Order)
+    async def confirmed_order(self, merchant: str, order_id: str) -> Order | None:
+        """With everything that was acknowledged before, at the price of a small write. Raises what Changes raises. C9"""
+        order = await self._change(order_id, lambda order, _now: Verdict(order))
+        return order if order is not None and order.merchant == merchant else None
 
-    async def cancelled_among(self, order_ids: Collection[str | None]) -> set[str]:
-        """Those that are cancelled as a majority knows it. Raises PyMongoError."""
-        if not order_ids:
-            return set()
-        found = self.orders.find({"_id": {"$in": list(order_ids)}, "cancelled_at": {"$ne": None}}, {"_id": 1})
-        return {document["_id"] async for document in found}
+    async def is_cancelled(self, order_id: str) -> bool:
+        """As a majority knows it. Raises PyMongoError."""
+        return await self.orders.find_one({"_id": order_id, "cancelled_at": {"$ne": None}}, {"_id": 1}) is not None
 
     async def list_orders(
         self, merchant: str, conditions: Mapping[str, Any], *, before: str | None, limit: int
     ) -> list[Order]:
-        """The newest first, from just after the order `before`."""
+        """The newest first, from just after the order `before`. That no order has a number is answered only after a write of
+        our own: clients decide by it whether to place the order. C9
+        """
         position = {"_id": {"$lt": before}} if before else {}
-        found = self.orders.find({"merchant": merchant, **conditions, **position}).sort("_id", -1).limit(limit)
-        return [msgspec.convert(document, Order) async for document in found]
+        wanted = {"merchant": merchant, **conditions, **position}
+        found = await self._newest(wanted, limit)
+        if not found and "order_number" in conditions:
+            async with self.client.start_session(causal_consistency=True) as session:
+                await pass_barrier(self.barriers, session)
+                found = await self._newest(wanted, limit, session)
+        return [msgspec.convert(document, Order) for document in found]
+
+    async def _newest(
+        self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession | None = None
+    ) -> list[Document]:
+        return await self.orders.find(wanted, session=session).sort("_id", -1).limit(limit).to_list()
 
     async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[Document]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
@@ -69,95 +88,56 @@ class Store:
         found = self.payment_events.find({"order_id": order_id, **position})
         return await found.sort([("received_at", -1), ("_id", -1)]).limit(limit).to_list()
 
-    async def orders_by_id(self, ids: Iterable[str], session: AsyncClientSession) -> dict[str, Order]:
-        found = self.orders.find({"_id": {"$in": list(ids)}}, session=session)
-        return {document["_id"]: msgspec.convert(document, Order) async for document in found}
+    async def order_of_call(self, merchant: str, call_id: str) -> str:
+        """The id of the order that has this call. An order's first call has the order's own hex, others have an index."""
+        wanted = {"merchant": merchant, "calls.id": call_id, "calls.1": {"$exists": True}}
+        found = await self.orders.find_one(wanted, {"_id": 1})
+        return str(found["_id"]) if found else "ord_" + call_id.removeprefix("obx_")
 
-    async def messages_by_id(self, ids: Iterable[str], session: AsyncClientSession) -> dict[str, Message]:
-        found = self.outbox.find({"_id": {"$in": list(ids)}}, session=session)
-        return {document["_id"]: msgspec.convert(document, Message) async for document in found}
-
-    async def list_messages(
+    async def list_calls(
         self, merchant: str, states: Iterable[str], *, before: str | None, limit: int
-    ) -> list[Message]:
-        """Those in one of `states`, the newest first, from just after the position `before`. Raises CursorError."""
+    ) -> list[tuple[str, Call]]:
+        """Calls that are open or dead, each with its order's id, the newest first, from just after the position `before`.
+        `states` are "ready", "leased" and "dead". Raises CursorError.
+        """
+        conditions: dict[str, Document] = {
+            "ready": {"calls.state": "open", "calls.claim": None},
+            "leased": {"calls.state": "open", "calls.claim": {"$ne": None}},
+            "dead": {"calls.state": "dead"},
+        }
+        indexed = [{"due_at": {"$type": "date"}}] if {"ready", "leased"} & {*states} else []
         position = older_than("created_at", before) if before else {}
-        found = self.outbox.find({"merchant": merchant, "state": {"$in": list(states)}, **position})
-        newest = found.sort([("created_at", -1), ("_id", -1)]).limit(limit)
-        return [msgspec.convert(document, Message) async for document in newest]
+        stages: list[Document] = [
+            {
+                "$match": {
+                    "merchant": merchant,
+                    "$or": [*indexed, *([{"calls.state": "dead"}] if "dead" in states else [])],
+                }
+            },
+            {"$project": {"calls": 1}},
+            {"$unwind": "$calls"},
+            {"$match": {"$or": [conditions[state] for state in states]}},
+            {
+                "$replaceWith": {
+                    "order_id": "$_id",
+                    "call": "$calls",
+                    "_id": "$calls.id",
+                    "created_at": "$calls.created_at",
+                }
+            },
+            {"$match": position},
+            {"$sort": {"created_at": -1, "_id": -1}},
+            {"$limit": limit},
+        ]
+        found = await self.orders.aggregate(stages)
+        return [(one["order_id"], msgspec.convert(one["call"], Call)) async for one in found]
 
-    async def save_orders(
-        self, changes: Sequence[tuple[Order, Order]], *, now: datetime, session: AsyncClientSession
-    ) -> None:
-        """Writes each changed order once, if it is still as it was read. Raises StaleError. C3"""
-        writes = []
-        for before, after in changes:
-            document = to_document(after)
-            fields = {name: document[name] for name in _CHANGING}
-            change: Document = {"$set": fields, "$inc": {"version": Int64(1)}}
-            if not has_open_question(after):
-                fields["reconcile_at"] = None
-            elif after.asks_left > before.asks_left or not has_open_question(before):
-                fields |= {"reconcile_at": now + self.reconcile_after, "reconcile_attempts": 0}
-            elif open_questions(after) - open_questions(before):  # an older one is not put off
-                fields["reconcile_attempts"] = 0
-                change["$min"] = {"reconcile_at": now + self.reconcile_after}
-            writes.append(UpdateOne({"_id": before.id, "version": before.version}, change))
-        if writes:
-            result = await self.orders.bulk_write(writes, ordered=False, session=session)
-            if result.matched_count != len(writes):
-                raise StaleError
+    async def _stored_events(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent | None]:
+        found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
+        known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
+        return [known.get(event.id) for event in events]
 
-    async def complete_messages(self, ids: Sequence[str], *, now: datetime, session: AsyncClientSession) -> set[str]:
-        """Ends messages whose question an event has answered; whoever holds a lease on one finds its fence passed. C14
 
-        Returns the orders whose charge was asked for, and not accepted as far as we know: the event may be about a charge
-        that somebody else has made under the same reference, and ours be another. C22
-        """
-        if not ids:
-            return set()
-        unanswered = {"_id": {"$in": list(ids)}, "state": {"$in": [*OPEN_STATES, "dead"]}}
-        shown = {"kind": 1, "order_id": 1, "first_attempt_at": 1}
-        found = await self.outbox.find(unanswered, shown, session=session).to_list()
-        if found:
-            await self.outbox.update_many(
-                unanswered,
-                {"$set": {"state": "done", "lease_until": None, "updated_at": now}, "$inc": {"fence": Int64(1)}},
-                session=session,
-            )
-        return {one["order_id"] for one in found if one["kind"] == "charge" and one["first_attempt_at"] is not None}
-
-    async def close_questions(self, order_ids: Sequence[str], *, session: AsyncClientSession) -> None:
-        """Has nobody ask about these orders any more, until one of them has an open question again."""
-        if order_ids:
-            await self.orders.update_many(
-                {"_id": {"$in": list(order_ids)}, "reconcile_at": {"$type": "date"}},
-                {"$set": {"reconcile_at": None}},
-                session=session,
-            )
-
-    async def void_unsent_charges(
-        self, order_ids: Collection[str], *, now: datetime, session: AsyncClientSession
-    ) -> set[str]:
-        """Sees to it that the charge messages of these orders which were never sent never will be, and returns their orders.
-
-        A claim writes the message too, so of both one meets a conflict and looks again. Raises StaleError. C17
-        """
-        if not order_ids:
-            return set()
-        ids = [charge_message_id(order_id) for order_id in order_ids]
-        unsent = {"_id": {"$in": ids}, "state": "ready", "attempts": 0, "first_attempt_at": None}
-        found = {one["order_id"] async for one in self.outbox.find(unsent, {"order_id": 1}, session=session)}
-        if found:
-            result = await self.outbox.update_many(
-                {**unsent, "_id": {"$in": [charge_message_id(order_id) for order_id in found]}},
-                {"$set": {"state": "void", "updated_at": now}, "$inc": {"fence": Int64(1)}},
-                session=session,
-            )
-            if result.matched_count != len(found):
-                raise StaleError
-        return found
-
-    async def add_messages(self, messages: Sequence[Message], *, session: AsyncClientSession) -> None:
-        if messages:
-            await self.outbox.insert_many([to_document(message) for message in messages], session=session)
+def order_document(order: Order) -> Document:
+    """An order as stored: with `due_at`, the least of its open calls', by which claims find it. C11"""
+    return {**to_document(order), "due_at": due_at(order.calls)}

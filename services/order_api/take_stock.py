@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from order_api.outbox import OPEN_STATES
 from order_api.store import Store
 from shared.edge.metrics import Count
 from shared.metrics import age_seconds
@@ -55,26 +54,35 @@ class _TakeStock:
     async def outbox(self) -> Sequence[Metric]:
         depth = GaugeMetricFamily(
             "order_api_outbox_messages",
-            f"Messages to the provider that are not settled, counted up to {COUNT_MAX}; a dead one waits for a person",
+            f"Calls of the provider that are not settled, counted up to {COUNT_MAX}; a dead one waits for a person",
             labels=["state"],
         )
-        for state in (*OPEN_STATES, "dead"):
-            depth.add_metric([state], await self._store.outbox.count_documents({"state": state}, limit=COUNT_MAX))
+        is_open = {"$eq": ["$calls.state", "open"]}
+        state = {"$cond": [is_open, {"$cond": [{"$eq": ["$calls.claim", None]}, "ready", "leased"]}, "dead"]}
+        stages: list[Document] = [
+            {"$match": {"$or": [{"due_at": {"$type": "date"}}, {"merchant": {"$gt": ""}, "calls.state": "dead"}]}},
+            {"$limit": COUNT_MAX},
+            {"$unwind": "$calls"},
+            {"$match": {"calls.state": {"$in": ["open", "dead"]}}},
+            {"$group": {"_id": state, "count": {"$sum": 1}}},
+        ]
+        counted = {one["_id"]: one["count"] async for one in await self._store.orders.aggregate(stages)}
+        for name in ("ready", "leased", "dead"):
+            depth.add_metric([name], min(counted.get(name, 0), COUNT_MAX))
         return [depth]
 
     async def oldest_due_message(self) -> Sequence[Metric]:
         now = utc_now()
-        first = await self._store.outbox.find_one(
-            {"state": {"$in": list(OPEN_STATES)}, "next_attempt_at": {"$lte": now}},
-            {"next_attempt_at": 1, "created_at": 1},
-            sort=[("next_attempt_at", 1)],
+        first = await self._store.orders.find_one(
+            {"due_at": {"$type": "date", "$lte": now}}, {"due_at": 1, "calls": 1}, sort=[("due_at", 1)]
         )
-        # A new message is dated back by a minute: CLOCK_SKEW in `outbox.py`.
-        due_since = max(first["next_attempt_at"], first["created_at"]) if first else None
+        due = [call for call in first["calls"] if call["due_at"] == first["due_at"]] if first else []
+        # A new call is dated back by a minute: CLOCK_SKEW in `calls.py`.
+        due_since = max(due[0]["due_at"], due[0]["created_at"]) if due else None
         return [
             GaugeMetricFamily(
                 "order_api_outbox_oldest_due_age_seconds",
-                "For how long the message that waits longest has been due, to within a minute",
+                "For how long the call that waits longest has been due, to within a minute",
                 age_seconds(due_since, now),
             ),
         ]
@@ -97,7 +105,8 @@ class _TakeStock:
         return [reviews]
 
     async def unmatched(self) -> Sequence[Metric]:
-        asked_about = {"reconcile_at": {"$type": "date"}}  # one that was put to rest by hand is not counted
+        # One that was put to rest by hand is not counted.
+        asked_about = {"reconcile_at": {"$type": "date"}, "outcome": "unmatched"}
         unmatched = await self._store.payment_events.count_documents(asked_about, limit=COUNT_MAX)
         return [
             GaugeMetricFamily(

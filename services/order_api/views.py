@@ -2,19 +2,20 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from order_api.calls import Call, Kind
 from order_api.event import Outcome, Source
 from order_api.explanation import explain
 from order_api.order import ChargeState, Order, Refund, RefundCause, RefundState, Status, refunded_minor
-from order_api.outbox import OPEN_STATES, Kind, Message, State
-from shared.money import to_major
+from shared.money import in_major
 from shared.mongo import Document
 from shared.times import rfc3339
 
+MessageState = Literal["ready", "leased", "done", "dead", "void"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -105,7 +106,7 @@ class MessageView(_View, frozen=True):
     kind: Kind
     order_id: str
     refund_id: str | None
-    state: State
+    state: MessageState
     attempts: int
     redrives: int
     last_error: str | None
@@ -123,7 +124,7 @@ def to_json(value: Any) -> bytes:
 
 def order_view(order: Order) -> OrderView:
     def major(minor: int) -> Decimal:
-        return to_major(minor, order.currency)
+        return in_major(minor, order.exponent)
 
     return OrderView(
         id=order.id,
@@ -142,9 +143,9 @@ def order_view(order: Order) -> OrderView:
                 failure_code=charge.failure_code,
                 at=rfc3339(charge.at),
             )
-            for charge in order.charges
+            for charge in sorted(order.charges, key=lambda charge: charge.id)
         ],
-        refunds=[refund_view(refund, order.currency) for refund in order.refunds],
+        refunds=[refund_view(one, order) for one in sorted(order.refunds, key=lambda refund: refund.id)],
         reviews=[
             ReviewView(
                 code=review.code,
@@ -154,7 +155,7 @@ def order_view(order: Order) -> OrderView:
                 resolved_at=rfc3339(review.resolved_at) if review.resolved_at else None,
                 decision=review.decision,
             )
-            for review in order.reviews
+            for review in sorted(order.reviews, key=lambda review: (review.code, review.event_id))
         ],
         history=[StatusChangeView(status=one.status, at=rfc3339(one.at), cause=one.cause) for one in order.history],
         created_at=rfc3339(order.created_at),
@@ -162,11 +163,11 @@ def order_view(order: Order) -> OrderView:
     )
 
 
-def refund_view(refund: Refund, currency: str) -> RefundView:
+def refund_view(refund: Refund, order: Order) -> RefundView:
     return RefundView(
         id=refund.id,
         charge_id=refund.charge_id,
-        amount=to_major(refund.amount_minor, currency),
+        amount=in_major(refund.amount_minor, order.exponent),
         state=refund.state,
         cause=refund.cause,
         failure_code=refund.failure_code,
@@ -174,27 +175,32 @@ def refund_view(refund: Refund, currency: str) -> RefundView:
     )
 
 
-def message_view(message: Message) -> MessageView:
+def state_of(call: Call) -> MessageState:
+    """How the API shows the state of a call: one that is open is ready, or leased while somebody has claimed it."""
+    if call.state == "open":
+        return "ready" if call.claim is None else "leased"
+    return call.state
+
+
+def message_view(order_id: str, call: Call) -> MessageView:
     def shown(at: datetime | None) -> str | None:
         return rfc3339(at) if at else None
 
     return MessageView(
-        id=message.id,
-        kind=message.kind,
-        order_id=message.order_id,
-        refund_id=message.refund_id,
-        state=message.state,
-        attempts=message.attempts,
-        redrives=message.redrives,
-        last_error=message.last_error,
-        explanation=explain(message),
-        created_at=rfc3339(message.created_at),
-        first_attempt_at=shown(message.first_attempt_at),
-        next_attempt_at=shown(max(message.next_attempt_at, message.redriven_at or message.created_at))
-        if message.state in OPEN_STATES
-        else None,
-        redriven_at=shown(message.redriven_at),
-        updated_at=rfc3339(message.updated_at),
+        id=call.id,
+        kind=call.kind,
+        order_id=order_id,
+        refund_id=call.refund_id,
+        state=state_of(call),
+        attempts=call.attempts,
+        redrives=call.redrives,
+        last_error=call.last_error,
+        explanation=explain(call),
+        created_at=rfc3339(call.created_at),
+        first_attempt_at=shown(call.first_attempt_at),
+        next_attempt_at=shown(max(call.due_at, call.redriven_at or call.created_at) if call.due_at else None),
+        redriven_at=shown(call.redriven_at),
+        updated_at=rfc3339(call.updated_at),
     )
 
 

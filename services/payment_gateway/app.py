@@ -109,7 +109,7 @@ class Application:
             await self._ensure_configured_endpoint()
             await self.send_webhook.start()
             await self.send_once.start()
-            async with at_work([verb.commits for verb in verbs], works if workers else []):
+            async with at_work([verb.commits.run for verb in verbs], works if workers else []):
                 yield
         finally:
             await self.send_webhook.close()

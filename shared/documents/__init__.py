@@ -4,9 +4,9 @@
 writes that if the document is still the one that was read; if it is not, it reads and decides again. There is no
 transaction: a crash leaves a document as it was or as it was to be. C3 to C9
 
-To read it: `inserts.py` and `changes.py` are what a batch of either does, `documents.py` is both for one collection. `paths.py`
-finds the smallest update between two documents, `replies.py` says what an error of MongoDB leaves certain, and `barrier.py`
-confirms an answer that rests on an absence. `../batches.py` gathers the callers.
+To read it: `inserts.py` and `changes.py` are what a batch of either does; `documents.py` is both for one collection.
+`paths.py` finds the smallest update between two documents, `replies.py` says what an error of MongoDB leaves certain, and
+`barrier.py` confirms an answer that rests on an absence. `../batches.py` gathers the callers.
 """
 
 from shared.documents.barrier import pass_barrier

@@ -1,7 +1,7 @@
 """How either service becomes an application: the same edge around its routes, and its background work while it runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,6 @@ from shared.edge.openapi import Api, document_of
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
 from shared.edge.server import stop_as_failed
-from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.telemetry import log
 
@@ -63,9 +62,11 @@ CANCEL_SECONDS = 3.0  # PyMongo may lose a cancellation; its own timeouts end it
 
 
 @asynccontextmanager
-async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
-    """Runs them. At the end the workers finish what they have in hand while there is still somebody to commit it."""
-    runs = [*(group.run() for group in commits), *(worker.run() for worker in workers)]
+async def at_work(
+    writers: Sequence[Callable[[], Coroutine[Any, Any, None]]], workers: Sequence[LeasedWork[Any]]
+) -> AsyncIterator[None]:
+    """Runs them. At the end the workers finish what they have in hand while there is still somebody to write it."""
+    runs = [*(run() for run in writers), *(worker.run() for worker in workers)]
     tasks = [asyncio.create_task(run) for run in runs]
     for task in tasks:
         task.add_done_callback(_must_not_end)

@@ -1,0 +1,229 @@
+"""What a call of the provider is, and what a reply means for it. Pure.
+
+A call is written into the order with the decision to move money, and posted until the provider's answer is known. Its id is
+the provider's Idempotency-Key and its body is frozen, so posting again is posting once. C12
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias, assert_never
+
+import msgspec
+
+from shared.backoff import exponential
+
+Kind = Literal["charge", "refund"]
+State = Literal["open", "done", "dead", "void"]
+
+ATTEMPTS_MAX = 24  # with the backoff below: tried for one to two hours
+BACKOFF_BASE_SECONDS = 0.5
+BACKOFF_CAP_SECONDS = 600.0
+RETRY_AFTER_CAP_SECONDS = 3600.0  # C16: a provider that says "in 30 years" is still asked again today
+REDRIVES_MAX = 100  # each may leave a review on the order, which must stay a document that can be written
+TRIES_KEPT = 10
+CLOCK_SKEW = timedelta(minutes=1)  # a new call is due at once also where the server's clock is behind ours
+KEY_TRUSTED_FOR = timedelta(hours=23)  # C13: the provider forgets keys after 24 h
+
+# C15: the refusals that no retry can change. Everything else, a wrong API key included, is retried.
+PERMANENT_REFUSALS = frozenset({"invalid-fields", "idempotency-key-reused", "exceeds-paid", "not-refundable"})
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt, as it was settled. `ms` is how long the provider took."""
+
+    at: datetime
+    ms: int
+    outcome: Literal["accepted", "refused", "unavailable", "withdrawn"]
+    status: int | None = None
+    reason: str | None = None
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to the provider that must be made: POST `body` to `path`. `reference` is ours of what it asks for.
+
+    While it is open, `due_at` says when it is to be claimed next, by the server's clock. `claim` is the token of the process
+    that has claimed it, and `due_at` then the end of its lease. `settled_claim` is the claim under which it was last settled
+    or given back, so that anybody who watches the collection can see that nobody ever did under a lapsed one. C11
+    """
+
+    id: str
+    kind: Kind
+    reference: str
+    refund_id: str | None = None
+    payment_method: str | None = None
+    path: str
+    body: str
+    state: State = "open"
+    attempts: int = 0
+    due_at: datetime | None
+    claim: str | None = None
+    settled_claim: str | None = None
+    first_attempt_at: datetime | None = None
+    last_error: str | None = None
+    refused_code: str | None = None
+    redrives: int = 0
+    redrive: str | None = None
+    redriven_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+    tries: tuple[Try, ...] = ()
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15
+
+    `adopted`: found by its reference, so it may not be the only one.
+    """
+
+    id: str
+    amount_minor: int
+    at: datetime
+    adopted: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The provider will never do this."""
+
+    status: int
+    code: str
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """The outcome is unknown, or there is none yet: ask again with the same key."""
+
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The provider has nothing, and nothing was sent: the order was cancelled. C17"""
+
+
+Reply: TypeAlias = Accepted | Refused | Unavailable | Withdrawn
+
+
+class Done(msgspec.Struct, frozen=True):
+    accepted: Accepted
+
+
+class Retry(msgspec.Struct, frozen=True):
+    after_seconds: float
+    reason: str
+
+
+class Dead(msgspec.Struct, frozen=True):
+    """Not tried again by itself. `refused_code` is set if the provider will never do it; else it may have been done."""
+
+    reason: str
+    refused_code: str | None = None
+
+
+class Void(msgspec.Struct, frozen=True):
+    """Not sent, ever."""
+
+
+Decision: TypeAlias = Done | Retry | Dead | Void
+
+
+def must_ask_first(call: Call, *, now: datetime) -> bool:
+    """Whether the provider may have forgotten our key, so that posting could do it a second time. C13
+
+    Counted from the call's creation, because in a database restored from a backup the first attempt may be missing; or
+    from the first attempt if that is earlier by the server's clock, because a replica's clock may be ahead.
+    """
+    if call.redrives > 0:
+        return True
+    first = min(call.created_at, call.first_attempt_at or call.created_at)
+    return now - first > KEY_TRUSTED_FOR
+
+
+def may_have_been_done(call: Call) -> bool:
+    """Whether an earlier attempt's outcome is unknown. `attempts` already counts the present one. C15"""
+    return call.attempts > 1 or call.redrives > 0
+
+
+def decide(call: Call, reply: Reply) -> Decision:
+    """What becomes of the call. `attempts` already counts the one that got this reply."""
+    match reply:
+        case Accepted():
+            return Done(reply)
+        case Refused(status, code):
+            return Dead(f"refused with {status} {code}", code)
+        case Withdrawn():
+            return Void()
+        case Unavailable(reason, retry_after_seconds):
+            if call.attempts >= ATTEMPTS_MAX:
+                return Dead(f"gave up after {call.attempts} attempts: {reason}")
+            wait = exponential(call.attempts, base_seconds=BACKOFF_BASE_SECONDS, cap_seconds=BACKOFF_CAP_SECONDS)
+            asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
+            return Retry(max(wait, asked), reason)
+
+
+def death_id(call: Call) -> str:
+    """The id that its dead-letter review is filed under. Each redrive gets a new one; otherwise a call that dies again would
+    match the review that was closed.
+    """
+    return f"{call.id}~{call.redrives}" if call.redrives else call.id
+
+
+def voided(call: Call, *, now: datetime) -> Call:
+    """The call when it is never to be sent."""
+    return msgspec.structs.replace(call, state="void", claim=None, due_at=None, updated_at=now)
+
+
+def ended(call: Call, *, now: datetime) -> Call:
+    """The call when an event has answered its question. Whoever has claimed it finds the claim passed. C14"""
+    return msgspec.structs.replace(call, state="done", claim=None, due_at=None, updated_at=now)
+
+
+def given_back(call: Call, now: datetime) -> Call:
+    """The call when its claim was not sent: due at once, at no cost of an attempt. C11"""
+    attempted = call.attempts > 1 or call.redrives > 0
+    return msgspec.structs.replace(
+        call,
+        attempts=call.attempts - 1,
+        due_at=now,
+        claim=None,
+        settled_claim=call.claim,
+        first_attempt_at=call.first_attempt_at if attempted else None,
+        updated_at=now,
+    )
+
+
+def settled(call: Call, decision: Decision, tried: Try, *, now: datetime) -> Call:
+    """The call after an attempt, `now` by the server's clock."""
+    after = msgspec.structs.replace(
+        call,
+        claim=None,
+        due_at=None,
+        settled_claim=call.claim,
+        tries=(*call.tries, tried)[-TRIES_KEPT:],
+        updated_at=now,
+    )
+    match decision:
+        case Done():
+            return msgspec.structs.replace(after, state="done", last_error=None)
+        case Retry(after_seconds, reason):
+            due_at = now + timedelta(seconds=after_seconds)
+            return msgspec.structs.replace(after, due_at=due_at, last_error=reason)
+        case Dead(reason, refused_code):
+            return msgspec.structs.replace(after, state="dead", last_error=reason, refused_code=refused_code)
+        case Void():
+            return msgspec.structs.replace(after, state="void")
+        case _:
+            assert_never(decision)
+
+
+def redriven(call: Call, redrive: str, *, at: datetime, now: datetime) -> Call:
+    """The dead call to be sent again because a person said so `at` that time. `first_attempt_at` stays: whatever the redrive
+    finds, it may have been done since then.
+    """
+    return msgspec.structs.replace(
+        call,
+        state="open",
+        attempts=0,
+        due_at=now,
+        redrive=redrive,
+        redrives=call.redrives + 1,
+        redriven_at=at,
+        updated_at=at,
+    )

@@ -1,0 +1,93 @@
+"""Claims: writes that are right for any order they match as it is when it is written. C3, C11
+
+By compare-and-set a claim of an order that changes often would starve. These are the only updates by pipeline, so whatever
+came from outside is in them as a `$literal`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import Int64, ObjectId
+from pymongo import UpdateOne
+
+from shared.backoff import exponential
+from shared.mongo import Collection, Document
+
+_IS_DUE = {"due_at": {"$type": "date"}, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+_TO_BE_ASKED = {"reconcile_at": {"$type": "date"}, "$expr": {"$lte": ["$reconcile_at", "$$NOW"]}}
+PAUSE_CAP_SECONDS = 3600.0
+
+
+async def take(orders: Collection, token: str, *, limit: int, lease_seconds: float) -> Sequence[Document]:
+    """Claims up to `limit` calls that are due, the earliest first, under `token`: one attempt more, and due again when the
+    lease ends, by the server's clock. Returns their orders as a majority has them then. Raises PyMongoError; a claim whose
+    reply was lost lapses with its lease.
+    """
+    due_only = {"now": "$$NOW", "calls": {"id": 1, "state": 1, "due_at": 1}}
+    stages: list[Document] = [{"$match": _IS_DUE}, {"$sort": {"due_at": 1}}, {"$limit": limit}, {"$project": due_only}]
+    found = await (await orders.aggregate(stages)).to_list()
+    wanted = list(_due_calls(found))[:limit]
+    if not wanted:
+        return []
+    ids, calls = [order_id for _, order_id, _ in wanted], [call_id for _, _, call_id in wanted]
+    is_ours = {
+        "$and": [
+            {"$in": ["$$call.id", {"$literal": calls}]},
+            {"$eq": ["$$call.state", "open"]},
+            {"$lte": ["$$call.due_at", "$$NOW"]},
+        ]
+    }
+    claimed = {
+        "claim": {"$literal": token},
+        "due_at": {"$add": ["$$NOW", round(lease_seconds * 1000)]},
+        "attempts": {"$add": ["$$call.attempts", 1]},
+        "first_attempt_at": {"$ifNull": ["$$call.first_attempt_at", "$$NOW"]},
+        "updated_at": "$$NOW",
+    }
+    taken = {"$cond": [is_ours, {"$mergeObjects": ["$$call", claimed]}, "$$call"]}
+    open_calls = {"$filter": {"input": "$calls", "as": "call", "cond": {"$eq": ["$$call.state", "open"]}}}
+    update: list[Mapping[str, Any]] = [
+        {"$set": {"calls": {"$map": {"input": "$calls", "as": "call", "in": taken}}}},
+        {"$set": {"due_at": {"$min": {"$map": {"input": open_calls, "as": "call", "in": "$$call.due_at"}}}}},
+        {"$set": {"version": {"$add": ["$version", 1]}, "writer": {"$literal": ObjectId()}}},
+    ]
+    await orders.update_many({"_id": {"$in": ids}, **_IS_DUE}, update)
+    shown = {"calls": 1, "trace": 1, "cancelled_at": 1}
+    return [order async for order in orders.find({"_id": {"$in": ids}}, shown)]
+
+
+def _due_calls(orders: Iterable[Document]) -> list[tuple[datetime, str, str]]:
+    due = [
+        (call["due_at"], order["_id"], call["id"])
+        for order in orders
+        for call in order["calls"]
+        if call["state"] == "open" and call["due_at"] <= order["now"]
+    ]
+    return sorted(due)
+
+
+async def take_turns(collection: Collection, *, limit: int, base_seconds: float) -> list[Document]:
+    """Up to `limit` documents whose `reconcile_at` has come, each moved on to its next turn by us and nobody else: it is
+    schedule and claim in one. The pauses grow from `base_seconds` to an hour. Raises PyMongoError. C22
+    """
+    if limit < 1:
+        return []
+    found = await collection.find(_TO_BE_ASKED).sort("reconcile_at").limit(limit).to_list()
+    if not found:
+        return []
+    writer = ObjectId()
+    await collection.bulk_write([_turn(document, base_seconds, writer) for document in found], ordered=False)
+    ids = [document["_id"] for document in found]
+    ours = {one["_id"] async for one in collection.find({"_id": {"$in": ids}, "writer": writer}, {"_id": 1})}
+    return [document for document in found if document["_id"] in ours]
+
+
+def _turn(document: Document, base_seconds: float, writer: ObjectId) -> UpdateOne:
+    attempts = document.get("reconcile_attempts", 0) + 1
+    pause = exponential(attempts, base_seconds=base_seconds, cap_seconds=PAUSE_CAP_SECONDS)
+    next_turn = {"reconcile_at": {"$add": ["$$NOW", round(pause * 1000)]}, "reconcile_attempts": attempts}
+    written = {"version": {"$add": ["$version", Int64(1)]}, "writer": {"$literal": writer}}
+    return UpdateOne(
+        {"_id": document["_id"], "reconcile_at": document["reconcile_at"]}, [{"$set": {**next_turn, **written}}]
+    )
