@@ -43,7 +43,8 @@ _CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, In
 
 
 def connect(uri: str, *, app_name: str) -> Client:
-    """A client whose writes are journaled on a majority and whose reads cannot be rolled back.
+    """A client whose writes are journaled on a majority, and whose reads are of the primary and cannot be rolled back,
+    whatever the URI says. C9
 
     Its calls end after QUERY_SECONDS unless a `pymongo.timeout` says otherwise. Nothing is sent before the first call.
     """
@@ -53,6 +54,7 @@ def connect(uri: str, *, app_name: str) -> Client:
         w="majority",
         journal=True,
         readConcernLevel="majority",
+        readPreference="primary",
         timeoutMS=int(QUERY_SECONDS * 1000),
         connectTimeoutMS=2000,
         serverSelectionTimeoutMS=int(QUERY_SECONDS * 1000),
@@ -106,6 +108,21 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
         if not isinstance(error, CollectionInvalid) and error.code != _NAMESPACE_EXISTS:
             raise
         await database.command("collMod", name, validator=validator)
+
+
+class StandaloneError(Exception):
+    """MongoDB runs, but not as a replica set. On a standalone a kill takes away what was acknowledged and read; it has no
+    retryable writes and no change streams either.
+    """
+
+
+async def check_replica_set(client: Client) -> None:
+    """Raises StandaloneError with what to do, PyMongoError."""
+    hello = await client.admin.command("hello")
+    if "setName" in hello or hello.get("msg") == "isdbgrid":
+        return
+    start = "" if hello.get("isreplicaset") else "start mongod with --replSet rs0, and "
+    raise StandaloneError(f"MongoDB must be a replica set, of one node at least: {start}run rs.initiate() in mongosh")
 
 
 async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:

@@ -18,7 +18,7 @@ from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
-from shared.mongo import connect, is_reachable
+from shared.mongo import StandaloneError, check_replica_set, connect, is_reachable
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
@@ -72,8 +72,8 @@ def _allow_open_files() -> None:
 
 
 def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
-    """Returns when MongoDB answers; if it refuses us, or does not answer in time, exit status 1 with one line that says why
-    on standard error.
+    """Returns when MongoDB answers; if it refuses us, is no replica set, or does not answer in time, exit status 1 with one
+    line that says why on standard error.
     """
 
     async def answers() -> None:
@@ -84,6 +84,7 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
                 await asyncio.sleep(0.2)
+            await check_replica_set(client)
         finally:
             await client.close()
 
@@ -91,7 +92,7 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
         asyncio.run(answers())
     except OperationFailure as error:
         reason = str((error.details or {}).get("errmsg", type(error).__name__))
-    except (PyMongoError, ValueError, TimeoutError) as error:
+    except (PyMongoError, StandaloneError, ValueError, TimeoutError) as error:
         reason = str(error)
     else:
         return
