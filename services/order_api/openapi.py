@@ -9,7 +9,7 @@ from order_api.calls import Call
 from order_api.order_routes import PlaceOrderRequest
 from order_api.refund_routes import RefundRequest, ReviewDecision
 from order_api.routes import WebhookReceipt
-from order_api.views import EventView, MessageView, OrderView, RefundView, message_view
+from order_api.views import EventView, MessageView, OrderView, RefundView, TimelineView, message_view
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api
 from shared.wire import EventEnvelope
@@ -192,6 +192,23 @@ API = Api(
             "raw": f'{{"id":"{_EVENT["id"]}","type":"{_EVENT["type"]}", … }}',
             "receivedAt": "2026-11-23T19:37:23.390Z",
             "timesReceived": 1,
+        },
+        TimelineView: {
+            "data": [
+                {"at": _PAID["createdAt"], "kind": "placed", "id": _PAID["id"], "amount": 99.99},
+                {"at": _PAID["createdAt"], "kind": "call", "id": _CALL.id, "state": "done", "type": "charge"},
+                {"at": _PAID["createdAt"], "kind": "status", "state": "Pending", "reason": "placed"},
+                {
+                    "at": "2026-11-23T19:37:18.291Z",
+                    "kind": "attempt",
+                    "id": _CALL.id,
+                    "state": "accepted",
+                    "type": "charge",
+                    "ms": 14,
+                    "reason": f"made {_CHARGE['id']}",
+                },
+                {"at": "2026-11-23T19:37:23.390Z", "kind": "status", "state": "Paid"},
+            ]
         },
         EventEnvelope: _EVENT,
         WebhookReceipt: {"outcome": "applied"},

@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any, Literal, assert_never
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from order_api.cancel_order import Cancelled, CancelOrder, NoSuchOrder, NotCancellable
+from order_api.event import StoredEvent
 from order_api.order import Status
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
 from order_api.store import Store
-from order_api.views import EventView, OrderView, event_view, order_view, to_json
+from order_api.timeline import timeline
+from order_api.views import EventView, OrderView, TimelineView, event_view, order_view, to_json
 from shared.edge.auth import merchant_of
 from shared.edge.problems import FieldError, ProblemError, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
@@ -21,6 +24,7 @@ from shared.money import AmountError, CurrencyError, to_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.tracing import note
 
+TIMELINE_EVENTS_MAX = 1000
 ORDER_NUMBER = "Your own, unique among your orders: visible characters in Unicode's form NFC, no spaces or controls."
 
 
@@ -117,6 +121,23 @@ async def list_events(
     return json_response(to_json(Page([event_view(event) for event in page], following)))
 
 
+@get("/api/orders/{order_id:str}/timeline", tags=["Orders"], problems=["not-found"])
+async def get_timeline(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    store: NamedDependency[Store],
+) -> Response[TimelineView]:
+    """The life of an order in one list, oldest first: placed, the calls of the provider with their attempts, charges,
+    events (the latest thousand), refunds, disputes, reviews, and each status.
+    """
+    order = await store.order(merchant_of(request), order_id)
+    if order is None:
+        raise ProblemError("not-found", "no such order")
+    note(order_id=order_id)
+    found = await store.events_of(order_id, limit=TIMELINE_EVENTS_MAX)
+    return json_response(to_json(timeline(order, (msgspec.convert(event, StoredEvent) for event in found))))
+
+
 @post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-found", "not-cancellable"])
 async def cancel_order(
     request: Request[Any, Any, Any],
@@ -150,4 +171,4 @@ def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
     return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
 
 
-ORDER_ROUTES = [create_order, get_order, list_orders, list_events, cancel_order]
+ORDER_ROUTES = [create_order, get_order, list_orders, list_events, get_timeline, cancel_order]

@@ -16,6 +16,7 @@ from shared.mongo import Document
 from shared.times import rfc3339
 
 MessageState = Literal["ready", "leased", "done", "dead", "void"]
+MomentKind = Literal["placed", "call", "attempt", "charge", "event", "refund", "dispute", "review", "status"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -95,6 +96,30 @@ class EventView(_View, frozen=True):
     raw: str
     received_at: Time
     times_received: int
+
+
+class Moment(_View, frozen=True, omit_defaults=True):
+    """One moment in the life of an order. `state` is what it came to: the outcome of an attempt or an event, the order's
+    status, or the state of a call, charge, refund, dispute or review. `type` is what a call asks for or an event says; `ms`
+    is how long an attempt took, from `at` on; `status` is the HTTP status that refused it.
+    """
+
+    at: Time
+    kind: MomentKind
+    id: str | None = None
+    state: str | None = None
+    type: str | None = None
+    amount: Decimal | None = None
+    ms: int | None = None
+    status: int | None = None
+    source: Source | None = None
+    reason: str | None = None
+
+
+class TimelineView(_View, frozen=True):
+    """The life of an order, oldest first. A call shows its last ten attempts."""
+
+    data: list[Moment]
 
 
 class MessageView(_View, frozen=True):

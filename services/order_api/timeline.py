@@ -1,0 +1,85 @@
+"""The life of an order in one list, oldest first: what was asked for, tried, heard of, and what it came to. Pure."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import get_args
+
+from order_api.calls import Call
+from order_api.event import StoredEvent
+from order_api.order import Order
+from order_api.views import Moment, MomentKind, TimelineView
+from shared.money import in_major
+from shared.times import rfc3339
+
+# Of moments with one time, the one that leads to the other comes first: the kinds stand in that order.
+_RANK = {kind: rank for rank, kind in enumerate(get_args(MomentKind))}
+
+
+def timeline(order: Order, events: Iterable[StoredEvent]) -> TimelineView:
+    moments = [*_of_order(order), *(one for call in order.calls for one in _of_call(call)), *map(_of_event, events)]
+    return TimelineView(sorted(moments, key=lambda moment: (moment.at, _RANK[moment.kind])))
+
+
+def _of_order(order: Order) -> Iterator[Moment]:
+    amount = in_major(order.amount_minor, order.exponent)
+    yield Moment(at=rfc3339(order.created_at), kind="placed", id=order.id, amount=amount)
+    for change in order.history:
+        yield Moment(at=rfc3339(change.at), kind="status", state=change.status, reason=change.cause)
+    for charge in order.charges:
+        yield Moment(
+            at=rfc3339(charge.at),
+            kind="charge",
+            id=charge.id,
+            state=charge.state,
+            amount=in_major(charge.amount_minor, order.exponent),
+            reason=charge.failure_code,
+        )
+    for refund in order.refunds:
+        yield Moment(
+            at=rfc3339(refund.at),
+            kind="refund",
+            id=refund.id,
+            state=refund.state,
+            amount=in_major(refund.amount_minor, order.exponent),
+            reason=refund.failure_code or refund.cause,
+        )
+    for dispute in order.disputes:
+        yield Moment(
+            at=rfc3339(dispute.at),
+            kind="dispute",
+            id=dispute.id,
+            state=dispute.state,
+            amount=in_major(dispute.amount_minor, order.exponent),
+            reason=dispute.reason,
+        )
+    for review in order.reviews:
+        state = review.decision or "open"
+        yield Moment(at=rfc3339(review.raised_at), kind="review", id=review.event_id, state=state, reason=review.code)
+
+
+def _of_call(call: Call) -> Iterator[Moment]:
+    yield Moment(at=rfc3339(call.created_at), kind="call", id=call.id, state=call.state, type=call.kind)
+    for tried in call.tries:
+        began = tried.at - timedelta(milliseconds=tried.ms)
+        yield Moment(
+            at=rfc3339(began),
+            kind="attempt",
+            id=call.id,
+            ms=tried.ms,
+            state=tried.outcome,
+            type=call.kind,
+            status=tried.status,
+            reason=tried.reason,
+        )
+
+
+def _of_event(event: StoredEvent) -> Moment:
+    return Moment(
+        at=rfc3339(event.received_at),
+        kind="event",
+        id=event.id,
+        state=event.outcome,
+        type=event.type,
+        source=event.source,
+        reason=event.detail,
+    )
