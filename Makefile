@@ -32,8 +32,8 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 mutants: .venv/.ready  ## Take each rule out of the code, one at a time, and see a test fail for it
 	@$(BIN)/python -m tools.mutants $(ARGS)
 
-bench: .venv/.ready  ## Measure intake, what metrics and logs cost of it, paid orders, the gateway beside localstripe (needs wrk)
-	@$(BIN)/python -m tools.bench $(ARGS)
+bench: .venv/.ready  ## Measure intake, metrics and logs, paid orders, the gateway; ARGS=against BASE=<commit> compares (needs wrk)
+	@BASE=$(BASE) $(BIN)/python -m tools.bench $(ARGS)
 
 SEED ?= 1
 MINUTES ?= 5

@@ -1,6 +1,6 @@
 """`make bench`: what placing an order costs beside answering without a database, what metrics and logs cost, how many
 orders get paid a second, and the gateway beside localstripe. `ARGS` names those that are wanted: intake, watching, paid,
-gateway.
+gateway; and against, which compares with the commit BASE.
 
 Rates depend on the machine; the ratio is the figure to compare. Needs wrk (Debian and Ubuntu: apt-get install wrk).
 """
@@ -20,6 +20,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from tools import load
+from tools.bench_against import measure_against
 from tools.bench_gateway import measure_gateway
 from tools.load import LoadError, cpu_seconds
 from tools.mongod import temporary_mongod
@@ -32,21 +33,12 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 WATCHING_SECONDS = 2  # many short turns: a small difference is looked for, on a machine whose speed changes
 WATCHING_ROUNDS = ROUNDS * 5
 
-_ORDERS_LUA = """
-function request()
-  local name = unique()
-  wrk.headers["Idempotency-Key"] = name
-  local body = '{"orderNumber":"' .. name .. '","amount":99.99,"currency":"USD","metadata":{"basket":"7"}}'
-  return wrk.format("POST", "/api/orders", nil, body)
-end
-wrk.headers["Content-Type"] = "application/json"
-"""
-
 
 def main() -> None:
     exit_on_sigterm()
     load.require_wrk()
-    wanted = [measure for name, measure in MEASURES.items() if name in sys.argv[1:] or not sys.argv[1:]]
+    named = sys.argv[1:] or [name for name in MEASURES if name != "against"]
+    wanted = [measure for name, measure in MEASURES.items() if name in named]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, temporary_mongod() as mongod:
         try:
             for measure in wanted:
@@ -57,7 +49,7 @@ def main() -> None:
 
 def compare_intake(uri: str, folder: Path) -> None:
     """The same route answering at once and placing orders, in turn. The gateway is unreachable: its breaker is open."""
-    script = load.script(folder, "orders", _ORDERS_LUA)
+    script = load.script(folder, "orders", load.ORDERS_LUA)
     ratios = []
     stack = Stack(uri, folder, order_apis=[free_port()], gateways=[free_port()])
     [order_api] = stack.order_apis
@@ -81,7 +73,7 @@ def compare_watching(uri: str, folder: Path) -> None:
     """Orders placed with metrics and logs as shipped, scraped too, and with both off, in turn. The machine's own speed
     changes from minute to minute, so what is compared ran side by side.
     """
-    script = load.script(folder, "orders", _ORDERS_LUA)
+    script = load.script(folder, "orders", load.ORDERS_LUA)
     shipped = _order_api_alone(uri, folder, "order_api")
     bare = _order_api_alone(uri, folder, "tools.unwatched")
     rates: dict[Service, list[float]] = {shipped: [], bare: []}
@@ -132,7 +124,7 @@ def _scrape(url: str) -> None:
 
 def measure_paid(uri: str, folder: Path) -> None:
     """Everything running, charges settling at once: orders from POST to Paid."""
-    script = load.script(folder, "orders", _ORDERS_LUA)
+    script = load.script(folder, "orders", load.ORDERS_LUA)
     environment = {
         "CHARGE_DELAY_SECONDS": "0",
         "ORDER_API_DATABASE": "paid",
@@ -172,7 +164,13 @@ def wrk(url: str, script: Path, *, seconds: int = SECONDS) -> float:
     return load.wrk(url, script, connections=CONNECTIONS, seconds=seconds)
 
 
-MEASURES = {"intake": compare_intake, "watching": compare_watching, "paid": measure_paid, "gateway": measure_gateway}
+MEASURES = {
+    "intake": compare_intake,
+    "watching": compare_watching,
+    "paid": measure_paid,
+    "gateway": measure_gateway,
+    "against": measure_against,
+}
 
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from uuid import uuid4
 
+from tools.mongod import Mongod
 from tools.stack import Service
 
 # No two calls of unique() are alike, whichever of wrk's threads or runs makes them. BENCH_EXPECTED, if it is set, must be in
@@ -33,6 +34,17 @@ if expected then
     end
   end
 end
+"""
+
+
+ORDERS_LUA = """
+function request()
+  local name = unique()
+  wrk.headers["Idempotency-Key"] = name
+  local body = '{"orderNumber":"' .. name .. '","amount":99.99,"currency":"USD","metadata":{"basket":"7"}}'
+  return wrk.format("POST", "/api/orders", nil, body)
+end
+wrk.headers["Content-Type"] = "application/json"
 """
 
 
@@ -63,7 +75,7 @@ def require_wrk() -> None:
         raise SystemExit("bench: wrk is missing\n  type: apt-get install wrk")
 
 
-def cpu_seconds(service: Service) -> float:
+def cpu_seconds(service: Service | Mongod) -> float:
     """What the process has used so far (Linux only; elsewhere 0)."""
     assert service.process is not None
     stat = Path(f"/proc/{service.process.pid}/stat")
