@@ -41,7 +41,6 @@ def build(
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with running():
-            log.info("started")
             yield
         log.info("stopped")
 

@@ -16,5 +16,5 @@ def front_page(request: Request[Any, Any, Any]) -> Response[Any]:
     """Leads a browser to the API page. For every other client there is nothing here."""
     varies = {"Vary": "Accept"}
     if prefers_html(header_values(request, b"accept")):
-        return Response(b"", status_code=302, headers={"Location": API_PAGE, **varies})
+        return Response(b"", status_code=302, media_type="text/html", headers={"Location": API_PAGE, **varies})
     return respond(request, ProblemError("not-found"), varies)
