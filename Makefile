@@ -14,8 +14,8 @@ setup: .venv/.ready  ## Check this machine and install what the project needs in
 demo: .venv/.ready  ## Start everything, take orders through payment, show what happened
 	@$(BIN)/python -m tools.demo
 
-run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C
-	@$(BIN)/python -m tools.stack
+run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C, with the settings of the environment
+	@$(BIN)/python -m tools.run
 
 gateway: .venv/.ready  ## Run MongoDB and the payment gateway alone, to test a service of your own against
 	@$(BIN)/python -m tools.gateway

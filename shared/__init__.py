@@ -6,7 +6,7 @@
 - Between the services: `wire.py` has every struct that crosses, `signing.py` signs and verifies webhooks in two schemes,
   `http_client.py` calls the other side.
 - Values: `money.py`, `ids.py`, `times.py`, `text.py`. Lists over HTTP: `pages.py`.
-- The database: `mongo.py`. Settings: `env.py`.
+- The database: `mongo.py`. Settings: `env.py`, and `address.py` for where a service listens.
 - For operators: `telemetry.py` writes the logs, `metrics.py` counts, `trace.py`, `tracing.py` and `otel.py` follow one
   request through both services.
 """

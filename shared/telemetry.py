@@ -1,4 +1,6 @@
-"""Structured logs: one JSON object a line, or coloured lines on a terminal. `request_id` binds what belongs together."""
+"""Structured logs: one JSON object a line, or lines to read, with colours on a terminal. `request_id` binds what belongs
+together.
+"""
 
 import logging
 import sys
@@ -33,7 +35,10 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
     common: list[Any] = [merge_bound, structlog.processors.add_log_level]
     if console:
         timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),  # in a file, or behind the prefix of docker compose, escapes are only in the way
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         structlog.configure(
             processors=[*common, timestamp, renderer],
             wrapper_class=structlog.make_filtering_bound_logger(level),

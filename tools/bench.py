@@ -25,7 +25,7 @@ from tools.bench_gateway import measure_gateway
 from tools.load import LoadError, cpu_seconds
 from tools.mongod import temporary_mongod
 from tools.process import free_port
-from tools.stack import Service, ServiceError, Stack, exit_on_sigterm
+from tools.stack import Service, ServiceError, Stack, exit_on_sigterm, set_aside
 
 CONNECTIONS = 64
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
@@ -39,6 +39,8 @@ def main() -> None:
     load.require_wrk()
     named = sys.argv[1:] or [name for name in MEASURES if name != "against"]
     wanted = [measure for name, measure in MEASURES.items() if name in named]
+    if unused := set_aside():
+        print(unused, flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, temporary_mongod() as mongod:
         try:
             for measure in wanted:

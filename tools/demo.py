@@ -24,7 +24,7 @@ from tools.demo_shop import Json, Shop, UnexpectedError
 from tools.demo_steps import STEPS, Step
 from tools.mongod import MongodError, temporary_mongod
 from tools.process import free_port, tail
-from tools.stack import ServiceError, Stack, exit_on_sigterm
+from tools.stack import ServiceError, Stack, exit_on_sigterm, set_aside
 
 CHARGE_DELAY_SECONDS = 2  # long enough to see an order Pending
 MONGODB_ANSWERS_WITHIN_SECONDS = 5
@@ -35,6 +35,8 @@ def main() -> None:
     exit_on_sigterm()
     console = Console(highlight=False, soft_wrap=True)
     try:
+        if unused := set_aside("MONGODB_URI"):
+            console.print(unused)
         console.print("Starting MongoDB, order_api and payment_gateway ...")
         started = time.monotonic()
         with running_stack() as stack:

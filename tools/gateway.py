@@ -9,10 +9,22 @@ from pathlib import Path
 
 import msgspec
 
-from payment_gateway.settings import Settings
+from shared.address import Address
+from shared.env import Port, SettingError, load, upper_case
 from shared.signing import DEVELOPMENT_SECRET
 from tools.mongod import MongodError
-from tools.stack import DATA, Service, ServiceError, exit_on_sigterm, mongodb, port_or_free, until_ctrl_c, wait
+from tools.stack import (
+    DATA,
+    LOCAL,
+    Service,
+    ServiceError,
+    exit_on_sigterm,
+    mongodb,
+    port_or_free,
+    settings_given,
+    until_ctrl_c,
+    wait,
+)
 
 PORT = 8001
 API_KEY = "development-key"  # as in compose.yaml: nobody else reaches it, and what the README says works when pasted
@@ -20,23 +32,39 @@ DATABASE = "payment_gateway_alone"  # so that a MONGODB_URI which `make run` has
 OURS = frozenset({"APP_ENV", "MONGODB_URI", "PAYMENT_GATEWAY_API_KEYS"})
 
 
+class Asked(msgspec.Struct, frozen=True, rename=upper_case):
+    """The settings that decide where it listens."""
+
+    payment_gateway_host: str = LOCAL
+    payment_gateway_port: Port | None = None
+
+
 def main(data: Path = DATA / "gateway") -> None:
     """`data` is where everything is kept."""
     exit_on_sigterm()
-    port = port_or_free(PORT) if (asked := os.environ.get("PAYMENT_GATEWAY_PORT")) is None else int(asked)
-    log_file = data / f"payment_gateway_{port}.log"
     data.mkdir(parents=True, exist_ok=True)
-    log_file.unlink(missing_ok=True)
     with ExitStack() as stack, until_ctrl_c():
         try:
+            port = _port()
+            log_file = data / f"payment_gateway_{port}.log"
+            log_file.unlink(missing_ok=True)
             uri = stack.enter_context(mongodb(data / "mongodb"))
             gateway = Service("payment_gateway", port, {"MONGODB_URI": uri, **_settings(port)}, log_file)
             stack.callback(gateway.stop)
             gateway.start()
-        except (MongodError, ServiceError) as error:
+        except (MongodError, ServiceError, SettingError) as error:
             raise SystemExit(f"cannot run: {error}") from None
         print(_description(gateway, uri), flush=True)
         wait([gateway])
+
+
+def _port() -> int:
+    """The one that is asked for, else the usual one, else a free one. Raises SettingError."""
+    asked = load(Asked, os.environ)
+    if asked.payment_gateway_port is None:
+        return port_or_free("payment_gateway", PORT, host=asked.payment_gateway_host)
+    Address("payment_gateway", asked.payment_gateway_host, asked.payment_gateway_port).require_free()
+    return asked.payment_gateway_port
 
 
 def _api_key() -> str:
@@ -45,8 +73,7 @@ def _api_key() -> str:
 
 def _settings(port: int) -> dict[str, str]:
     """Those of the environment, and what a test wants of the others."""
-    names = {field.encode_name for field in msgspec.structs.fields(Settings)} - OURS
-    given = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") in names}
+    given = {name: value for name, value in settings_given().items() if name.removesuffix("_FILE") not in OURS}
     return {
         "APP_ENV": "development",
         "LOG_FORMAT": "json",
@@ -85,7 +112,7 @@ And what the gateway does, delivered to your service, three times over:
 
 services/payment_gateway/README.md has twelve ways to break an integration.
 Ctrl-C stops everything; the data stays in {gateway.log_file.parent}.
-"""  # fmt: skip
+Open {url}"""  # fmt: skip
 
 
 def _endpoint_line() -> str:

@@ -47,7 +47,7 @@ def main() -> None:
     limits = HttpLimits()
     admission = Admission((), requests_max=limits.http_requests_max)
     app = build(API, [create_order, ready], admission=admission, parts=parts, problems=PROBLEMS, running=running)
-    serve(app, host="127.0.0.1", port=settings.order_api_port, limits=limits)
+    serve(app, settings.address, limits=limits)
 
 
 if __name__ == "__main__":

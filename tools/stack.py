@@ -1,8 +1,7 @@
-"""The whole stack as processes on this machine: MongoDB and both services. `python -m tools.stack` is `make run`."""
+"""The whole stack as processes on this machine: MongoDB and both services."""
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,19 +10,28 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 import order_api.settings
 import payment_gateway.settings
+from shared.address import Address
 from shared.edge.limits import HttpLimits
-from tools.mongod import Mongod, MongodError
+from shared.env import Secret, load, upper_case
+from tools.mongod import Mongod
 from tools.process import free_port, spawn, stop, tail
 
 DATA = Path(__file__).parent.parent / ".data"
 START_SECONDS = 60.0
+LOCAL = "127.0.0.1"
+# What the services read from the environment.
+SETTINGS = frozenset(
+    field.encode_name
+    for struct in (order_api.settings.Settings, payment_gateway.settings.Settings, HttpLimits)
+    for field in msgspec.structs.fields(struct)
+)
 COMMANDS = {"order_api": ("-m", "order_api"), "payment_gateway": ("-m", "payment_gateway", "serve")}  # of Python
 
 
@@ -37,7 +45,7 @@ class Service:
     def __init__(self, module: str, port: int, environment: Mapping[str, str], log_file: Path) -> None:
         self.module = module
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = url_of(module, port, environment)
         self.log_file = log_file
         self._environment = {**_inherited(), **environment}
         self.process: subprocess.Popen[bytes] | None = None
@@ -111,13 +119,13 @@ class Stack:
         self.webhook_secret, self.api_key = credentials.webhook_secret, credentials.api_key
         common = {"APP_ENV": "development", "MONGODB_URI": mongodb_uri, "LOG_FORMAT": "json", **(environment or {})}
         order_api = {
-            "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{gateways[0]}",
+            "PAYMENT_GATEWAY_URL": url_of("payment_gateway", gateways[0], common),
             "PAYMENT_GATEWAY_API_KEY": self.api_key,
             "WEBHOOK_SECRETS": self.webhook_secret,
         }
         gateway = {
             "PAYMENT_GATEWAY_API_KEYS": self.api_key,
-            "WEBHOOK_ENDPOINT_URL": f"http://127.0.0.1:{order_apis[0]}/api/webhooks/payments",
+            "WEBHOOK_ENDPOINT_URL": url_of("order_api", order_apis[0], common) + "/api/webhooks/payments",
             "WEBHOOK_ENDPOINT_SECRET": self.webhook_secret,
         }
         self.order_apis = [
@@ -157,14 +165,32 @@ class Stack:
                 service.stop()
 
 
+def url_of(module: str, port: int, environment: Mapping[str, str]) -> str:
+    """Where a service that is started with `environment` is found from this machine."""
+    return Address(module, environment.get(f"{module.upper()}_HOST") or LOCAL, port).url
+
+
+def settings_given() -> dict[str, str]:
+    """What our environment says of the services' settings; some may be in files, by `<NAME>_FILE`."""
+    return {name: value for name, value in os.environ.items() if value and name.removesuffix("_FILE") in SETTINGS}
+
+
+def set_aside(*used: str) -> str:
+    """A sentence that names the settings of our environment which a Stack does not use, but for those that its maker has
+    `used`. Empty if there are none.
+    """
+    names = sorted(_unused().difference(used))
+    return f"Not used, as this run has settings and free ports of its own: {', '.join(names)}." if names else ""
+
+
 def _inherited() -> dict[str, str]:
     """Our environment without what would set a service up in another way than the stack means to."""
-    own = {
-        field.encode_name
-        for settings in (order_api.settings.Settings, payment_gateway.settings.Settings, HttpLimits)
-        for field in msgspec.structs.fields(settings)
-    } - {"LOG_LEVEL"}
-    return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own}
+    hidden = _unused()
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def _unused() -> set[str]:
+    return set(settings_given()) - {"LOG_LEVEL"}
 
 
 def is_ready(url: str) -> bool:
@@ -175,10 +201,14 @@ def is_ready(url: str) -> bool:
         return False
 
 
+class _Database(msgspec.Struct, rename=upper_case):
+    mongodb_uri: Secret | None = None
+
+
 @contextmanager
 def mongodb(data: Path) -> Iterator[str]:
-    """The URI of MONGODB_URI, or of an embedded MongoDB whose data is kept in `data`. Raises MongodError."""
-    if uri := os.environ.get("MONGODB_URI"):
+    """The URI of MONGODB_URI, or of an embedded MongoDB whose data is kept in `data`. Raises MongodError, SettingError."""
+    if uri := load(_Database, os.environ).mongodb_uri:
         yield uri
         return
     mongod = Mongod(data)
@@ -189,17 +219,9 @@ def mongodb(data: Path) -> Iterator[str]:
         mongod.stop()
 
 
-def port_or_free(wanted: int) -> int:
-    """`wanted` if nobody listens there, so that the README's lines work when pasted."""
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return free_port()
-    return wanted
+def port_or_free(service: str, usual: int, *, host: str = LOCAL, but_not: int | None = None) -> int:
+    """The `usual` port, so that the README's lines work when pasted. A free one if that is taken, or is `but_not`."""
+    return usual if usual != but_not and Address(service, host, usual).is_free else free_port()
 
 
 def exit_on_sigterm() -> None:
@@ -209,42 +231,6 @@ def exit_on_sigterm() -> None:
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, leave)
-
-
-def main() -> None:
-    exit_on_sigterm()
-    logs = DATA / "logs"
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir(parents=True)
-    with ExitStack() as stack, until_ctrl_c():
-        try:
-            uri = stack.enter_context(mongodb(DATA / "mongodb"))
-            services = Stack(
-                uri,
-                logs,
-                order_apis=[port_or_free(8000)],
-                gateways=[port_or_free(8001)],
-                credentials=Credentials.kept_in(DATA / "credentials.json"),
-            )
-            running = stack.enter_context(services.running())
-        except (MongodError, ServiceError) as error:
-            raise SystemExit(f"cannot run: {error}") from None
-        _describe(running, uri, logs)
-        wait(running.services)
-
-
-def _describe(stack: Stack, uri: str, logs: Path) -> None:
-    order_api, gateway = stack.order_apis[0].url, stack.gateways[0].url
-    print(f"""
-order_api         {order_api}        API page {order_api}/schema
-payment_gateway   {gateway}        API page {gateway}/schema
-gateway API key   {stack.api_key}
-webhook secret    {stack.webhook_secret}
-MongoDB           mongosh "{uri.replace("/?", "/order_api?")}"
-logs              {logs}/*.log
-
-Ctrl-C stops everything; the data stays in {DATA}.
-""", flush=True)  # fmt: skip
 
 
 @contextmanager
@@ -264,7 +250,3 @@ def wait(services: Sequence[Service]) -> None:
             if (status := service.process.poll()) is not None:
                 raise SystemExit(f"{service.module} ended with {status}; see {service.log_file}")
         time.sleep(0.5)
-
-
-if __name__ == "__main__":
-    main()

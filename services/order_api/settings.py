@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.address import Address
 from shared.edge.auth import parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
@@ -18,6 +19,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
 
     order_api_host: str = "127.0.0.1"
     order_api_port: Port = 8000
+    order_api_public_url: str | None = None  # what a start says to open, if not host and port
     order_api_database: str = "order_api"
     order_api_keys: tuple[Secret, ...] = ()
     order_api_allow_anonymous: bool = False
@@ -31,6 +33,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     webhook_tolerance_seconds: Seconds = 300
     idempotency_ttl_seconds: Seconds = 86400
     reconcile_after_seconds: Seconds = 60
+
+    @property
+    def address(self) -> Address:
+        return Address("order_api", self.order_api_host, self.order_api_port, self.order_api_public_url)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -5,7 +5,7 @@ import os
 from payment_gateway.app import create_app
 from payment_gateway.settings import Settings, check
 from shared.edge.limits import HttpLimits
-from shared.edge.server import await_database_or_exit, load_or_exit, serve
+from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
 from shared.telemetry import configure_logs
 from shared.tracing import exporting_traces
 
@@ -14,7 +14,8 @@ def main() -> None:
     settings = load_or_exit(Settings, os.environ, check)
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
+    require_port_or_exit(settings.address)
     await_database_or_exit(settings.mongodb_uri)
     app = create_app(settings, limits)
     with exporting_traces("payment_gateway"):
-        serve(app, host=settings.payment_gateway_host, port=settings.payment_gateway_port, limits=limits)
+        serve(app, settings.address, limits=limits)

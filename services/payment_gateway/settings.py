@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from payment_gateway.webhooks.destination import DestinationError, Destinations, parse_destinations
+from shared.address import Address
 from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
@@ -25,6 +26,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
 
     payment_gateway_host: str = "127.0.0.1"
     payment_gateway_port: Port = 8001
+    payment_gateway_public_url: str | None = None  # what a start says to open, if not host and port
     payment_gateway_database: str = "payment_gateway"
     payment_gateway_api_keys: tuple[Secret, ...] = ()
 
@@ -35,6 +37,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     webhook_timeout_seconds: Seconds = 15
     webhook_allowed_hosts: tuple[str, ...] = ()
     payment_gateway_test_endpoints: bool | None = None
+
+    @property
+    def address(self) -> Address:
+        host, port = self.payment_gateway_host, self.payment_gateway_port
+        return Address("payment_gateway", host, port, self.payment_gateway_public_url)
 
     @property
     def test_endpoints(self) -> bool:

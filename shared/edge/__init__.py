@@ -12,5 +12,7 @@ A request passes these files in this order:
    a handler that lets its client wait or hangs up.
 7. `responses.py` sends bytes that are made already; `problems.py` turns errors into problem documents.
 
-`health.py` says whether the service can serve. `openapi.py` and `schemas.py` describe the API, `api_page.py` shows it.
+`front_page.py` leads a browser from `/` to the API page; `media_types.py` reads Accept and Content-Type for it and for
+`requests.py`. `health.py` says whether the service can serve. `openapi.py` and `schemas.py` describe the API, `api_page.py`
+shows it.
 """

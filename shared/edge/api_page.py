@@ -19,7 +19,10 @@ _FILES = {
     "swagger-ui-bundle.js": "text/javascript",
     "favicon-32x32.png": "image/png",
 }
-_FOLDER = f"/schema/swagger-ui-{_SWAGGER_UI.version}"  # the address changes with the content, so browsers may keep it
+API_PAGE = "/schema"
+_FOLDER = (
+    f"{API_PAGE}/swagger-ui-{_SWAGGER_UI.version}"  # the address changes with the content, so browsers may keep it
+)
 
 # Everything from here, nothing inline; `data:` because Swagger UI's style sheet holds its pictures.
 _POLICY = "; ".join(
@@ -81,7 +84,7 @@ def api_page(title: str, make: Callable[[], Json]) -> Router:
         return _response(_START, "text/javascript")
 
     return Router(
-        "/schema",
+        API_PAGE,
         route_handlers=[page, openapi, start, *(_file(name) for name in _FILES)],
         opt={"public": True, "always": True},
         include_in_schema=False,
@@ -96,7 +99,7 @@ def _file(name: str) -> Any:
     path = Path(str(_SWAGGER_UI.locate_file(f"flask_swagger_ui/dist/{name}")))
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-    @get(f"{_FOLDER.removeprefix('/schema')}/{name}", sync_to_thread=False)
+    @get(f"{_FOLDER.removeprefix(API_PAGE)}/{name}", sync_to_thread=False)
     def serve() -> File:
         return File(
             path,

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from shared.edge.admit import Admission
 from shared.edge.api_page import api_page
 from shared.edge.conform import conform
+from shared.edge.front_page import front_page
 from shared.edge.health import is_live
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.observe import observe
@@ -39,13 +40,16 @@ def build(
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with running():
-            log.info("started")
             yield
         log.info("stopped")
 
     described = [*routes, is_live, explain_problem]
     litestar = Litestar(
-        route_handlers=[*described, api_page(api.title, lambda: document_of(api, described, parts))],
+        route_handlers=[
+            *described,
+            front_page,
+            api_page(api.title, lambda: document_of(api, described, parts)),
+        ],
         lifespan=[lifespan],
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,

@@ -322,10 +322,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class BoundedServer(uvicorn.Server):
-    """Sweeps over its connections until the last one is closed."""
+    """Sweeps over its connections until the last one is closed. The last line of its start says the `url` to open."""
 
-    def __init__(self, config: uvicorn.Config, limits: HttpLimits) -> None:
+    def __init__(self, config: uvicorn.Config, limits: HttpLimits, *, url: str = "") -> None:
         super().__init__(config)
+        self._url = url
         shortest = min(limits.http_head_seconds, limits.http_body_seconds, limits.http_write_seconds)
         self._sweep_seconds = min(1.0, shortest / 4)
         self._sweeping: asyncio.Task[None] | None = None
@@ -333,6 +334,7 @@ class BoundedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._sweeping = asyncio.create_task(self._sweep_forever())
+        log.info("started", url=self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         try:

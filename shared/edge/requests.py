@@ -13,6 +13,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.exceptions import InternalServerException
 
+from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
@@ -148,26 +149,15 @@ def _is_metadata_key(name: str) -> bool:
     return all(is_visible(word) for word in name.split(" "))
 
 
-# RFC 9110 §5.6.6: any number of `;` with a parameter or nothing after each.
-_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_NAME})=({_NAME}|{_QUOTED}))?")
-
-
 def _is_json(content_type: str) -> bool:
     """`application/json`, with no charset or UTF-8. What other parameters say is nobody's business: RFC 8259 §11."""
     if content_type == "application/json":
         return True
-    media_type = content_type.partition(";")[0]
-    position, charsets = len(media_type), []
-    while position < len(content_type):
-        if (parameter := _PARAMETER.match(content_type, position)) is None:
-            return False
-        name, value = parameter.groups("")
-        if name.lower() == "charset":
-            charsets.append(re.sub(r"\\(.)", r"\1", value.strip('"')).lower())
-        position = parameter.end()
-    return media_type.strip(" \t").lower() == "application/json" and charsets in ([], ["utf-8"])
+    if (parsed := parse_media_type(content_type)) is None:
+        return False
+    media_type, parameters = parsed
+    charsets = [value.lower() for name, value in parameters if name == "charset"]
+    return media_type == "application/json" and charsets in ([], ["utf-8"])
 
 
 _NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\Z")

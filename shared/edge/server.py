@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 from pymongo.errors import OperationFailure, PyMongoError
 from uvicorn.config import STARTUP_FAILURE
 
+from shared.address import Address
 from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
@@ -25,15 +26,15 @@ OPEN_FILES = 8192
 _exit_status = 0
 
 
-def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
+def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:
     """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
     # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_exit_status))
     _allow_open_files()
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
+        host=address.host,
+        port=address.port,
         loop="uvloop",
         http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
         ws="none",
@@ -45,7 +46,7 @@ def serve(app: ASGIApp, *, host: str, port: int, limits: HttpLimits) -> None:
         timeout_keep_alive=65,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-    server = BoundedServer(config, limits)
+    server = BoundedServer(config, limits, url=address.url)
     try:
         with suppress(KeyboardInterrupt):
             server.run()
@@ -98,6 +99,15 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
         return
     print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
     raise SystemExit(1)
+
+
+def require_port_or_exit(address: Address) -> None:
+    """Exit status 1 with one line on standard error if another process listens there: before we wait for MongoDB."""
+    try:
+        address.require_free()
+    except SettingError as error:
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201 - not a log line, as for all that keeps us from starting
+        raise SystemExit(1) from None
 
 
 def load_or_exit(

@@ -1,11 +1,12 @@
 """What `docker compose up` promises."""
 
 import json
+import re
 
 import aiohttp
 import pytest
 
-from tests.compose.conftest import CONTAINERS, ComposeStack, place, until_paid
+from tests.compose.conftest import CONTAINERS, SERVICES, ComposeStack, place, until_paid
 
 pytestmark = pytest.mark.timeout(1200)  # the first test also pulls and builds
 
@@ -20,6 +21,24 @@ async def test_an_order_placed_on_the_published_port_becomes_paid(
 ) -> None:
     order = await until_paid(http, stack, await place(http, stack))
     assert [charge["state"] for charge in order["charges"]] == ["succeeded"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_start_ends_with_a_line_to_read_that_names_the_published_address(
+    stack: ComposeStack, service: str
+) -> None:
+    url = getattr(stack, service.replace("-", "_"))
+    first, *_ = stack.run("logs", "--no-log-prefix", "--no-color", service).splitlines()
+    assert re.fullmatch(rf".*Z \[info +\] started +url={re.escape(url)}", first)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_browser_is_led_to_the_api_page_on_the_published_port(
+    stack: ComposeStack, http: aiohttp.ClientSession, service: str
+) -> None:
+    url = getattr(stack, service.replace("-", "_"))
+    async with http.get(url, headers={"Accept": "text/html,*/*;q=0.8"}) as answer:
+        assert (answer.status, str(answer.url)) == (200, f"{url}/schema")
 
 
 async def test_mongosh_in_the_container_finds_the_order(stack: ComposeStack, http: aiohttp.ClientSession) -> None:

@@ -44,7 +44,7 @@ def make_gateway(data: Path, environment: dict[str, str]) -> Iterator[tuple["sub
         try:
             while line := process.stdout.readline():
                 printed += line
-                if line.startswith("Ctrl-C"):
+                if line.startswith("Open "):
                     break
             yield process, printed
         finally:

@@ -270,6 +270,12 @@ async def test_c21_what_is_fetched_of_an_event_is_byte_for_byte_what_was_deliver
         assert await several.text() == f'{{"data":[{delivered["raw"]}],"nextCursor":null}}'
 
 
+async def test_a_start_ends_with_the_address_to_open(stack: Stack) -> None:
+    for service in stack.services:
+        first, *_ = service.log_file.read_text().splitlines()  # there is nothing else to say before it serves
+        assert (json.loads(first)["event"], json.loads(first)["url"]) == ("started", service.url)
+
+
 async def test_the_api_descriptions_are_served(api: Api, stack: Stack, http: aiohttp.ClientSession) -> None:
     for client, path in ((api, "/api/orders"), (Api(http, stack.gateways[0].url), "/v1/charges")):
         status, _, description = await client.call("GET", "/schema/openapi.json")

@@ -181,6 +181,12 @@ async def test_the_page_forbids_the_browser_all_but_this_host(service: Service, 
     assert sources == {"'none'", "'self'", "data:"}
 
 
+async def test_a_browser_that_opens_the_service_arrives_at_the_page(browser: Browser, service: Service) -> None:
+    async with await browser.new_page() as page:
+        await page.goto(service.url)
+        assert page.url == f"{service.url}/schema"
+
+
 async def _document(http: aiohttp.ClientSession, service: Service) -> Any:
     async with http.get(f"{service.url}/schema/openapi.json") as response:
         return await response.json()

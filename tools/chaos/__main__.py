@@ -30,7 +30,7 @@ from tools.chaos.pauses import pauses
 from tools.chaos.report import show
 from tools.chaos.settle import wait_until_quiet
 from tools.mongod import MongodError, scratch
-from tools.stack import ServiceError
+from tools.stack import ServiceError, set_aside
 
 AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
 QUIET_SECONDS = 180.0
@@ -80,6 +80,8 @@ async def _run_until_told_to_stop(options: argparse.Namespace, directory: Path) 
 
 async def _run(options: argparse.Namespace, directory: Path) -> int:
     seconds, seed = options.minutes * 60, options.seed
+    if unused := set_aside():
+        _say(unused)
     if not libfaketime():
         _say("libfaketime is not installed, so no clock is skewed")
     async with Cluster(directory, seed=seed) as cluster:

@@ -177,6 +177,23 @@ async def test_options_tells_anybody_the_methods(target: Target, key: list[bytes
     assert sorted(answer.headers["allow"].split(", ")) == ["GET", "HEAD", "OPTIONS", "POST"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("key", [[], [b"Bearer wrong"]], ids=["without a key", "with a wrong key"])
+async def test_the_root_leads_a_browser_to_the_api_page_on_whatever_host_and_port_it_asked(
+    target: Target, method: str, key: list[bytes]
+) -> None:
+    accept = [b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"]
+    headers = {"Accept": accept, "Authorization": key, "Connection": [b"close"]}
+    answer = await exchange(target.port, target.request(method, "/", headers))
+    assert (answer.status, answer.headers["location"], answer.body) == (302, "/schema", b"")
+    assert answer.headers["vary"] == "Accept"
+
+
+async def test_a_cache_learns_why_another_client_finds_nothing_at_the_root(target: Target) -> None:
+    answer = await exchange(target.port, target.get("/", {"Accept": [b"application/json"]}))
+    assert (answer.status, answer.problem, answer.headers["vary"]) == (404, "not-found", "Accept")
+
+
 async def test_options_of_the_server_as_a_whole(target: Target) -> None:
     """RFC 9110 §9.3.7"""
     await target.expect(Case("*", None, 204), target.request("OPTIONS", "*"))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -113,6 +114,25 @@ def test_a_service_without_its_settings_says_which_and_ends_with_2(module: str) 
     )
     assert ended.returncode == 2
     assert ended.stderr == "cannot start: MONGODB_URI is not set\n"
+
+
+@pytest.mark.parametrize("module", ["order_api", "payment_gateway"])
+def test_a_service_whose_port_is_taken_says_which_setting_to_change_and_ends_with_1(module: str) -> None:
+    away = f"mongodb://127.0.0.1:{free_port()}"  # it does not wait for this first
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        setting = f"{module.upper()}_PORT"
+        environment = {**os.environ, "APP_ENV": "development", "MONGODB_URI": away, setting: str(port)}
+        ended = subprocess.run(
+            [sys.executable, *COMMANDS[module]],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == f"cannot start: {setting}: port {port} of 127.0.0.1 is taken; set another port\n"
 
 
 def test_services_whose_database_is_away_end_instead_of_serving(tmp_path: Path) -> None:

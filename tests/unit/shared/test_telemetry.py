@@ -1,5 +1,6 @@
 """What a log line of an error shows."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,20 @@ def test_a_traceback_shows_where_but_not_what_was_in_the_variables(log_format: s
     assert "a defect" in ran.stdout
     assert "handle" in ran.stdout
     assert "a-key-that-must-not-show" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("terminal", "starts"), [(True, "\x1b["), (False, "{")], ids=["a terminal", "a pipe"])
+def test_lines_are_to_be_read_on_a_terminal_and_json_elsewhere(*, terminal: bool, starts: str) -> None:
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    subprocess.run([sys.executable, "-c", FAIL, "auto"], stdout=theirs, check=True)
+    assert os.read(ours, 65536).decode().startswith(starts)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_lines_to_be_read_have_no_escapes_where_there_is_no_terminal() -> None:
+    ran = subprocess.run([sys.executable, "-c", FAIL, "console"], capture_output=True, text=True, check=True)
+    assert "\x1b" not in ran.stdout
 
 
 SPEAK = """

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from litestar.types import Receive, Scope, Send
 
+from shared.address import Address
 from shared.edge.limits import HttpLimits
 from shared.edge.server import serve
 
@@ -23,5 +24,5 @@ def test_a_service_that_cannot_start_ends_with_status_1() -> None:
         await send({"type": "lifespan.startup.failed", "message": "MongoDB is away"})  # type: ignore[arg-type]
 
     with pytest.raises(SystemExit) as end:
-        serve(without_its_database, host="127.0.0.1", port=0, limits=HttpLimits())
+        serve(without_its_database, Address("order_api", "127.0.0.1", 0), limits=HttpLimits())
     assert end.value.code == 1
