@@ -39,7 +39,7 @@ def main() -> None:
             console.print(unused)
         console.print("Starting MongoDB, order_api and payment_gateway ...")
         started = time.monotonic()
-        with running_stack() as stack:
+        with running_stack(console) as stack:
             console.print(f"Ready after {time.monotonic() - started:.1f} s.\n")
             asyncio.run(_demonstrate(stack, console))
     except (MongodError, ServiceError, UnexpectedError) as error:
@@ -51,22 +51,24 @@ def main() -> None:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
+def running_stack(console: Console) -> Iterator[Stack]:
     """Raises MongodError and ServiceError."""
-    with TemporaryDirectory(prefix="demo-") as logs, _mongodb() as uri, _own_databases(uri) as environment:
+    with TemporaryDirectory(prefix="demo-") as logs, _mongodb(console) as uri, _own_databases(uri) as environment:
         stack = Stack(uri, Path(logs), order_apis=[free_port()], gateways=[free_port()], environment=environment)
         with stack.running():
             yield stack
 
 
 @contextmanager
-def _mongodb() -> Iterator[str]:
+def _mongodb(console: Console) -> Iterator[str]:
     """The URI of MONGODB_URI, or of an embedded MongoDB that goes when we do. Raises MongodError."""
     if uri := os.environ.get("MONGODB_URI"):
         yield uri
         return
     with temporary_mongod() as mongod:
         yield mongod.uri
+    if mongod.transactions is not None:
+        console.print(f"\nAll this began {mongod.transactions:,} multi-document transactions in MongoDB.")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from tools.process import free_port, spawn, stop, tail
 
 START_SECONDS = 60.0
+COUNT_SECONDS = 1.0
 _ALREADY_INITIALIZED = 23
 _MEMORY = Path("/dev/shm")
 _SCRATCH_BYTES = 4 * 1024**3
@@ -41,6 +42,7 @@ class Mongod:
         self.log_file = data / "mongod.log"
         self._options = options
         self.process: subprocess.Popen[bytes] | None = None
+        self.transactions: int | None = None  # that were begun in it, by the time when it was stopped
 
     def start(self) -> None:
         """Returns when it is primary. Raises MongodError."""
@@ -58,6 +60,7 @@ class Mongod:
 
     def stop(self) -> None:
         if self.process:
+            self.transactions = transactions_begun(self.uri)
             stop(self.process)
 
     def kill(self) -> None:
@@ -96,6 +99,18 @@ class Mongod:
         config["members"][0]["host"] = f"127.0.0.1:{self.port}"
         config["version"] += 1
         client.admin.command("replSetReconfig", config, force=True)
+
+
+def transactions_begun(uri: str, *, seconds: float = COUNT_SECONDS) -> int | None:
+    """How many multi-document transactions have been begun in this mongod since it was started: nothing of ours needs one.
+    None if it does not answer within `seconds`, as when it is paused.
+    """
+    bounds: dict[str, Any] = {"serverSelectionTimeoutMS": seconds * 1000, "timeoutMS": seconds * 1000}
+    with MongoClient[dict[str, Any]](uri, **bounds) as client:
+        try:
+            return int(client.admin.command("serverStatus")["transactions"]["totalStarted"])
+        except PyMongoError:
+            return None
 
 
 def scratch() -> str | None:

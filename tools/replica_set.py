@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tools.mongod import START_SECONDS, MongodError, command_line, reason, scratch
+from tools.mongod import START_SECONDS, MongodError, command_line, reason, scratch, transactions_begun
 from tools.process import free_port, spawn
 
 SIZE = 3
@@ -39,6 +39,7 @@ class Member:
         self.log_file = data / "mongod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._data = data
+        self._transactions_before = 0  # begun in the processes that were killed
 
     def launch(self) -> None:
         """Returns at once. It joins the set, and catches up, by itself. Call it from a thread that lives on: see spawn."""
@@ -53,8 +54,14 @@ class Member:
     def kill(self) -> None:
         """As a power cut would."""
         assert self.process is not None
+        self._transactions_before = self.transactions
         self.process.kill()
         self.process.wait()
+
+    @property
+    def transactions(self) -> int:
+        """How many were begun in it, in all its lives, as far as it answers."""
+        return self._transactions_before + ((transactions_begun(self.uri) if self.runs else None) or 0)
 
     def pause(self) -> None:
         """It keeps its connections and answers nothing."""
@@ -115,6 +122,11 @@ class ReplicaSet:
         for member in self.members:
             if member.process:
                 member.kill()
+
+    @property
+    def transactions(self) -> int:
+        """How many were begun in any of its members, as far as they answer."""
+        return sum(member.transactions for member in self.members)
 
     def primary(self) -> Member | None:
         """Of those that say so, the one elected last: one that was cut off may not know yet that it is none."""

@@ -107,6 +107,7 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
             stuck += await _come_to_rest(cluster, QUIET_AGAIN_SECONDS)
             _say("judging" if not stuck else f"{len(stuck)} things do not come to rest; judging")
             evidence = await collect(cluster.world, workload.history, watcher, cluster.memory, stuck)
+            evidence.transactions = await asyncio.to_thread(lambda: cluster.replica_set.transactions)
         finally:
             await nemesis.stop()
             await _end(watching)

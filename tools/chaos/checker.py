@@ -15,7 +15,7 @@ from tools.chaos.invariants.events import an_event_counts_once, every_verified_e
 from tools.chaos.invariants.facts import orders_are_what_happened
 from tools.chaos.invariants.finding import Findings
 from tools.chaos.invariants.manners import no_merchant_saw_anothers, nothing_secret_is_logged
-from tools.chaos.invariants.messages import every_message_came_to_rest, no_stale_fence_changed_anything
+from tools.chaos.invariants.messages import every_message_came_to_rest, no_stale_claim_changed_anything
 from tools.chaos.invariants.money import (
     money_moves_by_events_only,
     one_charge_is_kept,
@@ -28,7 +28,7 @@ INVARIANTS: Mapping[int, Callable[[Evidence], Findings]] = {
     2: orders_messages_and_keys_join,
     3: a_key_has_one_answer,
     4: one_charge_is_kept,
-    5: no_stale_fence_changed_anything,
+    5: no_stale_claim_changed_anything,
     6: an_event_counts_once,
     7: orders_are_what_happened,
     8: what_the_provider_did_shows,

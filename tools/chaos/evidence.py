@@ -16,24 +16,22 @@ from tools.chaos.world import World
 
 __all__ = ["Evidence", "Watcher", "collect", "still_open"]
 
-OURS = ("orders", "idempotency_keys", "outbox", "payment_events")
+OURS = ("orders", "payment_events")
 THEIRS = ("charges", "refunds", "events", "deliveries", "webhook_endpoints")
 PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record names
 
 
 class Evidence(msgspec.Struct, kw_only=True, dict=True):
-    """`messages`, `stored_events` and `keys` are order_api's; what the provider has begins with `provider_`. `changes` are
-    all writes to order_api's documents in their order; `memory` is resident bytes of each process, sample by sample;
-    `pauses` are when processes were stopped on purpose. Unless `databases_read`, nobody knows what is in them, and there are
-    no documents.
+    """`orders` and `stored_events` are order_api's; what the provider has begins with `provider_`. `changes` are all writes
+    to watched documents, by the cluster's time; `memory` is resident bytes of each process, sample by sample; `pauses` are
+    when processes were stopped on purpose; `transactions` is how many multi-document transactions were begun. Unless
+    `databases_read`, nobody knows what is in them, and there are no documents.
     """
 
     merchants: list[str]
     operations: list[Operation]
     databases_read: bool = True
     orders: list[Document] = []
-    keys: list[Document] = []
-    messages: list[Document] = []
     stored_events: list[Document] = []
     provider_charges: list[Document] = []
     provider_refunds: list[Document] = []
@@ -45,15 +43,35 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
     secrets: list[str] = []
     memory: Mapping[str, Sequence[int]] = {}
     pauses: Pauses = {}
+    transactions: int | None = None
 
     @cached_property
     def order_by_id(self) -> dict[str, Document]:
         return {order["_id"]: order for order in self.orders}
 
     @cached_property
+    def keys(self) -> list[Document]:
+        """All that idempotency keys remember, each with the merchant and the order that has it."""
+        return [
+            {
+                **key,
+                "_id": f"{order['merchant']}:{key['value']}",
+                "merchant": order["merchant"],
+                "order_id": order["_id"],
+            }
+            for order in self.orders
+            for key in order["keys"]
+        ]
+
+    @cached_property
     def keys_of(self) -> dict[str, list[Document]]:
-        """Idempotency records, by the order or refund that their requests made."""
-        return grouped(self.keys, "resource_id")
+        """By the order or refund that their requests made."""
+        return grouped(self.keys, "of")
+
+    @cached_property
+    def messages(self) -> list[Document]:
+        """What all orders ask of the provider."""
+        return [message for order in self.orders for message in messages_in(order)]
 
     @cached_property
     def operations_on(self) -> dict[str, list[Operation]]:
@@ -85,9 +103,10 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
 
     @cached_property
     def dead_letters_of(self) -> dict[str, list[Document]]:
-        """By order: its messages as they were when they were dead, also if they have been redriven since."""
-        written = [change.after for change in self.changes if change.collection == "outbox" and change.after]
-        return grouped((one for one in [*written, *self.messages] if one["state"] == "dead"), "order_id")
+        """By order: its messages as they were when they were dead, redriven since or not. Each death once."""
+        written = [change.after for change in self.changes if change.collection == "orders" and change.after]
+        dead = [one for order in [*written, *self.orders] for one in messages_in(order) if one["state"] == "dead"]
+        return grouped({(one["id"], one["redrives"]): one for one in dead}.values(), "order_id")
 
     @cached_property
     def provider_event_by_id(self) -> dict[str, Document]:
@@ -95,6 +114,11 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
 
     def of_kind(self, *kinds: str) -> list[Operation]:
         return [operation for operation in self.operations if operation.kind in kinds]
+
+
+def messages_in(order: Document) -> list[Document]:
+    """The calls of an order, each with the order's id."""
+    return [{**call, "order_id": order["_id"]} for call in order["calls"]]
 
 
 def grouped(documents: Iterable[Document], field: str) -> dict[str, list[Document]]:
@@ -138,8 +162,7 @@ async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) 
     ours, theirs = (client[name] for name in databases)
     found = {name: await ours[name].find().to_list() for name in OURS}
     told = {name: await theirs[name].find().to_list() for name in THEIRS}
-    evidence.orders, evidence.keys = found["orders"], found["idempotency_keys"]
-    evidence.messages, evidence.stored_events = found["outbox"], found["payment_events"]
+    evidence.orders, evidence.stored_events = found["orders"], found["payment_events"]
     evidence.provider_charges, evidence.provider_refunds = told["charges"], told["refunds"]
     evidence.provider_events, evidence.provider_deliveries = told["events"], told["deliveries"]
     rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
@@ -164,21 +187,19 @@ async def still_open(world: World) -> list[str]:
 
 async def _still_open(ours: Database, theirs: Database) -> list[str]:
     """A message that is dead, and what waits for it, is at rest: a person is to look."""
-    dead = {
-        message["refund_id"] or message["order_id"]: message["order_id"]
-        async for message in ours["outbox"].find({"state": "dead"}, {"order_id": 1, "refund_id": 1})
-    }
-    left = [
-        f"message {one['_id']} of {one['order_id']} is {one['state']} after {one['attempts']} attempts: "
-        f"{one.get('last_error') or 'no error'}"
-        async for one in ours["outbox"].find({"state": {"$in": ["ready", "leased"]}})
+    waiting = [
+        {"status": "Pending"},
+        {"reconcile_at": {"$type": "date"}},
+        {"refunds.state": "requested"},
+        {"due_at": {"$ne": None}},
+        {"calls.state": "open"},
+        {"calls.claim": {"$type": "string"}},
     ]
-    waiting = [{"status": "Pending"}, {"reconcile_at": {"$type": "date"}}, {"refunds.state": "requested"}]
-    async for order in ours["orders"].find({"$or": waiting}):
-        left += _open_in(order, set(dead), looked_at=set(dead.values()))
-    async for event in ours["payment_events"].find({"outcome": "unmatched"}):
-        if await ours["orders"].find_one({"_id": event["order_id"]}, {"_id": 1}):
-            left.append(f"event {event['_id']} of {event['order_id']} is unmatched")
+    left = [one async for order in ours["orders"].find({"$or": waiting}) for one in open_in(order)]
+    async for event in ours["payment_events"].find({"outcome": {"$in": ["received", "unmatched"]}}):
+        there = event["outcome"] == "received" or await ours["orders"].find_one({"_id": event["order_id"]}, {"_id": 1})
+        if there:
+            left.append(f"event {event['_id']} of {event['order_id']} is {event['outcome']}")
     for name, field in (("charges", "status"), ("refunds", "status"), ("deliveries", "state")):
         left += [
             f"{one['_id']}, one of the provider's {name}, is pending"
@@ -187,15 +208,24 @@ async def _still_open(ours: Database, theirs: Database) -> list[str]:
     return left
 
 
-def _open_in(order: Document, dead: set[str], *, looked_at: set[str]) -> list[str]:
-    """`dead` has the ids of orders whose charge is a dead letter, and of such refunds; `looked_at` those of their orders."""
+def open_in(order: Document) -> list[str]:
+    """What of an order has not come to rest, in words."""
+    dead = {call["refund_id"] or order["_id"] for call in order["calls"] if call["state"] == "dead"}
     left = [
+        f"message {call['id']} of {order['_id']} is {call['state']} after {call['attempts']} attempts: "
+        f"{call['last_error'] or 'no error'}"
+        for call in order["calls"]
+        if call["state"] == "open" or call["claim"] is not None
+    ]
+    left += [
         f"refund {refund['id']} of {order['_id']} is requested"
         for refund in order["refunds"]
         if refund["state"] == "requested" and refund["id"] not in dead
     ]
+    if order["due_at"] is not None and not left:
+        left.append(f"order {order['_id']} is due, and nothing of it is")
     if order["status"] == "Pending" and order["_id"] not in dead:
         left.append(f"order {order['_id']} is Pending")
-    if order["reconcile_at"] is not None and order["_id"] not in looked_at:
+    if order["reconcile_at"] is not None and not dead:
         left.append(f"order {order['_id']} has an open question")
     return left

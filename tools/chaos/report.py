@@ -71,6 +71,8 @@ def _table(evidence: Evidence, violations: Sequence[Violation], injected: Mappin
     yield f"{'lost':<20}{lost(evidence):>12,}"
     yield f"{'doubled':<20}{doubled(violations):>12,}"
     yield f"{'stuck':<20}{len(evidence.still_open):>12,}"
+    if evidence.transactions is not None:
+        yield f"{'transactions':<20}{evidence.transactions:>12,}"
     yield f"{'longest stall':<20}{longest_stall_seconds(evidence):>10.1f} s"
     yield f"{'invariants':<20}{f'{_held(evidence, violations)} of {len(INVARIANTS)} hold':>12}"
 

@@ -14,7 +14,10 @@ from tools.chaos.watcher import Change
 LINE_LENGTH_MAX = 400
 LOG_LINES_MAX = 300
 # What says nothing that other fields of the same write, or the time of it, do not.
-_DULL = {"updated_at", "history", "claim", "trace", "version", "reconcile_at", "reconcile_attempts", "received_at"}
+_DULL = {
+    *("_id", "updated_at", "created_at", "at", "ms", "history", "keys", "trace", "writer", "received_at"),
+    *("reconcile_at", "reconcile_attempts", "path", "body", "metadata"),
+}
 
 
 class Moment(NamedTuple):
@@ -69,13 +72,26 @@ def _written(evidence: Evidence, order_id: str) -> Iterator[Moment]:
 
 
 def _difference(change: Change) -> str:
-    before, after = change.before or {}, change.after or {}
     if change.after is None:
         return "deleted"
-    changed = [name for name in after if name not in _DULL and before.get(name) != after[name]]
+    before, after = dict(_leaves(change.before or {})), dict(_leaves(change.after))
+    changed = [name for name, value in after.items() if before.get(name) != value]
     if change.before is None:
-        return ", ".join(f"{name} {_json(after[name])}" for name in changed if name != "_id" and after[name])
-    return ", ".join(f"{name} {_json(before.get(name))} -> {_json(after[name])}" for name in changed) or "touched"
+        return ", ".join(f"{name} {_json(after[name])}" for name in changed if after[name])
+    version = f"{before.get('version')} -> {after.get('version')}"
+    told = [f"{name} {_json(before.get(name))} -> {_json(after[name])}" for name in changed if name != "version"]
+    return f"version {version}: {', '.join(told) or 'touched'}"
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its path, such as `calls.0.state`."""
+    if isinstance(value, dict | list):
+        named = value.items() if isinstance(value, dict) else ((str(place), one) for place, one in enumerate(value))
+        for name, one in named:
+            if name not in _DULL:
+                yield from _leaves(one, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
 
 
 def _at_the_provider(evidence: Evidence, order_id: str) -> Iterator[Moment]:
@@ -108,7 +124,8 @@ def _ids(evidence: Evidence, order_id: str) -> set[str]:
         for operation in evidence.operations_on.get(order_id, [])
         if not _is_dull(operation)
     ]
-    return {order_id, *(one["_id"] for one in (*facts, *messages, *events)), *operations}
+    calls = [message["id"] for message in messages]
+    return {order_id, *calls, *(one["_id"] for one in (*facts, *events)), *operations}
 
 
 def _logged(logs: Iterable[Path], ids: set[str]) -> Iterator[Moment]:

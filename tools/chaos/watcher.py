@@ -1,4 +1,4 @@
-"""Every write to order_api's documents, in the order in which they were made, by MongoDB's change stream."""
+"""Every write to the services' documents, in the order of the cluster's time, by MongoDB's change stream."""
 
 import asyncio
 import time
@@ -13,7 +13,8 @@ from pymongo.errors import PyMongoError
 from shared.mongo import Client, Document, connect
 from tools.chaos.world import World
 
-WATCHED = ("outbox", "orders", "payment_events")
+OURS = ("orders", "payment_events")  # collections of order_api
+THEIRS: tuple[str, ...] = ()  # of the provider
 MARKS = "chaos_marks"  # a collection of ours: once a mark has come, all that was written before it has, too
 _RESUME_SECONDS = 0.5
 
@@ -34,7 +35,7 @@ class Watcher:
     """Sees what is written from the moment when it is made. `changes` has all of it, failovers or not."""
 
     def __init__(self, world: World) -> None:
-        self._uri, self._database = world.mongodb_uri, world.databases[0]
+        self._uri, self._databases = world.mongodb_uri, world.databases
         self.changes: list[Change] = []
         self._documents: dict[tuple[str, str], Document] = {}
         self._since: dict[str, Any] = {"start_at_operation_time": Timestamp(int(time.time()), 0)}
@@ -42,13 +43,16 @@ class Watcher:
 
     async def run(self) -> None:
         """Until cancelled."""
-        names = {"$in": [*WATCHED, MARKS]}
+        ours, theirs = self._databases
+        watched = [
+            {"ns.db": ours, "ns.coll": {"$in": [*OURS, MARKS]}},
+            {"ns.db": theirs, "ns.coll": {"$in": [*THEIRS]}},
+        ]
         async with connect(self._uri, app_name="watcher") as client:
             while True:
                 try:
-                    stream = await client[self._database].watch(
-                        [{"$match": {"ns.coll": names}}], max_await_time_ms=1000, **self._since
-                    )
+                    # One stream of both databases: what was written to one can be compared with what was to the other.
+                    stream = await client.watch([{"$match": {"$or": watched}}], max_await_time_ms=1000, **self._since)
                     async with stream:
                         while stream.alive:
                             if (event := await stream.try_next()) is not None:
@@ -61,7 +65,7 @@ class Watcher:
     async def catch_up(self, client: Client, *, seconds: float = 30.0) -> None:
         """Returns once everything is seen that was written before the call. Raises TimeoutError, PyMongoError."""
         mark = str(time.time_ns())
-        await client[self._database][MARKS].insert_one({"_id": mark})
+        await client[self._databases[0]][MARKS].insert_one({"_id": mark})
         async with asyncio.timeout(seconds):
             while mark not in self._marks_seen:  # noqa: ASYNC110 - an Event for each mark would be more to read
                 await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mongod import Mongod, MongodError, command_line, temporary_mongod
+from tools.mongod import Mongod, MongodError, command_line, temporary_mongod, transactions_begun
 from tools.process import free_port, spawn, stop
 from tools.stack import COMMANDS
 
@@ -71,6 +71,18 @@ def test_a_temporary_mongod_takes_its_data_with_it() -> None:
         assert data.exists()
     assert not data.exists()
     wait_until_gone(pid)
+
+
+def test_a_mongod_that_is_stopped_tells_how_many_transactions_were_begun_in_it() -> None:
+    from pymongo import MongoClient  # noqa: PLC0415
+
+    with temporary_mongod() as mongod, MongoClient[dict[str, int]](mongod.uri, w="majority") as client:
+        client["d"]["c"].insert_one({"_id": 1})
+        assert transactions_begun(mongod.uri) == 0
+        with client.start_session() as session, session.start_transaction():
+            client["d"]["c"].insert_one({"_id": 2}, session=session)
+    assert mongod.transactions == 1
+    assert transactions_begun(mongod.uri) is None
 
 
 def test_kept_data_survives_a_kill_and_a_new_port(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from tools.chaos.faults.fault import MEMBERSHIP, Fault, Kind
 from tools.chaos.links import PARTITION
 
 PRIMARY_WITHIN_SECONDS = 10.0
+# What makes a change durable, by who makes it: a command of its own, or the end of a transaction.
+_WRITES = {"order_api": ["insert", "update"], "payment_gateway": ["commitTransaction"]}
 _WRITE_CONCERN_ERROR = {"code": 91, "errmsg": "shutting down: injected"}  # after the commit was done
 
 
@@ -54,16 +56,14 @@ def cut_off_service(draw: Random) -> Fault:
     return Fault("MongoDB: cut off from a service", name, draw.uniform(3, 10), frozenset(), inflict)
 
 
-def spoil_commits(draw: Random) -> Fault:
+def spoil_writes(draw: Random) -> Fault:
     """Done, and said not to be known."""
-    how = {"writeConcernError": _WRITE_CONCERN_ERROR, "failCommands": ["commitTransaction"]}
-    return _failing("MongoDB: commits done and not confirmed", draw, how)
+    return _failing("MongoDB: writes done and not confirmed", draw, {"writeConcernError": _WRITE_CONCERN_ERROR})
 
 
-def drop_commits(draw: Random) -> Fault:
+def drop_writes(draw: Random) -> Fault:
     """Not done, and the connection closed, which looks the same."""
-    how = {"closeConnection": True, "failCommands": ["commitTransaction"]}
-    return _failing("MongoDB: connection closed on commit", draw, how)
+    return _failing("MongoDB: connection closed on a write", draw, {"closeConnection": True})
 
 
 def stall_commands(draw: Random) -> Fault:
@@ -81,8 +81,8 @@ KINDS: tuple[Kind, ...] = (
     cut_off_primary,
     cut_off_member,
     cut_off_service,
-    spoil_commits,
-    drop_commits,
+    spoil_writes,
+    drop_writes,
     stall_commands,
 )
 
@@ -91,7 +91,8 @@ def _failing(name: str, draw: Random, how: dict[str, Any]) -> Fault:
     """Of one service only: failCommand tells them apart by the name that they give."""
     service, share = draw.choice(("order_api", "payment_gateway")), draw.choice((0.1, 0.3, 0.6))
     seconds = draw.uniform(3, 10)
-    inflict = partial(_failing_commands, share=share, data={"appName": service, **how})
+    data = {"appName": service, "failCommands": _WRITES[service], **how}
+    inflict = partial(_failing_commands, share=share, data=data)
     return Fault(name, f"{share:.0%} of {service}'s", seconds, frozenset({"failCommand"}), inflict)
 
 

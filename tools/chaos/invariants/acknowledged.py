@@ -1,7 +1,7 @@
 """What a client was told is so, and stays so. Invariants 1 to 3."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from http import HTTPStatus
 
 from shared.mongo import Document
@@ -30,32 +30,38 @@ def every_acknowledged_order_exists(evidence: Evidence) -> Findings:
             yield Finding(f"the order is not what operation {operation.number} asked for", order["_id"])
     for operation in evidence.of_kind("refund"):
         yield from _refund_exists(evidence, operation)
-    for record in evidence.keys:
-        merchant, _, key = record["_id"].partition(":")
-        if record["endpoint"] == PLACING and (merchant, key) not in happened:
-            yield Finding(f"nobody can have placed an order with the key {key}", record["resource_id"])
+    for key in evidence.keys:
+        if key["endpoint"] == PLACING and (key["merchant"], key["value"]) not in happened:
+            yield Finding(f"nobody can have placed an order with the key {key['value']}", key["order_id"])
     yield from _found_by_their_own(evidence)
 
 
 def orders_messages_and_keys_join(evidence: Evidence) -> Findings:
-    """2. One to one: order, charge message and idempotency record; refund and refund message."""
-    placed_by = defaultdict(list)
-    for record in evidence.keys:
-        if record["endpoint"] == PLACING:
-            placed_by[record["resource_id"]].append(record["_id"])
+    """2. An order has one charge message an attempt, a message for each refund that we asked for, and its keys; no key is in
+    two documents.
+    """
     for order in evidence.orders:
-        messages = evidence.messages_of.get(order["_id"], [])
-        charging = [message["_id"] for message in messages if message["kind"] == "charge"]
-        if charging != ["obx_" + order["_id"].removeprefix("ord_")]:
-            yield Finding(f"its charge messages are {charging}", order["_id"])
-        if len(placed_by[order["_id"]]) != 1:
-            yield Finding(f"its idempotency records are {placed_by[order['_id']]}", order["_id"])
-        refunding = sorted(message["refund_id"] for message in messages if message["kind"] == "refund")
-        refunds = sorted(refund["id"] for refund in order["refunds"])
+        order_id, keys, calls = order["_id"], order["keys"], order["calls"]
+        placed = [key["value"] for key in keys if (key["endpoint"], key["of"]) == (PLACING, order_id)]
+        if len(placed) != 1:
+            yield Finding(f"the keys that it was placed with are {placed}", order_id)
+        paid_again = [key for key in keys if key["endpoint"] == f"{PLACING}/{order_id}/payments"]
+        attempts = [order_id, *(f"{order_id}.{number}" for number in range(2, 2 + len(paid_again)))]
+        charging = [call["reference"] for call in calls if call["kind"] == "charge"]
+        first = "obx_" + order_id.removeprefix("ord_")
+        if charging != attempts or calls[0]["id"] != first:
+            yield Finding(f"its charge messages are of {charging}, its attempts {attempts}", order_id)
+        refunding = sorted(call["refund_id"] for call in calls if call["kind"] == "refund")
+        refunds = sorted(refund["id"] for refund in order["refunds"] if refund["cause"] != "provider")
         if refunding != refunds:
-            yield Finding(f"its refunds are {refunds}, its refund messages are of {refunding}", order["_id"])
-    for order_id in (placed_by.keys() | evidence.messages_of.keys()) - evidence.order_by_id.keys():
-        yield Finding("a message or idempotency record of an order that is not there", order_id)
+            yield Finding(f"its refunds are {refunds}, its refund messages are of {refunding}", order_id)
+        for key in keys:
+            if key["of"] not in {order_id, *refunds, *(call["id"] for call in calls)}:
+                yield Finding(f"the key {key['value']} is of {key['of']}, which is not in it", order_id)
+    for key_id, times in Counter(key["_id"] for key in evidence.keys).items():
+        if times > 1:
+            held_by = [key["order_id"] for key in evidence.keys if key["_id"] == key_id]
+            yield Finding(f"the key {key_id} is there {times} times: {', '.join(held_by)}", held_by[0])
 
 
 def a_key_has_one_answer(evidence: Evidence) -> Findings:
@@ -110,7 +116,7 @@ def _same(one: Operation, other: Operation) -> bool:
 
 
 def _placed_with(evidence: Evidence, record: Document | None) -> dict[str, object]:
-    order = evidence.order_by_id.get(record["resource_id"]) if record and record["endpoint"] == PLACING else None
+    order = evidence.order_by_id.get(record["of"]) if record and record["endpoint"] == PLACING else None
     return _placed(order) if order else {}
 
 

@@ -1,6 +1,5 @@
 """What was asked for, by whom, and what the provider would not do. Invariants 7 and 10 rest on it."""
 
-import re
 from collections.abc import Iterator
 
 from shared.ids import derive_id
@@ -8,8 +7,6 @@ from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.history import Operation
 from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, Refund, base_id, decoded, minor
-
-_REFUSED = re.compile(r"refused with 4\d\d (\S+)")
 
 
 def asked_refunds(evidence: Evidence, order_id: str) -> Iterator[tuple[str, Refund]]:
@@ -25,9 +22,9 @@ def refused_refunds(evidence: Evidence, order_id: str) -> Iterator[tuple[str, Re
     """Those that the provider will never make: they failed, though no event says so."""
     asked = dict(asked_refunds(evidence, order_id))
     for letter in evidence.dead_letters_of.get(order_id, []):
-        refusal = _REFUSED.match(letter["last_error"] or "")
-        if refusal and letter["refund_id"] in asked:
-            yield letter["refund_id"], asked[letter["refund_id"]]._replace(state="failed", failure_code=refusal[1])
+        code = letter["refused_code"]
+        if code is not None and letter["refund_id"] in asked:
+            yield letter["refund_id"], asked[letter["refund_id"]]._replace(state="failed", failure_code=code)
 
 
 def why_not_asked(evidence: Evidence, order: Document, refund: Document) -> str | None:

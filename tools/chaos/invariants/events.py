@@ -1,20 +1,34 @@
 """What became of what the provider says. Invariants 6 and 11."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
-from tools.chaos.invariants.rules import base_id, decoded
+from tools.chaos.invariants.rules import (
+    CHARGE_GROWTH,
+    REFUND_GROWTH,
+    Charge,
+    Facts,
+    Refund,
+    base_id,
+    decoded,
+    stored_facts,
+    told_by,
+)
 from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.strangers import FORGERIES
 
 OUTCOMES = {"applied", "duplicate", "ignored", "mismatch", "unmatched"}
 FINAL = {"applied", "ignored"}
+REVIEWS = {"mismatch": "event-mismatch", "duplicate": "event-altered"}  # what a person is told of, by outcome
 
 
 def an_event_counts_once(evidence: Evidence) -> Findings:
-    """6. Each event id took effect at most once: one stored event, one change of one order."""
+    """6. Each event id took effect at most once: one stored event, one change of one order; and that change, and a review
+    that it calls for, stood before the event was said to have been applied or put aside.
+    """
     yield from every_write_was_seen(evidence, "payment_events", evidence.stored_events)
     took_effect = Counter(base_id(event["_id"]) for event in evidence.stored_events if event["outcome"] == "applied")
     for event_id, times in took_effect.items():
@@ -34,6 +48,42 @@ def an_event_counts_once(evidence: Evidence) -> Findings:
         kept = {name: change.before[name] for name in ("outcome", "raw", "order_id")}
         if change.after is None or kept != {name: change.after[name] for name in kept}:
             yield Finding(f"{change.id} was judged once and for all, and then again", change.before["order_id"])
+    yield from _outcomes_stood_before_what_they_say(evidence)
+
+
+def _outcomes_stood_before_what_they_say(evidence: Evidence) -> Findings:
+    """By the cluster's time: whoever was killed between the two has left an event that is taken up again."""
+    orders: dict[str, Document] = {}
+    events: dict[str, Document] = {}
+    for change in evidence.changes:
+        if change.after is None:
+            continue
+        if change.collection == "orders":
+            orders[change.id] = change.after
+        if change.collection == "payment_events":
+            events[change.id] = change.after
+            if change.before is None or change.before["outcome"] != change.after["outcome"]:
+                yield from _missing(change.after, events.get(base_id(change.id), change.after), orders)
+
+
+def _missing(event: Document, first: Document, orders: Mapping[str, Document]) -> Findings:
+    """What the order does not know yet of an event with this outcome. `first` is the event that has the id itself."""
+    order = orders.get((first if event["outcome"] == "duplicate" else event)["order_id"] or "")
+    told = told_by(event)
+    if event["outcome"] == "applied" and told and not (order and _knows(stored_facts(order), *told)):
+        yield Finding(f"{event['_id']} was applied before its order knew of it", event["order_id"])
+    code = REVIEWS.get(event["outcome"])
+    raised = {(one["code"], one["event_id"]) for one in order["reviews"]} if order else set()
+    if order and code and (code, base_id(event["_id"])) not in raised:
+        yield Finding(f"{event['_id']} was put aside before anybody was told", order["_id"])
+
+
+def _knows(facts: Facts, fact_id: str, fact: Charge | Refund) -> bool:
+    if isinstance(fact, Charge):
+        known = facts.charges.get(fact_id)
+        return known is not None and CHARGE_GROWTH[known.state] >= CHARGE_GROWTH[fact.state]
+    asked = facts.refunds.get(fact_id)
+    return asked is not None and REFUND_GROWTH[asked.state] >= REFUND_GROWTH[fact.state]
 
 
 def every_verified_event_is_stored(evidence: Evidence) -> Findings:

@@ -1,42 +1,43 @@
-"""Whether every message to the provider was handled as it must be. Invariants 5 and 12."""
+"""Whether every message to the provider was handled as it must be: the calls of orders. Invariants 5 and 12."""
+
+from datetime import datetime
 
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 from tools.chaos.invariants.rules import death_notice
 from tools.chaos.invariants.seen import every_write_was_seen
+from tools.chaos.invariants.writes import every_write_counts
 from tools.chaos.watcher import Change
 
-FROZEN = ("merchant", "kind", "order_id", "refund_id", "path", "body", "created_at")
+FROZEN = ("id", "kind", "reference", "refund_id", "payment_method", "path", "body", "created_at")
 FINAL = ("done", "void")
 ATTEMPTS_MAX = 24  # until it is dead; they are counted anew after each time that somebody has redriven it
+NEW = {"state": "open", "attempts": 0, "claim": None, "settled_claim": None, "redrives": 0}
 
 
-def no_stale_fence_changed_anything(evidence: Evidence) -> Findings:
-    """5. By every write to the outbox: whoever settles or gives back holds the fence of that moment, a fence only grows, a
-    claim raises it, and nothing happens to what is done or void.
+def no_stale_claim_changed_anything(evidence: Evidence) -> Findings:
+    """5. By every write: a version is one more than the one before, and whoever settles or gives back a call holds its claim
+    at that moment; a claim is made of what is due, a body stays as it is, and nothing happens to what is done or void.
     """
-    yield from every_write_was_seen(evidence, "outbox", evidence.messages)
+    yield from every_write_was_seen(evidence, "orders", evidence.orders)
+    yield from every_write_counts(evidence)
     for change in evidence.changes:
-        if change.collection == "outbox" and change.before:
-            for wrong in _wrong_with(change):
-                at = f"{change.at:%H:%M:%S.%f}"
-                yield Finding(f"{change.id} at {at}: {wrong}", change.before.get("order_id"))
+        if change.collection == "orders" and change.after is not None:
+            for wrong in _wrong_with(change, change.after):
+                yield Finding(f"{wrong}, at {change.at:%H:%M:%S.%f}", change.id)
 
 
 def every_message_came_to_rest(evidence: Evidence) -> Findings:
-    """12. Done, void, or dead with a review; attempts bounded; nothing left open."""
-    orders = evidence.order_by_id
-    for message in evidence.messages:
-        reviews = orders.get(message["order_id"], {"reviews": []})["reviews"]
-        told = death_notice(message) in {(one["code"], one["event_id"]) for one in reviews}
-        if message["state"] == "dead" and not told:
-            yield Finding(f"{message['_id']} is dead, and no review says so", message["order_id"])
-        if message["attempts"] > ATTEMPTS_MAX:
-            yield Finding(f"{message['_id']} was attempted {message['attempts']} times", message["order_id"])
-        if message["state"] in {"done", "void", "dead"} and message["lease_until"] is not None:
-            yield Finding(f"{message['_id']} is {message['state']} and still leased", message["order_id"])
-    redriven = {message["_id"] for message in evidence.messages if message.get("redrives")}
+    """12. Done, void, or dead with a review; attempts bounded; nothing claimed, nothing due, nothing left open."""
+    for order in evidence.orders:
+        told = {(one["code"], one["event_id"]) for one in order["reviews"]}
+        restless = [f"{call['id']} {why}" for call in order["calls"] for why in _not_at_rest(call, told)]
+        if order["due_at"] is not None:
+            restless.append("something of it is due")
+        for one in restless:
+            yield Finding(one, order["_id"])
+    redriven = {message["id"] for message in evidence.messages if message["redrives"]}
     for redrive in evidence.of_kind("redrive"):
         if redrive.answer and redrive.command["message"] not in redriven:
             yield Finding(f"{redrive.command['message']} was redriven, and does not know it", redrive.order_id)
@@ -45,26 +46,102 @@ def every_message_came_to_rest(evidence: Evidence) -> Findings:
         yield Finding(f"still open: {left}", order_id)
 
 
-def _wrong_with(change: Change) -> list[str]:
-    before, after = change.before, change.after
-    assert before is not None
-    if after is None:
-        return ["it was deleted"]
-    wrong = [f"its {name} changed" for name in FROZEN if before.get(name) != after.get(name)]
-    if before["state"] in FINAL:
-        wrong.append(f"it was {before['state']} and was written to")
-    if after["fence"] - before["fence"] not in {0, 1}:
-        wrong.append(f"its fence went from {before['fence']} to {after['fence']}")
-    if after.get("claim") != before.get("claim") and after["fence"] != before["fence"] + 1:
-        wrong.append("it was claimed under the fence of the claim before")
-    if _settled(before, after) and after.get("settled_fence") != after["fence"]:
-        wrong.append(f"it was settled under the fence {after.get('settled_fence')}, and its fence was {after['fence']}")
+def _not_at_rest(call: Document, told: set[tuple[str, str]]) -> list[str]:
+    """`told` has the reviews of its order."""
+    restless = []
+    if call["state"] == "dead" and death_notice(call) not in told:
+        restless.append("is dead, and no review says so")
+    if call["state"] not in {"dead", *FINAL}:
+        restless.append(f"is {call['state']}")
+    if call["attempts"] > ATTEMPTS_MAX:
+        restless.append(f"was attempted {call['attempts']} times")
+    if call["claim"] is not None or call["due_at"] is not None:
+        restless.append(f"is {call['state']} and still claimed or due")
+    return restless
+
+
+def _wrong_with(change: Change, after: Document) -> list[str]:
+    """With the calls of an order after a write."""
+    before = {call["id"]: call for call in (change.before or {"calls": []})["calls"]}
+    wrong = []
+    if [call["id"] for call in after["calls"]][: len(before)] != [*before]:
+        wrong.append(f"its calls were {', '.join(before)}, and are others")
+    least = min((call["due_at"] for call in after["calls"] if call["state"] == "open"), default=None)
+    if after["due_at"] != least:
+        wrong.append(f"it is due at {after['due_at']}, and the first of its calls at {least}")
+    for call in after["calls"]:
+        was = before.get(call["id"])
+        if was != call:
+            said = _wrong_with_new(call) if was is None else _wrong_with_call(was, call, after, change.at)
+            wrong += [f"{call['id']}: {one}" for one in said]
     return wrong
 
 
-def _settled(before: Document, after: Document) -> bool:
-    """Whether a dispatcher ended a claim, be it unsent; not an event, a cancellation or a redrive, which raise the fence."""
-    if before.get("settled_fence") != after.get("settled_fence"):
-        return True
-    let_go = after["state"] != "leased" or after["lease_until"] is None
-    return before["state"] == "leased" and let_go and after["fence"] == before["fence"]
+def _wrong_with_new(call: Document) -> list[str]:
+    return [f"its {name} was {call[name]} when it was made" for name, value in NEW.items() if call[name] != value]
+
+
+def _wrong_with_call(was: Document, call: Document, order: Document, at: datetime) -> list[str]:
+    """What one write may do to a call: claim it, settle it, or what is neither. `order` is what it is in by then."""
+    wrong = [f"its {name} changed" for name in FROZEN if was[name] != call[name]]
+    if was["state"] in FINAL:
+        wrong.append(f"it was {was['state']} and was written to")
+    if call["redrives"] not in {was["redrives"], was["redrives"] + 1}:
+        wrong.append(f"its redrives went from {was['redrives']} to {call['redrives']}")
+    if call["claim"] not in {was["claim"], None}:
+        return [*wrong, *_wrong_with_claim(was, call, at)]
+    if call["settled_claim"] != was["settled_claim"] or call["tries"] != was["tries"]:
+        return [*wrong, *_wrong_with_settling(was, call)]
+    return [*wrong, *_wrong_with_the_rest(was, call, order)]
+
+
+def _wrong_with_claim(was: Document, call: Document, at: datetime) -> list[str]:
+    wrong = []
+    if (was["state"], call["state"]) != ("open", "open"):
+        wrong.append(f"it was {was['state']} and was claimed")
+    elif was["due_at"] > at:
+        wrong.append(f"it was claimed before {was['due_at']:%H:%M:%S.%f}, when it was due or another's lease ended")
+    elif call["due_at"] <= at:
+        wrong.append("it was claimed for no time")
+    if call["attempts"] != was["attempts"] + 1:
+        wrong.append(f"it was claimed, and its attempts went from {was['attempts']} to {call['attempts']}")
+    if call["settled_claim"] != was["settled_claim"]:
+        wrong.append("it was claimed and settled at once")
+    return wrong
+
+
+def _wrong_with_settling(was: Document, call: Document) -> list[str]:
+    """Also where it is given back: that says under which claim, too."""
+    wrong = []
+    if was["state"] != "open" or was["claim"] is None or call["settled_claim"] != was["claim"]:
+        wrong.append(f"it was settled under the claim {call['settled_claim']}, and its claim was {was['claim']}")
+    if call["claim"] is not None:
+        wrong.append("it was settled and is still claimed")
+    redriven = call["redrives"] > was["redrives"] and call["attempts"] == 0
+    if call["attempts"] not in {was["attempts"], was["attempts"] - 1} and not redriven:
+        wrong.append(f"it was settled, and its attempts went from {was['attempts']} to {call['attempts']}")
+    return wrong
+
+
+def _wrong_with_the_rest(was: Document, call: Document, order: Document) -> list[str]:
+    """Neither claimed nor settled: an event has ended it, a cancellation has made it void, or somebody has redriven it."""
+    match was["state"], call["state"]:
+        case (("open" | "dead"), "done"):
+            return [] if _has_ended(call, order) else ["it is done, under no claim, and no event has ended it"]
+        case "open", "void":
+            unsent = was["attempts"] == 0 and was["claim"] is None
+            return [] if unsent and order["cancelled_at"] else ["it is void, and was sent or is wanted"]
+        case "dead", "open":
+            anew = call["redrives"] == was["redrives"] + 1 and call["attempts"] == 0
+            return [] if anew and call["redrive"] != was["redrive"] else ["it was dead and is open; nobody redrove it"]
+        case "open", "open":
+            same = ("claim", "attempts", *(("due_at",) if was["claim"] else ()))
+            return [f"its {name} changed under no claim" for name in same if was[name] != call[name]]
+        case before, after:
+            return [] if before == after else [f"it was {before} and is {after}, under no claim"]
+
+
+def _has_ended(call: Document, order: Document) -> bool:
+    """Whether the order knows how the charge or refund that the call asks for has ended."""
+    facts = order["charges"] if call["kind"] == "charge" else order["refunds"]
+    return any(one["state"] in {"succeeded", "failed"} for one in facts if call["refund_id"] in {None, one["id"]})

@@ -112,8 +112,8 @@ def minor(major: Decimal | int | str, currency: str) -> int:
 
 def death_notice(message: Document) -> tuple[str, str]:
     """Code and event id of the review that says that this message is dead: another after each redrive."""
-    redrives = message.get("redrives", 0)
-    return "dead-letter", f"{message['_id']}~{redrives}" if redrives else message["_id"]
+    redrives = message["redrives"]
+    return "dead-letter", f"{message['id']}~{redrives}" if redrives else message["id"]
 
 
 def base_id(event_id: str) -> str:

@@ -52,6 +52,8 @@ async def test_it_sees_each_document_as_it_was_and_as_it_became(
         [{"$set": {"charges": [{"id": 1, "state": "succeeded"}, {"id": 2}], "at": "$$NOW"}}],
         {"$set": {"charges.0.state": "failed"}, "$unset": {"claim": ""}},
         {"$push": {"charges": {"id": 3}}},
+        {"$set": {"charges.3": {"id": 4, "tries": []}}},
+        {"$set": {"charges.3.tries.0": {"ms": 1}, "charges.4": {"id": 5}}},
         [{"$set": {"charges": [{"id": 1}]}}],
     ):
         await orders.update_one({"_id": "ord_1"}, update)
@@ -64,12 +66,12 @@ async def test_it_sees_each_document_as_it_was_and_as_it_became(
 
 async def test_it_goes_on_where_its_stream_broke(mongo: Client, database_name: str, watch: Watch) -> None:
     watcher = await watch()
-    outbox = mongo[database_name]["outbox"]
-    await outbox.insert_one({"_id": "obx_0"})
+    orders = mongo[database_name]["orders"]
+    await orders.insert_one({"_id": "ord_0"})
     await watcher.catch_up(mongo)
     broken: Document = {"failCommands": ["getMore", "aggregate"], "errorCode": 11601, "appName": "watcher"}
     await mongo.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 3}, "data": broken})
     for number in range(1, 20):
-        await outbox.insert_one({"_id": f"obx_{number}"})
+        await orders.insert_one({"_id": f"ord_{number}"})
     await watcher.catch_up(mongo)
-    assert [change.id for change in watcher.changes] == [f"obx_{number}" for number in range(20)]
+    assert [change.id for change in watcher.changes] == [f"ord_{number}" for number in range(20)]

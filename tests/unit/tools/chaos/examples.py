@@ -8,6 +8,7 @@
 """
 
 import json
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,6 @@ class Run:
             merchants=[NORTH, SOUTH],
             operations=[],
             orders=[],
-            keys=[],
-            messages=[],
             stored_events=[],
             provider_charges=[],
             provider_refunds=[],
@@ -57,8 +56,10 @@ class Run:
             memory={"order_api_1": [80, 90, 95, 96, 97, 98]},
         )
 
-    def place(self, order_id: str, merchant: str, method: str = "pm_card_visa") -> Document:
-        """Acknowledged at the first try, and replayed at the second."""
+    def place(
+        self, order_id: str, merchant: str, method: str = "pm_card_visa", *, refused_code: str | None = None
+    ) -> Document:
+        """Acknowledged at the first try, and replayed at the second. Its call is done, or dead if it was refused."""
         wish = {
             "order_number": f"NUMBER-{order_id[-1]}",
             "amount_minor": AMOUNT,
@@ -70,22 +71,34 @@ class Run:
         for replayed in (False, True):
             answer = {"status": 201, "body": body.encode(), "location": location, "replayed": replayed}
             self.did("place", merchant, order_id, key=key, command=wish, **answer)
-        self._remember(f"{merchant}:{key}", PLACING, order_id, status=201, body=body, location=location)
+        asked = {"amount": AMOUNT, "currency": "USD", "reference": order_id, "paymentMethod": method}
         order = {
             **wish,
             "_id": order_id,
             "merchant": merchant,
+            "exponent": 2,
+            "metadata": {},
             "status": "Pending",
             "charges": [],
             "refunds": [],
             "cancelled_at": None,
             "reviews": [],
             "history": [{"status": "Pending", "at": START, "cause": "placed"}],
+            "keys": [remembered(key, PLACING, order_id, status=201, body=body, location=location)],
+            "calls": [open_call("charge", order_id, "/v1/charges", asked)],
+            "due_at": START,
+            "reconcile_at": None,
             "version": 1,
+            "writer": 1,
+            "created_at": START,
         }
         self.evidence.orders.append(order)
-        asked = {"amount": AMOUNT, "currency": "USD", "reference": order_id, "paymentMethod": method}
-        self._send(order, "charge", order_id, "/v1/charges", asked)
+        self._changed("orders", None, deepcopy(order))
+        if refused_code is None:
+            self._send(order)
+            return order
+        self._send(order, {"state": "dead", "last_error": "refused with 422", "refused_code": refused_code})
+        self.review(order, "dead-letter", message_id(order_id))
         return order
 
     def charge(
@@ -106,15 +119,19 @@ class Run:
         }
         self.evidence.provider_charges.append(charge)
         data = {"id": charge["_id"], "reference": order["_id"], "amount": AMOUNT, "failureCode": failure_code}
-        self._tell(order, f"payment.{status}", charge["_id"], data, dropped=dropped)
         fact = {"id": charge["_id"], "state": status, "amount_minor": AMOUNT, "failure_code": failure_code}
-        order["charges"] = [*order["charges"], fact]
+        learned = {"charges": [*order["charges"], fact]}
+        self._tell(order, f"payment.{status}", charge["_id"], data, learned, dropped=dropped)
         return charge_id(order["_id"], number)
 
     def refund(self, order: Document, refund_id: str, of: str, amount: int, cause: str) -> None:
         """Asked for, made by the provider, and told."""
         body = {"amount": amount, "reference": refund_id}
-        self._send(order, "refund", refund_id, f"/v1/charges/{of}/refunds", body)
+        call = open_call("refund", refund_id, f"/v1/charges/{of}/refunds", body)
+        asked = {"id": refund_id, "charge_id": of, "amount_minor": amount, "state": "requested"}
+        fact = {**asked, "cause": cause, "failure_code": None}
+        self._write(order, refunds=[*order["refunds"], fact], calls=[*order["calls"], call], due_at=START)
+        self._send(order)
         given_back = {
             "_id": "re_" + refund_id.removeprefix("rf_"),
             "charge_id": of,
@@ -138,9 +155,8 @@ class Run:
             "amount": amount,
             "failureCode": None,
         }
-        self._tell(order, "refund.succeeded", given_back["_id"], data)
-        fact = {"id": refund_id, "charge_id": of, "amount_minor": amount, "state": "succeeded"}
-        order["refunds"] = [*order["refunds"], {**fact, "cause": cause, "failure_code": None}]
+        learned = {"refunds": [*order["refunds"][:-1], {**fact, "state": "succeeded"}]}
+        self._tell(order, "refund.succeeded", given_back["_id"], data, learned)
 
     def promise_refund(self, order: Document, refund_id: str, of: str, major: float) -> None:
         """To a client."""
@@ -149,22 +165,16 @@ class Run:
         answer = {"status": 202, "body": body.encode(), "location": location}
         self.did("refund", order["merchant"], order["_id"], key="refund-key", command={}, **answer)
         endpoint = f"POST /api/orders/{order['_id']}/refunds"
-        record_id = f"{order['merchant']}:refund-key"
-        self._remember(record_id, endpoint, refund_id, status=202, body=body, location=location)
+        key = remembered("refund-key", endpoint, refund_id, status=202, body=body, location=location)
+        self._write(order, keys=[*order["keys"], key])
 
     def review(self, order: Document, code: str, what: str) -> None:
         review = {"code": code, "event_id": what, "detail": "", "resolved_at": None, "decision": None}
-        order["reviews"] = [*order["reviews"], review]
+        self._write(order, reviews=[*order["reviews"], review])
 
     def becomes(self, order: Document, status: str) -> None:
-        order["status"] = status
-        order["history"] = [*order["history"], {"status": status, "at": START, "cause": f"it is {status}"}]
-
-    def die(self, order: Document, last_error: str) -> None:
-        """The charge message."""
-        [message] = [one for one in self.evidence.messages if one["_id"] == message_id(order["_id"])]
-        message |= {"state": "dead", "last_error": last_error}
-        self.review(order, "dead-letter", message["_id"])
+        change = {"status": status, "at": START, "cause": f"it is {status}"}
+        self._write(order, status=status, history=[*order["history"], change])
 
     def did(self, kind: Any, merchant: str, order_id: str | None, *, key: str | None = None, **seen: Any) -> Operation:
         command = seen.pop("command", {})
@@ -187,48 +197,57 @@ class Run:
         self.evidence.operations.append(operation)
         return operation
 
-    def store(self, event: Document, order_id: str | None, outcome: str, source: str = "webhook") -> None:
+    def receive(self, event: Document, order_id: str | None, source: str = "webhook") -> Document:
+        """Stored, and nothing more is known of it."""
         told = {"_id": event["_id"], "type": event["type"], "raw": event["raw"], "order_id": order_id}
-        stored = {**told, "outcome": outcome, "source": source, "times_received": 1}
+        received = {**told, "outcome": "received", "source": source, "times_received": 1, "version": 1, "writer": 1}
+        self._changed("payment_events", None, received)
+        return received
+
+    def conclude(self, received: Document, outcome: str) -> None:
+        stored = {**received, "outcome": outcome, "version": 2, "writer": 2}
         self.evidence.stored_events.append(stored)
-        self._changed("payment_events", None, stored)
+        self._changed("payment_events", received, stored)
+
+    def cancel(self, order: Document) -> None:
+        self.did("cancel", order["merchant"], order["_id"], status=200)
+        self._write(order, cancelled_at=START)
 
     def end(self) -> Evidence:
+        """The last write of each order is one that only touches it: what is corrupted afterwards is so before it, too."""
         for order in self.evidence.orders:
-            self._changed("orders", None, order)
+            before = {**order}
+            order |= {"version": before["version"] + 1, "writer": before["writer"] + 1}
+            self._changed("orders", before, order)
         return self.evidence
 
-    def _remember(self, record_id: str, endpoint: str, thing_id: str, **answer: Any) -> None:
-        self.evidence.keys.append({"_id": record_id, "endpoint": endpoint, "resource_id": thing_id, **answer})
-
-    def _send(self, order: Document, kind: str, thing_id: str, path: str, body: dict[str, Any]) -> None:
-        """A message that was written, claimed and settled."""
-        ready: Document = {
-            "_id": message_id(thing_id),
-            "merchant": order["merchant"],
-            "kind": kind,
-            "order_id": order["_id"],
-            "refund_id": thing_id if kind == "refund" else None,
-            "path": path,
-            "body": json.dumps(body),
-            "state": "ready",
-            "attempts": 0,
-            "fence": 0,
-            "lease_until": None,
-            "last_error": None,
-            "created_at": START,
-            "updated_at": START,
-        }
+    def _send(self, order: Document, end: Document | None = None) -> None:
+        """The last call of an order: it is claimed, and settled with a charge or refund that was made, or as `end` says."""
+        *others, call = order["calls"]
         later = START + timedelta(seconds=1)
-        leased = {**ready, "state": "leased", "attempts": 1, "fence": 1, "claim": "one", "lease_until": later}
-        settled = {"state": "done", "settled_fence": 1, "lease_until": None, "updated_at": later}
-        done = {**leased, **settled}
-        self._changed("outbox", None, ready)
-        self._changed("outbox", ready, leased)
-        self._changed("outbox", leased, done)
-        self.evidence.messages.append(done)
+        claimed = {**call, "claim": f"token of {call['id']}", "attempts": 1, "due_at": later}
+        self._write(order, calls=[*others, claimed], due_at=later)
+        tried = [{"at": START, "ms": 3, "outcome": "accepted", "status": None, "reason": None}]
+        rest = {"state": "done", "claim": None, "settled_claim": claimed["claim"], "due_at": None, "tries": tried}
+        self._write(order, calls=[*others, {**claimed, **rest, **(end or {})}], due_at=None)
 
-    def _tell(self, order: Document, kind: str, object_id: str, data: dict[str, Any], *, dropped: bool = False) -> None:
+    def _write(self, order: Document, **fields: Any) -> None:
+        """One write to an order, as the watcher saw it."""
+        before = deepcopy(order)
+        order |= {**fields, "version": order["version"] + 1, "writer": order["writer"] + 1}
+        self._changed("orders", before, deepcopy(order))
+
+    def _tell(
+        self,
+        order: Document,
+        kind: str,
+        object_id: str,
+        data: dict[str, Any],
+        learned: Document,
+        *,
+        dropped: bool = False,
+    ) -> None:
+        """The event goes on its way: received, learned by the order, applied."""
         event_id = derive_id("evt", object_id, kind)
         raw = json.dumps({"id": event_id, "type": kind, "data": data})
         event = {"_id": event_id, "type": kind, "object_id": object_id, "reference": order["_id"], "raw": raw}
@@ -251,7 +270,9 @@ class Run:
             "created_at": START,
         }
         self.evidence.provider_deliveries.append(delivery)
-        self.store(event, order["_id"], "applied", "reconcile" if dropped else "webhook")
+        received = self.receive(event, order["_id"], "reconcile" if dropped else "webhook")
+        self._write(order, **learned)
+        self.conclude(received, "applied")
 
     def _changed(self, collection: str, before: Document | None, after: Document) -> None:
         """What is corrupted after it was written was seen as it is: `after` is not copied."""
@@ -260,13 +281,42 @@ class Run:
         )
 
 
+def remembered(value: str, endpoint: str, of: str, **answer: Any) -> Document:
+    """What an idempotency key remembers."""
+    expires_at = START + timedelta(hours=24)
+    return {"value": value, "endpoint": endpoint, "of": of, "fingerprint": "f", "expires_at": expires_at, **answer}
+
+
+def open_call(kind: str, thing_id: str, path: str, body: dict[str, Any]) -> Document:
+    return {
+        "id": message_id(thing_id),
+        "kind": kind,
+        "reference": thing_id,
+        "refund_id": thing_id if kind == "refund" else None,
+        "payment_method": body.get("paymentMethod"),
+        "path": path,
+        "body": json.dumps(body),
+        "state": "open",
+        "attempts": 0,
+        "due_at": START,
+        "claim": None,
+        "settled_claim": None,
+        "last_error": None,
+        "refused_code": None,
+        "redrives": 0,
+        "redrive": None,
+        "tries": [],
+        "created_at": START,
+    }
+
+
 def a_run(log: Path) -> Evidence:
     """Anew each time: it may be corrupted."""
     run = Run(log)
     order = run.place(PARTLY_REFUNDED, NORTH)
     charge = run.charge(order)
-    run.promise_refund(order, "rf_" + "a" * 32, charge, 10.00)
     run.refund(order, "rf_" + "a" * 32, charge, 1000, "merchant")
+    run.promise_refund(order, "rf_" + "a" * 32, charge, 10.00)
     run.becomes(order, "Paid")
     run.becomes(order, "PartiallyRefunded")
 
@@ -278,14 +328,12 @@ def a_run(log: Path) -> Evidence:
     run.becomes(order, "Paid")
 
     order = run.place(CANCELLED, NORTH)
-    run.did("cancel", NORTH, CANCELLED, status=200)
-    order["cancelled_at"] = START
+    run.cancel(order)
     charge = run.charge(order)
     run.refund(order, derive_id("rf", charge, "automatic", "0"), charge, AMOUNT, "cancelled")
     run.becomes(order, "Cancelled")
 
-    order = run.place(REFUSED, SOUTH, "pm_of_nobody")
-    run.die(order, "refused with 422 invalid-fields")
+    run.place(REFUSED, SOUTH, "pm_of_nobody", refused_code="invalid-fields")
 
     order = run.place(DECLINED, SOUTH, "pm_card_declined")
     run.charge(order, failure_code="card_declined", dropped=True)
@@ -300,5 +348,5 @@ def strangers_do(run: Run) -> None:
     run.did("webhook", "", REFUSED, command={"trick": "forged", "raw": '{"forged":true}'}, status=401)
     raw = json.dumps({"id": "evt_imagined", "type": "payment.imagined", "data": {}})
     run.did("webhook", "", None, command={"trick": "unknown type", "raw": raw}, status=200)
-    run.store({"_id": "evt_imagined", "type": "payment.imagined", "raw": raw}, None, "ignored")
+    run.conclude(run.receive({"_id": "evt_imagined", "type": "payment.imagined", "raw": raw}, None), "ignored")
     run.did("read", NORTH, REFUSED, status=404)

@@ -37,7 +37,7 @@ def test_the_report_ends_with_the_row_of_the_page_of_guarantees(run: Evidence) -
 
 
 def test_an_order_without_its_message_is_lost(run: Evidence) -> None:
-    run.messages = [message for message in run.messages if message["order_id"] != DECLINED]
+    run.order_by_id[DECLINED]["calls"].clear()
     assert row(show(run, check(run), {}, seed=7), "lost") == "1"
 
 
@@ -61,7 +61,7 @@ def test_a_stall_is_a_pause_between_answers_in_which_somebody_was_trying(run: Ev
 def test_a_story_tells_both_sides_in_the_order_of_time(run: Evidence) -> None:
     lines = story(run, PARTLY_REFUNDED).splitlines()
     assert lines == sorted(lines, key=lambda line: line[:12])
-    for who in ("customer", "outbox", "payment_events", "provider"):
+    for who in ("customer", "orders", "payment_events", "provider"):
         assert any(line[14:].startswith(who) for line in lines)
 
 

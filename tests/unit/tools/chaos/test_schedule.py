@@ -19,8 +19,8 @@ MUST_HAVE = (
     {"kill -9 of a service"},
     {"MongoDB: kill -9 of the primary", "MongoDB: SIGSTOP of the primary", "MongoDB: primary cut off from members"},
     {"MongoDB: primary steps down"},
-    {"MongoDB: commits done and not confirmed"},
-    {"MongoDB: connection closed on commit"},
+    {"MongoDB: writes done and not confirmed"},
+    {"MongoDB: connection closed on a write"},
     {"provider errs in every way"},
     {"webhook secret rotated"},
 )

@@ -3,13 +3,13 @@
 from tests.unit.tools.chaos.corruptions.means import (
     attempt_like,
     copy_of,
+    key_of,
     message_of,
     operation_on,
     order_of,
-    pick,
     violates,
 )
-from tests.unit.tools.chaos.examples import AMOUNT, DECLINED, NORTH, PARTLY_REFUNDED, REFUSED, SOUTH
+from tests.unit.tools.chaos.examples import AMOUNT, DECLINED, PARTLY_REFUNDED, REFUSED
 from tools.chaos.evidence import Evidence
 
 
@@ -19,7 +19,7 @@ def an_acknowledged_order_is_of_another_amount(run: Evidence) -> None:
     operation_on(run, "place", PARTLY_REFUNDED, 1).command = {"amount_minor": AMOUNT + 1}
 
 
-@violates(1, 2, 12)
+@violates(1, 3)
 def an_acknowledged_order_that_nobody_has_charged_is_gone(run: Evidence) -> None:
     run.orders.remove(order_of(run, REFUSED))
 
@@ -28,8 +28,8 @@ def an_acknowledged_order_that_nobody_has_charged_is_gone(run: Evidence) -> None
 def a_promised_refund_is_gone_and_its_key_too(run: Evidence) -> None:
     operation = operation_on(run, "refund", PARTLY_REFUNDED)
     operation.attempts[0].body = operation.attempts[0].body.replace(b"rf_a", b"rf_b")
-    record = pick(run.keys, _id=f"{NORTH}:refund-key")
-    record["body"] = record["body"].replace("rf_a", "rf_b")
+    key = key_of(run, PARTLY_REFUNDED, 1)
+    key["body"] = key["body"].replace("rf_a", "rf_b")
 
 
 @violates(1, 3)
@@ -40,7 +40,18 @@ def an_order_was_refused_and_is_there(run: Evidence) -> None:
 
 @violates(2)
 def an_order_has_no_message(run: Evidence) -> None:
-    run.messages.remove(message_of(run, DECLINED))
+    order_of(run, DECLINED)["calls"].clear()
+
+
+@violates(2)
+def an_order_is_charged_by_two_calls(run: Evidence) -> None:
+    order_of(run, DECLINED)["calls"].append({**message_of(run, DECLINED), "id": "obx_2"})
+
+
+@violates(2)
+def a_refund_is_asked_for_by_two_calls(run: Evidence) -> None:
+    calls = order_of(run, PARTLY_REFUNDED)["calls"]
+    calls.append({**calls[-1], "id": "obx_2"})
 
 
 @violates(2)
@@ -48,19 +59,27 @@ def an_order_has_two_keys(run: Evidence) -> None:
     operation = operation_on(run, "place", DECLINED)
     run.operations.append(copy_of(operation, key="another", attempts=[]))
     run.operations[-1].attempts = [attempt_like(operation, status=None)]
-    run.keys.append({**pick(run.keys, resource_id=DECLINED), "_id": f"{SOUTH}:another"})
+    order_of(run, DECLINED)["keys"].append({**key_of(run, DECLINED), "value": "another"})
 
 
 @violates(2)
-def a_key_has_no_order(run: Evidence) -> None:
-    operation = operation_on(run, "place", DECLINED)
-    run.operations.append(copy_of(operation, key="another", attempts=[attempt_like(operation, status=None)]))
-    run.keys.append({**pick(run.keys, resource_id=DECLINED), "_id": f"{SOUTH}:another", "resource_id": "ord_gone"})
+def a_key_made_nothing(run: Evidence) -> None:
+    key = {**key_of(run, DECLINED), "value": "another", "endpoint": f"POST /api/orders/{DECLINED}/refunds"}
+    order_of(run, DECLINED)["keys"].append({**key, "of": "rf_gone"})
+
+
+@violates(2)
+def a_key_is_in_two_orders(run: Evidence) -> None:
+    """For each of them it made something."""
+    key = {**key_of(run, DECLINED), "of": REFUSED, "endpoint": f"POST /api/orders/{REFUSED}/payments"}
+    order_of(run, REFUSED)["keys"].append(key)
+    calls = order_of(run, REFUSED)["calls"]
+    calls.append({**calls[0], "id": "obx_2", "reference": f"{REFUSED}.2", "state": "void"})
 
 
 @violates(2, 3)
 def an_order_has_no_key(run: Evidence) -> None:
-    run.keys.remove(pick(run.keys, resource_id=DECLINED))
+    order_of(run, DECLINED)["keys"].clear()
 
 
 @violates(3)
@@ -80,7 +99,7 @@ def a_replay_does_not_say_that_it_is_one(run: Evidence) -> None:
 
 @violates(3)
 def a_key_remembers_another_answer(run: Evidence) -> None:
-    pick(run.keys, resource_id=DECLINED)["body"] += " "
+    key_of(run, DECLINED)["body"] += " "
 
 
 @violates(1, 3)

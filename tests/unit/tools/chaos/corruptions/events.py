@@ -21,8 +21,30 @@ def one_event_changed_two_statuses(run: Evidence) -> None:
 @violates(6)
 def an_applied_event_was_judged_again(run: Evidence) -> None:
     event = pick(run.stored_events, order_id=DECLINED)
-    before, after = {**event}, {**event, "outcome": "mismatch"}
+    before, after = {**event}, {**event, "outcome": "mismatch", "version": 3, "writer": 3}
     run.changes.append(Change(collection="payment_events", id=event["_id"], at=START, before=before, after=after))
+
+
+@violates(6)
+def an_event_was_applied_before_its_order_knew(run: Evidence) -> None:
+    event = pick(run.stored_events, order_id=DECLINED)
+    [applied] = [one for one in run.changes if one.id == event["_id"] and one.before]
+    run.changes.remove(applied)
+    learned = next(
+        place for place, one in enumerate(run.changes) if one.id == DECLINED and one.after and one.after["charges"]
+    )
+    run.changes.insert(learned, applied)
+
+
+@violates(6)
+def an_event_was_put_aside_before_anybody_was_told(run: Evidence) -> None:
+    """The review comes with the last write to the order."""
+    event = {**pick(run.stored_events, order_id=DECLINED), "_id": "evt_odd", "outcome": "mismatch"}
+    store(run, event)
+    review = {"code": "event-mismatch", "event_id": "evt_odd", "detail": "", "resolved_at": None, "decision": None}
+    order_of(run, DECLINED)["reviews"].append(review)
+    last = next(place for place, one in enumerate(run.changes) if one.after is order_of(run, DECLINED))
+    run.changes.insert(last, run.changes.pop())
 
 
 @violates(6)
@@ -47,6 +69,11 @@ def a_strangers_true_event_is_not_stored(run: Evidence) -> None:
 @violates(11)
 def an_event_has_no_outcome(run: Evidence) -> None:
     pick(run.stored_events, _id="evt_imagined")["outcome"] = None
+
+
+@violates(11)
+def an_event_is_still_to_be_understood(run: Evidence) -> None:
+    pick(run.stored_events, _id="evt_imagined")["outcome"] = "received"
 
 
 @violates(7, 10, 11)

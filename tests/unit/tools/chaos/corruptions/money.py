@@ -1,6 +1,6 @@
 """Money kept, lost or made up: invariants 4, 8, 9 and 10."""
 
-from tests.unit.tools.chaos.corruptions.means import order_of, pick, store, violates
+from tests.unit.tools.chaos.corruptions.means import least_due, order_of, pick, store, versions, violates
 from tests.unit.tools.chaos.examples import AMOUNT, CANCELLED, CHARGED_TWICE, DECLINED, PARTLY_REFUNDED, charge_id
 from tools.chaos.evidence import Evidence
 
@@ -114,10 +114,11 @@ def a_charge_whose_event_did_not_fit_never_shows(run: Evidence) -> None:
 
 
 def _forget_refunds(run: Evidence, order_id: str) -> None:
-    order = order_of(run, order_id)
     gone = {one["_id"] for one in run.provider_events if one["reference"] == order_id and "refund" in one["type"]}
-    order["refunds"] = []
-    run.messages = [one for one in run.messages if one["order_id"] != order_id or one["kind"] == "charge"]
+    for order in [*versions(run, order_id), order_of(run, order_id)]:
+        order["refunds"], order["calls"] = [], [one for one in order["calls"] if one["kind"] == "charge"]
+        order["due_at"] = least_due(order["calls"])
+    run.changes = [one for one in run.changes if one.id not in gone]
     run.provider_refunds = [one for one in run.provider_refunds if one["charge_reference"] != order_id]
     run.provider_events = [one for one in run.provider_events if one["_id"] not in gone]
     run.provider_deliveries = [one for one in run.provider_deliveries if one["event_id"] not in gone]
