@@ -222,6 +222,7 @@ def redriven(call: Call, redrive: str, *, at: datetime, now: datetime) -> Call:
         state="open",
         attempts=0,
         due_at=now,
+        refused_code=None,
         redrive=redrive,
         redrives=call.redrives + 1,
         redriven_at=at,

@@ -98,7 +98,8 @@ class Inserts(Generic[T, R]):
                 found = self._collection.find({"_id": {"$in": ids}}, {"writer": 1})
                 writers = {document["_id"]: document.get("writer") async for document in found}
                 unknown = [caller for caller in callers if not self._is_stored(caller.item.raw, writers)]
-                outcomes = await self._explain([caller.item.thing for caller in unknown]) if self._explain else ()
+                things = [caller.item.thing for caller in unknown]
+                outcomes = await self._explain(things) if self._explain and things else ()
         except PyMongoError as error:
             self._replies.undecided(callers, error, self._batches)
             return

@@ -1,14 +1,15 @@
 """order_api against a real MongoDB and a provider that answers as a test says."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
 from aiohttp import web
+from bson import Int64
 
 from order_api.app import Application
 from order_api.event import ReceivedEvent, parse_event
@@ -34,7 +35,7 @@ async def provider() -> AsyncIterator[HttpDouble]:
 
 @pytest.fixture
 def make_application(mongodb_uri: str, database_name: str, provider: HttpDouble) -> MakeApplication:
-    """A replica of order_api on the test's database, its committers running; its workers only if told."""
+    """A replica of order_api on the test's database, its writers running; its workers only if told."""
 
     @asynccontextmanager
     async def make(*, workers: bool = False, **settings: Any) -> AsyncIterator[Application]:
@@ -84,10 +85,49 @@ async def stored_order(application: Application, order_id: str) -> Order:
     return order
 
 
-async def message_of(application: Application, order: Order) -> dict[str, Any]:
-    message = await application.store.outbox.find_one({"order_id": order.id, "kind": "charge"})
-    assert message is not None
-    return message
+async def document_of(application: Application, order: Order) -> dict[str, Any]:
+    """The order as MongoDB keeps it."""
+    document = await application.store.orders.find_one({"_id": order.id})
+    assert document is not None
+    return document
+
+
+async def calls_of(application: Application, **wanted: Any) -> list[dict[str, Any]]:
+    """The calls of all orders that are as `wanted`, the oldest first."""
+    orders = await application.store.orders.find().sort("_id").to_list()
+    calls = [call for order in orders for call in order["calls"]]
+    return [call for call in calls if wanted.items() <= call.items()]
+
+
+async def charge_call_of(application: Application, order: Order) -> dict[str, Any]:
+    [call] = await calls_of(application, kind="charge", reference=order.id)
+    return call
+
+
+async def edit_calls(application: Application, wanted: Mapping[str, Any], **changes: Any) -> None:
+    """As somebody with mongosh would who knows how: the order's `due_at` and `version` follow."""
+    fields = {f"calls.$[one].{name}": value for name, value in changes.items()}
+    chosen = {f"one.{name}": value for name, value in (wanted or {"id": {"$exists": True}}).items()}
+    await application.store.orders.update_many(
+        {}, {"$set": fields, "$inc": {"version": Int64(1)}}, array_filters=[chosen]
+    )
+    is_open = {"$filter": {"input": "$calls", "as": "call", "cond": {"$eq": ["$$call.state", "open"]}}}
+    await application.store.orders.update_many(
+        {}, [{"$set": {"due_at": {"$min": {"$map": {"input": is_open, "as": "call", "in": "$$call.due_at"}}}}}]
+    )
+
+
+async def make_due(application: Application, **changes: Any) -> None:
+    """All open calls are due now, those of whoever has claimed them too."""
+    await edit_calls(application, {"state": "open"}, due_at=utc_now() - timedelta(seconds=1), **changes)
+
+
+async def restore(application: Application, order: Order, order_id: str) -> None:
+    """An order that turns up, as after a restore from a backup: this one under another id."""
+    document = await document_of(application, order)
+    call = {**document["calls"][0], "id": "obx_" + order_id.removeprefix("ord_"), "reference": order_id}
+    document |= {"_id": order_id, "order_number": f"restored-{order_id}", "keys": [], "calls": [call]}
+    await application.store.orders.insert_one(document)
 
 
 def charge_of(order: Order, **changes: Any) -> wire.Charge:

@@ -3,9 +3,13 @@
 import asyncio
 from typing import Any
 
+import msgspec
+import pytest
 from aiohttp import web
+from pymongo.errors import OperationFailure
 
 from order_api.app import Application
+from order_api.calls import Call
 from order_api.cancel_order import Cancelled, NoSuchOrder, NotCancellable
 from order_api.order import Order
 from tests.http_double import Asked, HttpDouble
@@ -13,9 +17,12 @@ from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_charges,
+    calls_of,
+    charge_call_of,
     charge_of,
+    document_of,
     event_bytes,
-    message_of,
+    make_due,
     place,
     received,
     stored_order,
@@ -29,8 +36,7 @@ async def cancel(application: Application, order: Order) -> Order:
 
 
 async def reconcile_at(application: Application, order: Order) -> Any:
-    document: dict[str, Any] = await application.store.orders.find_one({"_id": order.id}) or {}
-    return document["reconcile_at"]
+    return (await document_of(application, order))["reconcile_at"]
 
 
 async def test_a_pending_order_is_cancelled_and_its_history_says_so(application: Application) -> None:
@@ -76,31 +82,30 @@ async def test_nobody_cancels_an_order_of_another_merchant(application: Applicat
     assert (await stored_order(application, order.id)).status == "Pending"
 
 
-async def test_c17_a_message_that_was_never_sent_is_void_and_nobody_is_asked_about_the_order(
+async def test_c17_a_call_that_was_never_sent_is_void_and_nobody_is_asked_about_the_order(
     application: Application, provider: HttpDouble
 ) -> None:
     order = await place(application)
-    before = await message_of(application, order)
     await cancel(application, order)
-    after = await message_of(application, order)
-    assert (after["state"], after["fence"]) == ("void", before["fence"] + 1)
+    assert (await charge_call_of(application, order))["state"] == "void"
+    assert (await document_of(application, order))["due_at"] is None
     assert await reconcile_at(application, order) is None
     assert await application.dispatch_outbox.work.run_once() == 0
     assert provider.asked == []
 
 
-async def test_c17_a_message_that_was_sent_stays_and_the_question_stays_open(application: Application) -> None:
+async def test_c17_a_call_that_was_sent_stays_and_the_question_stays_open(application: Application) -> None:
     order = await place(application)
     await application.dispatch_outbox.work.run_once()
     await cancel(application, order)
-    assert (await message_of(application, order))["state"] == "done"
+    assert (await charge_call_of(application, order))["state"] == "done"
     assert await reconcile_at(application, order) is not None
 
 
 async def test_c17_of_a_claim_and_a_cancellation_at_once_one_sees_the_other(
     make_application: MakeApplication, provider: HttpDouble
 ) -> None:
-    """Whoever is first, no charge is asked for whose message is void, and no message is void that was sent."""
+    """Whoever is first, no charge is asked for whose call is void, and no call is void that was sent."""
     async with make_application() as one, make_application() as other:
         orders = await asyncio.gather(*(place(one) for _ in range(40)))
         await asyncio.gather(
@@ -109,11 +114,9 @@ async def test_c17_of_a_claim_and_a_cancellation_at_once_one_sees_the_other(
         )
         await other.dispatch_outbox.work.run_once()
         posted = {asked.headers["Idempotency-Key"] for asked in provider.posts()}
-        void = {message["_id"] async for message in one.store.outbox.find({"state": "void"})}
+        void = {call["id"] for call in await calls_of(one, state="void")}
         assert posted.isdisjoint(void)
         assert len(posted) + len(void) == len(orders)
-        voided = {order["_id"] async for order in one.store.orders.find({"charge_voided": True})}
-        assert {f"ord_{message.removeprefix('obx_')}" for message in void} == voided
         assert await one.store.orders.count_documents({"status": "Cancelled"}) == len(orders)
 
 
@@ -126,7 +129,7 @@ async def test_c17_a_claim_that_is_under_way_is_not_voided(application: Applicat
 
     provider.answer = cancel_meanwhile
     await application.dispatch_outbox.work.run_once()
-    assert (await message_of(application, order))["state"] == "done"
+    assert (await charge_call_of(application, order))["state"] == "done"
     order = await stored_order(application, order.id)
     assert (order.status, [charge.state for charge in order.charges]) == ("Cancelled", ["pending"])
 
@@ -135,30 +138,31 @@ async def test_c17_a_claim_that_is_given_back_unsent_never_charges_a_cancelled_o
     application: Application, provider: HttpDouble
 ) -> None:
     order = await place(application)
-    outbox, message = application.store.outbox, {"order_id": order.id}
-    claimed = {"state": "leased", "attempts": 1, "first_attempt_at": order.created_at}
-    await outbox.update_one(message, {"$set": claimed})  # by another replica, whose breaker opens then
+    [claimed] = await application.dispatch_outbox._claim(1)  # by a replica whose breaker opens then
     await cancel(application, order)
-    assert (await message_of(application, order))["state"] == "leased"
-    await outbox.update_one(message, {"$set": {"state": "ready", "attempts": 0, "first_attempt_at": None}})
+    assert (await charge_call_of(application, order))["claim"] is not None
+    await application.dispatch_outbox._give_back(order.id, msgspec.convert(claimed.call, Call))
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["attempts"], call["first_attempt_at"]) == ("open", 0, None)
     assert await application.dispatch_outbox.work.run_once() == 1
     assert provider.asked == []
-    assert (await message_of(application, order))["state"] == "void"
-    assert (await stored_order(application, order.id)).charge_voided
+    assert (await charge_call_of(application, order))["state"] == "void"
 
 
-async def test_c11_a_claim_whose_orders_cannot_be_read_is_given_back_unsent(
+async def test_c11_a_claim_that_cannot_be_read_back_sends_nothing_and_lapses(
     application: Application, provider: HttpDouble, fail_command: FailCommand
 ) -> None:
     order = await place(application)
     orders = f"{application.store.database.name}.orders"
     await fail_command("order_api", ["find"], times=1, errorCode=13388, namespace=orders)
-    assert await application.dispatch_outbox.work.run_once() == 1
-    message = await message_of(application, order)
-    assert (message["state"], message["attempts"], message["first_attempt_at"]) == ("ready", 0, None)
+    with pytest.raises(OperationFailure):
+        await application.dispatch_outbox.work.run_once()
+    call = await charge_call_of(application, order)
+    assert (call["claim"] is not None, call["attempts"]) == (True, 1)
     assert provider.asked == []
+    await make_due(application)  # the lease is over
     assert await application.dispatch_outbox.work.run_once() == 1
-    assert (await message_of(application, order))["state"] == "done"
+    assert (await charge_call_of(application, order))["state"] == "done"
 
 
 async def test_c17_what_got_no_answer_is_only_asked_about_when_its_order_was_cancelled(
@@ -170,11 +174,10 @@ async def test_c17_what_got_no_answer_is_only_asked_about_when_its_order_was_can
     await cancel(application, order)
     provider.answer = accept_charges
     provider.asked.clear()
-    due = {"$set": {"next_attempt_at": order.created_at}}
-    await application.store.outbox.update_one({"order_id": order.id}, due)
+    await make_due(application)
     assert await application.dispatch_outbox.work.run_once() == 1
     assert [(asked.method, asked.path) for asked in provider.asked] == [("GET", "/v1/charges")]
-    assert (await message_of(application, order))["state"] == "void"
+    assert (await charge_call_of(application, order))["state"] == "void"
     assert await reconcile_at(application, order) is not None, "the first request may be on its way yet"
 
 
@@ -193,7 +196,7 @@ async def test_c2_what_is_paid_on_a_cancelled_order_is_given_back_by_itself(appl
     assert [(refund.charge_id, refund.amount_minor, refund.cause) for refund in order.refunds] == [
         (pending.id, order.amount_minor, "cancelled")
     ]
-    assert await application.store.outbox.count_documents({"kind": "refund", "state": "ready"}) == 1
+    assert len(await calls_of(application, kind="refund", state="open")) == 1
 
 
 async def test_c2_a_cancellation_and_a_payment_at_once_end_in_one_of_two_ways(
@@ -212,3 +215,15 @@ async def test_c2_a_cancellation_and_a_payment_at_once_end_in_one_of_two_ways(
             cancelled = isinstance(outcome, Cancelled)
             assert order.status == ("Cancelled" if cancelled else "Paid")
             assert [refund.cause for refund in order.refunds] == (["cancelled"] if cancelled else [])
+
+
+async def test_c4_a_cancellation_whose_reply_was_lost_is_answered_as_the_one_that_cancelled(
+    application: Application, fail_command: FailCommand
+) -> None:
+    order = await place(application)
+    unconfirmed = {"code": 64, "errmsg": "waiting for replication timed out"}
+    await fail_command("order_api", ["update"], times=1, writeConcernError=unconfirmed)
+    outcome = await application.cancel_order("default", order.id)
+    assert isinstance(outcome, Cancelled)
+    assert outcome.newly
+    assert len(outcome.order.history) == 2

@@ -1,7 +1,6 @@
 """C2, C18: what is given back is reserved on the order first, and never more than was paid."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,19 +9,22 @@ import msgspec
 import pytest
 
 from order_api.app import Application
+from order_api.calls import ATTEMPTS_MAX
 from order_api.order import Order, kept_charge, unreserved_minor
-from order_api.outbox import ATTEMPTS_MAX
 from order_api.refund import ExceedsPaid, NotRefundable
-from order_api.refund_order import NewRefund, Outcome
+from order_api.refund_order import NewRefund, NoSuchOrder, Outcome
 from shared.idempotency import Answer, KeyReused
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_everything,
+    calls_of,
     charge_of,
     event_bytes,
+    make_due,
     place,
     received,
     refund_of,
@@ -37,10 +39,10 @@ async def paid(application: Application, **changes: Any) -> Order:
 
 
 async def refund(application: Application, order: Order, amount_minor: int | None = None, key: str = "") -> Outcome:
-    return await application.refund_order(key or uuid4().hex, order, NewRefund(amount_minor))
+    return await application.refund_order(key or uuid4().hex, order.merchant, order.id, NewRefund(amount_minor))
 
 
-async def test_key_reservation_and_message_appear_together(application: Application) -> None:
+async def test_key_reservation_and_call_appear_together(application: Application) -> None:
     order = await paid(application)
     answer = await refund(application, order, 1000, key="key")
     assert isinstance(answer, Answer)
@@ -48,28 +50,91 @@ async def test_key_reservation_and_message_appear_together(application: Applicat
     [asked] = order.refunds
     assert (asked.amount_minor, asked.state, asked.cause) == (1000, "requested", "merchant")
     assert order.status == "Paid"
-    [message] = await application.store.outbox.find({"kind": "refund"}).to_list()
-    assert (message["refund_id"], message["path"]) == (asked.id, f"/v1/charges/{asked.charge_id}/refunds")
-    [key] = await application.store.idempotency_keys.find({"_id": "default:key"}).to_list()
-    assert (key["resource_id"], key["status"]) == (asked.id, 202)
+    [call] = await calls_of(application, kind="refund")
+    assert (call["refund_id"], call["path"]) == (asked.id, f"/v1/charges/{asked.charge_id}/refunds")
+    _, key = order.keys
+    assert (key.value, key.of, key.status) == ("key", asked.id, 202)
     shown = msgspec.json.decode(answer.body)
     assert (answer.status, shown["id"], shown["amount"], shown["state"]) == (202, asked.id, 10.0, "requested")
     assert answer.location == f"/api/orders/{order.id}/refunds/{asked.id}"
 
 
-async def test_c5_a_refund_that_was_committed_since_its_key_was_looked_up_is_replayed_and_not_refused(
-    application: Application, monkeypatch: pytest.MonkeyPatch
+async def test_c5_a_refund_whose_reply_was_lost_is_replayed_and_not_refused(
+    application: Application, fail_command: FailCommand
+) -> None:
+    """The write is made and not confirmed; when the decision runs again nothing is left to give back but its own refund."""
+    order = await paid(application)
+    unconfirmed = {"code": 64, "errmsg": "waiting for replication timed out"}
+    await fail_command("order_api", ["update"], times=1, writeConcernError=unconfirmed)
+    first = await refund(application, order, key="key")
+    assert isinstance(first, Answer)
+    assert not first.replayed
+    assert await refund(application, order, key="key") == msgspec.structs.replace(first, replayed=True)
+    assert len((await stored_order(application, order.id)).refunds) == 1
+
+
+async def test_c5_one_key_for_refunds_of_two_orders_at_once_makes_one(make_application: MakeApplication) -> None:
+    async with make_application() as one, make_application() as other:
+        orders = [await paid(one), await paid(one)]
+        pairs = [(app, order) for app in (one, other) for order in orders] * 4
+        outcomes = await asyncio.gather(*(refund(app, order, 100, key="key") for app, order in pairs))
+        made = [(await stored_order(one, order.id)).refunds for order in orders]
+        assert sorted(len(refunds) for refunds in made) == [0, 1]
+        assert outcomes.count(KeyReused()) == 8
+        assert len({outcome.body for outcome in outcomes if isinstance(outcome, Answer)}) == 1
+
+
+async def test_c10_an_expired_key_of_another_order_is_taken_over_by_exactly_one(
+    make_application: MakeApplication,
+) -> None:
+    async with make_application() as one, make_application() as other:
+        first, *orders = [await paid(one) for _ in range(3)]
+        await refund(one, first, 100, key="key")
+        past = {"$set": {"keys.$.expires_at": utc_now() - timedelta(seconds=1)}}
+        await one.store.orders.update_one({"keys.value": "key"}, past)
+        outcomes = await asyncio.gather(
+            *(refund(app, order, 200, key="key") for app, order in zip([one, other] * 4, orders * 4, strict=True))
+        )
+        made = [(await stored_order(one, order.id)).refunds for order in orders]
+        assert sorted(len(refunds) for refunds in made) == [0, 1]
+        assert {type(outcome) for outcome in outcomes} == {Answer, KeyReused}
+        assert [key.value for key in (await stored_order(one, first.id)).keys].count("key") == 0
+
+
+async def test_c10_an_expired_key_of_the_same_order_goes_in_the_write_that_uses_it_again(
+    application: Application,
 ) -> None:
     order = await paid(application)
-    first = await refund(application, order, key="key")
-
-    async def find_nothing(asked: Sequence[Any]) -> list[None]:
-        return [None] * len(asked)
-
-    monkeypatch.setattr(application.refund_order.commits, "_look_up", find_nothing)
-    again = await refund(application, order, key="key")
+    first = await refund(application, order, 100, key="key")
+    past = {"$set": {"keys.$[].expires_at": utc_now() - timedelta(seconds=1)}}
+    await application.store.orders.update_one({"_id": order.id}, past)
+    version = (await stored_order(application, order.id)).version
+    again = await refund(application, order, 200, key="key")
     assert isinstance(first, Answer)
-    assert again == msgspec.structs.replace(first, replayed=True)
+    assert isinstance(again, Answer)
+    assert (again.replayed, again.location == first.location) == (False, False)
+    order = await stored_order(application, order.id)
+    assert [key.value for key in order.keys] == ["key"]
+    assert order.version == version + 1
+
+
+async def test_c5_the_key_that_placed_an_order_is_none_of_its_refunds(application: Application) -> None:
+    order = await paid(application)
+    assert await refund(application, order, 100, key=order.keys[0].value) == KeyReused()
+
+
+async def test_c9_that_an_order_is_not_there_or_takes_no_refund_is_said_after_a_write_of_our_own(
+    application: Application,
+) -> None:
+    unpaid = await place(application)
+    for order_id, outcome in (("ord_none", NoSuchOrder()), (unpaid.id, NotRefundable())):
+        before = await barriers_passed(application)
+        assert await application.refund_order(uuid4().hex, "default", order_id, NewRefund(1)) == outcome
+        assert await barriers_passed(application) == before + 1
+
+
+async def barriers_passed(application: Application) -> int:
+    return sum([int(barrier["passed"]) async for barrier in application.store.barriers.find()])
 
 
 async def test_the_same_key_gives_back_once_and_answers_the_same(make_application: MakeApplication) -> None:
@@ -95,7 +160,7 @@ async def test_a_key_belongs_to_one_amount_of_one_order(application: Application
 async def test_without_an_amount_the_rest_is_given_back(application: Application) -> None:
     order = await paid(application)
     await refund(application, order, 4000)
-    await refund(application, order)  # read before the first refund: it is judged anew
+    await refund(application, order)
     order = await stored_order(application, order.id)
     assert sorted(one.amount_minor for one in order.refunds) == [4000, 5999]
     assert await refund(application, order) == ExceedsPaid(0)
@@ -139,7 +204,7 @@ async def test_c18_200_refunds_at_once_never_exceed_what_was_paid(
         assert len(granted) == len(order.refunds) == (101 if amount_minor else 1)
         assert sum(asked.amount_minor for asked in order.refunds) == order.amount_minor
         assert {outcome for outcome in outcomes if not isinstance(outcome, Answer)} == {ExceedsPaid(0)}
-        assert await one.store.outbox.count_documents({"kind": "refund"}) == len(granted)
+        assert len(await calls_of(one, kind="refund")) == len(granted)
 
 
 async def test_c2_manual_and_automatic_refunds_of_a_charge_share_its_amount(make_application: MakeApplication) -> None:
@@ -173,12 +238,9 @@ async def test_c18_partial_refunds_whose_replies_are_lost_until_they_are_dead_st
     provider.answer = always(500)
     for amount_minor in (4000, 5000):
         await refund(application, order, amount_minor)
-    await application.store.outbox.update_many(
-        {"kind": "refund"},
-        {"$set": {"attempts": ATTEMPTS_MAX - 1, "first_attempt_at": utc_now() - timedelta(hours=1)}},
-    )
+    await make_due(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now() - timedelta(hours=1))
     await application.dispatch_outbox.work.run_once()
-    assert await application.store.outbox.count_documents({"kind": "refund", "state": "dead"}) == 2
+    assert len(await calls_of(application, kind="refund", state="dead")) == 2
     assert await refund(application, order, 4000) == ExceedsPaid(999)
     assert isinstance(await refund(application, order, 999), Answer)
 
@@ -205,4 +267,4 @@ async def test_a_refund_that_succeeds_shows_in_the_status(application: Applicati
         await application.record_events(received(event_bytes(refund_of(order), "refund.succeeded")))
         order = await stored_order(application, order.id)
         assert order.status == status
-    assert await application.store.outbox.count_documents({"state": {"$ne": "done"}}) == 0
+    assert {call["state"] for call in await calls_of(application)} == {"done"}

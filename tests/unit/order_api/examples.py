@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from order_api.order import (
     Cancellation,
@@ -15,6 +18,7 @@ from order_api.order import (
     Review,
     merge,
 )
+from order_api.outbox import charge_call
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 AMOUNT = 9999
@@ -33,11 +37,17 @@ def an_order(*facts: Fact) -> Order:
         order_number="ORD-001",
         amount_minor=AMOUNT,
         currency="USD",
+        exponent=2,
         payment_method="pm_card_visa",
         created_at=NOW,
         updated_at=NOW,
     )
     return knowing(placed, facts)
+
+
+def with_its_charge_call(order: Order, **changes: Any) -> Order:
+    """As it is when it is placed, with these `changes` of the call."""
+    return msgspec.structs.replace(order, calls=(msgspec.structs.replace(charge_call(order), **changes),))
 
 
 def knowing(order: Order, facts: Iterable[Fact], *, now: datetime = NOW) -> Order:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from order_api.order import Fact, Order, Refund
-from order_api.outbox import refund_message_id
+from order_api.outbox import refund_call_id
 from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds, decided_refund, refundable, refuse
 from tests.unit.order_api.examples import (
     AMOUNT,
@@ -74,9 +74,9 @@ def test_c18_a_decision_about_a_dead_letter_asks_anew_only_for_a_refund_that_was
     """One that was given up may have been made, and one that was made needs no other."""
     for state in ("requested", "succeeded"):
         order = an_order(PAID, a_refund(state, 4000))
-        assert decided(order, "dead-letter", refund_message_id("rf_1")) == NotRefundable()
+        assert decided(order, "dead-letter", refund_call_id("rf_1")) == NotRefundable()
     order = an_order(PAID, a_refund("failed", 4000))
-    for message in (refund_message_id("rf_1"), f"{refund_message_id('rf_1')}~2"):
+    for message in (refund_call_id("rf_1"), f"{refund_call_id('rf_1')}~2"):
         assert given_back(order, "dead-letter", message) == (EARLIER, 4000)
 
 
@@ -84,7 +84,7 @@ def test_c18_a_dead_letter_and_a_failure_of_one_refund_are_decided_as_one() -> N
     order = an_order(PAID, a_refund("failed", 4000))
     once = decided(order, "refund-failed", "rf_1")
     assert isinstance(once, Refund)
-    assert decided(knowing(order, [once]), "dead-letter", refund_message_id("rf_1")) == once
+    assert decided(knowing(order, [once]), "dead-letter", refund_call_id("rf_1")) == once
 
 
 def test_c18_a_decision_after_a_decision_whose_refund_failed_asks_once_more() -> None:
@@ -92,7 +92,7 @@ def test_c18_a_decision_after_a_decision_whose_refund_failed_asks_once_more() ->
     once = decided(order, "refund-failed", "rf_1")
     assert isinstance(once, Refund)
     order = knowing(order, [msgspec.structs.replace(once, state="failed")])
-    again = decided(order, "dead-letter", refund_message_id("rf_1"))
+    again = decided(order, "dead-letter", refund_call_id("rf_1"))
     assert isinstance(again, Refund)
     assert (again.state, again.amount_minor, again.id != once.id) == ("requested", 4000, True)
     assert decided(order, "refund-failed", once.id) == again

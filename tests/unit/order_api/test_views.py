@@ -2,18 +2,31 @@ import msgspec
 import pytest
 
 from order_api.views import order_view, to_json
-from tests.unit.order_api.examples import a_charge, a_refund, a_review, an_order
+from tests.unit.order_api.examples import EARLIER, LATER, a_charge, a_refund, a_review, an_order
 
 
-def shown(*, currency: str = "USD", refunded_minor: int = 0) -> bytes:
+def shown(*, currency: str = "USD", exponent: int = 2, refunded_minor: int = 0) -> bytes:
     facts = [a_refund("succeeded", refunded_minor)] if refunded_minor else []
     order = an_order(a_charge("succeeded"), *facts)
-    return to_json(order_view(msgspec.structs.replace(order, currency=currency)))
+    return to_json(order_view(msgspec.structs.replace(order, currency=currency, exponent=exponent)))
 
 
-@pytest.mark.parametrize(("currency", "amount"), [("USD", b"99.99"), ("JPY", b"9999"), ("KWD", b"9.999")])
-def test_an_amount_is_a_number_in_major_units_of_its_currency(currency: str, amount: bytes) -> None:
-    assert b'"amount":' + amount + b"," in shown(currency=currency)
+@pytest.mark.parametrize(
+    ("currency", "exponent", "amount"), [("USD", 2, b"99.99"), ("JPY", 0, b"9999"), ("KWD", 3, b"9.999")]
+)
+def test_an_amount_is_a_number_in_major_units_of_its_currency(currency: str, exponent: int, amount: bytes) -> None:
+    assert b'"amount":' + amount + b"," in shown(currency=currency, exponent=exponent)
+
+
+def test_an_order_is_shown_as_it_was_accepted_whatever_has_become_of_its_currency() -> None:
+    assert b'"amount":999.9,"currency":"ZZZ"' in shown(currency="ZZZ", exponent=1)
+
+
+def test_arrays_that_stand_in_order_of_arrival_are_shown_in_order_of_their_ids() -> None:
+    order = an_order(a_charge("succeeded", LATER), a_charge("succeeded"), a_review("z"), a_review("a"))
+    view = msgspec.json.decode(to_json(order_view(order)))
+    assert [charge["id"] for charge in view["charges"]] == [EARLIER, LATER]
+    assert [review["code"] for review in view["reviews"]] == ["a", "second-charge", "z"]
 
 
 def test_an_amount_is_exact_to_its_last_place() -> None:
