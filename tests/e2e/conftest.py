@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -159,6 +159,9 @@ async def assert_each_paid_and_charged_once(databases: tuple[Database, Database]
     assert await gateway["charges"].count_documents({}) == len(order_ids)
 
 
+CLAIMED = {"state": "open", "claim": {"$ne": None}}  # a call that somebody has in hand
+
+
 def all_paid(databases: tuple[Database, Database], count: int) -> Any:
     async def condition() -> bool:
         return await databases[0]["orders"].count_documents({"status": "Paid"}) >= count
@@ -171,6 +174,21 @@ async def end_leases(collection: Collection) -> None:
     past = utc_now() - timedelta(seconds=1)
     with pymongo.timeout(30):
         await collection.update_many({"lease_until": {"$ne": None}}, {"$set": {"lease_until": past}})
+
+
+async def end_claims(orders: Collection, **which: Any) -> None:
+    """As if the leases had ended of all calls that are claimed and are as said."""
+    await make_due(orders, {**CLAIMED, **which})
+
+
+async def make_due(orders: Collection, which: Mapping[str, Any]) -> None:
+    """As if the time of these calls had come."""
+    past = utc_now() - timedelta(seconds=1)
+    await orders.update_many(
+        {"calls": {"$elemMatch": which}},
+        {"$set": {"calls.$[call].due_at": past, "due_at": past}, "$inc": {"version": 1}},
+        array_filters=[{f"call.{name}": value for name, value in which.items()}],
+    )
 
 
 async def ends(api: Api, order_id: str, status: str, **options: Any) -> dict[str, Any]:

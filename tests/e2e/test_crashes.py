@@ -14,6 +14,7 @@ from tests.e2e.conftest import (
     StartStack,
     all_paid,
     assert_each_paid_and_charged_once,
+    end_claims,
     end_leases,
     order_body,
     place_until_acknowledged,
@@ -35,8 +36,8 @@ async def test_order_api_killed_right_after_its_answer(
             order_api.kill()
             assert await databases[0]["orders"].count_documents({"_id": order_id}) == 1
             order_api.start()
-        # A message that was leased when its process died waits for the lease to end; the test ends it now.
-        await end_leases(databases[0]["outbox"])
+        # A call that was claimed when its process died waits for the lease to end; the test ends it now.
+        await end_claims(databases[0]["orders"])
         await until(all_paid(databases, 3), "all paid after three kills")
     order_ids = await databases[0]["orders"].distinct("_id")
     await assert_each_paid_and_charged_once(databases, order_ids)
@@ -100,10 +101,10 @@ async def test_c11_a_dispatcher_stopped_for_longer_than_its_lease_charges_nothin
         )
         assert one.process is not None
         one.process.send_signal(signal.SIGSTOP)  # the webhooks go to it as well, and wait or come again
-        await end_leases(databases[0]["outbox"])
+        await end_claims(databases[0]["orders"])
 
         async def nothing_left() -> bool:
-            return not await databases[0]["outbox"].count_documents({"state": {"$in": ["ready", "leased"]}})
+            return not await databases[0]["orders"].count_documents({"calls.state": "open"})
 
         await until(nothing_left, "the other replica has dispatched all")
         one.process.send_signal(signal.SIGCONT)

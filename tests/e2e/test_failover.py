@@ -1,4 +1,5 @@
-"""C9 and C11 where they are hard: three mongods, of which only the primary has the newest writes, and then it is killed.
+"""C9 and C11 where they are hard: three mongods, of which only the primary has the newest writes, and then it is killed; or
+the next primary does not know yet what a majority has.
 
 One story, told once: what is asked for while no majority can have it, and what comes of it afterwards.
 """
@@ -20,12 +21,13 @@ from aiohttp import web
 from pymongo import AsyncMongoClient
 
 from order_api.dispatch_outbox import LEASE_SECONDS
+from order_api.outbox import charge_call_id
 from shared import wire
 from shared.ids import new_id
 from shared.mongo import Client, Collection, Database, connect
 from shared.signing import DEVELOPMENT_SECRET, sign
 from shared.times import utc_now
-from tests.e2e.conftest import Api, order_body, place_until_acknowledged
+from tests.e2e.conftest import Api, end_claims, make_due, order_body, place_until_acknowledged
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.integration.order_api.conftest import accept_charges
 from tests.waiting import until
@@ -46,9 +48,9 @@ class Story:
     acknowledged: list[str]
     body: dict[str, Any] = field(default_factory=order_body)
     placed: Sequence[int] = ()
-    seen_meanwhile: Any = None
+    seen_meanwhile: Sequence[str] = ()  # the numbers of the orders that were shown
     status_meanwhile: str = ""
-    unknown_meanwhile: int = 0  # what was answered about an order that nobody has placed
+    denied: Mapping[str, int] = field(default_factory=dict)  # how it was answered meanwhile where the answer is no
     event: bytes = b""
     told: int = 0
     told_again: int = 0
@@ -80,7 +82,7 @@ async def story(replica_set: ReplicaSet, tmp_path_factory: pytest.TempPathFactor
         others = [member for member in replica_set.members if member is not primary]
 
         with paused(services):
-            await make_due(story)
+            await make_due(story.database["orders"], {"reference": story.unsent_id, "state": "open"})
             await asyncio.gather(*(asyncio.to_thread(stop_replication, member) for member in others))
         await while_no_majority_has_it(story, primary, provider, http, services)
 
@@ -115,11 +117,11 @@ async def begin(
     one, other = services
     place = partial(place_until_acknowledged, http)
     acknowledged = [await place(lambda: one.url, order_body()) for _ in range(3)]
-    await until(partial(all_done, database, 3), "the charges are taken")
+    await until(partial(all_done, database["orders"], 3), "the charges are taken")
     provider.answer = always(503, Retry_After="3600")
     unsent_id = await place(lambda: other.url, order_body())
-    put_off = {"order_id": unsent_id, "state": "ready", "attempts": 1}
-    await until(lambda: has(database["outbox"], put_off), "the provider has put it off")
+    put_off = {"_id": unsent_id, "calls": {"$elemMatch": {"state": "open", "claim": None, "attempts": 1}}}
+    await until(lambda: has(database["orders"], put_off), "the provider has put it off")
     provider.answer = accept_charges
     return Story(database, acknowledged[0], unsent_id, [*acknowledged, unsent_id])
 
@@ -134,12 +136,28 @@ async def while_no_majority_has_it(
     telling = asyncio.create_task(tell(other, story.event))
     await until(partial(only_the_primary_has, primary, KEY), "the order is written", seconds=10)
     second = asyncio.create_task(other.place(story.body, KEY))
-    story.seen_meanwhile = (await one.call("GET", f"/api/orders?orderNumber={story.body['orderNumber']}"))[2]["data"]
+    story.seen_meanwhile = [order["orderNumber"] for order in (await one.call("GET", "/api/orders"))[2]["data"]]
+    story.denied = await denied(one, story)
     story.told = await telling
     story.status_meanwhile = (await other.call("GET", f"/api/orders/{story.paid_id}"))[2]["status"]
-    story.unknown_meanwhile = (await one.call("GET", f"/api/orders/{new_id('ord')}"))[0]
     story.placed = [(await first)[0], (await second)[0]]
     story.sent_meanwhile = provider.posts()[sent_before:]
+
+
+async def denied(api: Api, story: Story) -> Mapping[str, int]:
+    """How it is answered where the answer is no as far as a majority knows."""
+    paid, nobody = f"/api/orders/{story.paid_id}", f"/api/orders/{new_id('ord')}"
+    asked: Mapping[str, tuple[str, str, Any]] = {
+        "an order": ("GET", nobody, None),
+        "an order number": ("GET", f"/api/orders?orderNumber={story.body['orderNumber']}", None),
+        "a refund": ("POST", f"{paid}/refunds", {}),
+        "a cancellation": ("POST", f"{nobody}/cancel", None),
+        "a decision": ("POST", f"{paid}/reviews/second-charge/resolve", {"decision": "accept"}),
+        "a redrive": ("POST", f"/api/outbox/{charge_call_id(story.paid_id)}/redrive", None),
+    }
+    headers = {"Idempotency-Key": "a-refund"}
+    calls = [api.call(method, path, json=body, headers=headers) for method, path, body in asked.values()]
+    return dict(zip(asked, [status for status, _, _ in await asyncio.gather(*calls)], strict=True))
 
 
 async def afterwards(
@@ -160,7 +178,7 @@ async def afterwards(
     await until(placed, "the retry is answered")
     await until(told, "the event is acknowledged")
     story.acknowledged.append(story.again[2]["id"])
-    await until(partial(all_sent, story.database, 5), "all charges are sent")
+    await until(partial(all_sent, story.database["orders"], 5), "all charges are sent")
     story.sent_afterwards = provider.posts()[sent_before:]
 
 
@@ -169,7 +187,8 @@ def test_c9_what_no_majority_has_is_never_acknowledged(story: Story) -> None:
 
 
 def test_c9_what_no_majority_has_is_shown_to_nobody(story: Story) -> None:
-    assert story.seen_meanwhile == []
+    assert story.body["orderNumber"] not in story.seen_meanwhile
+    assert len(story.seen_meanwhile) == 4
     assert story.status_meanwhile == "Pending"
 
 
@@ -178,8 +197,7 @@ async def test_c9_the_same_key_then_creates_the_order_once(story: Story) -> None
     assert (status, "idempotent-replayed" in headers) == (201, False)
     number = story.body["orderNumber"]
     assert await story.database["orders"].distinct("_id", {"order_number": number}) == [order["id"]]
-    keys = story.database["idempotency_keys"]
-    assert await keys.distinct("resource_id", {"_id": f"default:{KEY}"}) == [order["id"]]
+    assert await story.database["orders"].distinct("_id", {"keys.value": KEY}) == [order["id"]]
 
 
 async def test_c9_an_event_is_acknowledged_only_once_a_majority_has_it(story: Story) -> None:
@@ -191,7 +209,18 @@ async def test_c9_an_event_is_acknowledged_only_once_a_majority_has_it(story: St
 
 def test_c9_that_there_is_no_such_order_is_not_said_without_a_majority(story: Story) -> None:
     """A primary that is cut off or new may lack what was acknowledged: a client would take its order for lost."""
-    assert story.unknown_meanwhile == 503
+    assert story.denied["an order"] == 503
+
+
+def test_c9_that_nobody_has_an_order_number_is_not_said_without_a_majority(story: Story) -> None:
+    """A client would place its order anew, under another key."""
+    assert story.denied["an order number"] == 503
+
+
+def test_c9_nothing_is_refused_without_a_majority(story: Story) -> None:
+    """A primary that is cut off or new may lack the payment, the review or the dead letter."""
+    refused = {what: status for what, status in story.denied.items() if not what.startswith("an order")}
+    assert refused == dict.fromkeys(["a refund", "a cancellation", "a decision", "a redrive"], 503)
 
 
 async def test_c9_nothing_that_was_acknowledged_is_lost(story: Story) -> None:
@@ -209,6 +238,49 @@ def test_c11_afterwards_each_charge_is_sent_once_under_its_key(story: Story) -> 
     assert sent == sorted(f"obx_{order_id.removeprefix('ord_')}" for order_id in due)
 
 
+async def test_c9_a_new_primary_does_not_deny_what_was_acknowledged_before_it(
+    replica_set: ReplicaSet, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Those who may become primary go on copying, but what they know a majority to have stands still."""
+    async with http_double(accept_charges) as provider, AsyncExitStack() as exits:
+        await asyncio.to_thread(replica_set.wait_until_whole)
+        service = order_api(replica_set.uri, provider, tmp_path, "new_primary")
+        service.launch()
+        exits.callback(service.stop)
+        await asyncio.to_thread(service.wait_until_ready)
+        api = Api(http, service.url)
+        primary = await asyncio.to_thread(replica_set.wait_for_primary)
+        others = [member for member in replica_set.members if member is not primary]
+        for member in others:
+            exits.callback(set_view_held_back, member, held_back=False)
+            set_view_held_back(member, held_back=True)
+        body = order_body()
+        order_id = await place_until_acknowledged(http, lambda: service.url, body)
+        await asyncio.to_thread(replica_set.step_down)
+        assert await asyncio.to_thread(replica_set.wait_for_primary) in others
+        by_id, by_number = f"/api/orders/{order_id}", f"/api/orders?orderNumber={body['orderNumber']}"
+        denied = await asyncio.gather(
+            api.call("GET", by_id),
+            api.call("GET", by_number),
+            api.call("POST", f"{by_id}/cancel"),
+            api.call("POST", f"/api/outbox/{charge_call_id(order_id)}/redrive"),
+        )
+        assert [status for status, _, _ in denied] == [503] * 4
+        for member in others:
+            set_view_held_back(member, held_back=False)
+
+        async def is_found() -> bool:
+            found = [await api.call("GET", path) for path in (by_id, by_number)]
+            assert all(status in {200, 503} for status, _, _ in found), found
+            return [status for status, _, _ in found] == [200, 200] and len(found[1][2]["data"]) == 1
+
+        await until(is_found, "it is found again")
+
+
+def set_view_held_back(member: Member, *, held_back: bool) -> None:
+    member.run({"configureFailPoint": "disableSnapshotting", "mode": "alwaysOn" if held_back else "off"})
+
+
 async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on(
     mongodb_uri: str, mongo: Client, database_name: str, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
@@ -222,7 +294,7 @@ async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_w
         await answer.wait()
         return web.Response(status=422, text='{"type": "/problems/invalid-fields"}')
 
-    outbox = mongo[database_name]["outbox"]
+    orders = mongo[database_name]["orders"]
     async with http_double(refuse_the_first) as provider, AsyncExitStack() as exits:
         slow, quick = (order_api(mongodb_uri, provider, tmp_path, database_name) for _ in range(2))
         for service in (slow, quick):
@@ -232,15 +304,16 @@ async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_w
         order_id = await place_until_acknowledged(http, lambda: slow.url, order_body())
         await asyncio.wait_for(asked.wait(), 20)
         with paused([slow]):
-            await outbox.update_one({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+            await end_claims(orders)
             quick.launch()
             await asyncio.to_thread(quick.wait_until_ready)
-            await until(lambda: has(outbox, {"state": "ready", "attempts": 2}), "the other has taken over and was told")
-            settled = await outbox.find_one({})
+            told = {"calls": {"$elemMatch": {"state": "open", "claim": None, "attempts": 2}}}
+            await until(lambda: has(orders, told), "the other has taken over and was told")
+            settled = await orders.find_one({})
             answer.set()
         await until(lambda: says(slow, "dispatched in vain"), "the first finds that it is too late")
-        assert await outbox.find_one({}) == settled
-        assert await has(mongo[database_name]["orders"], {"_id": order_id, "status": "Pending", "reviews": []})
+        assert await orders.find_one({}) == settled
+        assert await has(orders, {"_id": order_id, "status": "Pending", "reviews": []})
 
 
 @contextmanager
@@ -269,20 +342,14 @@ def resume_replication(member: Member) -> None:
     member.run({"configureFailPoint": "stopReplProducer", "mode": "off"})
 
 
-async def make_due(story: Story) -> None:
-    past = utc_now() - timedelta(seconds=1)
-    await story.database["outbox"].update_one({"order_id": story.unsent_id}, {"$set": {"next_attempt_at": past}})
+async def all_done(orders: Collection, count: int) -> bool:
+    return await orders.count_documents({"calls.state": "done"}) == count
 
 
-async def all_done(database: Database, count: int) -> bool:
-    return await database["outbox"].count_documents({"state": "done"}) == count
-
-
-async def all_sent(database: Database, count: int) -> bool:
+async def all_sent(orders: Collection, count: int) -> bool:
     """A claim whose reply the failover took is nobody's until its lease ends: the test does not wait that long."""
-    held_long = {"state": "leased", "lease_until": {"$lt": utc_now() + timedelta(seconds=LEASE_SECONDS - 8)}}
-    await database["outbox"].update_many(held_long, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
-    return await all_done(database, count)
+    await end_claims(orders, due_at={"$lt": utc_now() + timedelta(seconds=LEASE_SECONDS - 8)})
+    return await all_done(orders, count)
 
 
 async def has(collection: Collection, document: Mapping[str, Any]) -> bool:
@@ -296,7 +363,7 @@ async def says(service: Service, words: str) -> bool:
 async def only_the_primary_has(primary: Member, key: str) -> bool:
     """Whether a local read finds it there."""
     async with AsyncMongoClient[dict[str, Any]](primary.uri) as client:
-        return await has(client["order_api"]["idempotency_keys"], {"_id": f"default:{key}"})
+        return await has(client["order_api"]["orders"], {"keys.value": key})
 
 
 async def tell(api: Api, event: bytes) -> int:

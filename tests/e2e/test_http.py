@@ -124,7 +124,7 @@ REFUSED: list[tuple[str, Any, dict[str, Any], int, str]] = [
 
 async def test_bad_requests_are_refused_by_name_and_store_nothing(api: Api, mongo: Client, name: str) -> None:
     async def stored() -> list[int]:
-        return [await mongo[name][each].count_documents({}) for each in ("orders", "idempotency_keys", "outbox")]
+        return [await mongo[name][each].count_documents({}) for each in ("orders", "payment_events")]
 
     before = await stored()
     for case, body, headers, expected, slug in REFUSED:

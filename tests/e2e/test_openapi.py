@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from order_api.outbox import charge_message_id
+from order_api.outbox import charge_call_id
 from shared import wire
 from shared.mongo import Client as MongoClient
 from shared.signing import sign
@@ -82,7 +82,7 @@ def a_paid_order_with_a_review(service: Service, stack: Stack) -> dict[str, str]
     signed = {"X-Signature": sign(event, [stack.webhook_secret], int(time.time()))}
     receipt = httpx.post(f"{service.url}/api/webhooks/payments", content=event, headers=signed)
     assert receipt.json() == {"outcome": "mismatch"}
-    return {"ORDER_ID": order["id"], "MESSAGE_ID": charge_message_id(order["id"]), "CODE": "event-mismatch"}
+    return {"ORDER_ID": order["id"], "MESSAGE_ID": charge_call_id(order["id"]), "CODE": "event-mismatch"}
 
 
 def test_schemathesis_finds_no_defect_in_the_test_endpoints(stack: Stack, tmp_path: Path) -> None:

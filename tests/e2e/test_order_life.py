@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from order_api.outbox import ATTEMPTS_MAX
+from order_api.calls import ATTEMPTS_MAX
 from shared.mongo import Database
 from tests.e2e.conftest import Api, StartStack, ends, order_body, put_faults
 from tests.waiting import until
@@ -117,8 +117,9 @@ async def test_c13_a_dead_letter_whose_reply_was_lost_is_redriven_into_the_one_c
         order = (await api.place(order_body()))[2]
 
         async def is_dead() -> bool:
-            tried = {"state": "ready", "attempts": {"$gt": 0}}
-            await orders["outbox"].update_one(tried, {"$set": {"attempts": ATTEMPTS_MAX - 1}})
+            tried = {"calls": {"$elemMatch": {"state": "open", "claim": None, "attempts": {"$gt": 0}}}}
+            last = {"$set": {"calls.0.attempts": ATTEMPTS_MAX - 1}, "$inc": {"version": 1}}
+            await orders["orders"].update_one(tried, last)
             return bool((await api.call("GET", "/api/outbox?state=dead"))[2]["data"])
 
         await until(is_dead, "the message is dead")
@@ -148,7 +149,7 @@ async def test_c15_a_wrong_api_key_for_a_while_loses_no_order_and_kills_no_messa
         placed = [(await api.place(order_body()))[2]["id"] for _ in range(3)]
 
         async def is_refused() -> bool:
-            return await databases[0]["outbox"].count_documents({"last_error": "HTTP 401 unauthenticated"}) == 3
+            return await databases[0]["orders"].count_documents({"calls.last_error": "HTTP 401 unauthenticated"}) == 3
 
         await until(is_refused, "every message has met the wrong key")
         order_api.stop()

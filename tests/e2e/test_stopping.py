@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp import web
 
 from shared.mongo import Database
-from tests.e2e.conftest import Api, StartStack, order_body
+from tests.e2e.conftest import CLAIMED, Api, StartStack, order_body
 from tests.http_double import Asked, http_double
 from tests.waiting import until
 from tools.mongod import scratch, temporary_mongod
@@ -84,7 +84,7 @@ async def test_an_order_placed_while_the_service_stops_is_answered_and_paid_by_t
         ended = await asyncio.gather(*placing, return_exceptions=True)
         placed = [one[2]["id"] for one in ended if not isinstance(one, BaseException) and one[0] == 201]
         assert await orders.count_documents({"_id": {"$in": placed}}) == len(placed) > 0
-        assert await databases[0]["outbox"].count_documents({"lease_until": {"$ne": None}}) == 0
+        assert await orders.count_documents({"calls": {"$elemMatch": CLAIMED}}) == 0
         service.start()
 
         async def all_paid() -> bool:

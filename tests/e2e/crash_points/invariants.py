@@ -22,7 +22,7 @@ _EVENTS: Mapping[Life, tuple[str, ...]] = {
     "doubled": ("payment.succeeded", "payment.succeeded", "refund.succeeded"),
     "cancelled": ("payment.failed",),
 }
-_MESSAGES: Mapping[Life, tuple[str, ...]] = {
+_CALLS: Mapping[Life, tuple[str, ...]] = {
     "paid": ("charge",),
     "refunded": ("charge", "refund"),
     "doubled": ("charge", "refund"),
@@ -39,7 +39,7 @@ _REVIEWS: Mapping[Life, tuple[str, ...]] = {
 
 
 async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], answers: Mapping[str, bytes]) -> None:
-    """Each order is there once, with each answer under its key; each of its messages is done, and the provider has the
+    """Each order is there once, with each answer under its key; each of its calls is done, and the provider has the
     charges and refunds of such a life for it, each with one event, delivered, received and applied once. Nothing else is
     there.
 
@@ -54,13 +54,11 @@ async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], 
         return ((ids[number], each) for number, life in lives.items() for each in what[life])
 
     _same("orders", (one["order_number"] for one in placed), list(lives))
-    told = ((f"default:{key}", answer.decode()) for key, answer in answers.items())
-    _same("answers", ((one["_id"], one["body"]) for one in await _all(orders["idempotency_keys"])), told)
-    messages = await _all(orders["outbox"])
-    _same(
-        "messages", ((one["order_id"], one["kind"]) for one in messages if one["state"] == "done"), of_each(_MESSAGES)
-    )
-    _same("messages that are not done", (one["_id"] for one in messages if one["state"] != "done"), ())
+    told = ((key, answer.decode()) for key, answer in answers.items())
+    _same("answers", ((key["value"], key["body"]) for one in placed for key in one["keys"]), told)
+    calls = [(one["_id"], call["kind"], call["state"], call["claim"]) for one in placed for call in one["calls"]]
+    _same("calls", calls, ((order_id, kind, "done", None) for order_id, kind in of_each(_CALLS)))
+    _same("due", (one["_id"] for one in placed if one["due_at"] is not None), ())
     at_the_provider = (one["resource_id"] for one in await _all(gateway["idempotency_keys"]))
     _same("the provider's keys", at_the_provider, (one["_id"] for one in [*charges, *refunds]))
     _same("events", ((_about(one, refunds), one["type"]) for one in events), of_each(_EVENTS))

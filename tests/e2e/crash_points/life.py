@@ -132,7 +132,8 @@ class Lives:
     async def _is_quiet(self) -> bool:
         orders, gateway = self._world.orders, self._world.gateway
         return not (
-            await orders["outbox"].count_documents({"state": {"$in": ["ready", "leased"]}})
+            await orders["orders"].count_documents({"calls.state": "open"})
+            or await orders["payment_events"].count_documents({"outcome": "received"})
             or await gateway["charges"].count_documents({"status": "pending"})
             or await gateway["refunds"].count_documents({"status": "pending"})
             or await gateway["deliveries"].count_documents({"state": "pending"})
@@ -140,19 +141,21 @@ class Lives:
         )
 
 
-def points_of(steps: Sequence[Step]) -> list[list[Point]]:
-    """Where to die: after each step, and before it takes effect. Flow by flow; each ends with its commit and, if it was
-    asked for by HTTP, its answer.
+def points_of(steps: Sequence[Step], flows: Sequence[Sequence[str]]) -> list[list[Point]]:
+    """Where to die: after each step, and before it takes effect. Flow by flow, each given by steps that it makes one after
+    the other; the last ends it.
     """
-    flows: list[list[Point]] = [[]]
+    found: list[list[Point]] = [[]]
     times = Counter[str]()
-    ended = False
+    awaited = [[*flow] for flow in flows]
     for step in steps:
-        is_answer = step.name.startswith("answer ")
-        if ended and not is_answer:
-            flows.append([])
-        ended = step.name == "commitTransaction" or (ended and is_answer)
+        if not awaited[0] and len(awaited) > 1:
+            awaited.pop(0)
+            found.append([])
+        if awaited[0][:1] == [step.name]:
+            awaited[0].pop(0)
         times[step.name] += 1
         moments: tuple[Moment, ...] = ("late", "unheard") if step.acts else ("unheard",)
-        flows[-1] += [Point(step.name, times[step.name], moment) for moment in moments]
-    return flows
+        found[-1] += [Point(step.name, times[step.name], moment) for moment in moments]
+    assert awaited == [[]], f"{awaited} did not come: {[step.name for step in steps]}"
+    return found

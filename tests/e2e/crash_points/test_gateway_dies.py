@@ -9,9 +9,20 @@ from tests.e2e.crash_points.life import Lives
 from tests.e2e.crash_points.proxy import Point
 
 VICTIM = "payment_gateway"
-FLOWS: Mapping[Life, Sequence[str]] = {
-    "paid": ("create_charge", "settle_charges", "deliver_webhooks"),
-    "refunded": ("create_refund", "settle_refunds", "deliver_webhooks"),
+# By flow, steps that it makes, the last of which ends it.
+_SETTLE = ("commitTransaction",)
+_DELIVER = ("POST /api/webhooks/payments", "commitTransaction")
+FLOWS: Mapping[Life, Mapping[str, Sequence[str]]] = {
+    "paid": {
+        "create_charge": ("commitTransaction", "answer POST /v1/charges"),
+        "settle_charges": _SETTLE,
+        "deliver_webhooks": _DELIVER,
+    },
+    "refunded": {
+        "create_refund": ("commitTransaction", "answer POST /v1/charges/{id}/refunds"),
+        "settle_refunds": _SETTLE,
+        "deliver_webhooks": _DELIVER,
+    },
 }
 
 

@@ -9,11 +9,27 @@ from tests.e2e.crash_points.life import Lives
 from tests.e2e.crash_points.proxy import Point
 
 VICTIM = "order_api"
-FLOWS: Mapping[Life, Sequence[str]] = {
-    "paid": ("place_order", "dispatch_outbox", "record_events"),
-    "refunded": ("refund_order", "dispatch_outbox", "record_events"),
-    "doubled": ("record_events of a second charge", "dispatch_outbox", "record_events of its refund"),
-    "cancelled": ("cancel_order",),
+# By flow, steps that it makes, the last of which ends it. An event is stored, merged into its order, and given its outcome.
+_DISPATCH_CHARGE = ("update orders", "POST /v1/charges", "update orders")
+_DISPATCH_REFUND = ("update orders", "POST /v1/charges/{id}/refunds", "update orders")
+_RECORD = ("insert payment_events", "update orders", "update payment_events", "answer POST /api/webhooks/payments")
+FLOWS: Mapping[Life, Mapping[str, Sequence[str]]] = {
+    "paid": {
+        "place_order": ("insert orders", "answer POST /api/orders"),
+        "dispatch_outbox": _DISPATCH_CHARGE,
+        "record_events": _RECORD,
+    },
+    "refunded": {
+        "refund_order": ("update orders", "answer POST /api/orders/{id}/refunds"),
+        "dispatch_outbox": _DISPATCH_REFUND,
+        "record_events": _RECORD,
+    },
+    "doubled": {
+        "record_events of a second charge": _RECORD,
+        "dispatch_outbox": _DISPATCH_REFUND,
+        "record_events of its refund": _RECORD,
+    },
+    "cancelled": {"cancel_order": ("update orders", "answer POST /api/orders/{id}/cancel")},
 }
 
 

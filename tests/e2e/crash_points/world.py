@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from shared.mongo import Client
-from tests.e2e.conftest import end_leases
+from tests.e2e.conftest import end_claims, end_leases
 from tests.e2e.crash_points.proxy import Gate, Proxy
 from tests.e2e.crash_points.steps import ANSWERS, HTTP, MONGODB
 from tests.waiting import until
@@ -129,7 +129,9 @@ class World:
             self.gate.open_transactions.clear()
 
     async def _end_leases(self) -> None:
-        for name in ("outbox", "charges", "refunds", "deliveries"):
+        if self._victim.module == "order_api":
+            await end_claims(self.orders["orders"])
+        for name in ("charges", "refunds", "deliveries"):
             await end_leases(self._own[name])
 
 

@@ -36,7 +36,7 @@ def running_targets(mongo: Client, uri: str, logs: Path, **settings: str) -> Ite
             {"orderNumber": "", "amount": 99.99, "currency": "USD"},
             "orderNumber",
             mongo[name],
-            ("orders", "idempotency_keys", "outbox", "payment_events"),
+            ("orders", "payment_events"),
         )
         gateway = Target(
             stack.gateways[0],
