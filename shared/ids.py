@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 
 from uuid_utils import uuid7
 
@@ -22,3 +23,8 @@ def derive_id(prefix: str, source_id: str, *parts: str) -> str:
     own = source_id.partition("_")[2]
     time = own[:TIME_DIGITS] if _HEX.match(own) else digest[-TIME_DIGITS:]
     return f"{prefix}_{time}7{digest[:3]}8{digest[3:18]}"
+
+
+def first_id(prefix: str, at: datetime) -> str:
+    """What every id of this prefix that was made at this time or later is not less than: ids sort by time."""
+    return f"{prefix}_{int(at.timestamp() * 1000):012x}"

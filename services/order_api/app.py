@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 
 from order_api.cancel_order import CancelOrder
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
+from order_api.forget_keys import ForgetKeys
 from order_api.gateway_client import GatewayClient
 from order_api.openapi import API
 from order_api.place_order import PlaceOrder
@@ -50,6 +51,7 @@ class Application:
         wake = self.dispatch_outbox.work.wake.set
         ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
         self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.forget_keys = ForgetKeys(self.store, idempotency_ttl=ttl)
         self.cancel_order = CancelOrder(self.store)
         self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl, wake=wake)
         self.resolve_review = ResolveReview(self.store, wake=wake)
@@ -69,7 +71,8 @@ class Application:
         try:
             await ensure_schema(self.store.database)
             await self.gateway.start()
-            async with at_work([*self.store.runs, *self.place_order.runs], work):
+            tidying = [self.forget_keys.run] if workers else []
+            async with at_work([*self.store.runs, *self.place_order.runs, *tidying], work):
                 yield
         finally:
             await self.gateway.close()

@@ -72,7 +72,11 @@ class Reconcile:
         events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
         questions: list[_Question] = []
         for found in await take_turns(self._store.payment_events, limit=events, base_seconds=base_seconds):
-            event = msgspec.convert(found, StoredEvent)
+            try:
+                event = msgspec.convert(found, StoredEvent)
+            except msgspec.ValidationError as error:  # it must not spoil those claimed with it
+                log.error("an event does not decode", event_id=found["_id"], reason=str(error))
+                continue
             questions.append(_Question(event.order_id, event, event.trace))
         self._events_in_hand += len(questions)
         try:

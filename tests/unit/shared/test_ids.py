@@ -1,10 +1,11 @@
 import re
+from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ids import TIME_DIGITS, derive_id, new_id
+from shared.ids import TIME_DIGITS, derive_id, first_id, new_id
 
 PARTS = st.lists(st.text(max_size=20), max_size=3)
 
@@ -62,3 +63,10 @@ def test_another_prefix_source_or_part_makes_another_id() -> None:
         derive_id("evt", one, "paymentsucceeded"),
     ]
     assert len({identifier.partition("_")[2] for identifier in ids}) == len(ids)
+
+
+def test_an_id_that_is_made_at_a_time_or_later_is_not_less_than_the_first_of_that_time() -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=5)
+    made = new_id("ord")
+    after = datetime.now(UTC) + timedelta(milliseconds=5)
+    assert first_id("ord", before) < made < first_id("ord", after)
