@@ -88,7 +88,7 @@ class Forks:
         self, command: Sequence[str | Path], *, log_file: Path | None, environment: Mapping[str, str] | None = None
     ) -> Any:
         modules = [module for module, words in COMMANDS.items() if (sys.executable, *words) == tuple(command)]
-        if not modules or log_file is None or environment is None:
+        if not modules or log_file is None or environment is None or _imports_otherwise(environment):
             return process.spawn(command, log_file=log_file, environment=environment)
         [module] = modules
         if module not in self._servers:
@@ -98,3 +98,8 @@ class Forks:
     def close(self) -> None:
         for server in self._servers.values():
             server.close()
+
+
+def _imports_otherwise(environment: Mapping[str, str]) -> bool:
+    """Whether Python would not find there what it finds here."""
+    return environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
