@@ -21,7 +21,7 @@ gateway: .venv/.ready  ## Run MongoDB and the payment gateway alone, to test a s
 	@$(BIN)/python -m tools.gateway
 
 test: .venv/.ready  ## Run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integration tests on mongo:8.0 (needs Docker)
 	@docker version >/dev/null && docker compose version >/dev/null \

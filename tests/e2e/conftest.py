@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -17,7 +18,9 @@ import pytest
 from payment_gateway.faults.rates import RATED
 from shared.mongo import Client, Collection, Database
 from shared.times import utc_now
+from tests.e2e.forks import Forks
 from tests.waiting import until
+from tools import process
 from tools.process import free_port
 from tools.stack import Stack
 
@@ -48,6 +51,25 @@ _NOW_AND_THEN = {
 whatever_the_provider_does = pytest.mark.parametrize(
     "faults", [None, {**EVERY_FAULT, "rates": _NOW_AND_THEN}], ids=["no faults", "every fault"]
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_services() -> Iterator[None]:
+    """A service starts without being imported anew; not for the tests that have `as_programs`."""
+    if sys.platform != "linux":  # elsewhere, what has been imported may not survive a fork
+        yield
+        return
+    forks = Forks()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tools.stack.spawn", forks.spawn)
+        yield
+    forks.close()
+
+
+@pytest.fixture
+def as_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services start as people start them."""
+    monkeypatch.setattr("tools.stack.spawn", process.spawn)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +21,8 @@ from shared.mongo import Client
 from shared.signing import sign
 from tests.e2e.conftest import Api, StartStack, ends, order_body
 from tests.scraping import exposition
-from tools.stack import COMMANDS, Stack
+from tools.process import free_port
+from tools.stack import Service, Stack
 
 
 def hashed(merchant: str, key: str) -> str:
@@ -213,10 +213,11 @@ async def _use_the_secrets_of_endpoints(call: Any, gateway: Api, secrets: Secret
 
 
 @pytest.mark.parametrize("module", ["order_api", "payment_gateway"])
-async def test_a_start_that_fails_shows_no_secret(module: str, mongodb_uri: str, database_user: Secrets) -> None:
+async def test_a_start_that_fails_shows_no_secret(
+    module: str, mongodb_uri: str, database_user: Secrets, tmp_path: Path
+) -> None:
     secrets = database_user
     good = {
-        **os.environ,
         "MONGODB_URI": with_credentials(mongodb_uri, secrets.database_password),
         "PAYMENT_GATEWAY_API_KEY": secrets.gateway_key,
         "PAYMENT_GATEWAY_API_KEYS": secrets.bare_gateway_key,
@@ -231,18 +232,13 @@ async def test_a_start_that_fails_shows_no_secret(module: str, mongodb_uri: str,
         {"ORDER_API_KEYS": secrets.merchant_key, "PAYMENT_GATEWAY_API_KEYS": f"one:{secrets.merchant_key}"},
         {"HTTP_BODY_SECONDS": "soon"},
     ]
-    for changes in wrong:
-        ended = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, *COMMANDS[module]],
-            env={**good, **changes},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        said = ended.stdout + ended.stderr
-        assert ended.returncode in {1, 2}, said
+    for number, changes in enumerate(wrong):
+        service = Service(module, free_port(), {**good, **changes}, tmp_path / f"{number}.log")
+        service.launch()
+        assert service.process is not None
+        status = await asyncio.to_thread(service.process.wait, 60)
+        said = service.log_file.read_text()
+        assert status in {1, 2}, said
         assert said.startswith("cannot start: ")
         assert [name for name, value in secrets.all().items() if value in said] == []
 

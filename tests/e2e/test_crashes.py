@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
+import pytest
 from pymongo.errors import PyMongoError
 
 from shared.mongo import Database, connect
@@ -130,6 +131,7 @@ async def test_two_of_each_on_one_database_pay_a_thousand_orders_once(
     assert await databases[1]["events"].count_documents({}) == 1000
 
 
+@pytest.mark.usefixtures("as_programs")
 async def test_sigterm_ends_both_services_with_status_0(start_stack: StartStack, http: aiohttp.ClientSession) -> None:
     with start_stack() as stack:
         [order_api], [gateway] = stack.order_apis, stack.gateways

@@ -1,7 +1,6 @@
 """Both services, one of them to be killed at any step, and what must be true whenever that has happened."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,9 +11,8 @@ from shared.mongo import Client
 from tests.e2e.conftest import end_claims, end_leases
 from tests.e2e.crash_points.proxy import Gate, Proxy
 from tests.e2e.crash_points.steps import ANSWERS, HTTP, MONGODB
-from tests.waiting import until
-from tools.process import free_port, tail
-from tools.stack import Service, Stack, is_ready
+from tools.process import free_port
+from tools.stack import Service, Stack
 
 ARRIVAL_SECONDS = 10.0
 
@@ -26,55 +24,6 @@ SETTINGS = {
 }
 
 Module = Literal["order_api", "payment_gateway"]
-_MAINS = {"order_api": "order_api.__main__", "payment_gateway": "payment_gateway.serve"}
-
-
-class Victim:
-    """One of the services, forked from a process that has imported it. It speaks through the proxies of its gate."""
-
-    def __init__(self, service: Service) -> None:
-        self.module = service.module
-        self._service = service
-        self._forks: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Returns when it is ready."""
-        if self._forks is None:
-            with self._service.log_file.open("ab") as log:
-                self._forks = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "tests.e2e.crash_points.fork_server", _MAINS[self.module]),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=log,
-                    env=self._service._environment,
-                )
-        await self._tell("start")
-
-        async def ready() -> bool:
-            return await asyncio.to_thread(is_ready, self._service.url)
-
-        try:
-            await until(ready, f"{self.module} is ready")
-        except AssertionError as error:
-            error.add_note(f"its log ends with:\n{tail(self._service.log_file)}")
-            raise
-
-    async def kill(self) -> None:
-        """kill -9. Returns when it is dead."""
-        await self._tell("kill")
-
-    async def stop(self) -> None:
-        if self._forks:
-            assert self._forks.stdin is not None
-            self._forks.stdin.close()
-            await self._forks.wait()
-
-    async def _tell(self, command: str) -> None:
-        assert self._forks is not None
-        assert self._forks.stdin is not None
-        assert self._forks.stdout is not None
-        self._forks.stdin.write(f"{command}\n".encode())
-        assert await self._forks.stdout.readline() == b"done\n"
 
 
 class Provider(NamedTuple):
@@ -91,7 +40,7 @@ class World:
         self,
         mongo: Client,
         database: str,
-        victim: Victim,
+        victim: Service,
         gate: Gate,
         proxies: Sequence[Proxy],
         order_api_url: str,
@@ -110,14 +59,14 @@ class World:
         """Kills the victim where it stands, lets the seconds pass after which the server ends its transactions and the half
         minute that its leases last, and starts it anew.
         """
-        await self._victim.kill()
+        await asyncio.to_thread(self._victim.kill)
         for proxy in self._proxies:
             await proxy.drop()
         self.gate.open()
         await self._end_transactions()
         if not self.gate.commits_late:  # then what is leased is locked, too
             await self._end_leases()
-        await self._victim.start()
+        await asyncio.to_thread(self._victim.start)
         if self.gate.late:
             self.gate.release()
             await asyncio.wait_for(self.gate.has_arrived.wait(), ARRIVAL_SECONDS)
@@ -172,15 +121,14 @@ async def world_of(module: Module, mongo: Client, logs: Path) -> AsyncIterator[W
         )
         named = {service.module: service for service in services.services}
         named[module]._environment["MONGODB_URI"] = _uri(("127.0.0.1", commands.port))
-        named[other].launch()
-        stack.push_async_callback(asyncio.to_thread, named[other].stop)
-        victim = Victim(named[module])
-        stack.push_async_callback(victim.stop)
-        await victim.start()
-        await asyncio.to_thread(named[other].wait_until_ready)
+        for service in services.services:
+            service.launch()
+            stack.push_async_callback(asyncio.to_thread, service.stop)
+        for service in services.services:
+            await asyncio.to_thread(service.wait_until_ready)
         order_api_url = proxies[module].url if module == "order_api" else named[other].url
         provider = Provider(services.gateways[0].url, services.api_key)
-        yield World(mongo, database, victim, gate, [commands, *proxies.values()], order_api_url, provider)
+        yield World(mongo, database, named[module], gate, [commands, *proxies.values()], order_api_url, provider)
 
 
 def _uri(address: tuple[str, int | None]) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 from shared.mongo import Client
 from tests.e2e.conftest import running_stack
-from tests.e2e.hostile.target import API_KEY, Target
-from tests.e2e.hostile.webhooks import SECRETS
-
-GROWTH_KIB_MAX = 32 * 1024
+from tests.e2e.hostile.target import Target
+from tests.hostile.memory import GROWTH_KIB_MAX
+from tests.hostile.requests import API_KEY, GATEWAY, ORDER_API
+from tests.hostile.webhooks import SECRETS
 
 
 @contextmanager
@@ -31,20 +31,16 @@ def running_targets(mongo: Client, uri: str, logs: Path, **settings: str) -> Ite
     }
     with running_stack(uri, name, logs, **{**own, **settings}) as stack:
         order_api = Target(
-            stack.order_apis[0],
-            "/api/orders",
-            {"orderNumber": "", "amount": 99.99, "currency": "USD"},
-            "orderNumber",
-            mongo[name],
-            ("orders", "payment_events"),
+            **vars(ORDER_API),
+            service=stack.order_apis[0],
+            database=mongo[name],
+            stores=("orders", "payment_events"),
         )
         gateway = Target(
-            stack.gateways[0],
-            "/v1/charges",
-            {"reference": "", "amount": 9999, "currency": "USD"},
-            "reference",
-            mongo[f"{name}_gateway"],
-            ("charges", "refunds", "idempotency_keys", "events"),
+            **vars(GATEWAY),
+            service=stack.gateways[0],
+            database=mongo[f"{name}_gateway"],
+            stores=("charges", "refunds", "idempotency_keys", "events"),
         )
         yield order_api, gateway
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.hostile.raw import exchange
-from tests.e2e.hostile.target import Case, Target
+from tests.e2e.hostile.target import Target
+from tests.hostile.requests import Case
 
 INVALID = (422, "invalid-fields")
 NOT_FOUND = (404, "not-found")

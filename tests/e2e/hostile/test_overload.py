@@ -9,8 +9,9 @@ import pytest
 
 from shared.mongo import Client
 from tests.e2e.hostile.conftest import running_targets
-from tests.e2e.hostile.raw import Answer, Connection, exchange
+from tests.e2e.hostile.raw import Connection, exchange
 from tests.e2e.hostile.target import Target
+from tests.hostile.answers import Answer
 from tests.waiting import until
 
 REQUESTS_MAX = 5

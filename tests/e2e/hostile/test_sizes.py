@@ -5,7 +5,8 @@ from contextlib import suppress
 import pytest
 
 from tests.e2e.hostile.raw import Connection, exchange
-from tests.e2e.hostile.target import Case, Target
+from tests.e2e.hostile.target import Target
+from tests.hostile.requests import Case
 
 KIB = 1024
 BODY_MAX = 64 * KIB

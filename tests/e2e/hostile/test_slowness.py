@@ -12,7 +12,8 @@ import pytest
 from shared.mongo import Client
 from tests.e2e.hostile.conftest import running_targets
 from tests.e2e.hostile.raw import Connection, exchange
-from tests.e2e.hostile.target import Case, Target
+from tests.e2e.hostile.target import Target
+from tests.hostile.requests import Case
 from tests.waiting import until
 
 DEADLINES = {"HTTP_HEAD_SECONDS": "1", "HTTP_BODY_SECONDS": "1", "HTTP_WRITE_SECONDS": "1"}

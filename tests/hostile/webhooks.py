@@ -6,8 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from shared.signing import sign
-from tests.e2e.hostile.raw import Answer, exchange
-from tests.e2e.hostile.target import ABSENT, Target, Values
+from tests.hostile.requests import ABSENT, Requests, Values
 
 PATH = "/api/webhooks/payments"
 CURRENT, PREVIOUS = SECRETS = ("whsec_" + "Y3VycmVudC" * 4, "whsec_" + "cHJldmlvdX" * 4)
@@ -26,7 +25,7 @@ def signature(body: bytes, secret: str = CURRENT, age_seconds: int = 0) -> tuple
     return stamp, value
 
 
-def webhook(target: Target, body: bytes, signatures: Values, **headers: Values) -> bytes:
+def webhook(target: Requests, body: bytes, signatures: Values, **headers: Values) -> bytes:
     sent = {
         "Authorization": [],
         "Content-Length": [b"%d" % len(body)],
@@ -35,9 +34,3 @@ def webhook(target: Target, body: bytes, signatures: Values, **headers: Values) 
         **{name.replace("_", "-"): values for name, values in headers.items()},
     }
     return target.request("POST", PATH, sent) + body
-
-
-async def deliver(order_api: Target, body: bytes) -> Answer:
-    """The answer to `body`, well signed."""
-    values = [",".join(signature(body)).encode()]
-    return await exchange(order_api.port, webhook(order_api, body, values))
