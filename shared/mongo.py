@@ -42,6 +42,10 @@ _NAMESPACE_EXISTS = 48
 _CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
 
 
+class UnusableDatabaseError(Exception):
+    """MongoDB answers, and the service cannot work with what it is or has; the message names the ways out."""
+
+
 def connect(uri: str, *, app_name: str) -> Client:
     """A client whose writes are journaled on a majority, and whose reads are of the primary and cannot be rolled back,
     whatever the URI says. C9
@@ -110,21 +114,6 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
         await database.command("collMod", name, validator=validator)
 
 
-class StandaloneError(Exception):
-    """MongoDB runs, but not as a replica set. On a standalone a kill takes away what was acknowledged and read; it has no
-    retryable writes and no change streams either.
-    """
-
-
-async def check_replica_set(client: Client) -> None:
-    """Raises StandaloneError with what to do, PyMongoError."""
-    hello = await client.admin.command("hello")
-    if "setName" in hello or hello.get("msg") == "isdbgrid":
-        return
-    start = "" if hello.get("isreplicaset") else "start mongod with --replSet rs0, and "
-    raise StandaloneError(f"MongoDB must be a replica set, of one node at least: {start}run rs.initiate() in mongosh")
-
-
 async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:
     """Whether the primary answers within `seconds`. With `refusals`, raises OperationFailure if it refuses us."""
     try:
@@ -136,6 +125,12 @@ async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool =
         count_error(error)
         return False
     return True
+
+
+async def is_replica_set(client: Client) -> bool:
+    """Whether the server is a member of one, or a router in front of several. Raises PyMongoError."""
+    hello = await client.admin.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 def count_error(error: Exception) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mongod import Mongod, MongodError, command_line, temporary_mongod, transactions_begun
+from tools.mongod import Mongod, MongodError, temporary_mongod, transactions_begun
 from tools.process import free_port, spawn, stop
 from tools.stack import COMMANDS
 
@@ -160,34 +160,3 @@ def test_services_whose_database_is_away_end_instead_of_serving(tmp_path: Path) 
     finally:
         for process in started:
             stop(process)
-
-
-@pytest.mark.parametrize(
-    ("without", "to_do"),
-    [
-        (("--replSet", "rs0"), "start mongod with --replSet rs0, and run rs.initiate() in mongosh"),
-        ((), "run rs.initiate() in mongosh"),
-    ],
-    ids=["standalone", "not initiated"],
-)
-def test_a_start_on_anything_but_a_replica_set_is_refused(tmp_path: Path, without: tuple[str, ...], to_do: str) -> None:
-    port = free_port()
-    (tmp_path / "data").mkdir()
-    command = [part for part in command_line(tmp_path / "data", port, cache_gb=0.25) if part not in without]
-    mongod = spawn(command, log_file=tmp_path / "mongod.log")
-    environment = {
-        **os.environ,
-        "APP_ENV": "development",
-        "MONGODB_URI": f"mongodb://127.0.0.1:{port}/?directConnection=true",
-    }
-    try:
-        for module in ("order_api", "payment_gateway"):
-            service = spawn([sys.executable, *COMMANDS[module]], log_file=tmp_path / module, environment=environment)
-            try:
-                assert service.wait(120) == 1
-            finally:
-                stop(service)
-            needed = "cannot start: MONGODB_URI: MongoDB must be a replica set, of one node at least: "
-            assert (tmp_path / module).read_text() == f"{needed}{to_do}\n"
-    finally:
-        stop(mongod)
