@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from order_api.cancel_order import Cancelled, cancelled
 from order_api.redrive_message import Redriven, redriving
 from order_api.refund_order import Asked, NewRefund, refunded
 from order_api.resolve_review import Resolution, resolved
@@ -28,15 +27,6 @@ def test_c4_a_redrive_that_was_made_already_is_answered_as_if_it_had_just_been_m
     assert isinstance(first.answer, Redriven)
     assert (second.answer, second.after) == (first.answer, None)
     assert not isinstance(redriving(first.after, "default", call.id, "rd_2", at=NOW, now=at(1)).answer, Redriven)
-
-
-def test_c4_a_cancellation_that_was_made_already_is_answered_as_if_it_had_just_been_made() -> None:
-    first = cancelled(with_its_charge_call(an_order()), "default", at=NOW)
-    second = cancelled(first.after, "default", at=NOW)
-    assert (second.answer, second.after) == (first.answer, None)
-    another = cancelled(first.after, "default", at=at(1)).answer
-    assert isinstance(another, Cancelled)
-    assert not another.newly
 
 
 def test_c4_a_decision_that_was_made_already_is_answered_as_if_it_had_just_been_made() -> None:
