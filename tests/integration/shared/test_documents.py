@@ -375,6 +375,36 @@ async def test_c7_a_write_concern_error_of_a_change_is_neither_success_nor_failu
     assert [part["id"] for part in stored["parts"]] == ["p"]
 
 
+async def test_c7_a_reply_with_a_write_concern_error_is_no_answer(
+    mongodb_uri: str, things: Collection, fail_command: FailCommand
+) -> None:
+    """What no majority has confirmed is asked for again until the deadline, a duplicate and a success alike."""
+    client = connect(mongodb_uri, app_name="never-confirmed")
+    await things.insert_one({"_id": "other", "name": "contended"})
+    await fail_command("never-confirmed", ["insert"], times="always", **UNCONFIRMED)
+    there = client[things.database.name]["things"]
+    async with at_work(client, there, limits=Limits(deadline_seconds=1)) as documents:
+        inserting = [documents.insert(thing(name)) for name in ("free", "contended")]
+        outcomes = await asyncio.gather(*inserting, return_exceptions=True)
+    await client.close()
+    assert [type(one) for one in outcomes] == [UnavailableError] * 2
+
+
+async def test_c3_nobody_whose_answer_rests_on_a_write_is_answered_before_it(
+    mongodb_uri: str, things: Collection, fail_command: FailCommand
+) -> None:
+    """Neither who makes a change, nor who finds it made in the same fold."""
+    client = connect(mongodb_uri, app_name="slow-write")
+    await things.insert_one({"_id": "id_one", "name": "one", "version": 1})
+    await fail_command("slow-write", ["update"], times=1, blockConnection=True, blockTimeMS=1500)
+    async with at_work(client, client[things.database.name]["things"]) as documents:
+        callers = [asyncio.create_task(documents.change("id_one", set_note("x"))) for _ in range(2)]
+        answered, _ = await asyncio.wait(callers, return_when=asyncio.FIRST_COMPLETED)
+        assert await things.count_documents({"note": "x"}) == 1, f"{len(answered)} were answered before the write"
+        assert await asyncio.gather(*callers) == ["x", "x"]
+    await client.close()
+
+
 async def test_c6_a_decision_that_raises_or_is_refused_harms_only_its_own_caller(
     mongo: Client, things: Collection
 ) -> None:
@@ -485,6 +515,40 @@ async def test_c8_a_caller_that_goes_away_harms_nobody(mongo: Client, things: Co
         outcomes = await asyncio.gather(*callers, return_exceptions=True)
     assert [one for one in outcomes if one is not None] == [outcomes[13]]
     assert isinstance(outcomes[13], asyncio.CancelledError)
+
+
+async def test_c8_a_caller_that_goes_away_in_mid_write_never_touches_its_neighbours(
+    mongodb_uri: str, things: Collection, fail_command: FailCommand
+) -> None:
+    client = connect(mongodb_uri, app_name="slow-insert")
+    there = client[things.database.name]["things"]
+    await fail_command("slow-insert", ["insert"], times=1, blockConnection=True, blockTimeMS=1000)
+    async with at_work(client, there, limits=Limits(batches_in_flight=1)) as documents:
+        callers = [asyncio.create_task(documents.insert(thing(f"{number}"))) for number in range(8)]
+        await asyncio.sleep(0.3)
+        assert not any(caller.done() for caller in callers)
+        callers[3].cancel()
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    await client.close()
+    assert isinstance(outcomes.pop(3), asyncio.CancelledError)
+    assert outcomes == [None] * 7
+
+
+async def test_c8_the_writer_outlives_whatever_a_batch_throws(mongo: Client, things: Collection) -> None:
+    async def explain(_wanted: Sequence[Thing]) -> Sequence[None]:
+        raise ZeroDivisionError
+
+    await things.insert_one({"_id": "other", "name": "contended"})
+    documents = Documents[Thing, None](mongo, things, Thing, explain=explain)
+    running = asyncio.create_task(documents.run())
+    for _ in range(3):  # more than there are batches in flight
+        with pytest.raises(ZeroDivisionError):
+            await documents.insert(thing("contended"))
+    await documents.insert(thing("free"))
+    assert await things.count_documents({"name": "free"}) == 1
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_beyond_its_bounds_in_callers_or_bytes_nothing_is_taken(mongo: Client, things: Collection) -> None:
