@@ -9,7 +9,8 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -19,6 +20,7 @@ from shared.telemetry import log
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+ANSWER_SECONDS = 10.0  # after which whoever waits is told that the outcome is unknown
 PAUSE_SECONDS = 0.02  # before the second try, and as much more before each later one; a random part of it
 
 
@@ -45,7 +47,19 @@ class Limits:
     batches_in_flight: int = 2
     queue_max: int = 4096
     queue_bytes_max: int = 64 * 2**20
-    deadline_seconds: float = 10.0
+    deadline_seconds: float = ANSWER_SECONDS
+
+
+@asynccontextmanager
+async def answered_within(seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
+    """For whoever waits for several steps, each of which has a bound of its own: together they take no longer than one. A
+    step that is under way then may be done yet. Raises UnavailableError. C8
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise UnavailableError from None
 
 
 @dataclass(eq=False)

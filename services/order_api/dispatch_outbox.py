@@ -182,7 +182,7 @@ def settling(
     known = None if order is None else call_by_id(order, call.id)
     if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
         return Verdict(known is not None and known.settled_claim == call.claim, found=True)
-    after = with_call(order, settled(known, decision, tried, now=now))
+    after = with_call(order, settled(_under(call.claim, known), decision, tried, now=now))
     for fact in _facts(call, decision, order, at):
         after = merge(after, fact, now=at, cause=call.id)
     after = _with_doubt(call, decision, after)
@@ -195,7 +195,14 @@ def _released(
     known = None if order is None else call_by_id(order, call.id)
     if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
         return Verdict(None, found=True)
-    return Verdict(None, with_call(order, release(known, now)))
+    return Verdict(None, with_call(order, release(_under(call.claim, known), now)))
+
+
+def _under(claim: str | None, known: Call) -> Call:
+    """The call as whoever has this claim settles it. It is their own claim that they write down as the one they settled
+    under, not the one that they read: whoever watches the collection can tell the two apart. C11
+    """
+    return msgspec.structs.replace(known, claim=claim)
 
 
 def _due_again(call: Call, now: datetime) -> Call:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from order_api.event import NotAnEventError, Outcome, parse_event
 from order_api.metrics import WEBHOOKS_REFUSED
 from order_api.record_events import RecordEvents
+from shared.batches import answered_within
 from shared.env import Secret
 from shared.signing import SignatureError, verify
 from shared.telemetry import log
@@ -38,4 +39,5 @@ class ReceiveWebhook:
             WEBHOOKS_REFUSED["not_an_event"].inc()
             log.warning("signed, but not an event", reason=str(error))
             raise
-        return await self._record(event)
+        async with answered_within():  # what is stored by then is taken up again, whether it comes again or not
+            return await self._record(event)

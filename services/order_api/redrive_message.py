@@ -10,6 +10,7 @@ from order_api.calls import Call, death_id, redriven
 from order_api.order import Order, merge
 from order_api.outbox import call_by_id, may_be_redriven, with_call
 from order_api.store import Store
+from shared.batches import answered_within
 from shared.documents import Verdict
 from shared.ids import new_id
 from shared.telemetry import log
@@ -43,12 +44,13 @@ class RedriveMessage:
         self._wake = wake
 
     async def __call__(self, merchant: str, call_id: str) -> Outcome:
-        order_id = await self._store.order_of_call(merchant, call_id)
         redrive, at = new_id("rd"), utc_now()
         with span("redrive message"):
-            outcome = await self._store.change(
-                order_id, lambda order, now: redriving(order, merchant, call_id, redrive, at=at, now=now)
-            )
+            async with answered_within():
+                order_id = await self._store.order_of_call(merchant, call_id)
+                outcome = await self._store.change(
+                    order_id, lambda order, now: redriving(order, merchant, call_id, redrive, at=at, now=now)
+                )
         if isinstance(outcome, Redriven):
             note(order_id=order_id)
             log.info("redriven", message_id=call_id, redrives=outcome.call.redrives)

@@ -14,6 +14,7 @@ from order_api.refund_order import NewRefund, NoSuchOrder, RefundOrder
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
 from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
+from shared.batches import answered_within
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import Amount, idempotency_key
@@ -55,8 +56,10 @@ async def create_refund(
     The same Idempotency-Key always gets the same answer, and one refund.
     """
     key = idempotency_key(request)
-    order = await _order(store, merchant_of(request), order_id)
-    match await refund_order(key, order.merchant, order.id, NewRefund(_minor(data.amount, order))):
+    async with answered_within():
+        order = await _order(store, merchant_of(request), order_id)
+        outcome = await refund_order(key, order.merchant, order.id, NewRefund(_minor(data.amount, order)))
+    match outcome:
         case Answer() as answer:
             return replayable(answer)
         case KeyReused():
@@ -70,7 +73,7 @@ async def create_refund(
             raise ProblemError("not-found", "no such order")
         case TooManyRefunds():
             raise ProblemError("not-refundable", f"an order takes {REFUNDS_MAX} refunds at most")
-        case outcome:
+        case _:
             assert_never(outcome)
 
 

@@ -12,7 +12,7 @@ from pymongo import UpdateMany, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from shared.batches import Batches, Caller, Limits
+from shared.batches import Batches, Caller, Limits, answered_within
 from shared.documents.barrier import pass_barrier
 from shared.documents.paths import update_between
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
@@ -116,10 +116,11 @@ class Changes(Generic[T]):
         """The document as a majority has it. None only if there is none, whatever failover has just been. Raises
         PyMongoError, and what Batches.submit raises. C9
         """
-        document = await self._collection.find_one({"_id": document_id})
-        if document is not None:
-            return msgspec.convert(document, self._kind)
-        return await self(document_id, lambda thing, _now: Verdict(thing, found=thing is not None))
+        async with answered_within():
+            document = await self._collection.find_one({"_id": document_id})
+            if document is not None:
+                return msgspec.convert(document, self._kind)
+            return await self(document_id, lambda thing, _now: Verdict(thing, found=thing is not None))
 
     async def _change(self, callers: "Sequence[Caller[_Change[T], Any]]") -> None:
         of: dict[str, list[Caller[_Change[T], Any]]] = {}
