@@ -10,29 +10,14 @@ import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from shared.group_commit import GroupCommit, Limits
-from shared.idempotency import Judgement, Record, judge
+from shared.idempotency import Answer, Judgement, KeyReused, Record, judge
 from shared.mongo import Client, Collection, Document, to_document
 from shared.telemetry import log
 
+__all__ = ["Answer", "CreateOnce", "KeyReused"]
+
 Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The answer, byte for byte what this key was first answered."""
-
-    status: int
-    body: str
-    location: str
-    replayed: bool
-
-    @property
-    def resource_id(self) -> str:
-        return self.location.rpartition("/")[2]
-
-
-class KeyReused(msgspec.Struct, frozen=True):
-    """The key belongs to another request."""
 
 
 class _Creation(msgspec.Struct, Generic[Thing]):

@@ -1,11 +1,12 @@
 """Idempotency keys: draft-ietf-httpapi-idempotency-key-header, and Stripe's practice where it is silent.
 
-A record under `<merchant>:<key>` remembers what the first request was and what it was answered. It is written in the
-transaction that does the work, so there is no half-done key.
+A key remembers what the first request was and what it was answered. It is written together with what the request made, so
+there is no half-done key: as a `Key` in the `keys` of that document, or as a `Record` of its own in the same transaction.
 """
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -26,6 +27,49 @@ class Judgement(Enum):
     NEW = "new"
     REPLAY = "replay"
     MISMATCH = "mismatch"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer, byte for byte what this key was first answered."""
+
+    status: int
+    body: str
+    location: str
+    replayed: bool
+
+    @property
+    def resource_id(self) -> str:
+        return self.location.rpartition("/")[2]
+
+
+class KeyReused(msgspec.Struct, frozen=True):
+    """The key belongs to another request."""
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a document's `keys`. `body` is the answer to the first request, byte for byte; `of` is the id of what that
+    request made.
+    """
+
+    value: str
+    endpoint: str
+    fingerprint: str
+    status: int
+    body: str
+    location: str
+    expires_at: datetime
+    of: str
+
+    @property
+    def answer(self) -> Answer:
+        """What the request is answered that made this entry."""
+        return Answer(self.status, self.body, self.location, replayed=False)
+
+    def replayed_for(self, asked: "Key") -> Answer | KeyReused:
+        """What another request with this key is answered; `asked` is the entry that it would make."""
+        if (asked.endpoint, asked.fingerprint) != (self.endpoint, self.fingerprint):
+            return KeyReused()
+        return Answer(self.status, self.body, self.location, replayed=True)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +114,27 @@ def created(
         created_at=now,
         expires_at=now + ttl,
     )
+
+
+def new_key(
+    value: str, *, endpoint: str, command: Any, body: bytes, location: str, now: datetime, ttl: timedelta = TTL
+) -> Key:
+    """The entry that a `command` to `endpoint` makes, which is answered with 201 and `body`."""
+    return Key(
+        value=value,
+        endpoint=endpoint,
+        fingerprint=fingerprint(endpoint, command),
+        status=201,
+        body=body.decode(),
+        location=location,
+        expires_at=now + ttl,
+        of=location.rpartition("/")[2],
+    )
+
+
+def live(keys: Iterable[Key], now: datetime) -> tuple[Key, ...]:
+    """Those that have not expired by `now`, which is the server's time of the read. C10"""
+    return tuple(key for key in keys if key.expires_at > now)
 
 
 def parse_key(header: str) -> str:

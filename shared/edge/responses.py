@@ -5,7 +5,7 @@ from typing import Any
 
 from litestar import Response
 
-from shared.create_once import Answer
+from shared.idempotency import Answer
 
 
 def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
