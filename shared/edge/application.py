@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -19,7 +19,6 @@ from shared.edge.openapi import Api, document_of
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
 from shared.edge.server import stop_as_failed
-from shared.group_commit import GroupCommit
 from shared.leases import LeasedWork
 from shared.telemetry import log
 
@@ -59,13 +58,19 @@ def build(
     return observe(conform(admission.releasing(litestar)))
 
 
+class Writer(Protocol):
+    """What writes for its callers, in batches, until cancelled."""
+
+    async def run(self) -> None: ...
+
+
 CANCEL_SECONDS = 3.0  # PyMongo may lose a cancellation; its own timeouts end it then
 
 
 @asynccontextmanager
-async def at_work(commits: Sequence[GroupCommit[Any, Any]], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
-    """Runs them. At the end the workers finish what they have in hand while there is still somebody to commit it."""
-    runs = [*(group.run() for group in commits), *(worker.run() for worker in workers)]
+async def at_work(writers: Sequence[Writer], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
+    """Runs them. At the end the workers finish what they have in hand while there is still somebody to write it."""
+    runs = [*(writer.run() for writer in writers), *(worker.run() for worker in workers)]
     tasks = [asyncio.create_task(run) for run in runs]
     for task in tasks:
         task.add_done_callback(_must_not_end)
