@@ -14,6 +14,8 @@ from shared.idempotency import Answer, Judgement, KeyReused, Record, judge
 from shared.mongo import Client, Collection, Document, to_document
 from shared.telemetry import log
 
+__all__ = ["Answer", "CreateOnce", "KeyReused"]
+
 Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")
 

@@ -1,7 +1,7 @@
 """Idempotency keys: draft-ietf-httpapi-idempotency-key-header, and Stripe's practice where it is silent.
 
-A record under `<merchant>:<key>` remembers what the first request was and what it was answered. It is written in the
-transaction that does the work, so there is no half-done key.
+A key remembers what the first request was and what it was answered. It is written together with what the request made, so
+there is no half-done key: as a `Key` in the `keys` of that document, or as a `Record` of its own in the same transaction.
 """
 
 import hashlib
@@ -27,6 +27,53 @@ class Judgement(Enum):
     NEW = "new"
     REPLAY = "replay"
     MISMATCH = "mismatch"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer, byte for byte what this key was first answered."""
+
+    status: int
+    body: str
+    location: str
+    replayed: bool
+
+    @property
+    def resource_id(self) -> str:
+        return self.location.rpartition("/")[2]
+
+
+class KeyReused(msgspec.Struct, frozen=True):
+    """The key belongs to another request."""
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a document's `keys`. `body` is the answer to the first request, byte for byte; `of` is the id of what that
+    request made.
+    """
+
+    value: str
+    endpoint: str
+    fingerprint: str
+    status: int
+    body: str
+    location: str
+    expires_at: datetime
+    of: str
+
+    @property
+    def answer(self) -> Answer:
+        """The answer to the request that made this entry."""
+        return Answer(self.status, self.body, self.location, replayed=False)
+
+    def judged(self, endpoint: str, fingerprint: str) -> Answer | KeyReused:
+        """What another request with this key is answered: the first answer, if it is the same request."""
+        if (endpoint, fingerprint) != (self.endpoint, self.fingerprint):
+            return KeyReused()
+        return Answer(self.status, self.body, self.location, replayed=True)
+
+    def replayed_for(self, asked: "Key") -> Answer | KeyReused:
+        """The same; `asked` is the entry that the other request would make."""
+        return self.judged(asked.endpoint, asked.fingerprint)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,51 +120,18 @@ def created(
     )
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key remembers, inside the document that was made or changed under it. `of` is the id of what was made, and
-    `body` the answer to the first request, byte for byte.
-    """
-
-    value: str
-    endpoint: str
-    fingerprint: str
-    status: int
-    body: str
-    location: str
-    expires_at: datetime
-    of: str
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The answer, byte for byte what this key was first answered."""
-
-    status: int
-    body: str
-    location: str
-    replayed: bool
-
-    @property
-    def resource_id(self) -> str:
-        return self.location.rpartition("/")[2]
-
-
-class KeyReused(msgspec.Struct, frozen=True):
-    """The key belongs to another request."""
-
-
-def remembered(
+def new_key(
     value: str,
     *,
     endpoint: str,
     command: Any,
     body: bytes,
     location: str,
-    of: str,
     now: datetime,
     ttl: timedelta = TTL,
     status: int = 201,
 ) -> Key:
-    """What the key `value` is to remember of a `command` to `endpoint` that is answered with `status` and `body`."""
+    """The entry that a `command` to `endpoint` makes, which is answered with `status` and `body`."""
     return Key(
         value=value,
         endpoint=endpoint,
@@ -126,12 +140,8 @@ def remembered(
         body=body.decode(),
         location=location,
         expires_at=now + ttl,
-        of=of,
+        of=location.rpartition("/")[2],
     )
-
-
-def answer_of(key: Key, *, replayed: bool) -> Answer:
-    return Answer(key.status, key.body, key.location, replayed)
 
 
 def entry_of(keys: Iterable[Key], value: str) -> Key | None:
@@ -139,11 +149,9 @@ def entry_of(keys: Iterable[Key], value: str) -> Key | None:
     return next((one for one in keys if one.value == value), None)
 
 
-def judged(known: Key, *, endpoint: str, fingerprint: str) -> Answer | KeyReused:
-    """What a request is whose key is `known`: a replay of the request that was first made with it, or another request."""
-    if (known.endpoint, known.fingerprint) == (endpoint, fingerprint):
-        return answer_of(known, replayed=True)
-    return KeyReused()
+def live(keys: Iterable[Key], now: datetime) -> tuple[Key, ...]:
+    """Those that have not expired by `now`, which is the server's time of the read. C10"""
+    return tuple(key for key in keys if key.expires_at > now)
 
 
 def parse_key(header: str) -> str:

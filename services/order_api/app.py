@@ -71,8 +71,8 @@ class Application:
         try:
             await ensure_schema(self.store.database)
             await self.gateway.start()
-            tidying = [self.forget_keys.run] if workers else []
-            async with at_work([*self.store.runs, *self.place_order.runs, *tidying], work):
+            tidying = [self.forget_keys] if workers else []
+            async with at_work([*self.store.writers, *self.place_order.writers, *tidying], work):
                 yield
         finally:
             await self.gateway.close()

@@ -14,7 +14,7 @@ from order_api.store import Store, order_document
 from order_api.views import order_view, to_json
 from shared.batches import Limits
 from shared.documents import Inserts
-from shared.idempotency import Answer, Key, KeyReused, answer_of, entry_of, judged, remembered
+from shared.idempotency import Answer, Key, KeyReused, entry_of, new_key
 from shared.ids import new_id
 from shared.money import exponent_of
 from shared.times import utc_now
@@ -56,12 +56,12 @@ class PlaceOrder:
         self._insert = Inserts[Order, Outcome](
             store.orders, explain=self._explain, encode=order_document, limits=LIMITS
         )
-        self.runs = (self._insert.run,)
+        self.writers = (self._insert,)
 
     async def __call__(self, key: str, new: NewOrder) -> Outcome:
         order = self._order(key, new)
         with span("place order"):
-            outcome = await self._insert(order) or answer_of(order.keys[0], replayed=False)
+            outcome = await self._insert(order) or order.keys[0].answer
         if isinstance(outcome, Answer):
             note(order_id=outcome.resource_id)  # of a replay, that of the first
             if not outcome.replayed:
@@ -87,13 +87,12 @@ class PlaceOrder:
             created_at=now,
             updated_at=now,
         )
-        remembers = remembered(
+        remembers = new_key(
             key,
             endpoint=ENDPOINT,
             command=new,
             body=to_json(order_view(order)),
             location=f"/api/orders/{order.id}",
-            of=order.id,
             now=now,
             ttl=self._ttl,
         )
@@ -114,9 +113,9 @@ class PlaceOrder:
             known = numbered and entry_of(numbered.keys, ours.value)
             held = keys.get((order.merchant, ours.value))
             if known and numbered and known.expires_at > numbered.now:
-                outcomes.append(judged(known, endpoint=ours.endpoint, fingerprint=ours.fingerprint))
+                outcomes.append(known.judged(ours.endpoint, ours.fingerprint))
             elif held and not held.expired:
-                outcomes.append(judged(held.key, endpoint=ours.endpoint, fingerprint=ours.fingerprint))
+                outcomes.append(held.key.judged(ours.endpoint, ours.fingerprint))
             elif held:
                 await forget_expired(self._store.orders, held)
                 outcomes.append(None)

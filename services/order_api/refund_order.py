@@ -14,7 +14,7 @@ from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.batches import UnavailableError
 from shared.documents import TakenError, Verdict
-from shared.idempotency import Answer, KeyReused, answer_of, entry_of, fingerprint, judged, remembered
+from shared.idempotency import Answer, KeyReused, entry_of, fingerprint, live, new_key
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now
@@ -82,7 +82,7 @@ class RefundOrder:
             )
             if known is not None and not known.expired:
                 endpoint = endpoint_of(order_id)
-                return judged(known.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
+                return known.key.judged(endpoint, fingerprint(endpoint, asked.new))
             if outcome is not None:
                 return outcome
             if known is not None:
@@ -100,10 +100,10 @@ def refunded(order: Order | None, asked: Asked, now: datetime | None) -> Verdict
         return Verdict(NoSuchOrder())
     known = entry_of(order.keys, asked.key)
     if known is not None and known.of == asked.refund_id:  # our own effect
-        return Verdict(answer_of(known, replayed=False), found=True)
+        return Verdict(known.answer, found=True)
     endpoint = endpoint_of(order.id)
     if known is not None and known.expires_at > now:
-        return Verdict(judged(known, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new)), found=True)
+        return Verdict(known.judged(endpoint, fingerprint(endpoint, asked.new)), found=True)
     charge = refundable(order)
     if isinstance(charge, NotRefundable):
         return Verdict(charge)
@@ -119,17 +119,16 @@ def refunded(order: Order | None, asked: Asked, now: datetime | None) -> Verdict
         cause="merchant",
         at=asked.at,
     )
-    key = remembered(
+    key = new_key(
         asked.key,
         endpoint=endpoint,
         command=asked.new,
         body=to_json(refund_view(refund, order)),
         location=f"/api/orders/{order.id}/refunds/{refund.id}",
-        of=refund.id,
         now=asked.at,
         ttl=asked.ttl,
         status=202,
     )
-    live = tuple(one for one in order.keys if one.expires_at > now)  # C10: what has expired goes with this write
+
     reserved = ask_for_refund(order, refund, now=asked.at, why=refund.cause)
-    return Verdict(answer_of(key, replayed=False), msgspec.structs.replace(reserved, keys=(*live, key)))
+    return Verdict(key.answer, msgspec.structs.replace(reserved, keys=(*live(order.keys, now), key)))

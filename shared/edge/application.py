@@ -1,9 +1,9 @@
 """How either service becomes an application: the same edge around its routes, and its background work while it runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -62,15 +62,19 @@ def build(
     return observe(conform(admission.releasing(litestar)))
 
 
+class Writer(Protocol):
+    """What writes for its callers, in batches, until cancelled."""
+
+    async def run(self) -> None: ...
+
+
 CANCEL_SECONDS = 3.0  # PyMongo may lose a cancellation; its own timeouts end it then
 
 
 @asynccontextmanager
-async def at_work(
-    writers: Sequence[Callable[[], Coroutine[Any, Any, None]]], workers: Sequence[LeasedWork[Any]]
-) -> AsyncIterator[None]:
+async def at_work(writers: Sequence[Writer], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
     """Runs them. At the end the workers finish what they have in hand while there is still somebody to write it."""
-    runs = [*(run() for run in writers), *(worker.run() for worker in workers)]
+    runs = [*(writer.run() for writer in writers), *(worker.run() for worker in workers)]
     tasks = [asyncio.create_task(run) for run in runs]
     for task in tasks:
         task.add_done_callback(_must_not_end)

@@ -135,8 +135,7 @@ def nothing_is_open(databases: Databases) -> Any:
             ]
         },
         order_api["payment_events"]: {"outcome": {"$in": ["received", "unmatched"]}},
-        gateway["charges"]: {"status": "pending"},
-        gateway["refunds"]: {"status": "pending"},
+        gateway["charges"]: {"due_at": {"$ne": None}},
         gateway["deliveries"]: {"state": "pending"},
     }
 
@@ -149,7 +148,7 @@ def nothing_is_open(databases: Databases) -> Any:
 
 async def spoiled_replies(gateway: Database, order_ids: Sequence[str], faults: Faults) -> set[str]:
     """The rates that spoiled a reply to an attempt to charge one of these orders."""
-    keys = {f"default:{key}": key for key in map(charge_call_id, order_ids)}
+    keys = {f"default:POST /v1/charges:{key}": key for key in map(charge_call_id, order_ids)}
     struck: set[str] = set()
     async for tried in gateway["reply_attempts"].find({"_id": {"$in": list(keys)}}):
         drawn = {drawn_reply(faults, keys[tried["_id"]], number) for number in range(1, tried["attempts"] + 1)}
@@ -166,6 +165,6 @@ async def spoiled_webhooks_and_outcomes(gateway: Database) -> set[str]:
     async for charge in gateway["charges"].find():
         struck |= {"declined"} if charge["failure_code"] == "card_declined" else set()
         struck |= {"settle_slow"} if "settleDelaySeconds" in charge["scenario"] else set()
-    if await gateway["refunds"].find_one({"status": "failed"}):
+    if await gateway["charges"].find_one({"refunds.status": "failed"}):
         struck.add("refund_failed")
     return struck

@@ -134,8 +134,7 @@ class Lives:
         return not (
             await orders["orders"].count_documents({"calls.state": "open"})
             or await orders["payment_events"].count_documents({"outcome": "received"})
-            or await gateway["charges"].count_documents({"status": "pending"})
-            or await gateway["refunds"].count_documents({"status": "pending"})
+            or await gateway["charges"].count_documents({"due_at": {"$ne": None}})
             or await gateway["deliveries"].count_documents({"state": "pending"})
             or self._world.gate.in_flight  # what can be read already may not have been heard by who wrote it
         )

@@ -10,16 +10,16 @@ from tests.e2e.crash_points.proxy import Point
 
 VICTIM = "payment_gateway"
 # By flow, steps that it makes, the last of which ends it.
-_SETTLE = ("commitTransaction",)
+_SETTLE = ("update charges", "insert events", "insert deliveries", "update charges")  # the mark, and the mark off
 _DELIVER = ("POST /api/webhooks/payments", "commitTransaction")
 FLOWS: Mapping[Life, Mapping[str, Sequence[str]]] = {
     "paid": {
-        "create_charge": ("commitTransaction", "answer POST /v1/charges"),
+        "create_charge": ("insert charges", "answer POST /v1/charges"),
         "settle_charges": _SETTLE,
         "deliver_webhooks": _DELIVER,
     },
     "refunded": {
-        "create_refund": ("commitTransaction", "answer POST /v1/charges/{id}/refunds"),
+        "create_refund": ("update charges", "answer POST /v1/charges/{id}/refunds"),
         "settle_refunds": _SETTLE,
         "deliver_webhooks": _DELIVER,
     },

@@ -80,8 +80,8 @@ class World:
     async def _end_leases(self) -> None:
         if self._victim.module == "order_api":
             await end_claims(self.orders["orders"])
-        for name in ("charges", "refunds", "deliveries"):
-            await end_leases(self._own[name])
+        await end_leases(self._own["deliveries"])
+        await self._own["charges"].update_many({"hand_until": {"$ne": None}}, {"$set": {"hand_until": None}})
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ def running_targets(mongo: Client, uri: str, logs: Path, **settings: str) -> Ite
             **vars(GATEWAY),
             service=stack.gateways[0],
             database=mongo[f"{name}_gateway"],
-            stores=("charges", "refunds", "idempotency_keys", "events"),
+            stores=("charges", "events"),
         )
         yield order_api, gateway
 

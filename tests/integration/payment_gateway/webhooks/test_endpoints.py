@@ -48,7 +48,7 @@ async def configured_id(application: Application) -> str:
 
 
 async def settle_and_deliver(application: Application) -> None:
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
     await application.deliver_webhooks.work.run_once()
 
 
@@ -282,7 +282,7 @@ async def test_what_is_pending_for_an_endpoint_that_wants_no_more_is_cancelled_w
     application: Application, receiver: HttpDouble, how: str
 ) -> None:
     await create(application)
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
     endpoint_id = await configured_id(application)
     if how == "disabled":
         await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))

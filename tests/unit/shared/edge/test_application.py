@@ -15,7 +15,7 @@ async def test_c8_a_service_whose_committer_ends_by_itself_is_stopped_as_failed(
     stopped = asyncio.Event()
     monkeypatch.setattr("shared.edge.application.stop_as_failed", stopped.set)
     batches = Batches[Any, Any](cast("Any", None), name="broken", limits=Limits())
-    async with at_work([batches.run], []):
+    async with at_work([batches], []):
         monkeypatch.setattr(batches, "_take", lambda: 1 / 0)  # a defect outside of what a batch may throw
         waiting = asyncio.create_task(batches.submit("a"))
         await asyncio.wait_for(stopped.wait(), 5)
