@@ -72,7 +72,8 @@ class Application:
             await ensure_schema(self.store.database)
             await self.gateway.start()
             tidying = [self.forget_keys] if workers else []
-            async with at_work([*self.store.writers, *self.place_order.writers, *tidying], work):
+            writers = [*self.store.writers, *self.place_order.writers, *self.refund_order.writers, *tidying]
+            async with at_work(writers, work):
                 yield
         finally:
             await self.gateway.close()

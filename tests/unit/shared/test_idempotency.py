@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 
 from shared.idempotency import (
     TTL,
+    Answer,
     Judgement,
     KeyMalformedError,
+    KeyReused,
     Record,
+    entry_of,
     fingerprint,
     judge,
+    live,
+    new_key,
     parse_key,
     record_id,
 )
@@ -155,3 +160,22 @@ def test_an_expired_key_is_new_even_before_the_sweeper_removed_it(print_: str) -
     """C10"""
     expired = record(expires_at=NOW)
     assert judge(expired, endpoint=ENDPOINT, fingerprint=print_, now=NOW) is Judgement.NEW
+
+
+def test_a_key_remembers_the_request_and_its_answer_byte_for_byte_for_24_hours() -> None:
+    key = new_key("key-1", endpoint=ENDPOINT, command=Command(9990), body=b'{"id": 1}', location="/x/ord_1", now=NOW)
+    assert (key.value, key.of, key.expires_at) == ("key-1", "ord_1", NOW + TTL)
+    assert key.answer == Answer(201, '{"id": 1}', "/x/ord_1", replayed=False)
+    same, other = fingerprint(ENDPOINT, Command(9990)), fingerprint(ENDPOINT, Command(1))
+    assert key.judged(ENDPOINT, same) == Answer(201, '{"id": 1}', "/x/ord_1", replayed=True)
+    assert key.judged(ENDPOINT, other) == KeyReused()
+    assert key.judged("POST /api/other", same) == KeyReused()
+    assert entry_of([key], "key-1") is key
+    assert entry_of([key], "key-2") is None
+
+
+def test_a_key_is_live_until_the_moment_it_expires() -> None:
+    """C10"""
+    key = new_key("key-1", endpoint=ENDPOINT, command=None, body=b"", location="/x/1", now=NOW)
+    assert live([key], NOW + TTL - timedelta(milliseconds=1)) == (key,)
+    assert live([key], NOW + TTL) == ()

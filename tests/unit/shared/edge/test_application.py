@@ -9,7 +9,7 @@ from shared.batches import Batches, Limits
 from shared.edge.application import at_work
 
 
-async def test_c8_a_service_whose_committer_ends_by_itself_is_stopped_as_failed(
+async def test_c8_a_service_whose_writer_ends_by_itself_is_stopped_as_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stopped = asyncio.Event()
