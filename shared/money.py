@@ -41,12 +41,16 @@ def parse_plain_decimal(value: str) -> Decimal:
 
 def to_minor(major: Decimal, currency: str) -> int:
     """`major` in minor units: 99.99 USD is 9999. Raises AmountError when it is not payable, CurrencyError."""
-    exponent = exponent_of(currency)
+    return in_minor(major, currency, exponent_of(currency))
+
+
+def in_minor(major: Decimal, currency: str, exponent: int) -> int:
+    """`major` in minor units of a currency with this many decimal places. Raises AmountError when it is not payable."""
     minor = _EXACT.scaleb(major, exponent)
     if minor != minor.to_integral_value():
         raise AmountError(f"{currency} has {exponent or 'no'} decimal places")
     if not 0 < minor <= AMOUNT_MINOR_MAX:
-        raise AmountError(f"must be more than 0 and at most {to_major(AMOUNT_MINOR_MAX, currency):f} {currency}")
+        raise AmountError(f"must be more than 0 and at most {in_major(AMOUNT_MINOR_MAX, exponent):f} {currency}")
     return int(minor)
 
 

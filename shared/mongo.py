@@ -42,6 +42,10 @@ _NAMESPACE_EXISTS = 48
 _CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
 
 
+class UnusableDatabaseError(Exception):
+    """MongoDB answers, and the service cannot work with what it is or has; the message names the ways out."""
+
+
 def connect(uri: str, *, app_name: str) -> Client:
     """A client whose writes are journaled on a majority and whose reads cannot be rolled back.
 
@@ -119,6 +123,12 @@ async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool =
         count_error(error)
         return False
     return True
+
+
+async def is_replica_set(client: Client) -> bool:
+    """Whether the server is a member of one, or a router in front of several. Raises PyMongoError."""
+    hello = await client.admin.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 def count_error(error: Exception) -> None:

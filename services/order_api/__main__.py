@@ -3,6 +3,7 @@
 import os
 
 from order_api.app import create_app
+from order_api.schema import refuse_old_layout
 from order_api.settings import Settings, check
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
@@ -14,7 +15,7 @@ def main() -> None:
     settings = load_or_exit(Settings, os.environ, check)
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="order_api")
-    await_database_or_exit(settings.mongodb_uri)
+    await_database_or_exit(settings.mongodb_uri, lambda client: refuse_old_layout(client[settings.order_api_database]))
     app = create_app(settings, limits)
     with exporting_traces("order_api"):
         serve(app, host=settings.order_api_host, port=settings.order_api_port, limits=limits)

@@ -13,6 +13,7 @@ from order_api.order import Cancellation, Order, kept_charge, merge
 from order_api.outbox import without_unsent_charges
 from order_api.store import Store
 from shared.documents import Verdict
+from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
@@ -44,22 +45,23 @@ class CancelOrder:
 
     async def __call__(self, merchant: str, order_id: str) -> Outcome:
         note(order_id=order_id)
-        at = utc_now()
+        request, at = new_id("cx"), utc_now()
         with span("cancel order"):
-            outcome = await self._store.change(order_id, lambda order, _now: cancelled(order, merchant, at=at))
+            outcome = await self._store.change(order_id, lambda order, _now: cancelled(order, merchant, request, at=at))
         if isinstance(outcome, Cancelled) and outcome.newly:
             count_status(outcome.order)
             log.info("order cancelled")
         return outcome
 
 
-def cancelled(order: Order | None, merchant: str, *, at: datetime) -> Verdict[Order, Outcome]:
-    """Cancels at the time `at`, which tells this request from another when it runs again. C4"""
+def cancelled(order: Order | None, merchant: str, request: str, *, at: datetime) -> Verdict[Order, Outcome]:
+    """Cancels at the time `at`; `request` tells this request from another of that time when it runs again. C4"""
     if order is None or order.merchant != merchant:
         return Verdict(NoSuchOrder())
     if order.cancelled_at is not None:
-        return Verdict(Cancelled(order, newly=order.cancelled_at == at), found=True)
+        return Verdict(Cancelled(order, newly=order.cancelled_by == request), found=True)
     if kept_charge(order) is not None:
         return Verdict(NotCancellable())
-    after = without_unsent_charges(merge(order, Cancellation(at), now=at, cause="cancelled by the merchant"), now=at)
+    knowing = merge(order, Cancellation(at), now=at, cause="cancelled by the merchant")
+    after = msgspec.structs.replace(without_unsent_charges(knowing, now=at), cancelled_by=request)
     return Verdict(Cancelled(after, newly=True), after)

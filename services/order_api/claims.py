@@ -10,9 +10,11 @@ from typing import Any
 
 from bson import Int64, ObjectId
 from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, WriteError
 
 from shared.backoff import exponential
-from shared.mongo import Collection, Document
+from shared.mongo import Collection, Document, count_error, describe
+from shared.telemetry import log
 
 _IS_DUE = {"due_at": {"$type": "date"}, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
 _TO_BE_ASKED = {"reconcile_at": {"$type": "date"}, "$expr": {"$lte": ["$reconcile_at", "$$NOW"]}}
@@ -52,7 +54,12 @@ async def take(orders: Collection, token: str, *, limit: int, lease_seconds: flo
         {"$set": {"due_at": {"$min": {"$map": {"input": open_calls, "as": "call", "in": "$$call.due_at"}}}}},
         {"$set": {"version": {"$add": ["$version", 1]}, "writer": {"$literal": ObjectId()}}},
     ]
-    await orders.update_many({"_id": {"$in": ids}, **_IS_DUE}, update)
+    try:
+        await orders.update_many({"_id": {"$in": ids}, **_IS_DUE}, update)
+    except WriteError as error:  # of one that is not as it must be; the others are claimed one by one
+        log.error("not claimed together", collection=orders.name, reason=describe(error))
+        one_by_one = [UpdateOne({"_id": one, **_IS_DUE}, update) for one in ids]
+        await _write_what_can_be(orders, one_by_one)
     shown = {"calls": 1, "trace": 1, "cancelled_at": 1}
     return [order async for order in orders.find({"_id": {"$in": ids}}, shown)]
 
@@ -77,10 +84,19 @@ async def take_turns(collection: Collection, *, limit: int, base_seconds: float)
     if not found:
         return []
     writer = ObjectId()
-    await collection.bulk_write([_turn(document, base_seconds, writer) for document in found], ordered=False)
+    await _write_what_can_be(collection, [_turn(document, base_seconds, writer) for document in found])
     ids = [document["_id"] for document in found]
     ours = {one["_id"] async for one in collection.find({"_id": {"$in": ids}, "writer": writer}, {"_id": 1})}
     return [document for document in found if document["_id"] in ours]
+
+
+async def _write_what_can_be(collection: Collection, updates: Sequence[UpdateOne]) -> None:
+    """One that is refused, or that no majority has yet, spoils no other: whoever wrote them reads back what was written."""
+    try:
+        await collection.bulk_write(updates, ordered=False)
+    except BulkWriteError as error:
+        count_error(error)
+        log.error("not all were claimed", collection=collection.name, reason=describe(error))
 
 
 def _turn(document: Document, base_seconds: float, writer: ObjectId) -> UpdateOne:

@@ -40,9 +40,10 @@ from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt,
 from order_api.order import Charge, Fact, Order, Review, in_doubt, merge
 from order_api.outbox import ask_for_money_owed, call_by_id, with_call
 from order_api.store import Store
+from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
 from shared.leases import CLAIM_SECONDS, Lease, LeasedWork
-from shared.mongo import Document
+from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace
@@ -168,7 +169,10 @@ class DispatchOutbox:
     async def _release(self, claimed: _Claimed) -> None:
         """Ends a claim that was broken off, so that nobody waits for its lease. It may have been sent."""
         call = msgspec.convert(claimed.call, Call)
-        await self._store.change(claimed.order_id, lambda order, now: _released(order, call, now, _due_again))
+        try:
+            await self._store.change(claimed.order_id, lambda order, now: _released(order, call, now, _due_again))
+        except (OverloadedError, UnavailableError) as error:
+            log.warning("not released: its lease lapses", worker="dispatch_outbox", reason=describe(error))
 
 
 def settling(

@@ -33,6 +33,7 @@ async def keys_by_value(orders: Collection, wanted: Iterable[tuple[str, str]]) -
         {"$match": {"$or": either}},
         {"$project": {"_id": 0, "order_id": "$_id", "merchant": 1, "key": "$keys", "now": "$$NOW"}},
         {"$unwind": "$key"},
+        {"$match": {"key.value": {"$in": [one for some in values.values() for one in some]}}},
     ]
     held = [msgspec.convert(one, Held) async for one in await orders.aggregate(stages)]
     return {(one.merchant, one.key.value): one for one in held}

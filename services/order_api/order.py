@@ -86,7 +86,8 @@ class StatusChange(msgspec.Struct, frozen=True):
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as stored, one document: its facts, the calls it asks of the provider, and the idempotency keys of what was
-    asked of it. Arrays stand in order of arrival and mean sets. `version` counts its writes.
+    asked of it. Arrays stand in order of arrival and mean sets. `version` counts its writes. `cancelled_by` is the request
+    that cancelled it.
 
     `reconcile_at` is when the provider is asked about it next, None while there is nothing to ask; `asks_left` is how many
     more answers of the provider it takes to believe that the facts are complete.
@@ -105,6 +106,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     refunds: tuple[Refund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
     cancelled_at: datetime | None = None
+    cancelled_by: str | None = None
     reviews: tuple[Review, ...] = ()
     history: tuple[StatusChange, ...] = ()
     keys: tuple[Key, ...] = ()

@@ -25,7 +25,7 @@ from shared import wire
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
 from shared.leases import LeasedWork
-from shared.mongo import describe
+from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace
@@ -36,10 +36,10 @@ ASK_SECONDS = 60.0  # for all pages of one order
 
 
 class _Question(msgspec.Struct, frozen=True):
-    """An order to ask about, or an event without a final outcome, to be taken up again."""
+    """An order to ask about, or an event without a final outcome, as stored, to be taken up again."""
 
     order_id: str | None
-    event: StoredEvent | None
+    event: Document | None
     trace: str | None
     asks_left: int = 0
 
@@ -70,10 +70,8 @@ class Reconcile:
         """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""
         base_seconds = self._store.reconcile_after.total_seconds()
         events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
-        questions: list[_Question] = []
-        for found in await take_turns(self._store.payment_events, limit=events, base_seconds=base_seconds):
-            event = msgspec.convert(found, StoredEvent)
-            questions.append(_Question(event.order_id, event, event.trace))
+        received = await take_turns(self._store.payment_events, limit=events, base_seconds=base_seconds)
+        questions = [_Question(found.get("order_id"), found, found.get("trace")) for found in received]
         self._events_in_hand += len(questions)
         try:
             orders = await take_turns(self._store.orders, limit=limit - len(questions), base_seconds=base_seconds)
@@ -105,10 +103,10 @@ class Reconcile:
         if all(recorded):
             await self._conclude(question.order_id, Answer(question.asks_left, tuple(charges), utc_now()))
 
-    async def _take_up(self, event: StoredEvent) -> None:
+    async def _take_up(self, event: Document) -> None:
         RECONCILIATIONS["judged_again"].inc()
         try:
-            await self._record.again(event)
+            await self._record.again(msgspec.convert(event, StoredEvent))
         except Exception as error:  # noqa: BLE001 - whatever it is, the event has another turn
             log.warning("an event was not recorded", reason=describe(error))
         finally:

@@ -7,7 +7,6 @@ again: when the webhook comes again, or by reconciliation, which looks for event
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -68,7 +67,7 @@ class RecordEvents:
         if stored.id == event.id:
             await self(event)
         else:
-            await self._keep_altered(event)
+            await self._keep_beside(event)
 
     async def _record(self, event: ReceivedEvent) -> tuple[Outcome, Order | None]:
         new = self._stored(event)
@@ -77,23 +76,18 @@ class RecordEvents:
             return await self._apply(event, new, fresh=True)
         for _ in range(JUDGED_MAX):
             if known.raw == event.raw:
-                return await self._apply(event, known)
-            if known.outcome in FINAL:
-                await self._keep_altered(event)
-                return "duplicate", None
+                return await self._apply(event, known, fresh=False)
             if known.outcome == "received":
                 await self.again(known)  # C20: the stored bytes first
-            elif await self._order_learns(event):
+            elif known.outcome not in FINAL and (await self._judged(event)).outcome in FINAL:
                 await self._put_in_place(event, known)
             else:
-                return await self._keep_beside(event)
+                return await self._keep_beside(event), None
             known = await self._store.events.read(event.id)
             assert known is not None, "events are never deleted"
         raise UnavailableError
 
-    async def _apply(
-        self, event: ReceivedEvent, stored: StoredEvent, *, fresh: bool = False
-    ) -> tuple[Outcome, Order | None]:
+    async def _apply(self, event: ReceivedEvent, stored: StoredEvent, *, fresh: bool) -> tuple[Outcome, Order | None]:
         """Merges what the event says into its order, then writes its outcome. `fresh`: this call has stored it. C20, C21"""
         times = int(not fresh and event.source == "webhook")
         if stored.outcome in FINAL:
@@ -101,26 +95,26 @@ class RecordEvents:
                 await self._store.events.change(event.id, lambda there, _now: _counted(there, times))
             return "duplicate", None
         learned = await self._merge(event)
-        written = await self._store.events.change(
+        made = await self._store.events.change(
             event.id,
             lambda there, _now: _with_outcome(there, event, learned.judgement, times),
             read={**to_document(stored), "read_at": None},
         )
-        if not written:  # other bytes, or another process with another outcome, came between
+        if made is None:  # other bytes, or another process with another outcome, came between
             return (await self._record(event))[0], learned.changed
-        return learned.judgement.outcome, learned.changed
+        return learned.judgement.outcome if made or fresh else "duplicate", learned.changed
 
     async def _merge(self, event: ReceivedEvent) -> Learned:
         if event.order_id is None:
             return Learned(judge(event, None))
         return await self._store.change(event.order_id, lambda order, _now: learning(order, event))
 
-    async def _order_learns(self, event: ReceivedEvent) -> bool:
-        """Whether the event means something for its order that is final."""
+    async def _judged(self, event: ReceivedEvent) -> Judgement:
+        """What the event means for its order as that is now."""
         if event.order_id is None:
-            return judge(event, None).outcome in FINAL
+            return judge(event, None)
         return await self._store.change(
-            event.order_id, lambda order, _now: Verdict(judge(event, order).outcome in FINAL, found=True)
+            event.order_id, lambda order, _now: Verdict(judge(event, order), found=order is not None)
         )
 
     async def _put_in_place(self, event: ReceivedEvent, known: StoredEvent) -> None:
@@ -128,35 +122,29 @@ class RecordEvents:
         beside = replace(known, id=altered_id(known.id, known.raw), reconcile_at=None, version=1)
         await self._store.events.insert(beside)
         new = self._stored(event)
+        await self._store.events.change(event.id, lambda stored, _now: _in_place(stored, known, new))
 
-        def put(stored: StoredEvent | None, _now: Any) -> Verdict[StoredEvent, None]:
-            if stored is None or stored.raw != known.raw or stored.outcome in FINAL:
-                return Verdict(None, found=True)
-            return Verdict(None, replace(new, times_received=stored.times_received + 1, version=stored.version))
-
-        await self._store.events.change(event.id, put)
-
-    async def _keep_beside(self, event: ReceivedEvent) -> tuple[Outcome, Order | None]:
-        """Other bytes that mean nothing either: both are kept."""
-        learned = await self._merge(event)
-        outcome, detail = learned.judgement.outcome, learned.judgement.detail
-        stored = replace(self._stored(event), id=altered_id(event.id, event.raw), outcome=outcome, detail=detail)
-        known = await self._store.events.insert(replace(stored, reconcile_at=None))
-        if known is not None and event.source == "webhook":
-            await self._store.events.change(stored.id, lambda there, _now: _counted(there, 1))
-        return outcome, learned.changed
-
-    async def _keep_altered(self, event: ReceivedEvent) -> None:
-        """The same id with other bytes, after the first were final: both are kept, and a person must look. C20"""
-        detail = "same id, other bytes"
-        altered = replace(self._stored(event), id=altered_id(event.id, event.raw), detail=detail)
-        known = await self._store.events.insert(altered)
+    async def _keep_beside(self, event: ReceivedEvent) -> Outcome:
+        """Other bytes under the id of an event: both are kept. What these say is merged into no order, but a person must
+        look: at two that differ where the first are final, or at both where neither means anything. C20
+        """
+        beside = replace(self._stored(event), id=altered_id(event.id, event.raw))
+        known = await self._store.events.insert(beside)
         first = await self._store.events.read(event.id)
-        if first is not None and first.order_id is not None:
-            await self._store.change(first.order_id, lambda order, _now: _with_altered(order, event))
-        judgement = Judgement("duplicate", detail)
+        if first is None or first.outcome in FINAL:
+            judgement = Judgement("duplicate", "same id, other bytes")
+            order_id = None if first is None else first.order_id
+            code, detail = "event-altered", "an event came again with other bytes"
+        else:
+            judgement = await self._judged(event)
+            if judgement.outcome in FINAL:  # its order has turned up since; the provider is asked, and says it again
+                judgement = Judgement("unmatched", "other bytes came first")
+            order_id, code, detail = event.order_id, "event-mismatch", judgement.detail or ""
+        if order_id is not None and judgement.outcome != "unmatched":
+            await self._store.change(order_id, lambda order, _now: _with_review(order, event, code, detail))
         times = int(known is not None and event.source == "webhook")
-        await self._store.events.change(altered.id, lambda stored, _now: _with_outcome(stored, event, judgement, times))
+        await self._store.events.change(beside.id, lambda stored, _now: _with_outcome(stored, event, judgement, times))
+        return judgement.outcome
 
     def _stored(self, event: ReceivedEvent) -> StoredEvent:
         return StoredEvent(
@@ -191,10 +179,10 @@ def learning(order: Order | None, event: ReceivedEvent) -> Verdict[Order, Learne
     return Verdict(Learned(judgement, after if after.status != order.status else None), after)
 
 
-def _with_altered(order: Order | None, event: ReceivedEvent) -> Verdict[Order, None]:
+def _with_review(order: Order | None, event: ReceivedEvent, code: str, detail: str) -> Verdict[Order, None]:
     if order is None:
         return Verdict(None, found=True)
-    after = _reviewed(order, event, "event-altered", "an event came again with other bytes")
+    after = _reviewed(order, event, code, detail)
     return Verdict(None, found=True) if after is order else Verdict(None, after)
 
 
@@ -203,25 +191,39 @@ def _reviewed(order: Order, event: ReceivedEvent, code: str, detail: str) -> Ord
     return merge(order, review, now=event.received_at, cause=code)
 
 
+def _in_place(stored: StoredEvent | None, known: StoredEvent, new: StoredEvent) -> Verdict[StoredEvent, None]:
+    """`new` instead of the bytes that were `known`, unless somebody has changed those or made them final since."""
+    if stored is None or stored.raw != known.raw or stored.outcome in FINAL:
+        return Verdict(None, found=True)
+    times = stored.times_received + int(new.source == "webhook")
+    return Verdict(None, replace(new, times_received=times, version=stored.version))
+
+
 def _with_outcome(
     stored: StoredEvent | None, event: ReceivedEvent, judgement: Judgement, times: int
-) -> Verdict[StoredEvent, bool]:
-    """The event with its outcome, if it is as it was judged: the same bytes, and not final meanwhile. C21"""
+) -> Verdict[StoredEvent, bool | None]:
+    """The event with its outcome, if it is as it was judged: the same bytes, and not final meanwhile. Whether this was the
+    write that gave it; None if it is to be judged again. C21
+    """
     if stored is None or stored.raw != event.raw:
-        return Verdict(False, found=True)
+        return Verdict(None, found=True)
     if stored.outcome in FINAL:
-        return Verdict(stored.outcome == judgement.outcome, found=True)
+        if stored.outcome != judgement.outcome:
+            return Verdict(None, found=True)
+        counted = _counted(stored, times)
+        return Verdict(False, counted.after, found=True)
+    asked_about = judgement.outcome == "unmatched" and stored.id == event.id
     after = replace(
         stored,
         outcome=judgement.outcome,
         detail=judgement.detail,
         times_received=stored.times_received + times,
-        reconcile_at=stored.reconcile_at if judgement.outcome == "unmatched" else None,
+        reconcile_at=stored.reconcile_at if asked_about else None,
     )
     return Verdict(True, found=True) if after == stored else Verdict(True, after)
 
 
 def _counted(stored: StoredEvent | None, times: int) -> Verdict[StoredEvent, None]:
-    if stored is None:
+    if stored is None or not times:
         return Verdict(None, found=True)
     return Verdict(None, replace(stored, times_received=stored.times_received + times))

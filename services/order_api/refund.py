@@ -8,7 +8,7 @@ from order_api.order import Charge, Order, Refund, Review, kept_charge, unreserv
 from order_api.outbox import refund_call_id
 from shared.ids import derive_id
 
-REFUNDS_MAX = 500  # an order is one document, written with every event: it must stay small enough for that
+REFUNDS_MAX = 500  # a merchant's, of one order: it is one document, which must stay small enough to be written
 
 
 class NotRefundable(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class ExceedsPaid(msgspec.Struct, frozen=True):
 
 
 class TooManyRefunds(msgspec.Struct, frozen=True):
-    """The order has REFUNDS_MAX already."""
+    """The merchant has asked for REFUNDS_MAX already. Those that the service asks for by itself do not count."""
 
 
 def refundable(order: Order) -> Charge | NotRefundable:
@@ -33,7 +33,7 @@ def refundable(order: Order) -> Charge | NotRefundable:
 
 def refuse(order: Order, charge: Charge, amount_minor: int) -> ExceedsPaid | TooManyRefunds | None:
     """Why this much of `charge` cannot be refunded. C18"""
-    if len(order.refunds) >= REFUNDS_MAX:
+    if sum(refund.cause == "merchant" for refund in order.refunds) >= REFUNDS_MAX:
         return TooManyRefunds()
     left = unreserved_minor(order, charge)
     return None if 0 < amount_minor <= left else ExceedsPaid(left)

@@ -19,7 +19,7 @@ from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import Amount, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import AmountError, in_major, to_minor
+from shared.money import AmountError, in_major, in_minor
 from shared.tracing import note
 
 
@@ -142,7 +142,7 @@ def _minor(amount: Decimal | None, order: Order) -> int | None:
     if amount is None:
         return None
     try:
-        return to_minor(amount, order.currency)
+        return in_minor(amount, order.currency, order.exponent)
     except AmountError as error:
         raise invalid_field("/amount", str(error)) from None
 

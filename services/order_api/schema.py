@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from order_api import calls, event, order
-from shared.mongo import Database, ensure_collection
+from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -105,6 +105,7 @@ ORDERS = _object(
         "reconcile_attempts": COUNT,
         # The least `due_at` of the calls that are open, by which claims find an order; null while none is.
         "due_at": DATE_OR_NULL,
+        "cancelled_by": TEXT_OR_NULL,
         "disputes": {"bsonType": "array"},
         "asks_left": COUNT,
         "trace": TEXT_OR_NULL,
@@ -129,6 +130,16 @@ _NEWEST_FIRST = ("_id", DESCENDING)  # ids sort by creation time
 
 def _only(**condition: Any) -> dict[str, Any]:
     return {"partialFilterExpression": condition}
+
+
+async def refuse_old_layout(database: Database) -> None:
+    """Raises UnusableDatabaseError where keys and messages are still documents of their own. Raises PyMongoError."""
+    for name in ("outbox", "idempotency_keys"):
+        if await database[name].find_one({}, {"_id": 1}) is not None:
+            raise UnusableDatabaseError(
+                f"the database {database.name} is of an older version, its collection {name} has documents: let that version "
+                "finish, then name another database in ORDER_API_DATABASE or drop this one"
+            )
 
 
 async def ensure_schema(database: Database) -> None:

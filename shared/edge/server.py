@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -18,7 +18,7 @@ from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
-from shared.mongo import connect, is_reachable
+from shared.mongo import Client, UnusableDatabaseError, connect, is_reachable, is_replica_set
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
@@ -71,9 +71,15 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
-    """Returns when MongoDB answers; if it refuses us, or does not answer in time, exit status 1 with one line that says why
-    on standard error.
+async def _any_will_do(_client: Client) -> None:
+    """No check beyond those that every service needs."""
+
+
+def await_database_or_exit(
+    uri: str, check: Callable[[Client], Awaitable[None]] = _any_will_do, *, patience_seconds: float = 10.0
+) -> None:
+    """Returns when MongoDB answers as a replica set; if it is none, refuses us, does not pass `check` (which raises
+    UnusableDatabaseError) or does not answer in time, exit status 1 with one line that says why on standard error.
     """
 
     async def answers() -> None:
@@ -84,6 +90,12 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
                 await asyncio.sleep(0.2)
+            if not await is_replica_set(client):
+                raise UnusableDatabaseError(
+                    "this MongoDB is no replica set, and forgets in a crash what it has confirmed: start it with --replSet "
+                    "and run rs.initiate() once (one node is enough), or use `make run` or `docker compose up`"
+                )
+            await check(client)
         finally:
             await client.close()
 
@@ -91,7 +103,7 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
         asyncio.run(answers())
     except OperationFailure as error:
         reason = str((error.details or {}).get("errmsg", type(error).__name__))
-    except (PyMongoError, ValueError, TimeoutError) as error:
+    except (PyMongoError, ValueError, TimeoutError, UnusableDatabaseError) as error:
         reason = str(error)
     else:
         return

@@ -5,24 +5,33 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from order_api.app import Application
+from order_api.calls import ATTEMPTS_MAX, Call
 from order_api.dispatch_outbox import DispatchOutbox
-from order_api.outbox import ATTEMPTS_MAX
+from order_api.order import Order
+from order_api.refund_order import NewRefund
+from shared.documents import Verdict
+from shared.idempotency import Answer as Replayable
 from shared.times import utc_now
 from tests.http_double import Answer, Asked, HttpDouble, always
 from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_charges,
+    accept_everything,
     accepted,
     as_json,
+    calls_of,
+    charge_call_of,
     charge_of,
     event_bytes,
-    message_of,
+    make_due,
     place,
     received,
+    refund_of,
     stored_order,
 )
 from tests.waiting import until
@@ -34,18 +43,13 @@ async def dispatch(application: Application) -> int:
     return await application.dispatch_outbox.work.run_once()
 
 
-async def make_due(application: Application, **changes: Any) -> None:
-    past = utc_now() - timedelta(seconds=1)
-    await application.store.outbox.update_many({}, {"$set": {"next_attempt_at": past, **changes}})
-
-
-async def test_a_message_is_posted_and_its_charge_noted_but_the_order_is_not_paid(
+async def test_a_call_is_posted_and_its_charge_noted_but_the_order_is_not_paid(
     application: Application, provider: HttpDouble
 ) -> None:
     order = await place(application)
     assert await dispatch(application) == 1
-    message = await message_of(application, order)
-    assert (message["state"], message["attempts"]) == ("done", 1)
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["attempts"]) == ("done", 1)
     order = await stored_order(application, order.id)
     assert [charge.state for charge in order.charges] == ["pending"]
     assert order.status == "Pending"
@@ -53,7 +57,7 @@ async def test_a_message_is_posted_and_its_charge_noted_but_the_order_is_not_pai
     assert len(provider.posts()) == 1
 
 
-async def test_c11_two_replicas_never_claim_one_message_both(
+async def test_c11_two_replicas_never_claim_one_call_twice(
     make_application: MakeApplication, provider: HttpDouble
 ) -> None:
     async with make_application() as one, make_application() as other:
@@ -69,7 +73,7 @@ async def test_c11_no_more_is_claimed_than_there_are_free_slots(application: App
         await place(application)
     narrow = DispatchOutbox(application.store, application.gateway, slots=2)
     assert len(await narrow.work._start()) == 2
-    assert await application.store.outbox.count_documents({"state": "leased"}) == 2
+    assert sum(call["claim"] is not None for call in await calls_of(application)) == 2
 
 
 async def test_c11_a_claim_that_is_too_short_to_send_costs_no_attempt(
@@ -78,13 +82,16 @@ async def test_c11_a_claim_that_is_too_short_to_send_costs_no_attempt(
     order = await place(application)
     brief = DispatchOutbox(application.store, application.gateway, lease_seconds=1)
     assert await brief.work.run_once() == 1
-    message = await message_of(application, order)
-    assert (message["state"], message["attempts"], message["first_attempt_at"]) == ("ready", 0, None)
-    assert message["settled_fence"] == message["fence"]
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["attempts"], call["first_attempt_at"]) == ("open", 0, None)
+    assert call["settled_claim"] is not None
+    assert call["claim"] is None
     assert provider.asked == []
 
 
-async def test_c11_a_stale_fence_changes_nothing(make_application: MakeApplication, provider: HttpDouble) -> None:
+async def test_c11_a_claim_that_was_passed_changes_nothing(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
     """One is held up past its lease; the other takes over and is told 'later'. What the first then hears is too late."""
     held, release = asyncio.Event(), asyncio.Event()
 
@@ -100,13 +107,13 @@ async def test_c11_a_stale_fence_changes_nothing(make_application: MakeApplicati
         order = await place(slow)
         late = asyncio.create_task(dispatch(slow))
         await held.wait()
-        await slow.store.outbox.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+        await make_due(slow)  # the lease is over
         assert await dispatch(quick) == 1
-        settled = await message_of(quick, order)
+        settled = await charge_call_of(quick, order)
         release.set()
         await late
-        assert await message_of(quick, order) == settled
-        assert (settled["state"], settled["attempts"], settled["fence"]) == ("ready", 2, 2)
+        assert await charge_call_of(quick, order) == settled
+        assert (settled["state"], settled["attempts"], settled["claim"]) == ("open", 2, None)
         assert (await stored_order(quick, order.id)).reviews == ()
 
 
@@ -118,11 +125,11 @@ async def test_c11_a_claim_that_is_given_back_too_late_leaves_the_next_one_alone
         order = await place(slow)
         brief = DispatchOutbox(slow.store, slow.gateway, lease_seconds=1)
         [late] = await brief._claim(1)
-        await slow.store.outbox.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+        await make_due(slow)  # the lease is over
         assert len(await quick.dispatch_outbox._claim(1)) == 1
-        taken = await message_of(quick, order)
+        taken = await charge_call_of(quick, order)
         await (brief._attempt(late) if how == "unsent" else brief._release(late))
-        assert await message_of(quick, order) == taken
+        assert await charge_call_of(quick, order) == taken
 
 
 async def test_c12_every_attempt_has_the_same_key_and_the_same_bytes(
@@ -133,9 +140,9 @@ async def test_c12_every_attempt_has_the_same_key_and_the_same_bytes(
     for _ in range(3):
         await make_due(application)
         await dispatch(application)
-    message = await message_of(application, order)
-    assert {asked.headers["Idempotency-Key"] for asked in provider.posts()} == {message["_id"]}
-    assert {asked.body.decode() for asked in provider.posts()} == {message["body"]}
+    call = await charge_call_of(application, order)
+    assert {asked.headers["Idempotency-Key"] for asked in provider.posts()} == {call["id"]}
+    assert {asked.body.decode() for asked in provider.posts()} == {call["body"]}
     assert len(provider.posts()) == 3
 
 
@@ -161,7 +168,7 @@ async def test_c13_a_late_attempt_asks_first_and_adopts_what_is_there(
     assert len(provider.posts()) == (0 if already else 1)
     if already:
         assert [charge.id for charge in (await stored_order(application, order.id)).charges] == [charge.id]
-    assert (await message_of(application, order))["state"] == "done"
+    assert (await charge_call_of(application, order))["state"] == "done"
 
 
 async def test_c14_when_the_webhook_wins_the_message_stops_posting(
@@ -175,8 +182,8 @@ async def test_c14_when_the_webhook_wins_the_message_stops_posting(
 
     provider.answer = webhook_first
     await dispatch(application)
-    message = await message_of(application, order)
-    assert (message["state"], message["last_error"]) == ("done", None)
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["last_error"]) == ("done", None)
     await make_due(application)
     assert await dispatch(application) == 0
     assert (await stored_order(application, order.id)).status == "Paid"
@@ -218,10 +225,10 @@ async def test_c15_whatever_is_not_a_named_refusal_is_tried_again(
     order = await place(application)
     provider.answer = answer
     await dispatch(application)
-    message = await message_of(application, order)
-    assert (message["state"], message["attempts"]) == ("ready", 1)
-    assert message["next_attempt_at"] > message["updated_at"]
-    assert message["last_error"]
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["attempts"]) == ("open", 1)
+    assert call["due_at"] > call["updated_at"]
+    assert call["last_error"]
     order = await stored_order(application, order.id)
     assert (order.status, order.charges, order.reviews) == ("Pending", (), ())
 
@@ -232,11 +239,11 @@ async def test_c15_a_named_refusal_is_a_dead_letter_and_a_review_and_the_order_s
     order = await place(application)
     provider.answer = always(422, PROBLEM % "invalid-fields")
     await dispatch(application)
-    message = await message_of(application, order)
-    assert (message["state"], message["last_error"]) == ("dead", "refused with 422 invalid-fields")
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["last_error"]) == ("dead", "refused with 422 invalid-fields")
     order = await stored_order(application, order.id)
     assert order.status == "Pending"
-    assert [(review.code, review.event_id) for review in order.reviews] == [("dead-letter", message["_id"])]
+    assert [(review.code, review.event_id) for review in order.reviews] == [("dead-letter", call["id"])]
 
 
 async def test_c15_a_refusal_after_an_unknown_outcome_is_believed_only_after_a_look_up(
@@ -253,18 +260,18 @@ async def test_c15_a_refusal_after_an_unknown_outcome_is_believed_only_after_a_l
     provider.answer = answer
     await make_due(application, attempts=1, first_attempt_at=utc_now())
     await dispatch(application)
-    assert (await message_of(application, order))["state"] == "done"
+    assert (await charge_call_of(application, order))["state"] == "done"
     assert [one.id for one in (await stored_order(application, order.id)).charges] == [charge.id]
 
 
-async def test_c15_a_message_is_given_up_after_a_bounded_number_of_attempts(
+async def test_c15_a_call_is_given_up_after_a_bounded_number_of_attempts(
     application: Application, provider: HttpDouble
 ) -> None:
     order = await place(application)
     provider.answer = always(500, "$internal: {not: an expression}")
     await make_due(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
     await dispatch(application)
-    assert (await message_of(application, order))["state"] == "dead"
+    assert (await charge_call_of(application, order))["state"] == "dead"
     assert [review.code for review in (await stored_order(application, order.id)).reviews] == ["dead-letter"]
 
 
@@ -291,8 +298,8 @@ async def test_c16_a_retry_after_of_thirty_years_is_capped(application: Applicat
     order = await place(application)
     provider.answer = always(503, Retry_After="1000000000")
     await dispatch(application)
-    message = await message_of(application, order)
-    wait: timedelta = message["next_attempt_at"] - message["updated_at"]
+    call = await charge_call_of(application, order)
+    wait: timedelta = call["due_at"] - call["updated_at"]
     assert timedelta(minutes=59) < wait <= timedelta(hours=1, seconds=1)
 
 
@@ -336,16 +343,18 @@ async def test_c16_while_the_breaker_is_open_waiting_costs_no_attempts(
     for _ in range(5):
         await make_due(application)
         await dispatch(application)
-    attempts = [message["attempts"] async for message in application.store.outbox.find()]
-    assert sum(attempts) == len(provider.posts())
+    assert sum(call["attempts"] for call in await calls_of(application)) == len(provider.posts())
 
 
 @pytest.fixture(autouse=True)
 async def _nothing_left(application: Application) -> AsyncIterator[None]:
-    """Every message is in a state that somebody will take it on from, or that is final."""
+    """Every call is in a state that somebody will take it on from, or that is final; an order is due when its calls are."""
     yield
-    async for message in application.store.outbox.find():
-        assert message["state"] in {"ready", "done", "dead"} or message["lease_until"] is not None, message
+    async for order in application.store.orders.find():
+        due = [call["due_at"] for call in order["calls"] if call["state"] == "open"]
+        assert None not in due
+        assert order["due_at"] == min(due, default=None)
+        assert not any(call["claim"] or call["due_at"] for call in order["calls"] if call["state"] != "open")
 
 
 def _has(provider: HttpDouble, posts: int) -> Any:
@@ -383,7 +392,7 @@ async def test_c18_a_refund_that_is_refused_for_good_releases_its_amount_and_is_
         ("requested", None),
     ]
     assert {review.code for review in order.reviews} == {"second-charge", "dead-letter", "refund-failed"}
-    assert await application.store.outbox.count_documents({"kind": "refund", "state": "ready"}) == 1
+    assert len(await calls_of(application, kind="refund", state="open")) == 1
 
 
 async def test_c18_a_refund_that_was_given_up_keeps_its_amount_reserved(
@@ -397,3 +406,109 @@ async def test_c18_a_refund_that_was_given_up_keeps_its_amount_reserved(
     await dispatch(application)
     order = await stored_order(application, order.id)
     assert [refund.state for refund in order.refunds] == ["requested"]
+
+
+async def paid_with_refunds(application: Application, number: int) -> Order:
+    order = await place(application)
+    await application.record_events(received(event_bytes(charge_of(order))))
+    refunds = (application.refund_order(f"key-{one}", "default", order.id, NewRefund(10)) for one in range(number))
+    assert all(isinstance(answer, Replayable) for answer in await asyncio.gather(*refunds))
+    return await stored_order(application, order.id)
+
+
+async def test_c11_200_refund_calls_of_one_order_are_200_posts_from_two_replicas(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
+    """Claims come while settlements change the order: neither starves, and none takes what another has claimed."""
+    provider.answer = accept_everything
+    async with make_application() as one, make_application() as other:
+        await paid_with_refunds(one, 200)
+        while sum(await asyncio.gather(dispatch(one), dispatch(other), dispatch(one), dispatch(other))):
+            pass
+        calls = await calls_of(one, kind="refund")
+        assert {(call["state"], call["attempts"]) for call in calls} == {("done", 1)}
+        keys = [asked.headers["Idempotency-Key"] for asked in provider.posts()]
+        assert len(keys) == len(set(keys)) == 200
+
+
+async def test_c3_a_claim_on_an_order_that_changes_all_the_time_does_not_starve(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
+    async with make_application() as one, make_application() as other:
+        order = await place(one)
+        stop = asyncio.Event()
+
+        async def change_without_end() -> int:
+            changes = 0
+            while not stop.is_set():
+                await other.store.change(order.id, lambda known, _now: counted(known))
+                changes += 1
+            return changes
+
+        changing = asyncio.create_task(change_without_end())
+        await other.store.change(order.id, lambda known, _now: counted(known))
+        claimed = await one.dispatch_outbox._claim(1)
+        stop.set()
+        assert await changing > 0
+        assert len(claimed) == 1
+
+
+def counted(order: Order | None) -> Verdict[Order, None]:
+    assert order is not None
+    return Verdict(None, msgspec.structs.replace(order, reconcile_attempts=order.reconcile_attempts + 1))
+
+
+async def test_c11_every_write_leaves_the_order_due_when_its_first_open_call_is(
+    application: Application, provider: HttpDouble
+) -> None:
+    """Claimed, given back, refused for a while, done: and `due_at` is always the least of what is open."""
+    provider.answer = always(503)
+    order = await paid_with_refunds(application, 3)
+    [claimed, *_] = await application.dispatch_outbox._claim(1)
+    await assert_due_when_its_calls_are(application)
+    await application.dispatch_outbox._give_back(order.id, msgspec.convert(claimed.call, Call))
+    await assert_due_when_its_calls_are(application)
+    await dispatch(application)
+    await assert_due_when_its_calls_are(application)
+    await application.record_events(received(event_bytes(refund_of(order), "refund.succeeded")))
+    await assert_due_when_its_calls_are(application)
+    provider.answer = accept_everything
+    await make_due(application)
+    await dispatch(application)
+    await assert_due_when_its_calls_are(application)
+    assert {call["state"] for call in await calls_of(application)} == {"done"}
+
+
+async def assert_due_when_its_calls_are(application: Application) -> None:
+    [order] = await application.store.orders.find().to_list()
+    due = [call["due_at"] for call in order["calls"] if call["state"] == "open"]
+    assert order["due_at"] == min(due, default=None)
+
+
+async def test_c11_a_call_that_an_event_ended_is_not_claimed_by_an_older_look(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
+    """Of one order a call is over and another is due: the claim takes what is open as it is written, and nothing else."""
+    async with make_application() as application:
+        order = await paid_with_refunds(application, 2)
+        await application.record_events(received(event_bytes(refund_of(order), "refund.succeeded")))
+        provider.answer = accept_everything
+        assert await dispatch(application) == 1
+        assert [call["attempts"] for call in await calls_of(application, kind="refund")] in ([0, 1], [1, 0])
+
+
+async def test_a_call_keeps_its_last_tries_and_what_came_of_them(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    for answer in (always(503), always(500), accept_charges):
+        provider.answer = answer
+        await make_due(application)
+        await dispatch(application)
+    [call] = (await stored_order(application, order.id)).calls
+    assert [(tried.outcome, tried.reason) for tried in call.tries[:2]] == [
+        ("unavailable", "HTTP 503"),
+        ("unavailable", "HTTP 500"),
+    ]
+    assert call.tries[2].outcome == "accepted"
+    assert call.last_error is None

@@ -5,14 +5,22 @@ from datetime import timedelta
 
 from order_api.app import Application
 from order_api.breaker import FAILURES_TO_OPEN
-from order_api.outbox import KEY_TRUSTED_FOR
+from order_api.calls import KEY_TRUSTED_FOR
 from order_api.take_stock import counts
 from shared.idempotency import Answer
 from shared.ids import new_id
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always
 from tests.integration.conftest import FailCommand
-from tests.integration.order_api.conftest import charge_of, event_bytes, new_order, place, received
+from tests.integration.order_api.conftest import (
+    charge_of,
+    edit_calls,
+    event_bytes,
+    make_due,
+    new_order,
+    place,
+    received,
+)
 from tests.scraping import assert_all_through_indexes, stock, value
 from tests.waiting import until
 
@@ -25,12 +33,13 @@ def attempts(result: str) -> float:
     return value("order_api_dispatch_attempts_total", kind="charge", result=result)
 
 
-async def test_a_transaction_that_is_run_again_counts_once(application: Application, fail_command: FailCommand) -> None:
-    pending, conflicts = orders("Pending"), value("group_commit_conflicts_total", group="place_order")
-    await fail_command("order_api", ["insert"], times=2, errorCode=112, errorLabels=["TransientTransactionError"])
+async def test_an_insert_that_is_sent_again_counts_once(application: Application, fail_command: FailCommand) -> None:
+    pending, unknown = orders("Pending"), value("document_writes_total", batches="orders", result="unknown")
+    slow = {"code": 64, "errmsg": "waiting for replication timed out"}
+    await fail_command("order_api", ["insert"], times=1, writeConcernError=slow)
     await application.place_order("key", new_order())
     assert orders("Pending") == pending + 1
-    assert value("group_commit_conflicts_total", group="place_order") == conflicts + 2
+    assert value("document_writes_total", batches="orders", result="unknown") == unknown + 1
 
 
 async def test_cancelling_counts_once(application: Application) -> None:
@@ -40,12 +49,11 @@ async def test_cancelling_counts_once(application: Application) -> None:
     assert orders("Cancelled") == cancelled + 1
 
 
-async def test_what_is_rolled_back_counts_nothing(application: Application) -> None:
-    pending, halvings = orders("Pending"), value("group_commit_halvings_total", group="place_order")
+async def test_what_is_refused_counts_nothing(application: Application) -> None:
+    pending = orders("Pending")
     order = new_order()
     outcomes = await asyncio.gather(*(application.place_order(f"key-{number}", order) for number in range(4)))
     assert sum(isinstance(outcome, Answer) for outcome in outcomes) == 1
-    assert value("group_commit_halvings_total", group="place_order") > halvings
     assert orders("Pending") == pending + 1
 
 
@@ -76,8 +84,7 @@ async def test_attempts_count_by_the_reply_and_look_ups_by_what_was_found(
     assert value("order_api_breaker_state") == 2
     provider.answer = answer
     long_ago = utc_now() - KEY_TRUSTED_FOR - timedelta(hours=1)
-    due = {"next_attempt_at": utc_now() - timedelta(seconds=1), "created_at": long_ago}
-    await application.store.outbox.update_many({}, {"$set": due})
+    await make_due(application, created_at=long_ago)
 
     async def breaker_is_half_open() -> bool:
         return value("order_api_breaker_state") == 1
@@ -102,10 +109,9 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
     await store.payment_events.update_one({"_id": put_to_rest["_id"]}, {"$set": {"reconcile_at": None}})
     for order, hours in zip(placed, (9, 8, 7, 6, 5), strict=True):
         await store.orders.update_one({"_id": order.id}, {"$set": {"created_at": now - timedelta(hours=hours)}})
-    await store.outbox.update_one({"order_id": placed[4].id}, {"$set": {"state": "dead"}})
-    open_ones = {"order_id": {"$in": [placed[2].id, placed[3].id]}}
+    await edit_calls(application, {"reference": placed[4].id}, state="dead", due_at=None)
     hour_ago = now - timedelta(hours=1)
-    await store.outbox.update_many(open_ones, {"$set": {"created_at": hour_ago, "next_attempt_at": hour_ago}})
+    await edit_calls(application, {"state": "open"}, created_at=hour_ago, due_at=hour_ago)
 
     found = await stock(counts(store))
     ages = {name: round(found[name] / 3600) for name in found if name.endswith("_seconds")}
@@ -123,7 +129,7 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
     }
 
 
-async def test_a_message_that_is_new_has_not_been_due_for_long(application: Application) -> None:
+async def test_a_call_that_is_new_has_not_been_due_for_long(application: Application) -> None:
     await place(application)
     found = await stock(counts(application.store))
     assert 0 < found["order_api_outbox_oldest_due_age_seconds"] < 60  # it is dated back by a minute

@@ -15,7 +15,7 @@ from tests.integration.order_api.conftest import (
     accept_charges,
     charge_of,
     event_bytes,
-    message_of,
+    make_due,
     place,
     received,
     stored_order,
@@ -37,13 +37,12 @@ def trace_of(asked: Asked) -> Trace:
     return found
 
 
-async def test_order_and_message_keep_the_trace_and_the_provider_is_asked_in_it(
+async def test_an_order_keeps_its_trace_and_the_provider_is_asked_in_it(
     application: Application, provider: HttpDouble
 ) -> None:
     trace = new_trace()._replace(flags=1, state="congo=t61rcWkgMzE,rojo=1 2")
     order = await placed_in(application, trace)
-    message = await message_of(application, order)
-    assert parse_stored(order.trace) == parse_stored(message["trace"]) == trace
+    assert parse_stored(order.trace) == trace
     await application.dispatch_outbox.work.run_once()
     [asked] = provider.posts()
     sent = trace_of(asked)
@@ -51,7 +50,7 @@ async def test_order_and_message_keep_the_trace_and_the_provider_is_asked_in_it(
     assert sent == trace._replace(span_id=sent.span_id)
 
 
-async def test_many_orders_that_share_a_transaction_each_keep_their_own_trace(
+async def test_many_orders_that_are_written_together_each_keep_their_own_trace(
     application: Application, provider: HttpDouble
 ) -> None:
     traces = [new_trace() for _ in range(40)]
@@ -71,7 +70,7 @@ async def test_every_attempt_is_of_one_trace_and_is_a_step_of_its_own(
     await placed_in(application, trace)
     provider.answer = always(503)
     await application.dispatch_outbox.work.run_once()
-    await application.store.outbox.update_many({}, [{"$set": {"next_attempt_at": "$created_at"}}])
+    await make_due(application)
     provider.answer = accept_charges
     await application.dispatch_outbox.work.run_once()
     first, second = (trace_of(asked) for asked in provider.posts())
@@ -112,7 +111,6 @@ async def test_documents_from_before_there_were_traces_are_worked_on_all_the_sam
 ) -> None:
     order = await place(application)
     await application.store.orders.update_one({"_id": order.id}, {"$unset": {"trace": ""}})
-    await application.store.outbox.update_one({"order_id": order.id}, {"$unset": {"trace": ""}})
     await application.dispatch_outbox.work.run_once()
     assert trace_of(provider.posts()[0]).trace_id
     provider.answer = serving(event_bytes(charge_of(order)))
