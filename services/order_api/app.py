@@ -69,7 +69,7 @@ class Application:
         try:
             await ensure_schema(self.store.database)
             await self.gateway.start()
-            async with at_work([*self.store.runs, *self.place_order.runs], work):
+            async with at_work([*self.store.runs, *self.place_order.runs, *self.refund_order.runs], work):
                 yield
         finally:
             await self.gateway.close()

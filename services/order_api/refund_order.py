@@ -1,18 +1,18 @@
 """A merchant gives money back: key, reservation and the call that asks for it, in one change of the order. C18"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
 
-from order_api.idempotency_keys import forget_expired, keys_by_value
+from order_api.idempotency_keys import Held, forget_expired, keys_by_value
 from order_api.order import Order, Refund, unreserved_minor
 from order_api.outbox import ask_for_refund
 from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
 from order_api.store import Store
 from order_api.views import refund_view, to_json
-from shared.batches import UnavailableError
+from shared.batches import Batches, Caller, Limits, UnavailableError
 from shared.documents import TakenError, Verdict
 from shared.idempotency import Answer, KeyReused, answer_of, entry_of, fingerprint, judged, remembered
 from shared.ids import new_id
@@ -57,6 +57,8 @@ class RefundOrder:
         self._store = store
         self._ttl = idempotency_ttl
         self._wake = wake
+        self._known = Batches[tuple[str, str], Held | None](self._look_up, name="look up keys", limits=Limits())
+        self.runs = (self._known.run,)
 
     async def __call__(self, key: str, merchant: str, order_id: str, new: NewRefund) -> Outcome:
         note(order_id=order_id)
@@ -77,9 +79,7 @@ class RefundOrder:
                 outcome = None
             if isinstance(outcome, Answer | KeyReused):
                 return outcome
-            known = (await keys_by_value(self._store.orders, [(asked.merchant, asked.key)])).get(
-                (asked.merchant, asked.key)
-            )
+            known = await self._known.submit((asked.merchant, asked.key))
             if known is not None and not known.expired:
                 endpoint = endpoint_of(order_id)
                 return judged(known.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
@@ -88,6 +88,11 @@ class RefundOrder:
             if known is not None:
                 await forget_expired(self._store.orders, known)
         raise UnavailableError
+
+    async def _look_up(self, callers: "Sequence[Caller[tuple[str, str], Held | None]]") -> None:
+        found = await keys_by_value(self._store.orders, {caller.item for caller in callers})
+        for caller in callers:
+            caller.answer(found.get(caller.item))
 
 
 def endpoint_of(order_id: str) -> str:

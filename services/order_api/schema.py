@@ -137,8 +137,8 @@ async def refuse_old_layout(database: Database) -> None:
     for name in ("outbox", "idempotency_keys"):
         if await database[name].find_one({}, {"_id": 1}) is not None:
             raise UnusableDatabaseError(
-                f"the database {database.name} is of an older version, its collection {name} has documents: let that version "
-                "finish, then name another database in ORDER_API_DATABASE or drop this one"
+                f"the database {database.name} is of an older version, its collection {name} has documents: let that "
+                "version finish, then name another database in ORDER_API_DATABASE or drop this one"
             )
 
 

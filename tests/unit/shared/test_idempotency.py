@@ -7,13 +7,19 @@ from hypothesis import strategies as st
 
 from shared.idempotency import (
     TTL,
+    Answer,
     Judgement,
     KeyMalformedError,
+    KeyReused,
     Record,
+    answer_of,
+    entry_of,
     fingerprint,
     judge,
+    judged,
     parse_key,
     record_id,
+    remembered,
 )
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -155,3 +161,17 @@ def test_an_expired_key_is_new_even_before_the_sweeper_removed_it(print_: str) -
     """C10"""
     expired = record(expires_at=NOW)
     assert judge(expired, endpoint=ENDPOINT, fingerprint=print_, now=NOW) is Judgement.NEW
+
+
+def test_a_key_remembers_the_request_and_its_answer_byte_for_byte_for_24_hours() -> None:
+    key = remembered(
+        "key-1", endpoint=ENDPOINT, command=Command(9990), body=b'{"id": 1}', location="/x/ord_1", of="ord_1", now=NOW
+    )
+    assert (key.value, key.of, key.expires_at) == ("key-1", "ord_1", NOW + TTL)
+    assert answer_of(key, replayed=False) == Answer(201, '{"id": 1}', "/x/ord_1", replayed=False)
+    same, other = fingerprint(ENDPOINT, Command(9990)), fingerprint(ENDPOINT, Command(1))
+    assert judged(key, endpoint=ENDPOINT, fingerprint=same) == answer_of(key, replayed=True)
+    assert judged(key, endpoint=ENDPOINT, fingerprint=other) == KeyReused()
+    assert judged(key, endpoint="POST /api/other", fingerprint=same) == KeyReused()
+    assert entry_of([key], "key-1") is key
+    assert entry_of([key], "key-2") is None

@@ -10,6 +10,8 @@ from shared.money import (
     AmountError,
     CurrencyError,
     exponent_of,
+    in_major,
+    in_minor,
     parse_plain_decimal,
     to_major,
     to_minor,
@@ -108,3 +110,10 @@ def test_nothing_but_plain_digits_is_a_number(text: str) -> None:
 def test_arbitrary_text_is_a_number_or_an_amount_error(text: str) -> None:
     with suppress(AmountError):
         assert parse_plain_decimal(text) >= 0
+
+
+def test_an_amount_is_read_by_the_places_it_was_stored_with_whatever_the_table_says() -> None:
+    assert in_minor(Decimal("1.5"), "ZZZ", 1) == 15
+    assert in_major(15, 1) == Decimal("1.5")
+    with pytest.raises(AmountError, match="ZZZ has 1 decimal places"):
+        in_minor(Decimal("1.55"), "ZZZ", 1)

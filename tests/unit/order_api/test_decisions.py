@@ -1,0 +1,307 @@
+"""What each verb decides about an order, in one pure function, and that a second run recognises its own effect. C4"""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from order_api.calls import REDRIVES_MAX, Accepted, Call, Dead, Done, Retry, Try, Void
+from order_api.cancel_order import Cancelled, NoSuchOrder, NotCancellable, cancelled
+from order_api.dispatch_outbox import settling
+from order_api.event import ReceivedEvent, StoredEvent, parse_event
+from order_api.event import Verdict as Judgement
+from order_api.order import ASKS_IN_DOUBT, Order, in_doubt
+from order_api.outbox import ask_for_refund
+from order_api.reconcile import Answer as Answered
+from order_api.reconcile import concluding
+from order_api.record_events import _in_place, _with_outcome, learning
+from order_api.redrive_message import NoSuchMessage, NotRedrivable, Redriven, redriving
+from order_api.refund import ExceedsPaid, NotRefundable
+from order_api.refund_order import Asked, NewRefund, refunded
+from order_api.refund_order import NoSuchOrder as NoOrderToRefund
+from order_api.resolve_review import AlreadyResolved, NoSuchReview, Resolution, resolved
+from shared import wire
+from shared.documents import Verdict
+from shared.idempotency import Answer, KeyReused
+from tests.unit.order_api.examples import (
+    AMOUNT,
+    CANCELLED,
+    EARLIER,
+    LATER,
+    NOW,
+    ORDER_ID,
+    a_charge,
+    a_refund,
+    a_review,
+    an_order,
+    at,
+    with_its_charge_call,
+)
+
+PAID = a_charge("succeeded")
+CLAIMED: dict[str, Any] = {"attempts": 1, "claim": "token", "due_at": at(45), "first_attempt_at": NOW}
+TRIED = Try(at=NOW, ms=1, outcome="unavailable")
+
+
+def after(verdict: Verdict[Order, Any]) -> Order:
+    assert verdict.after is not None
+    return verdict.after
+
+
+def cancel(order: Order | None, request: str = "cx_1", merchant: str = "default") -> Verdict[Order, Any]:
+    return cancelled(order, merchant, request, at=at(5))
+
+
+def test_cancelling_voids_the_unsent_charge_in_the_same_write() -> None:
+    made = cancel(with_its_charge_call(an_order()))
+    order = after(made)
+    assert (order.status, [call.state for call in order.calls]) == ("Cancelled", ["void"])
+    assert made.answer == Cancelled(order, newly=True)
+
+
+def test_c4_a_cancellation_that_runs_again_is_new_and_another_of_the_same_instant_is_not() -> None:
+    order = after(cancel(an_order()))
+    for request, newly in (("cx_1", True), ("cx_2", False)):
+        again = cancel(order, request)
+        assert (again.answer, again.after, again.found) == (Cancelled(order, newly=newly), None, True)
+
+
+def test_c9_that_there_is_nothing_to_cancel_rests_on_an_absence() -> None:
+    for verdict, answer in (
+        (cancel(None), NoSuchOrder()),
+        (cancel(an_order(), merchant="other"), NoSuchOrder()),
+        (cancel(an_order(PAID)), NotCancellable()),
+    ):
+        assert (verdict.answer, verdict.after, verdict.found) == (answer, None, False)
+
+
+def refund(order: Order | None, amount: int | None = 4000, **changes: Any) -> Verdict[Order, Any]:
+    fields = {
+        "merchant": "default",
+        "key": "key",
+        "refund_id": "rf_9",
+        "at": NOW,
+        "ttl": timedelta(hours=24),
+        **changes,
+    }
+    return refunded(order, Asked(new=NewRefund(amount), **fields), at(1))
+
+
+def test_a_refund_its_key_and_its_call_are_one_write() -> None:
+    made = refund(an_order(PAID))
+    order = after(made)
+    assert [(one.id, one.amount_minor) for one in order.refunds] == [("rf_9", 4000)]
+    assert [(key.value, key.of, key.body) for key in order.keys] == [("key", "rf_9", made.answer.body)]
+    assert [(call.refund_id, call.state) for call in order.calls] == [("rf_9", "open")]
+    assert not made.answer.replayed
+
+
+def test_c4_a_refund_that_runs_again_finds_itself_and_the_same_request_of_another_is_its_replay() -> None:
+    made = refund(an_order(PAID), AMOUNT)
+    again = refund(after(made), AMOUNT)
+    assert (again.answer, again.after, again.found) == (made.answer, None, True)
+    replay = refund(after(made), AMOUNT, refund_id="rf_10")
+    assert (replay.answer, replay.found) == (msgspec.structs.replace(made.answer, replayed=True), True)
+    assert refund(after(made), 1, refund_id="rf_10").answer == KeyReused()
+
+
+def test_c10_an_expired_key_counts_as_none_by_the_servers_clock_and_goes_in_the_same_write() -> None:
+    order = after(refund(an_order(PAID), ttl=timedelta(seconds=1)))
+    again = refund(order, 1, refund_id="rf_10")
+    assert isinstance(again.answer, Answer)
+    assert not again.answer.replayed
+    assert [key.of for key in after(again).keys] == ["rf_10"]
+
+
+def test_c18_a_refund_that_is_refused_writes_nothing_and_rests_on_an_absence() -> None:
+    for verdict, answer in (
+        (refund(None), NoOrderToRefund()),
+        (refund(an_order(PAID), merchant="other"), NoOrderToRefund()),
+        (refund(an_order()), NotRefundable()),
+        (refund(an_order(PAID, CANCELLED)), NotRefundable()),
+        (refund(an_order(PAID, a_refund("requested", 9000)), 1000), ExceedsPaid(999)),
+    ):
+        assert (verdict.answer, verdict.after, verdict.found) == (answer, None, False)
+
+
+def resolve(order: Order | None, decision: Any = "accept", **changes: Any) -> Verdict[Order, Any]:
+    fields = {"merchant": "default", "code": "event-mismatch", "event_id": None, "at": at(5), **changes}
+    return resolved(order, Resolution(decision=decision, **fields))
+
+
+def test_a_review_is_decided_once_and_the_same_decision_again_writes_nothing() -> None:
+    order = after(resolve(an_order(PAID, a_review())))
+    assert [(one.decision, one.resolved_at) for one in order.reviews] == [("accept", at(5))]
+    again = resolve(order)
+    assert (again.answer, again.after, again.found) == (order, None, True)
+    other = resolve(order, "refund")
+    assert (other.answer, other.after) == (AlreadyResolved("accept"), None)
+
+
+def test_c9_that_there_is_no_such_review_rests_on_an_absence() -> None:
+    for order, changes in ((None, {}), (an_order(a_review()), {"merchant": "other"}), (an_order(), {})):
+        verdict = resolve(order, **changes)
+        assert (verdict.answer, verdict.found) == (NoSuchReview(), False)
+
+
+def redrive(order: Order | None, redrive_id: str = "rd_1", merchant: str = "default") -> Verdict[Order, Any]:
+    return redriving(order, merchant, "obx_" + ORDER_ID[4:], redrive_id, at=at(5), now=at(6))
+
+
+def test_c4_a_redrive_is_made_once_and_finds_itself() -> None:
+    made = redrive(with_its_charge_call(an_order(), state="dead", due_at=None, attempts=24, first_attempt_at=NOW))
+    order = after(made)
+    assert (order.calls[0].state, order.calls[0].due_at, order.calls[0].redrives) == ("open", at(6), 1)
+    again = redrive(order)
+    assert (again.answer, again.after, again.found) == (Redriven(ORDER_ID, order.calls[0]), None, True)
+    other = redrive(order, "rd_2")
+    assert (other.answer, other.found) == (NotRedrivable(order.calls[0]), False)
+
+
+def test_what_is_not_there_or_was_redriven_too_often_is_not_redriven() -> None:
+    dead = with_its_charge_call(an_order(), state="dead", due_at=None, redrives=REDRIVES_MAX)
+    assert (
+        redrive(None).answer == redrive(dead, merchant="other").answer == redrive(an_order()).answer == NoSuchMessage()
+    )
+    assert redrive(dead).answer == NotRedrivable(dead.calls[0])
+
+
+def settle(order: Order | None, call: Call, decision: Any) -> Verdict[Order, bool]:
+    return settling(order, call, decision, TRIED, at=at(9), now=at(10))
+
+
+def test_c11_settling_under_a_claim_that_was_passed_changes_nothing() -> None:
+    order = with_its_charge_call(an_order(), **CLAIMED)
+    [claimed] = order.calls
+    for passed in (
+        with_its_charge_call(an_order(), **{**CLAIMED, "claim": "another"}),
+        with_its_charge_call(an_order(), **{**CLAIMED, "state": "done", "claim": None}),
+        an_order(),
+        None,
+    ):
+        verdict = settle(passed, claimed, Dead("refused", "invalid-fields"))
+        assert (verdict.answer, verdict.after) == (False, None)
+
+
+def test_c4_settling_again_finds_that_it_has_settled() -> None:
+    order = with_its_charge_call(an_order(), **CLAIMED)
+    [claimed] = order.calls
+    again = settle(after(settle(order, claimed, Retry(30, "x"))), claimed, Retry(30, "x"))
+    assert (again.answer, again.after) == (True, None)
+
+
+def test_c15_a_reply_makes_a_charge_known_as_pending_and_never_an_order_paid() -> None:
+    order = with_its_charge_call(an_order(), **CLAIMED)
+    known = after(settle(order, order.calls[0], Done(Accepted("ch_1", AMOUNT, NOW))))
+    assert (known.status, [charge.state for charge in known.charges], known.asks_left) == ("Pending", ["pending"], 0)
+    adopted = after(settle(order, order.calls[0], Done(Accepted("ch_1", AMOUNT, NOW, adopted=True))))
+    assert adopted.asks_left == ASKS_IN_DOUBT, "there may be another"
+    assert after(settle(order, order.calls[0], Void())).asks_left == ASKS_IN_DOUBT
+
+
+@pytest.mark.parametrize(("code", "state"), [("exceeds-paid", "failed"), (None, "requested")])
+def test_c18_only_a_definite_refusal_releases_what_a_refund_has_reserved(code: str | None, state: str) -> None:
+    order = ask_for_refund(an_order(PAID), a_refund("requested"), now=NOW, why="merchant")
+    claimed = msgspec.structs.replace(order.calls[0], **CLAIMED)
+    order = msgspec.structs.replace(order, calls=(claimed,))
+    settled = after(settle(order, claimed, Dead("no", code)))
+    assert [refund.state for refund in settled.refunds] == [state]
+    assert "dead-letter" in {review.code for review in settled.reviews}
+
+
+def event(charge_id: str = EARLIER, amount: int = AMOUNT) -> ReceivedEvent:
+    charge = wire.Charge(
+        id=charge_id,
+        amount=amount,
+        currency="USD",
+        reference=ORDER_ID,
+        status="succeeded",
+        failure_code=None,
+        amount_refunded=0,
+        payment_method="pm",
+        metadata={},
+        created_at=NOW,
+        settled_at=NOW,
+    )
+    told = wire.Event(id=f"evt_{charge_id}", type="payment.succeeded", timestamp=NOW, data=charge)
+    return parse_event(wire.encode(told), source="webhook", now=at(7))
+
+
+def test_c21_an_order_learns_the_fact_that_its_call_is_over_and_what_it_owes_in_one_write() -> None:
+    paid = learning(with_its_charge_call(an_order(), **CLAIMED), event())
+    order = after(paid)
+    assert (order.status, order.calls[0].state, paid.answer.changed) == ("Paid", "done", order)
+    twice = learning(order, event(LATER))
+    assert [(one.charge_id, one.cause) for one in after(twice).refunds] == [(LATER, "duplicateCharge")]
+    assert twice.answer.changed is None
+    assert len(after(twice).calls) == 2
+
+
+def test_c21_learning_again_writes_nothing() -> None:
+    again = learning(after(learning(with_its_charge_call(an_order()), event())), event())
+    assert (again.after, again.found, again.answer.judgement.outcome) == (None, True, "applied")
+    nobodys = learning(None, event())
+    assert (nobodys.after, nobodys.found, nobodys.answer.judgement.outcome) == (None, False, "unmatched")
+
+
+def stored(outcome: Any = "received", raw: str = "", **changes: Any) -> StoredEvent:
+    fields: dict[str, Any] = {"received_at": NOW, "reconcile_at": at(60), **changes}
+    return StoredEvent(
+        id=event().id, type="payment.succeeded", outcome=outcome, source="webhook", raw=raw or event().raw, **fields
+    )
+
+
+APPLIED = Judgement("applied")
+
+
+def test_c21_an_outcome_is_written_to_the_bytes_that_were_judged_and_never_over_a_final_one() -> None:
+    written = _with_outcome(stored(), event(), APPLIED, 0)
+    assert written.answer is True
+    assert written.after is not None
+    assert (written.after.outcome, written.after.reconcile_at) == ("applied", None)
+    for there, answer in (
+        (stored("applied"), False),
+        (stored("ignored"), None),
+        (stored(raw="{}"), None),
+        (None, None),
+    ):
+        verdict = _with_outcome(there, event(), APPLIED, 0)
+        assert (verdict.answer, verdict.after) == (answer, None)
+
+
+def test_c19_only_what_matches_nothing_is_judged_again_and_never_what_is_kept_beside() -> None:
+    unmatched, beside = stored(), msgspec.structs.replace(stored(), id="evt~0")
+    for there, due in ((unmatched, at(60)), (beside, None)):
+        written = _with_outcome(there, event(), Judgement("unmatched"), 1).after
+        assert written is not None
+        assert (written.reconcile_at, written.times_received) == (due, 2)
+
+
+def test_c20_the_right_bytes_take_the_place_of_those_that_were_known_and_of_no_others() -> None:
+    known, new = stored("mismatch", "{}", version=7), stored()
+    put = _in_place(known, known, new).after
+    assert put is not None
+    assert (put.raw, put.outcome, put.version, put.times_received) == (new.raw, "received", 7, 2)
+    for there in (None, stored("applied", "{}"), stored("mismatch", "[]"), new):
+        assert _in_place(there, known, new).after is None
+
+
+def test_c22_an_answer_ends_a_question_only_if_it_was_asked_since_the_doubt() -> None:
+    order = msgspec.structs.replace(in_doubt(an_order(PAID)), reconcile_at=at(60))
+    for asks_left, left in ((0, None), (ASKS_IN_DOUBT, ASKS_IN_DOUBT - 1)):
+        concluded = concluding(order, Answered(asks_left, (), at(9))).after
+        assert (concluded and concluded.asks_left) == left
+    assert concluding(None, Answered(0, (), at(9))).after is None
+
+
+def test_c15_a_charge_that_only_a_list_shows_is_pending_and_news_is_no_answer() -> None:
+    """However it ended: that is for its event to say. One for other money is left to its event too."""
+    order = msgspec.structs.replace(in_doubt(an_order(PAID)), reconcile_at=at(60))
+    charge = event(LATER).subject
+    assert isinstance(charge, wire.Charge)
+    learned = after(concluding(order, Answered(ASKS_IN_DOUBT, (charge,), at(9))))
+    assert [(one.id, one.state) for one in learned.charges] == [(EARLIER, "succeeded"), (LATER, "pending")]
+    assert learned.asks_left == ASKS_IN_DOUBT
+    other = msgspec.structs.replace(charge, amount=1)
+    assert len(after(concluding(order, Answered(ASKS_IN_DOUBT, (other,), at(9)))).charges) == 1
