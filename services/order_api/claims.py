@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import Int64, ObjectId
 from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, WriteError
 
 from shared.backoff import exponential
@@ -84,16 +85,21 @@ async def take_turns(collection: Collection, *, limit: int, base_seconds: float)
     if not found:
         return []
     writer = ObjectId()
-    await _write_what_can_be(collection, [_turn(document, base_seconds, writer) for document in found])
-    ids = [document["_id"] for document in found]
-    ours = {one["_id"] async for one in collection.find({"_id": {"$in": ids}, "writer": writer}, {"_id": 1})}
-    return [document for document in found if document["_id"] in ours]
+    turns = [_turn(document, base_seconds, writer) for document in found]
+    ours = {"_id": {"$in": [document["_id"] for document in found]}, "writer": writer}
+    # In one session, so that the look waits for a turn that no majority has yet.
+    async with collection.database.client.start_session(causal_consistency=True) as session:
+        await _write_what_can_be(collection, turns, session)
+        taken = {one["_id"] async for one in collection.find(ours, {"_id": 1}, session=session)}
+    return [document for document in found if document["_id"] in taken]
 
 
-async def _write_what_can_be(collection: Collection, updates: Sequence[UpdateOne]) -> None:
+async def _write_what_can_be(
+    collection: Collection, updates: Sequence[UpdateOne], session: AsyncClientSession | None = None
+) -> None:
     """One that is refused, or that no majority has yet, spoils no other: whoever wrote them reads back what was written."""
     try:
-        await collection.bulk_write(updates, ordered=False)
+        await collection.bulk_write(updates, ordered=False, session=session)
     except BulkWriteError as error:
         count_error(error)
         log.error("not all were claimed", collection=collection.name, reason=describe(error))

@@ -275,8 +275,8 @@ async def test_an_index_serves_the_list_of_the_outbox(
     """What is at rest is not read."""
     await asyncio.gather(*(place(application) for _ in range(30)))
     await application.dispatch_outbox.work.run_once()
-    await place(application)
     await given_up(application, provider)
+    await place(application)
     await application.store.database.command("profile", 2)
     page = await application.store.list_calls("default", states, before=None, limit=10)
     await application.store.database.command("profile", 0)
