@@ -25,7 +25,7 @@ from order_api.settings import Settings
 from order_api.store import Store
 from order_api.take_stock import counts
 from shared.edge.admit import Admission
-from shared.edge.application import at_work, build
+from shared.edge.application import Writer, at_work, build
 from shared.edge.auth import parse_keys
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
@@ -72,7 +72,7 @@ class Application:
             await ensure_schema(self.store.database)
             await self.gateway.start()
             tidying = [self.forget_keys] if workers else []
-            writers = [*self.store.writers, *self.place_order.writers, *self.refund_order.writers, *tidying]
+            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *self.refund_order.writers, *tidying]
             async with at_work(writers, work):
                 yield
         finally:
