@@ -20,7 +20,9 @@ OURS = ("orders", "payment_events")
 THEIRS = ("charges", "refunds", "events", "deliveries", "webhook_endpoints")
 _TO_BE_TOLD: Document = {"announce.0": {"$exists": True}}
 OPEN_AT_THEIRS: Mapping[str, Document] = {
-    "charges": {"$or": [{"status": "pending"}, {"due_at": {"$type": "date"}}, _TO_BE_TOLD]},
+    "charges": {
+        "$or": [{"status": "pending"}, {"due_at": {"$type": "date"}, "announce": {"$exists": True}}, _TO_BE_TOLD]
+    },
     "refunds": {"status": "pending"},  # where they are documents of their own
     "deliveries": {"state": "pending"},
     "webhook_endpoints": _TO_BE_TOLD,
