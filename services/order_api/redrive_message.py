@@ -47,15 +47,27 @@ class RedriveMessage:
         redrive, at = new_id("rd"), utc_now()
         with span("redrive message"):
             async with answered_within():
-                order_id = await self._store.order_of_call(merchant, call_id)
-                outcome = await self._store.change(
-                    order_id, lambda order, now: redriving(order, merchant, call_id, redrive, at=at, now=now)
-                )
+                order_id, outcome = await self._redrive(merchant, call_id, redrive, at)
         if isinstance(outcome, Redriven):
             note(order_id=order_id)
             log.info("redriven", message_id=call_id, redrives=outcome.call.redrives)
             self._wake()
         return outcome
+
+    async def _redrive(self, merchant: str, call_id: str, redrive: str, at: datetime) -> tuple[str, Outcome]:
+        """The order that has the call, and what became of it. That there is none is believed only when the look-up says the
+        same again after the answer was confirmed: a primary that is new may not know it before. C9
+        """
+        looked_at = ""
+        outcome: Outcome = NoSuchMessage()
+        while (order_id := await self._store.order_of_call(merchant, call_id)) != looked_at:
+            looked_at = order_id
+            outcome = await self._store.change(
+                order_id, lambda order, now: redriving(order, merchant, call_id, redrive, at=at, now=now)
+            )
+            if not isinstance(outcome, NoSuchMessage):
+                break
+        return order_id, outcome
 
 
 def redriving(

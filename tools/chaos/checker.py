@@ -22,6 +22,7 @@ from tools.chaos.invariants.money import (
     the_books_agree,
     what_the_provider_did_shows,
 )
+from tools.chaos.invariants.told import it_was_told_in_order, what_has_ended_was_told
 
 INVARIANTS: Mapping[int, Callable[[Evidence], Findings]] = {
     1: every_acknowledged_order_exists,
@@ -39,6 +40,8 @@ INVARIANTS: Mapping[int, Callable[[Evidence], Findings]] = {
     13: no_merchant_saw_anothers,
     14: everything_was_bounded,
     15: nothing_secret_is_logged,
+    16: what_has_ended_was_told,
+    17: it_was_told_in_order,
 }
 
 WITHOUT_DATABASES = {12, 13, 14, 15}  # what can be judged by the history, the logs and what is stuck

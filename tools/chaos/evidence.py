@@ -17,7 +17,16 @@ from tools.chaos.world import World
 __all__ = ["Evidence", "Watcher", "collect", "still_open"]
 
 OURS = ("orders", "payment_events")
-THEIRS = ("charges", "events", "deliveries", "webhook_endpoints")
+THEIRS = ("charges", "refunds", "events", "deliveries", "webhook_endpoints")
+_TO_BE_TOLD: Document = {"announce.0": {"$exists": True}}
+OPEN_AT_THEIRS: Mapping[str, Document] = {
+    "charges": {
+        "$or": [{"status": "pending"}, {"due_at": {"$type": "date"}, "announce": {"$exists": True}}, _TO_BE_TOLD]
+    },
+    "refunds": {"status": "pending"},  # where they are documents of their own
+    "deliveries": {"state": "pending"},
+    "webhook_endpoints": _TO_BE_TOLD,
+}
 PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record names
 
 
@@ -164,15 +173,26 @@ async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) 
     told = {name: await theirs[name].find().to_list() for name in THEIRS}
     evidence.orders, evidence.stored_events = found["orders"], found["payment_events"]
     evidence.provider_charges = told["charges"]
-    evidence.provider_refunds = [
-        {**refund, "_id": refund["id"], "charge_id": charge["_id"], "charge_reference": charge["reference"]}
-        for charge in told["charges"]
-        for refund in charge["refunds"]
-    ]
+    evidence.provider_refunds = [*told["refunds"], *refunds_in(told["charges"])]
     evidence.provider_events, evidence.provider_deliveries = told["events"], told["deliveries"]
     rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
     evidence.secrets = sorted({*evidence.secrets, *rotated})
     evidence.still_open += [left for left in await _still_open(ours, theirs) if left not in evidence.still_open]
+
+
+def refunds_in(charges: Iterable[Document]) -> list[Document]:
+    """The refunds that are in the documents of their charges, as if each were one of its own."""
+    return [
+        {
+            **refund,
+            "_id": refund["id"],
+            "charge_id": charge["_id"],
+            "charge_reference": charge["reference"],
+            "currency": charge["currency"],
+        }
+        for charge in charges
+        for refund in charge.get("refunds", ())
+    ]
 
 
 def _secrets(world: World) -> list[str]:
@@ -205,14 +225,10 @@ async def _still_open(ours: Database, theirs: Database) -> list[str]:
         there = event["outcome"] == "received" or await ours["orders"].find_one({"_id": event["order_id"]}, {"_id": 1})
         if there:
             left.append(f"event {event['_id']} of {event['order_id']} is {event['outcome']}")
-    open_at_theirs: dict[str, Document] = {
-        "charges": {"$or": [{"due_at": {"$ne": None}}, {"announce": {"$ne": []}}]},
-        "deliveries": {"$or": [{"state": "pending"}, {"hold": {"$exists": True}}]},
-    }
-    for name, is_open in open_at_theirs.items():
+    for name, pending in OPEN_AT_THEIRS.items():
         left += [
             f"{one['_id']}, one of the provider's {name}, is not at rest"
-            async for one in theirs[name].find(is_open, {"_id": 1})
+            async for one in theirs[name].find(pending, {"_id": 1})
         ]
     return left
 

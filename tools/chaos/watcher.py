@@ -14,7 +14,7 @@ from shared.mongo import Client, Document, connect
 from tools.chaos.world import World
 
 OURS = ("orders", "payment_events")  # collections of order_api
-THEIRS: tuple[str, ...] = ()  # of the provider
+THEIRS = ("charges", "events", "deliveries", "webhook_endpoints")  # of the provider
 MARKS = "chaos_marks"  # a collection of ours: once a mark has come, all that was written before it has, too
 _RESUME_SECONDS = 0.5
 

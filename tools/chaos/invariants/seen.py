@@ -1,4 +1,4 @@
-"""Whether the change stream has shown everything. Invariants 5 to 7 rest on it: what was not seen cannot be judged."""
+"""Whether the change stream has shown everything. Invariants 5 to 7 and 17 rest on it: what is not seen cannot be judged."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,5 +21,7 @@ def every_write_was_seen(evidence: Evidence, collection: str, documents: Iterabl
     for document in documents:
         seen = reversed(versions[document["_id"]])  # it may have been written to since it was read
         if not any(version == document for version in seen):
-            order_id = document["_id"] if collection == "orders" else document["order_id"]
+            order_id = (
+                document["_id"] if collection == "orders" else document.get("order_id") or document.get("reference")
+            )
             yield Finding(f"{document['_id']} of {collection} is as no write that was seen has left it", order_id)

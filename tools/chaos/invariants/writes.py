@@ -3,21 +3,25 @@
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
-from tools.chaos.watcher import Change
+from tools.chaos.watcher import OURS, Change
 
-VERSIONED = frozenset({"orders", "payment_events"})  # whose documents count their writes
+# Collections whose documents count their writes; those of the provider once they have a version.
+VERSIONED = frozenset({"orders", "payment_events", "charges", "webhook_endpoints"})
+FIRST = (0, 1)
 ONCE = {  # what is written once and never changes
     "orders": (
         *("merchant", "order_number", "amount_minor", "currency", "exponent", "payment_method", "metadata"),
         *("trace", "created_at"),
     ),
+    "charges": ("merchant", "amount", "currency", "reference", "payment_method", "metadata", "scenario", "created_at"),
 }
 
 
 def every_write_counts(evidence: Evidence) -> Findings:
     """By one, so that no write was made over another that its writer had not seen."""
     for change in evidence.changes:
-        if change.collection in VERSIONED:
+        theirs_without = change.collection not in OURS and "version" not in (change.after or {})
+        if change.collection in VERSIONED and not theirs_without:
             for wrong in _wrong_with(change):
                 yield Finding(f"{change.id} of {change.collection} at {change.at:%H:%M:%S.%f}: {wrong}", of(change))
 
@@ -35,7 +39,7 @@ def _wrong_with(change: Change) -> list[str]:
     if after is None:
         return ["it was deleted"] if before is not None else []
     if before is None:
-        return [] if after["version"] == 1 else [f"it was made with the version {after['version']}"]
+        return [] if after["version"] in FIRST else [f"it was made with the version {after['version']}"]
     wrong = [f"its {name} changed" for name in ONCE.get(change.collection, ()) if before.get(name) != after.get(name)]
     if after["version"] != before["version"] + 1:
         wrong.append(f"its version went from {before['version']} to {after['version']}")

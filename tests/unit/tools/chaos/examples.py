@@ -15,13 +15,14 @@ from typing import Any
 
 from shared.ids import derive_id
 from shared.mongo import Document
-from tools.chaos.evidence import PLACING, Evidence
+from tools.chaos.evidence import PLACING, Evidence, refunds_in
 from tools.chaos.history import Attempt, Operation
 from tools.chaos.watcher import Change
 
 NORTH, SOUTH = "north", "south"
 PARTLY_REFUNDED, CHARGED_TWICE, CANCELLED, REFUSED, DECLINED = (f"ord_{number:032x}" for number in range(1, 6))
 AMOUNT = 9999
+ENDPOINT = "we_1"
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgaGFuZC1tYWRlIHJ1bg=="
 API_KEY = "the-key-of-the-north"
@@ -111,16 +112,29 @@ class Run:
             "amount": AMOUNT,
             "currency": "USD",
             "reference": order["_id"],
-            "status": status,
-            "failure_code": failure_code,
+            "payment_method": order["payment_method"],
+            "scenario": {},
+            "status": "pending",
+            "failure_code": None,
+            "refunds": [],
+            "disputes": [],
+            "announce": [],
+            "due_at": START,
             "created_at": START,
-            "settled_at": START,
+            "settles_at": START,
+            "settled_at": None,
+            "version": 0,
+            "writer": 1,
         }
         self.evidence.provider_charges.append(charge)
+        self._changed("charges", None, deepcopy(charge))
         data = {"id": charge["_id"], "reference": order["_id"], "amount": AMOUNT, "failureCode": failure_code}
         fact = {"id": charge["_id"], "state": status, "amount_minor": AMOUNT, "failure_code": failure_code}
         learned = {"charges": [*order["charges"], fact]}
-        self._tell(order, f"payment.{status}", charge["_id"], data, learned, dropped=dropped)
+        ended = {"status": status, "failure_code": failure_code, "settled_at": START}
+        self._tell(
+            order, f"payment.{status}", charge["_id"], data, learned, charge=charge, ended=ended, dropped=dropped
+        )
         return charge_id(order["_id"], number)
 
     def refund(self, order: Document, refund_id: str, of: str, amount: int, cause: str) -> None:
@@ -131,21 +145,22 @@ class Run:
         fact = {**asked, "cause": cause, "failure_code": None}
         self._write(order, refunds=[*order["refunds"], fact], calls=[*order["calls"], call], due_at=START)
         self._send(order)
-        given_back = {
-            "_id": "re_" + refund_id.removeprefix("rf_"),
-            "charge_id": of,
-            "charge_reference": order["_id"],
+        [charge] = [one for one in self.evidence.provider_charges if one["_id"] == of]
+        pending: Document = {
+            "id": "re_" + refund_id.removeprefix("rf_"),
             "reference": refund_id,
             "amount": amount,
-            "currency": "USD",
-            "status": "succeeded",
+            "status": "pending",
             "failure_code": None,
+            "scenario": {},
             "created_at": START,
-            "settled_at": START,
+            "settles_at": START,
+            "settled_at": None,
         }
-        self.evidence.provider_refunds.append(given_back)
+        self._write(charge, "charges", refunds=[*charge["refunds"], pending], due_at=START)
+        ended = {"refunds": [*charge["refunds"][:-1], {**pending, "status": "succeeded", "settled_at": START}]}
         data = {
-            "id": given_back["_id"],
+            "id": pending["id"],
             "chargeId": of,
             "chargeReference": order["_id"],
             "reference": refund_id,
@@ -153,7 +168,8 @@ class Run:
             "failureCode": None,
         }
         learned = {"refunds": [*order["refunds"][:-1], {**fact, "state": "succeeded"}]}
-        self._tell(order, "refund.succeeded", given_back["_id"], data, learned)
+        self._tell(order, "refund.succeeded", pending["id"], data, learned, charge=charge, ended=ended)
+        self.evidence.provider_refunds += refunds_in([{**charge, "refunds": charge["refunds"][-1:]}])
 
     def promise_refund(self, order: Document, refund_id: str, of: str, major: float) -> None:
         """To a client."""
@@ -211,12 +227,14 @@ class Run:
         self._write(order, cancelled_at=START)
 
     def end(self) -> Evidence:
-        """The last write of each order is one that only touches it: what is corrupted afterwards is so before it, too."""
-        for order in self.evidence.orders:
-            before = {**order}
-            order |= {"version": before["version"] + 1, "writer": before["writer"] + 1}
-            self._changed("orders", before, order)
-        return self.evidence
+        """The last write of each document is one that only touches it: what is corrupted afterwards is so before it, too."""
+        evidence = self.evidence
+        for collection, documents in (("orders", evidence.orders), ("charges", evidence.provider_charges)):
+            for document in documents:
+                before = {**document}
+                document |= {"version": before["version"] + 1, "writer": before["writer"] + 1}
+                self._changed(collection, before, document)
+        return evidence
 
     def _send(self, order: Document, end: Document | None = None) -> None:
         """The last call of an order: it is claimed, and settled with a charge or refund that was made, or as `end` says."""
@@ -228,11 +246,11 @@ class Run:
         rest = {"state": "done", "claim": None, "settled_claim": claimed["claim"], "due_at": None, "tries": tried}
         self._write(order, calls=[*others, {**claimed, **rest, **(end or {})}], due_at=None)
 
-    def _write(self, order: Document, **fields: Any) -> None:
-        """One write to an order, as the watcher saw it."""
-        before = deepcopy(order)
-        order |= {**fields, "version": order["version"] + 1, "writer": order["writer"] + 1}
-        self._changed("orders", before, deepcopy(order))
+    def _write(self, document: Document, collection: str = "orders", **fields: Any) -> None:
+        """One write to an order or charge, as the watcher saw it."""
+        before = deepcopy(document)
+        document |= {**fields, "version": document["version"] + 1, "writer": document["writer"] + 1}
+        self._changed(collection, before, deepcopy(document))
 
     def _tell(
         self,
@@ -242,13 +260,27 @@ class Run:
         data: dict[str, Any],
         learned: Document,
         *,
+        charge: Document,
+        ended: Document,
         dropped: bool = False,
     ) -> None:
-        """The event goes on its way: received, learned by the order, applied."""
+        """A charge, or a refund of it, has `ended`, and its event goes on its way: announced and delivered, then received,
+        learned by the order, applied.
+        """
         event_id = derive_id("evt", object_id, kind)
         raw = json.dumps({"id": event_id, "type": kind, "data": data})
-        event = {"_id": event_id, "type": kind, "object_id": object_id, "reference": order["_id"], "raw": raw}
+        event = {
+            "_id": event_id,
+            "type": kind,
+            "object_id": object_id,
+            "reference": order["_id"],
+            "raw": raw,
+            "fault": None,
+        }
+        mark = {"id": event_id, "object": object_id, "type": kind, "raw": raw, "to": [ENDPOINT]}
+        self._write(charge, "charges", **ended, announce=[mark])
         self.evidence.provider_events.append(event)
+        self._changed("events", None, event)
         forged = {
             "number": 1,
             "at": START,
@@ -261,12 +293,25 @@ class Run:
         delivery: Document = {
             "_id": f"dlv_{event_id}",
             "event_id": event_id,
+            "endpoint_id": ENDPOINT,
             "state": "cancelled" if dropped else "delivered",
             "fault": "dropped" if dropped else None,
             "attempts": [] if dropped else [forged, answered],
+            "claim": None if dropped else "one",
+            "lease_until": None,
+            "queued_at": START,
             "created_at": START,
         }
         self.evidence.provider_deliveries.append(delivery)
+        if dropped:
+            self._changed("deliveries", None, delivery)
+        else:
+            queued = {**delivery, "state": "pending", "attempts": [], "claim": None}
+            claimed = {**queued, "claim": "one", "lease_until": START}
+            self._changed("deliveries", None, queued)
+            self._changed("deliveries", queued, claimed)
+            self._changed("deliveries", claimed, delivery)
+        self._write(charge, "charges", announce=[], due_at=None)
         received = self.receive(event, order["_id"], "reconcile" if dropped else "webhook")
         self._write(order, **learned)
         self.conclude(received, "applied")

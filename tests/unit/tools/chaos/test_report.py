@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> Evidence:
 def test_the_report_of_a_good_run_is_a_table(run: Evidence) -> None:
     report = show(run, check(run), {"kill -9 of order_api": 3}, seed=7)
     assert report.splitlines()[1].split() == ["kill", "-9", "of", "order_api", "3"]
-    assert "15 of 15 hold" in report
+    assert "17 of 17 hold" in report
 
 
 def test_the_report_of_a_bad_run_tells_the_story(run: Evidence) -> None:
@@ -33,7 +33,7 @@ def test_the_report_ends_with_the_row_of_the_page_of_guarantees(run: Evidence) -
     head = next(line for line in PAGE.read_text().splitlines() if line.startswith("| seed |"))
     figures = dict(zip(head.split(" | "), last.split(" | "), strict=True))
     assert (figures["| seed"], figures["orders"], figures["faults injected"]) == ("| 7", "5", "3")
-    assert figures["invariants |"] == "15 of 15 |"
+    assert figures["invariants |"] == "17 of 17 |"
 
 
 def test_an_order_without_its_message_is_lost(run: Evidence) -> None:

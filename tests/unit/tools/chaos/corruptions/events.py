@@ -52,13 +52,13 @@ def nobody_saw_how_events_were_stored(run: Evidence) -> None:
     overlook(run, "payment_events")
 
 
-@violates(11)
+@violates(11, 16, 17)
 def an_acknowledged_event_is_not_stored(run: Evidence) -> None:
     """One that means nothing to any order."""
-    event = {"_id": "evt_2", "type": "other", "object_id": "we_1", "reference": "we_1", "raw": "{}"}
+    event = {"_id": "evt_2", "type": "other", "object_id": "we_1", "reference": "we_1", "raw": "{}", "fault": None}
     run.provider_events.append(event)
     attempt = {"status": 200, "forgery": None, "response_body": '{"outcome":"ignored"}'}
-    run.provider_deliveries.append({"_id": "dlv_2", "event_id": "evt_2", "attempts": [attempt]})
+    run.provider_deliveries.append({"_id": "dlv_2", "event_id": "evt_2", "endpoint_id": "we_1", "attempts": [attempt]})
 
 
 @violates(11)
@@ -81,6 +81,6 @@ def an_event_that_was_applied_is_stored_as_unmatched(run: Evidence) -> None:
     pick(run.stored_events, order_id=PARTLY_REFUNDED, type="refund.succeeded")["outcome"] = "unmatched"
 
 
-@violates(11)
+@violates(11, 17)
 def the_provider_has_forgotten_what_it_delivers(run: Evidence) -> None:
-    run.provider_deliveries.append({"_id": "dlv_2", "event_id": "evt_2", "attempts": []})
+    run.provider_deliveries.append({"_id": "dlv_2", "event_id": "evt_2", "endpoint_id": "we_1", "attempts": []})

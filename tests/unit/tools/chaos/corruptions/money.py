@@ -16,13 +16,13 @@ def a_cancelled_order_keeps_its_charge(run: Evidence) -> None:
     _forget_refunds(run, CANCELLED)
 
 
-@violates(8)
+@violates(8, 16, 17)
 def a_charge_of_an_order_that_is_not_there(run: Evidence) -> None:
     charge = pick(run.provider_charges, reference=DECLINED)
     run.provider_charges.append({**charge, "_id": "ch_of_nobody", "reference": "ord_of_nobody"})
 
 
-@violates(8)
+@violates(8, 16, 17)
 def a_failed_charge_does_not_show(run: Evidence) -> None:
     charge = pick(run.provider_charges, reference=DECLINED)
     run.provider_charges.append({**charge, "_id": "ch_missed"})
@@ -35,12 +35,12 @@ def a_failed_refund_does_not_show(run: Evidence) -> None:
     run.provider_refunds.append({**refund, **missed})
 
 
-@violates(9)
+@violates(5, 9)
 def a_charge_is_of_another_amount_at_the_provider(run: Evidence) -> None:
     pick(run.provider_charges, reference=DECLINED)["amount"] += 1
 
 
-@violates(9)
+@violates(5, 9)
 def a_charge_is_in_another_currency_at_the_provider(run: Evidence) -> None:
     pick(run.provider_charges, reference=PARTLY_REFUNDED)["currency"] = "EUR"
 
@@ -48,6 +48,12 @@ def a_charge_is_in_another_currency_at_the_provider(run: Evidence) -> None:
 @violates(9)
 def the_provider_gives_back_more_than_it_took(run: Evidence) -> None:
     pick(run.provider_refunds, charge_reference=PARTLY_REFUNDED)["amount"] = AMOUNT + 1
+
+
+@violates(9)
+def the_provider_has_miscounted(run: Evidence) -> None:
+    """Where it counts at all."""
+    pick(run.provider_charges, reference=PARTLY_REFUNDED)["amount_refunded"] = 0
 
 
 @violates(9)
@@ -67,7 +73,7 @@ def bytes_are_stored_that_nobody_signed(run: Evidence) -> None:
     store(run, {**pick(run.stored_events, _id="evt_imagined"), "_id": "evt_2", "raw": "{}"})
 
 
-@violates(10)
+@violates(10, 16)
 def the_provider_never_said_what_is_applied(run: Evidence) -> None:
     """The event that was fetched: no delivery speaks of it."""
     event = pick(run.provider_events, reference=DECLINED)
@@ -75,7 +81,7 @@ def the_provider_never_said_what_is_applied(run: Evidence) -> None:
     run.provider_events.remove(event)
 
 
-@violates(7, 10)
+@violates(7, 10, 16)
 def a_charge_succeeded_without_an_event(run: Evidence) -> None:
     event = pick(run.provider_events, reference=DECLINED)
     run.provider_deliveries.remove(pick(run.provider_deliveries, event_id=event["_id"]))
@@ -93,7 +99,7 @@ def a_refund_was_made_twice(run: Evidence) -> None:
     run.provider_refunds.append({**refund, "_id": "re_again"})
 
 
-@violates(8)
+@violates(8, 16, 17)
 def a_charge_whose_event_did_not_fit_never_shows(run: Evidence) -> None:
     """That a person was told of a mismatch excuses nothing: the true event comes again."""
     charge = pick(run.provider_charges, reference=DECLINED)
@@ -110,7 +116,14 @@ def _forget_refunds(run: Evidence, order_id: str) -> None:
     for order in [*versions(run, order_id), order_of(run, order_id)]:
         order["refunds"], order["calls"] = [], [one for one in order["calls"] if one["kind"] == "charge"]
         order["due_at"] = least_due(order["calls"])
-    run.changes = [one for one in run.changes if one.id not in gone]
+    deliveries = {f"dlv_{one}" for one in gone}
+    run.changes = [one for one in run.changes if one.id not in gone | deliveries]
+    for charge in (one for one in run.provider_charges if one["reference"] == order_id):
+        for version in [*versions(run, charge["_id"]), charge]:
+            version["refunds"] = []
+            version["announce"] = [one for one in version["announce"] if one["id"] not in gone]
+            waits = version["status"] == "pending" or version["announce"]
+            version["due_at"] = version["settles_at"] if waits else None
     run.provider_refunds = [one for one in run.provider_refunds if one["charge_reference"] != order_id]
     run.provider_events = [one for one in run.provider_events if one["_id"] not in gone]
     run.provider_deliveries = [one for one in run.provider_deliveries if one["event_id"] not in gone]
