@@ -75,3 +75,14 @@ async def test_it_goes_on_where_its_stream_broke(mongo: Client, database_name: s
         await orders.insert_one({"_id": f"ord_{number}"})
     await watcher.catch_up(mongo)
     assert [change.id for change in watcher.changes] == [f"ord_{number}" for number in range(20)]
+
+
+async def test_it_sees_what_both_services_write_by_one_time(mongo: Client, database_name: str, watch: Watch) -> None:
+    watcher = await watch()
+    database = mongo[database_name]
+    for number in range(10):
+        await database["orders"].insert_one({"_id": f"ord_{number}"})
+        await database["charges"].insert_one({"_id": f"ch_{number}"})
+    await watcher.catch_up(mongo)
+    seen = [change.id for change in watcher.changes]
+    assert seen == [f"{kind}_{number}" for number in range(10) for kind in ("ord", "ch")]
