@@ -125,6 +125,12 @@ async def check_replica_set(client: Client) -> None:
     raise StandaloneError(f"MongoDB must be a replica set, of one node at least: {start}run rs.initiate() in mongosh")
 
 
+async def server_time(database: Database) -> datetime:
+    """By the clock of the primary. Raises PyMongoError."""
+    now: datetime = (await database.command("hello"))["localTime"]
+    return now
+
+
 async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:
     """Whether the primary answers within `seconds`. With `refusals`, raises OperationFailure if it refuses us."""
     try:

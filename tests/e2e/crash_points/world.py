@@ -26,7 +26,7 @@ SETTINGS = {
 }
 
 Module = Literal["order_api", "payment_gateway"]
-_MAINS = {"order_api": "order_api.__main__", "payment_gateway": "payment_gateway.serve"}
+_MAINS = {"order_api": "order_api.serve", "payment_gateway": "payment_gateway.serve"}
 
 
 class Victim:
