@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import pymongo
 from pymongo import DeleteOne
 from pymongo.errors import BulkWriteError
 
@@ -10,8 +11,9 @@ from shared.mongo import Collection, Document
 
 ARCHIVE = "payment_events_archive"
 KEPT_AT_LEAST = timedelta(days=7)  # for so long the provider may send an event again, or be asked for it
-AT_ONCE = 200
-READ_AT_ONCE = 5000  # of all events: there is no index on `received_at`
+AT_ONCE = 100
+READ_AT_ONCE = 1000  # of all events: there is no index on `received_at`
+BATCH_SECONDS = 30.0  # nobody waits for an answer
 
 _MOVED: frozenset[Outcome] = frozenset({"applied", "ignored", "duplicate"})  # the others may be judged again. C19
 _DUPLICATE = 11000
@@ -30,7 +32,8 @@ async def archive_events(events: Collection, archive: Collection, *, before: dat
         last = found[-1]["_id"]
         ids = [one["_id"] for one in found if one["outcome"] in _MOVED and one["received_at"] < before]
         for start in range(0, len(ids), AT_ONCE):
-            moved += await _move(events, archive, ids[start : start + AT_ONCE])
+            with pymongo.timeout(BATCH_SECONDS):
+                moved += await _move(events, archive, ids[start : start + AT_ONCE])
 
 
 async def _move(events: Collection, archive: Collection, ids: list[str]) -> int:

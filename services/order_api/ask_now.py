@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 
+import pymongo
+
 from order_api.claims import hasten
 from order_api.store import Store
 from shared.mongo import server_time
 
-AT_ONCE = 500
-READ_AT_ONCE = 5000  # of all orders: there is no index on `updated_at`
+AT_ONCE = 100
+READ_AT_ONCE = 1000  # of all orders: there is no index on `updated_at`
+BATCH_SECONDS = 30.0  # nobody waits for an answer
 
 
 async def ask_now(store: Store, *, updated_since: datetime | None = None) -> int:
@@ -19,7 +22,11 @@ async def ask_now(store: Store, *, updated_since: datetime | None = None) -> int
     """
     now = await server_time(store.database)
     pages = _with_a_question(store) if updated_since is None else _updated(store, updated_since)
-    return sum([await hasten(store.orders, ids, at=now) async for ids in pages])
+    changed = 0
+    async for ids in pages:
+        with pymongo.timeout(BATCH_SECONDS):
+            changed += await hasten(store.orders, ids, at=now)
+    return changed
 
 
 async def _with_a_question(store: Store) -> AsyncIterator[list[str]]:
