@@ -114,6 +114,12 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
         await database.command("collMod", name, validator=validator)
 
 
+async def server_time(database: Database) -> datetime:
+    """By the clock of the primary. Raises PyMongoError."""
+    now: datetime = (await database.command("hello"))["localTime"]
+    return now
+
+
 async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:
     """Whether the primary answers within `seconds`. With `refusals`, raises OperationFailure if it refuses us."""
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import prometheus_client
 
-import order_api.__main__
+import order_api.serve
 from shared import tracing
 from shared.edge import observe
 
@@ -22,7 +22,7 @@ def main() -> None:
     vars(observe)["count_request"] = _nothing
     vars(tracing)["bind"] = _nothing
     os.environ["LOG_LEVEL"] = "ERROR"
-    order_api.__main__.main()
+    order_api.serve.main()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,21 @@
 """The order service. To read it in the order of an order's life:
 
 1. `order_routes.py` parses a request and calls a verb; `routes.py` lists all routes.
-2. `place_order.py` inserts one document: the order, its idempotency key, and the call that will charge it.
-3. `dispatch_outbox.py` claims that call (`claims.py`) and makes it of the payment provider (`gateway_client.py`).
-4. `receive_webhook.py` verifies what the provider says, `record_events.py` stores it, merges it into its
-   order and marks it as applied.
+2. `place_order.py` inserts one document: the order with its idempotency key and the call that will charge it.
+3. `dispatch_outbox.py` claims calls that are due (`claims.py`) and sends them to the provider (`gateway_client.py`).
+4. `receive_webhook.py` verifies what the provider says. `record_events.py` stores it, and the order learns it.
 5. `reconcile.py` asks the provider about whatever is still open.
 6. `cancel_order.py`, `refund_order.py`, `resolve_review.py` and `redrive_message.py` are what people do about it afterwards.
 
-The rules are in the nouns, which do no I/O: `order.py`, `calls.py`, `refund.py`, `outbox.py`, `event.py`, `breaker.py`.
-`schema.py` and `store.py` are the database, `metrics.py` and `take_stock.py` are what an operator sees, `app.py` puts it all
-together.
+The rules are in the nouns, which do no I/O: `order.py`, `calls.py`, `outbox.py`, `refund.py`, `event.py`, `breaker.py`.
+`schema.py` and `store.py` are the database. `metrics.py` and `take_stock.py` are for operators, and so is the command line:
+`cli.py`, with `ask_now.py` and `archive_events.py`. `app.py` puts the application together.
+
+From the route to the document, `POST /api/orders` is eight files: `order_routes.py`, `place_order.py`; for what the document
+holds `order.py` (facts), `outbox.py` (the call), `shared/idempotency.py` (the key) and `views.py` (its answer);
+`shared/documents/inserts.py`, `shared/batches.py`.
+
+So is a refund, whose key and answer are made in the same way: `refund_routes.py`, `refund_order.py`; `refund.py` (may it be
+made), `order.py` and `outbox.py` (what it adds to the order); `store.py`; `shared/documents/changes.py`,
+`shared/batches.py`.
 """

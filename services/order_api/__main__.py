@@ -1,25 +1,17 @@
-"""`python -m order_api`: serves until SIGTERM."""
+"""`order-api`, or `python -m order_api`: serves; with a word behind it, everything else that the command line does."""
 
-import os
-
-from order_api.app import create_app
-from order_api.schema import refuse_old_layout
-from order_api.settings import Settings, check
-from shared.edge.limits import HttpLimits
-from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
-from shared.telemetry import configure_logs
-from shared.tracing import exporting_traces
+import sys
 
 
 def main() -> None:
-    settings = load_or_exit(Settings, os.environ, check)
-    limits = load_or_exit(HttpLimits, os.environ)
-    configure_logs(settings.log_level, settings.log_format, service="order_api")
-    require_port_or_exit(settings.address)
-    await_database_or_exit(settings.mongodb_uri, lambda client: refuse_old_layout(client[settings.order_api_database]))
-    app = create_app(settings, limits)
-    with exporting_traces("order_api"):
-        serve(app, settings.address, limits=limits)
+    if sys.argv[1:] in ([], ["serve"]):  # what containers start: without what only people at a terminal need
+        from order_api.serve import main as serve  # noqa: PLC0415
+
+        serve()
+    else:
+        from order_api.cli import main as command_line  # noqa: PLC0415
+
+        command_line()
 
 
 if __name__ == "__main__":

@@ -72,7 +72,12 @@ class Application:
             await ensure_schema(self.store.database)
             await self.gateway.start()
             tidying = [self.forget_keys] if workers else []
-            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *self.refund_order.writers, *tidying]
+            writers: list[Writer] = [
+                *self.store.writers,
+                *self.place_order.writers,
+                *self.refund_order.writers,
+                *tidying,
+            ]
             async with at_work(writers, work):
                 yield
         finally:

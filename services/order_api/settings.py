@@ -11,8 +11,14 @@ from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
 
 
-class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
+class DatabaseSettings(Struct, frozen=True, kw_only=True, rename=upper_case):
+    """All that the command line needs."""
+
     mongodb_uri: Secret
+    order_api_database: str = "order_api"
+
+
+class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=upper_case):
     app_env: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat = "auto"
@@ -20,7 +26,6 @@ class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
     order_api_host: str = "127.0.0.1"
     order_api_port: Port = 8000
     order_api_public_url: str | None = None  # what a start says to open, if not host and port
-    order_api_database: str = "order_api"
     order_api_keys: tuple[Secret, ...] = ()
     order_api_allow_anonymous: bool = False
     order_api_rate_limit_per_second: Annotated[float, Meta(ge=0.001, le=1e6)] | None = (

@@ -35,7 +35,7 @@ async def test_the_readmes_lines_place_an_order_and_find_it_paid(stack: ComposeS
 async def test_the_queries_of_the_pages_find_the_order_and_all_that_belongs_to_it(stack: ComposeStack) -> None:
     [lines] = commands("docs/run.md", "/api/orders")
     assert "status: 'Paid'" in pasted(stack, lines)
-    [queries] = blocks((ROOT / "docs" / "mongodb.md").read_text(encoding="utf-8"), "js")
+    queries = "".join(blocks((ROOT / "docs" / "mongodb.md").read_text(encoding="utf-8"), "js"))
     found = pasted(stack, f"docker compose exec -T mongo mongosh order_api --quiet <<'END'\n{queries}END")
     for what in ("cause: 'placed'", "state: 'done'", "fingerprint", "outcome: 'applied'", "state: 'delivered'"):
         assert what in found

@@ -15,7 +15,7 @@ from typing import Any
 from tools import process
 from tools.stack import COMMANDS
 
-_MAINS = {"order_api": "order_api.__main__", "payment_gateway": "payment_gateway.serve"}
+_MAINS = {"order_api": "order_api.serve", "payment_gateway": "payment_gateway.serve"}
 
 
 class ForkServer:

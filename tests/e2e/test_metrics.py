@@ -233,5 +233,5 @@ async def test_every_metric_that_an_alert_goes_by_is_there(stack: Stack, http: a
     named = set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b(?! ?\()", outside_labels))
     assert len(named) > 15
     assert {name.removesuffix("_bucket") for name in named} <= there
-    in_descriptions = re.findall(r"\b(?:order_api|payment_gateway|group_commit|leased_work|http)_[a-z_]+", rules)
+    in_descriptions = re.findall(r"\b(?:order_api|payment_gateway|batch|document|leased_work|http)_[a-z_]+", rules)
     assert {name.removesuffix("_bucket") for name in in_descriptions} <= there

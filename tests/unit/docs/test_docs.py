@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
+import order_api.cli
 import order_api.settings
 import payment_gateway.settings
 import shared.edge.limits
@@ -52,7 +53,7 @@ _PATH = re.compile(r"\.?[\w-][\w.-]*(?:/[\w.-]+)*/?")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _MAKE = re.compile(r"(?:`|^)make (?:[A-Z_]+=\S+ )*([a-z][\w-]*)", re.MULTILINE)
 _METRIC = re.compile(
-    r"\b(?:http_requests?|database|group_commit|leased_work|order_api|payment_gateway)_[a-z_]+"
+    r"\b(?:http_requests?|database|batch|document_writes|leased_work|order_api|payment_gateway)_[a-z_]+"
     r"(?:total|seconds|bucket|count|state|messages|reviews|length|size|busy|slots|up|deliveries|orders|info)\b"
 )
 
@@ -222,6 +223,36 @@ def test_every_metric_that_the_operations_page_and_the_alerts_name_exists() -> N
     assert len(named) > 20, "the pattern above no longer finds them"
     missing = {name for name in named if f'"{re.sub("_(bucket|count|sum)$", "", name)}"' not in declared}
     assert missing == set()
+
+
+_WRITES = re.compile(
+    r"\.(?:insert|update|replace|delete|bulkWrite|findOneAnd|findAndModify|remove|save|rename)\w*\(|\$(?:merge|out)\b"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_has_anybody_write_to_mongodb(page: Path) -> None:
+    """A write by hand would pass by the versions that the services compare, and by the times at which work is due."""
+    assert _WRITES.findall(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "db.orders.updateMany({}, [{$set: {reconcile_at: '$$NOW'}}])",
+        "db.payment_events.deleteMany(final)",
+        "db.orders.insertOne({})",
+        "db.orders.findOneAndUpdate({}, {})",
+        "db.payment_events.aggregate([{$merge: {into: 'archive'}}])",
+    ],
+)
+def test_a_line_that_writes_to_mongodb_is_seen(line: str) -> None:
+    assert _WRITES.search(line)
+
+
+def test_every_command_of_order_api_that_a_page_names_is_there() -> None:
+    named = {word for page in PAGES for word in re.findall(r"^order-api ([a-z-]+)", page.read_text(), re.MULTILINE)}
+    assert named == {"ask-now", "archive"} <= set(order_api.cli.order_api.commands)
 
 
 def test_every_alert_leads_to_its_section_of_the_operations_page() -> None:

@@ -1,0 +1,141 @@
+"""The command line: what an operator asks for beyond the API. It works on the database itself, by the same writes as the
+services that run meanwhile.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import rich_click as click
+from pymongo.errors import PyMongoError
+
+from order_api.archive_events import ARCHIVE, KEPT_AT_LEAST, archive_events
+from order_api.ask_now import ask_now
+from order_api.settings import DatabaseSettings
+from order_api.store import Store
+from shared import VERSION
+from shared.edge.server import await_database_or_exit, load_or_exit
+from shared.mongo import connect, describe
+from shared.times import rfc3339, stored, utc_now
+
+FAILED = 1  # 2 is click's: the line could not be understood
+INTERRUPTED = 130
+
+EXIT_STATUSES = """
+Exit status: 0 done, 1 MongoDB does not answer or refuses (say it again: what was done stays done),
+2 the line or a setting could not be understood.
+"""
+
+
+class Time(click.ParamType[datetime]):
+    """A moment of the past, from `2026-11-15T08:00:00Z`; a date alone is its first moment in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            at = datetime.fromisoformat(value)
+            if at.tzinfo is None and "T" not in value:
+                at = at.replace(tzinfo=UTC)
+            if at.tzinfo is None:
+                self.fail(f"{value!r} has no time zone: write {value}Z for UTC", param, ctx)
+            at = stored(at)
+        except ValueError:
+            self.fail(f"{value!r} is no time: write 2026-11-15 or 2026-11-15T08:00:00Z", param, ctx)
+        if at > utc_now():
+            self.fail(f"{value!r} is in the future", param, ctx)
+        return at
+
+
+TIME = Time()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_STATUSES)
+@click.version_option(VERSION)
+def order_api() -> None:
+    """The order service: serve it, and look after its database.
+
+    Without a command it serves. The settings come from the environment: MONGODB_URI, ORDER_API_DATABASE, …
+    """
+
+
+@order_api.command("serve")
+def serve() -> None:
+    """Serve until SIGTERM."""
+    from order_api.serve import main  # noqa: PLC0415 - seconds of imports that only this one needs
+
+    main()
+
+
+@order_api.command("ask-now")
+@click.option(
+    "--updated-since",
+    type=TIME,
+    help="Ask about each order that changed since then, settled ones too: for after a restore.",
+)
+def ask_now_command(updated_since: datetime | None) -> None:
+    """Ask the provider now, instead of after the pause.
+
+    The services that run ask about every order with an open question at once, and send every call that waits for its next
+    try. It may be said again at any time.
+    """
+
+    async def run(store: Store) -> str:
+        orders = _counted(await ask_now(store, updated_since=updated_since), "order")
+        return f"{orders} to ask the provider about now; calls of theirs that waited are sent now"
+
+    _on_the_database(run)
+
+
+@order_api.command("archive")
+@click.option("--before", type=TIME, required=True, help="Move what was received before then.")
+def archive_command(before: datetime) -> None:
+    """Move old events of the provider out of the way.
+
+    Those whose outcome is final go from payment_events to payment_events_archive, in the same database. It may be broken
+    off, and said again, at any time: an event is copied before it is taken away.
+    """
+    youngest = utc_now() - KEPT_AT_LEAST
+    if before > youngest:
+        complaint = f"the last {KEPT_AT_LEAST.days} days are kept: give a time before {rfc3339(youngest)}"
+        raise click.BadParameter(complaint, param_hint="--before")
+
+    async def run(store: Store) -> str:
+        moved = await archive_events(store.payment_events, store.database[ARCHIVE], before=before)
+        return f"{_counted(moved, 'event')} moved to {ARCHIVE}, received before {rfc3339(before)}"
+
+    _on_the_database(run)
+
+
+def _on_the_database(work: Callable[[Store], Awaitable[str]]) -> None:
+    """Does the work and prints what it says of itself in one line."""
+    settings = load_or_exit(DatabaseSettings, os.environ)
+    await_database_or_exit(settings.mongodb_uri)
+
+    async def run() -> str:
+        client = connect(settings.mongodb_uri, app_name="order-api")
+        try:
+            return await work(Store(client, settings.order_api_database, reconcile_after=timedelta(0)))
+        finally:
+            await client.close()
+
+    try:
+        click.echo(f"{settings.order_api_database}: {asyncio.run(run())}")
+    except PyMongoError as error:
+        click.echo(f"broken off: {describe(error)}", err=True)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def main() -> None:
+    order_api(prog_name="order-api")
