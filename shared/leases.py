@@ -150,7 +150,8 @@ class LeasedWork(Generic[Work]):
 
     `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
     gives one back that was cancelled. `wake` is a hint that there may be work; polling every `poll_seconds` is enough
-    without it. After a claim that brought work, `interval_seconds` pass before the next.
+    without it. After a claim that brought work, `interval_seconds` pass before the next. One that came back full, or that
+    says by `more` that it has left work behind, is followed by another as soon as a slot is free.
     """
 
     def __init__(
@@ -172,6 +173,9 @@ class LeasedWork(Generic[Work]):
         self._poll_seconds = poll_seconds
         self._interval_seconds = interval_seconds
         self._stopping = False
+        self.more = False
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = 0.0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -202,15 +206,26 @@ class LeasedWork(Generic[Work]):
                     log.warning("claim failed", worker=self._name, reason=describe(error))
                 if started:
                     await asyncio.sleep(self._interval_seconds)
-                else:
+                if not (started and self.more):
                     await self._wait()
         finally:
             self._ended.set()
+
+    def wake_in(self, seconds: float) -> None:
+        """Wakes it then, unless it is to wake before that anyway: what follows is found by polling."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if self._alarm is None or self._alarm_at <= loop.time() or at < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm, self._alarm_at = loop.call_later(max(seconds, 0.0), self.wake.set), at
 
     async def stop(self) -> None:
         """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled and released."""
         self._stopping = True
         self.wake.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
         with suppress(TimeoutError):  # what a claim under way brings is work in hand too
             async with asyncio.timeout(CLAIM_SECONDS + 1):
                 await self._ended.wait()
@@ -223,7 +238,9 @@ class LeasedWork(Generic[Work]):
 
     async def _start(self) -> list["asyncio.Task[None]"]:
         async with self._claiming:
+            self.more = False
             claimed = await self._claim(self._free) if self._free else ()
+            self.more |= len(claimed) == self._free
             self._free -= len(claimed)
         (self._metrics.claims_with_work if claimed else self._metrics.claims_without).inc()
         self._metrics.claimed.inc(len(claimed))
@@ -244,7 +261,8 @@ class LeasedWork(Generic[Work]):
         finally:
             self._in_hand.discard(asyncio.current_task())
             self._free += 1
-            self.wake.set()
+            if self.more:
+                self.wake.set()
 
     async def _give_back(self, piece: Work) -> None:
         try:
