@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
-from payment_gateway.clock.advance import AdvanceClock, Schedule
+from payment_gateway.clock.advance import AdvanceClock, Schedule, first_due_in
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.reset import Reset
 from payment_gateway.faults.misbehave import Misbehave
@@ -16,8 +16,9 @@ from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.money.charge import Charge
 from payment_gateway.money.create_charge import CreateCharge
 from payment_gateway.money.create_refund import CreateRefund
-from payment_gateway.money.refund import Refund
 from payment_gateway.money.settle import Settle
+from payment_gateway.money.show import ShowMoney
+from payment_gateway.money.stored_charges import stored_charges, told, without
 from payment_gateway.money.tell_early import has_told
 from payment_gateway.openapi import API
 from payment_gateway.routes import PROBLEMS, ROUTES
@@ -25,9 +26,11 @@ from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.store import Store
 from payment_gateway.take_stock import counts
+from payment_gateway.webhooks.announce import Announce
 from payment_gateway.webhooks.create_endpoint import CreateEndpoint
 from payment_gateway.webhooks.deliver import SLOTS, DeliverWebhooks
 from payment_gateway.webhooks.endpoint import configured_endpoint
+from payment_gateway.webhooks.release_held import ReleaseHeld
 from payment_gateway.webhooks.resend import ResendEvents
 from payment_gateway.webhooks.rotate_secret import RotateSecret
 from payment_gateway.webhooks.send import SendWebhook
@@ -56,34 +59,40 @@ class Application:
         self.send_once = SendWebhook(
             self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
         )  # of its own, so that what a test sends takes no connection from deliveries
+        self.release_held = ReleaseHeld(
+            self.store,
+            self.clock,
+            wake=lambda: self.deliver_webhooks.work.wake.set(),  # noqa: PLW0108 - it is made below
+        )
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
             self.clock,
             self.send_webhook,
             schedule_seconds=settings.webhook_retry_schedule_seconds,
             timeout_seconds=settings.webhook_timeout_seconds,
+            tried=self.release_held.hint,
         )
         wake = self.deliver_webhooks.work.wake.set
+        self.charges = stored_charges(self.store)
+        self.announce_charges = Announce(
+            self.store, self.charges, Charge, self.clock, told=told, without=without, wake=wake
+        )
+        self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges)
+        self.show_money = ShowMoney(self.store, self.announce_charges)
         self.faults = StoredFaults(self.store.faults, enabled=settings.test_endpoints)
         self.misbehave = Misbehave(self.store, self.faults, partial(has_told, self.store))
-        self.create_charge = CreateCharge(self.store, self.clock, self.misbehave, delay=delay)
-        self.create_refund = CreateRefund(self.store, self.clock, self.misbehave, delay=delay)
+        expect = self.settle_charges.expect
+        self.create_charge = CreateCharge(
+            self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
+        )
+        self.create_refund = CreateRefund(
+            self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
+        )
         self.create_endpoint = CreateEndpoint(self.store, self.clock)
         self.rotate_secret = RotateSecret(self.store, self.clock)
         self.resend_events = ResendEvents(self.store, self.clock, wake=wake)
-        self.settle_charges = Settle(self.store, self.clock, Charge, wake=wake)
-        self.settle_refunds = Settle(self.store, self.clock, Refund, wake=wake)
         self.advance_clock = AdvanceClock(
-            self.store,
-            self.clock,
-            [
-                Schedule(self.store.charges, {"status": "pending"}, "due_at", self.settle_charges.work.run_once),
-                Schedule(self.store.refunds, {"status": "pending"}, "due_at", self.settle_refunds.work.run_once),
-                Schedule(
-                    self.store.deliveries, {"state": "pending"}, "next_attempt_at", self.deliver_webhooks.work.run_once
-                ),
-            ],
-            stuck_seconds=self.deliver_webhooks.lease_seconds,
+            self.store, self.clock, self._schedules(), stuck_seconds=self.deliver_webhooks.lease_seconds
         )
         self.reset = Reset(self.store, self.clock, self._begin_anew)
         self.exposition = Exposition(self.store.client, counts(self.store, self.clock))
@@ -92,16 +101,8 @@ class Application:
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
         """Schema made, committers and (unless told otherwise) workers running; all stopped at the end."""
-        verbs = (
-            self.create_charge,
-            self.create_refund,
-            self.create_endpoint,
-            self.rotate_secret,
-            self.settle_charges,
-            self.settle_refunds,
-            self.deliver_webhooks,
-        )
-        works: list[LeasedWork[Any]] = [self.settle_charges.work, self.settle_refunds.work, self.deliver_webhooks.work]
+        verbs = (self.create_endpoint, self.rotate_secret, self.deliver_webhooks)
+        works: list[LeasedWork[Any]] = [self.settle_charges.work, self.deliver_webhooks.work, self.release_held.work]
         if self.settings.test_endpoints:
             works.append(self.advance_clock.work)
         try:
@@ -109,12 +110,22 @@ class Application:
             await self._ensure_configured_endpoint()
             await self.send_webhook.start()
             await self.send_once.start()
-            async with at_work([verb.commits for verb in verbs], works if workers else []):
+            async with at_work([self.charges, *(verb.commits for verb in verbs)], works if workers else []):
                 yield
         finally:
             await self.send_webhook.close()
             await self.send_once.close()
             await self.store.client.close()
+
+    def _schedules(self) -> list[Schedule]:
+        """In the order in which one makes the next due."""
+        store, deliver = self.store, self.deliver_webhooks
+        pending = {"state": "pending"}
+        return [
+            Schedule("charges", first_due_in(store.charges, "due_at", {}), self.settle_charges.run_once),
+            Schedule("deliveries", first_due_in(store.deliveries, "next_attempt_at", pending), deliver.work.run_once),
+            Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
+        ]
 
     async def _begin_anew(self) -> None:
         await self.faults.read()
@@ -145,6 +156,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "rotate_secret": application.rotate_secret,
         "faults": application.faults,
         "reset": application.reset,
+        "show_money": application.show_money,
         "store": application.store,
     }
     admission = Admission(

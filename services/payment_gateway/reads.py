@@ -24,11 +24,15 @@ async def found(store: Store, collection: Collection, merchant: str, document_id
     return document
 
 
+def given(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that have a value."""
+    return {name: value for name, value in conditions.items() if value}
+
+
 async def page(
     store: Store, collection: Collection, conditions: Mapping[str, Any], limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
     """The documents of one page and the cursor of the next. Conditions without a value do not count. Raises CursorError."""
-    given = {name: value for name, value in conditions.items() if value}
     before = decode_cursor(cursor) if cursor else None
-    newest = await store.newest(collection, given, before=before, limit=limit + 1)
+    newest = await store.newest(collection, given(conditions), before=before, limit=limit + 1)
     return cut(newest, limit, lambda one: at_and_id(one["created_at"], one["_id"]))

@@ -10,14 +10,50 @@ DUE_BY_ENDPOINT = [("endpoint_id", ASCENDING), ("next_attempt_at", ASCENDING)]
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
 
+# An entry that lacks its value would be indexed as null, and a merchant's second such document be refused for ever.
+_KEYS = {
+    "bsonType": "array",
+    "items": {
+        "bsonType": "object",
+        "required": ["value", "endpoint", "fingerprint", "status", "body", "location", "expires_at", "of"],
+        "properties": {"value": {"bsonType": "string"}, "expires_at": {"bsonType": "date"}},
+    },
+}
+_HAS_KEYS = {"properties": {"keys": _KEYS}}
+# Of one document several keys may be equal for the index: there the decision looks. C5
+_KEY = IndexModel(
+    [("merchant", ASCENDING), ("keys.value", ASCENDING)],
+    unique=True,
+    partialFilterExpression={"keys.value": {"$exists": True}},
+)
+_DUE = IndexModel([("due_at", ASCENDING)], partialFilterExpression={"due_at": {"$type": "date"}})
+
+
+def _where_there(*fields: str, unique: bool = False) -> IndexModel:
+    """An index of the documents that have the last of these fields: the others cost nothing."""
+    keys = [(field, ASCENDING) for field in fields]
+    return IndexModel(keys, unique=unique, partialFilterExpression={fields[-1]: {"$exists": True}})
+
+
 async def ensure_schema(database: Database) -> None:
     """Raises PyMongoError if the database stays away."""
-    settling = IndexModel([("due_at", ASCENDING)], partialFilterExpression={"status": "pending"})
     by_reference = IndexModel([("merchant", ASCENDING), ("reference", ASCENDING), *_NEWEST_FIRST])
     newest = IndexModel([("merchant", ASCENDING), *_NEWEST_FIRST])
-    await ensure_collection(database, "charges", indexes=[settling, by_reference, newest])
-    by_charge = IndexModel([("merchant", ASCENDING), ("charge_id", ASCENDING), *_NEWEST_FIRST])
-    await ensure_collection(database, "refunds", indexes=[settling, by_reference, by_charge, newest])
+    await ensure_collection(  # C10: never a TTL index here
+        database,
+        "charges",
+        indexes=[
+            _KEY,
+            _DUE,
+            by_reference,
+            newest,
+            _where_there("refunds.id", unique=True),
+            _where_there("disputes.id", unique=True),
+            _where_there("merchant", "refunds.reference"),
+            _where_there("merchant", "refunds.created_at"),
+        ],
+        schema=_HAS_KEYS,
+    )
     await ensure_collection(
         database,
         "events",
@@ -32,6 +68,7 @@ async def ensure_schema(database: Database) -> None:
             IndexModel(DUE_BY_ENDPOINT, partialFilterExpression={"state": "pending"}),
             IndexModel([("merchant", ASCENDING), ("event_id", ASCENDING), *_NEWEST_FIRST]),
             IndexModel([("merchant", ASCENDING), ("endpoint_id", ASCENDING), *_NEWEST_FIRST]),
+            IndexModel([("endpoint_id", ASCENDING)], partialFilterExpression={"hold": {"$exists": True}}),
             newest,
         ],
     )

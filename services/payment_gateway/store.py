@@ -14,7 +14,6 @@ class Store:
         self.client = client
         self.database = client[database]
         self.charges = self.database["charges"]
-        self.refunds = self.database["refunds"]
         self.events = self.database["events"]
         self.webhook_endpoints = self.database["webhook_endpoints"]
         self.deliveries = self.database["deliveries"]

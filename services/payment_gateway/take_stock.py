@@ -33,14 +33,13 @@ class _TakeStock:
 
     async def settlements(self) -> Sequence[Metric]:
         now = await self._clock.now()
-        unsettled = GaugeMetricFamily(
-            "payment_gateway_settlement_oldest_due_age_seconds",
-            "For how long the charge or refund that waits longest should have been settled",
-            labels=["kind"],
-        )
-        for kind, collection in (("charge", self._store.charges), ("refund", self._store.refunds)):
-            unsettled.add_metric([kind], await _oldest_due(collection, {"status": "pending"}, "due_at", now))
-        return [unsettled]
+        return [
+            GaugeMetricFamily(
+                "payment_gateway_settlement_oldest_due_age_seconds",
+                "For how long the charge that waits longest should have been settled, or a refund of it, or be announced",
+                await _oldest_due(self._store.charges, {}, "due_at", now),
+            )
+        ]
 
     async def deliveries(self) -> Sequence[Metric]:
         deliveries, pending = self._store.deliveries, {"state": "pending", "next_attempt_at": {"$type": "date"}}
@@ -59,5 +58,7 @@ class _TakeStock:
 
 
 async def _oldest_due(collection: Collection, condition: Document, due_at: str, now: datetime) -> float:
-    first = await collection.find_one({**condition, due_at: {"$lte": now}}, {due_at: 1}, sort=[(due_at, 1)])
+    first = await collection.find_one(
+        {**condition, due_at: {"$lte": now, "$type": "date"}}, {due_at: 1}, sort=[(due_at, 1)]
+    )
     return age_seconds(first[due_at] if first else None, now)

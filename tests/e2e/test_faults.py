@@ -124,8 +124,7 @@ def nothing_is_open(databases: Databases, *names: str) -> Any:
         order_api["outbox"]: {"state": {"$ne": "done"}},
         order_api["orders"]: {"$or": [{"status": "Pending"}, {"reconcile_at": {"$ne": None}}]},
         order_api["payment_events"]: {"outcome": "unmatched"},
-        gateway["charges"]: {"status": "pending"},
-        gateway["refunds"]: {"status": "pending"},
+        gateway["charges"]: {"due_at": {"$ne": None}},
         gateway["deliveries"]: {"state": "pending"},
     }
 
@@ -142,7 +141,7 @@ def nothing_is_open(databases: Databases, *names: str) -> Any:
 
 async def spoiled_replies(gateway: Database, order_ids: Sequence[str], faults: Faults) -> set[str]:
     """The rates that spoiled a reply to an attempt to charge one of these orders."""
-    keys = {f"default:{key}": key for key in map(charge_message_id, order_ids)}
+    keys = {f"default:POST /v1/charges:{key}": key for key in map(charge_message_id, order_ids)}
     struck: set[str] = set()
     async for tried in gateway["reply_attempts"].find({"_id": {"$in": list(keys)}}):
         drawn = {drawn_reply(faults, keys[tried["_id"]], number) for number in range(1, tried["attempts"] + 1)}
@@ -159,6 +158,6 @@ async def spoiled_webhooks_and_outcomes(gateway: Database) -> set[str]:
     async for charge in gateway["charges"].find():
         struck |= {"declined"} if charge["failure_code"] == "card_declined" else set()
         struck |= {"settle_slow"} if "settleDelaySeconds" in charge["scenario"] else set()
-    if await gateway["refunds"].find_one({"status": "failed"}):
+    if await gateway["charges"].find_one({"refunds.status": "failed"}):
         struck.add("refund_failed")
     return struck

@@ -17,7 +17,7 @@ from tools.chaos.world import World
 __all__ = ["Evidence", "Watcher", "collect", "still_open"]
 
 OURS = ("orders", "idempotency_keys", "outbox", "payment_events")
-THEIRS = ("charges", "refunds", "events", "deliveries", "webhook_endpoints")
+THEIRS = ("charges", "events", "deliveries", "webhook_endpoints")
 PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record names
 
 
@@ -140,7 +140,12 @@ async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) 
     told = {name: await theirs[name].find().to_list() for name in THEIRS}
     evidence.orders, evidence.keys = found["orders"], found["idempotency_keys"]
     evidence.messages, evidence.stored_events = found["outbox"], found["payment_events"]
-    evidence.provider_charges, evidence.provider_refunds = told["charges"], told["refunds"]
+    evidence.provider_charges = told["charges"]
+    evidence.provider_refunds = [
+        {**refund, "_id": refund["id"], "charge_id": charge["_id"], "charge_reference": charge["reference"]}
+        for charge in told["charges"]
+        for refund in charge["refunds"]
+    ]
     evidence.provider_events, evidence.provider_deliveries = told["events"], told["deliveries"]
     rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
     evidence.secrets = sorted({*evidence.secrets, *rotated})
@@ -179,10 +184,14 @@ async def _still_open(ours: Database, theirs: Database) -> list[str]:
     async for event in ours["payment_events"].find({"outcome": "unmatched"}):
         if await ours["orders"].find_one({"_id": event["order_id"]}, {"_id": 1}):
             left.append(f"event {event['_id']} of {event['order_id']} is unmatched")
-    for name, field in (("charges", "status"), ("refunds", "status"), ("deliveries", "state")):
+    open_at_theirs: dict[str, Document] = {
+        "charges": {"$or": [{"due_at": {"$ne": None}}, {"announce": {"$ne": []}}]},
+        "deliveries": {"$or": [{"state": "pending"}, {"hold": {"$exists": True}}]},
+    }
+    for name, is_open in open_at_theirs.items():
         left += [
-            f"{one['_id']}, one of the provider's {name}, is pending"
-            async for one in theirs[name].find({field: "pending"}, {"_id": 1})
+            f"{one['_id']}, one of the provider's {name}, is not at rest"
+            async for one in theirs[name].find(is_open, {"_id": 1})
         ]
     return left
 

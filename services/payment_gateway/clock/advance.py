@@ -29,11 +29,12 @@ ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
 
 
 class Schedule(NamedTuple):
-    """Work that waits for its time in the field `due_at`, and the round that does what is due of it."""
+    """Work that waits for its time. `first_due(after)` is when the first piece is due, None if none is; of what is due no
+    later than `after` it looks at none. `run_once` does what is due.
+    """
 
-    collection: Collection
-    waiting: Mapping[str, Any]
-    due_at: str
+    name: str
+    first_due: Callable[[datetime | None], Awaitable[datetime | None]]
     run_once: Callable[[], Awaitable[int]]
 
 
@@ -42,8 +43,8 @@ class _OvertakenError(Exception):
 
 
 class AdvanceClock:
-    """`schedules` are in the order in which things of one moment happen. What has been due for `stuck_seconds` of real time
-    and is still not done does not hold the clock up any longer: it may never be.
+    """`schedules` are in the order in which one thing makes the next due: it is asked along that way. What has been due for
+    `stuck_seconds` of real time and is still not done does not hold the clock up any longer: it may never be.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class AdvanceClock:
             if any([await schedule.run_once() for schedule in due]):
                 give_up_at = loop.time() + self._stuck_seconds
             elif loop.time() > give_up_at:
-                log.warning("left behind by the clock", collections=[one.collection.name for one in due], at=clock.at)
+                log.warning("left behind by the clock", schedules=[one.name for one in due], at=clock.at)
                 return False
             else:  # another replica, or our own worker, has it in hand
                 await asyncio.sleep(IN_HAND_POLL_SECONDS)
@@ -131,12 +132,20 @@ class AdvanceClock:
                 renew_at = loop.time() + LEASE_SECONDS / 3
 
     async def _first_due(self, left_behind: datetime | None) -> Sequence[datetime | None]:
-        """When the first of each schedule is due."""
-        when = {"$gt": left_behind} if left_behind else {"$type": "date"}
-        return await asyncio.gather(*(_first(schedule, when) for schedule in self._schedules))
+        """When the first of each schedule is due. Each is asked after the one before has answered: what that has made
+        meanwhile of the next is seen. C24
+        """
+        return [await schedule.first_due(left_behind) for schedule in self._schedules]
 
 
-async def _first(schedule: Schedule, when: Mapping[str, Any]) -> datetime | None:
-    name = schedule.due_at
-    found = await schedule.collection.find_one({**schedule.waiting, name: when}, {name: 1}, sort=[(name, 1)])
-    return found[name] if found else None
+def first_due_in(
+    collection: Collection, field: str, waiting: Mapping[str, Any]
+) -> Callable[[datetime | None], Awaitable[datetime | None]]:
+    """For work that waits for the time in a field of its document."""
+
+    async def first_due(after: datetime | None) -> datetime | None:
+        when: Mapping[str, Any] = {"$type": "date"} if after is None else {"$gt": after, "$type": "date"}
+        found = await collection.find_one({**waiting, field: when}, {field: 1}, sort=[(field, 1)])
+        return found[field] if found else None
+
+    return first_due

@@ -13,10 +13,8 @@ from payment_gateway.faults.rates import NOT_DONE, Faults, ReplyFault, spoils_re
 from payment_gateway.faults.scenario import Scenario, reply_fault
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.store import Store
-from shared.create_once import Answer, CreateOnce, KeyReused
-from shared.idempotency import TTL, Record
+from shared.idempotency import TTL, Answer, Key, KeyReused
 
-Thing = TypeVar("Thing")
 Refusal = TypeVar("Refusal")
 
 
@@ -54,38 +52,42 @@ class Misbehave:
 
     async def create(
         self,
-        create: CreateOnce[Thing, Refusal],
-        record: Record,
-        thing: Thing,
+        merchant: str,
+        key: Key,
         plan: Plan,
         *,
+        known: Callable[[], Awaitable[Answer | KeyReused | None]],
+        create: Callable[[], Awaitable[Answer | KeyReused | Refusal]],
         refusal: Refusal | None = None,
     ) -> Answer | Misbehaved | KeyReused | Refusal:
-        """Creates `thing` unless the fault of this attempt forbids it. `refusal` is why it would be refused if it is new:
-        faults replace only what would have succeeded. Raises what CreateOnce raises, and PyMongoError.
+        """Does `create`, which makes a charge or refund under `key`, unless the fault of this attempt forbids it. `known`
+        says what is known of the key without doing anything, and `refusal` why it would be refused if it is new: faults
+        replace only what would have succeeded. Raises what these raise, and PyMongoError.
         """
         scenario = plan.scenario
         early = scenario.timing == "early"
         fault = None
         if plan.may_spoil_a_reply:
-            known = await create.known(record, thing) or refusal
-            if known is not None and not isinstance(known, Answer):
-                return known
-            fault = reply_fault(scenario, await self._count(record.id), plan.faults, plan.key)
+            found = await known() or refusal
+            if found is not None and not isinstance(found, Answer):
+                return found
+            fault = reply_fault(
+                scenario, await self._count(f"{merchant}:{key.endpoint}:{key.value}"), plan.faults, plan.key
+            )
         if fault in NOT_DONE:
             return Misbehaved(None, fault, scenario)
-        outcome = await create(record, thing)
+        outcome = await create()
         if not isinstance(outcome, Answer) or not (fault or early):
             return outcome
         told = partial(self._has_told, outcome.resource_id) if early else None
         return Misbehaved(outcome, fault, scenario, told)
 
-    async def _count(self, record_id: str) -> int:
+    async def _count(self, attempts_id: str) -> int:
         """How many attempts with this key there were, this one included; by the server's clock, as long as keys live."""
         counting = {"$cond": [{"$gt": ["$expires_at", "$$NOW"]}, {"$add": ["$attempts", 1]}, 1]}
         expiry = {"$add": ["$$NOW", TTL // timedelta(milliseconds=1)]}
         counted = await self._store.reply_attempts.find_one_and_update(
-            {"_id": record_id},
+            {"_id": attempts_id},
             [{"$set": {"attempts": counting, "expires_at": expiry}}],
             upsert=True,
             return_document=True,

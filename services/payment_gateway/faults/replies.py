@@ -11,11 +11,11 @@ from litestar import Request, Response
 
 from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.faults.rates import ReplyFault
-from shared.create_once import Answer
 from shared.edge.admit import release
 from shared.edge.connection import NoAnswer, hold
 from shared.edge.problems import ProblemError
 from shared.edge.responses import replayable
+from shared.idempotency import Answer
 
 EARLY_SECONDS = 20.0  # an attempt may take 15
 EARLY_POLL_SECONDS = 0.05

@@ -1,5 +1,5 @@
-"""Counts charges and refunds that have ended, after the commit, in the process that committed. What the database holds is
-counted in `take_stock.py`.
+"""Counts charges and refunds that have ended, in the process that has settled them. What the database holds is counted in
+`take_stock.py`.
 """
 
 from typing import get_args

@@ -12,20 +12,17 @@ from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
 from payment_gateway.faults.replies import reply
 from payment_gateway.faults.scenario import Scenario, ScenarioError
-from payment_gateway.money import charge as charges
-from payment_gateway.money import refund as refunds
-from payment_gateway.money.charge import Charge
+from payment_gateway.money.charge import REFUNDS_MAX, ExceedsCharge, NoSuchCharge, NotRefundable, TooManyRefunds
 from payment_gateway.money.create_charge import CreateCharge
-from payment_gateway.money.create_refund import CreateRefund, ExceedsCharge, NoSuchCharge, NotRefundable
-from payment_gateway.money.refund import Refund
-from payment_gateway.reads import Limit, Text, found, page
-from payment_gateway.store import Store
+from payment_gateway.money.create_refund import CreateRefund
+from payment_gateway.money.show import ShowMoney
+from payment_gateway.reads import Limit, Text
 from shared import wire
-from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response
+from shared.idempotency import Answer, KeyReused
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.tracing import note
@@ -93,17 +90,20 @@ async def create_charge(
 async def get_charge(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
-    store: NamedDependency[Store],
+    show_money: NamedDependency[ShowMoney],
 ) -> Response[wire.Charge]:
     """One charge."""
-    document = await found(store, store.charges, merchant_of(request), charge_id)
-    return json_response(wire.encode(charges.on_the_wire(msgspec.convert(document, Charge))))
+    charge = await show_money.charge(merchant_of(request), charge_id)
+    if charge is None:
+        raise ProblemError("not-found", "no such charge")
+    note(reference=charge.reference)
+    return json_response(wire.encode(charge))
 
 
 @get("/v1/charges", tags=["Charges"])
 async def list_charges(
     request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
+    show_money: NamedDependency[ShowMoney],
     reference: Text = None,
     status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
     limit: Limit = LIMIT_DEFAULT,
@@ -112,9 +112,7 @@ async def list_charges(
     """A page of charges, newest first."""
     note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
-    documents, following = await page(store, store.charges, conditions, limit, cursor)
-    shown = [charges.on_the_wire(msgspec.convert(document, Charge)) for document in documents]
-    return json_response(wire.encode(Page(shown, following)))
+    return json_response(wire.encode(await show_money.charges(conditions, limit, cursor)))
 
 
 @post(
@@ -145,6 +143,8 @@ async def create_refund(
             raise ProblemError("not-found", "no such charge")
         case NotRefundable(status):
             raise ProblemError("not-refundable", f"the charge is {status}")
+        case TooManyRefunds():
+            raise ProblemError("not-refundable", f"the charge has {REFUNDS_MAX} refunds already")
         case ExceedsCharge(left):
             raise ProblemError("exceeds-paid", f"{left} of the charge is left to refund")
         case outcome:
@@ -155,17 +155,20 @@ async def create_refund(
 async def get_refund(
     request: Request[Any, Any, Any],
     refund_id: FromPath[str],
-    store: NamedDependency[Store],
+    show_money: NamedDependency[ShowMoney],
 ) -> Response[wire.Refund]:
     """One refund."""
-    document = await found(store, store.refunds, merchant_of(request), refund_id)
-    return json_response(wire.encode(refunds.on_the_wire(msgspec.convert(document, Refund))))
+    refund = await show_money.refund(merchant_of(request), refund_id)
+    if refund is None:
+        raise ProblemError("not-found", "no such refund")
+    note(reference=refund.charge_reference)
+    return json_response(wire.encode(refund))
 
 
 @get("/v1/refunds", tags=["Refunds"])
 async def list_refunds(
     request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
+    show_money: NamedDependency[ShowMoney],
     reference: Text = None,
     charge_id: Annotated[str | None, QueryParameter(name="chargeId", max_length=255)] = None,
     status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
@@ -173,15 +176,9 @@ async def list_refunds(
     cursor: Text = None,
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
-    conditions = {
-        "merchant": merchant_of(request),
-        "reference": reference,
-        "charge_id": charge_id,
-        "status": status,
-    }
-    documents, following = await page(store, store.refunds, conditions, limit, cursor)
-    shown = [refunds.on_the_wire(msgspec.convert(document, Refund)) for document in documents]
-    return json_response(wire.encode(Page(shown, following)))
+    conditions = {"reference": reference, "status": status}
+    page = await show_money.refunds(merchant_of(request), charge_id, conditions, limit, cursor)
+    return json_response(wire.encode(page))
 
 
 def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:

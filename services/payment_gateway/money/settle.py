@@ -1,175 +1,151 @@
-"""Settling what is due: in one transaction the charge or refund ends, its event is stored, and a delivery is made for
-every endpoint that wants it. C23
+"""Settling what is due: a compare-and-set ends a charge, or a refund in it, and writes a mark of that; then the marks are
+announced. C23
+
+Nothing is leased. Two gateways that settle one charge meet in its version, and the second finds it settled. Whoever dies
+between settling and announcing leaves a charge that is still due.
 """
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from datetime import datetime
-from typing import Literal, TypeAlias
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from bson import Int64
-from pymongo import UpdateOne
-from pymongo.asynchronous.client_session import AsyncClientSession
+from msgspec.structs import replace
+from pymongo.errors import PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.money import charge as charges
-from payment_gateway.money import refund as refunds
-from payment_gateway.money.announcement import settled_event, wrong_event
-from payment_gateway.money.charge import Charge
+from payment_gateway.money.announcement import marks_of
+from payment_gateway.money.charge import Charge, due, part, with_ended
 from payment_gateway.money.metrics import count_settled
 from payment_gateway.money.refund import Refund
+from payment_gateway.money.stored_charges import StoredCharges, read_charges
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import Delivery, Told, new_deliveries
+from payment_gateway.webhooks.announce import Announce
 from payment_gateway.webhooks.endpoint import Endpoint
+from payment_gateway.webhooks.passed_over import PassedOver
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
-from shared.group_commit import GroupCommit
-from shared.leases import LeasedWork, claim, held, write_held
-from shared.mongo import Collection, Document, to_document
+from shared.batches import OverloadedError, UnavailableError
+from shared.documents import Verdict
+from shared.leases import LeasedWork
+from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.tracing import continue_trace, current_trace, span
 
-SLOTS = 256
-LEASE_SECONDS = 30.0
-DELIVERIES_MAX = 2000  # in one transaction, which has five seconds; what one charge alone makes is never divided
-POLL_SECONDS = 0.1  # what falls due in the meantime is claimed together and settled in one transaction
-
-Settled: TypeAlias = Charge | Refund
-Outcome: TypeAlias = Literal["settled", "lost", "later"]  # lost: the fence had passed; later: there was no room
+AT_ONCE = 256
+HAND_SECONDS = 5.0  # for so long nobody else announces what we have settled
+POLL_SECONDS = 0.5
+_DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
+INTERVAL_SECONDS = 0.1  # what falls due in the meantime is settled and announced together
 
 
 class Settle:
-    """Settles charges, or refunds: `kind` says which. `wake` hints at new deliveries."""
-
-    def __init__(
-        self,
-        store: Store,
-        clock: StoredClock,
-        kind: type[Charge] | type[Refund],
-        *,
-        wake: Callable[[], None],
-        lease_seconds: float = LEASE_SECONDS,
-    ) -> None:
+    def __init__(self, store: Store, charges: StoredCharges, clock: StoredClock, announce: Announce[Charge]) -> None:
         self._store = store
+        self._charges = charges
         self._clock = clock
-        self._kind = kind
-        self._wake = wake
-        self._noun = "charge" if kind is Charge else "refund"
-        self._collection: Collection = store.charges if kind is Charge else store.refunds
-        self._lease_seconds = lease_seconds
-        name = f"settle_{self._collection.name}"
-        self.work = LeasedWork[Document](
+        self._announce = announce
+        self._passed_over = PassedOver()
+        self.work = LeasedWork[Sequence[Document]](
             self._claim,
-            self._settle,
-            name=name,
-            slots=SLOTS,
+            self._do,
+            name="settle_charges",
+            slots=1,  # a round is a piece of work
             poll_seconds=POLL_SECONDS,
-            interval_seconds=POLL_SECONDS,
+            interval_seconds=INTERVAL_SECONDS,
         )
-        self.commits = GroupCommit[Settled, Outcome](store.client, self._write, name=name, keys=_keys)
 
-    async def _claim(self, limit: int) -> Sequence[Document]:
-        _, documents = await claim(
-            self._collection,
-            due={"status": "pending"},
-            due_at="due_at",
-            now=await self._clock.now(),
-            limit=limit,
-            lease_seconds=self._lease_seconds,
+    def expect(self, now: datetime, settles_at: datetime) -> None:
+        """Hints at something that settles then, by the gateway's clock, which shows `now`."""
+        self.work.wake_in((settles_at - now).total_seconds())
+
+    async def run_once(self) -> int:
+        """Settles and announces what is due now; of how many charges that was done. Raises PyMongoError and
+        UnavailableError.
+        """
+        return await self._settle_and_announce(await self._due())
+
+    async def _claim(self, _limit: int) -> Sequence[Sequence[Document]]:
+        return [found] if (found := await self._due()) else []
+
+    async def _due(self) -> Sequence[Document]:
+        """The charges that are due by the gateway's clock, the earliest first; not those that somebody else has just settled
+        and will announce, nor those that could not be worked on.
+        """
+        is_due = {"$lte": await self._clock.now(), "$type": "date"}
+        out_of_hand = {"$expr": {"$lte": ["$hand_until", "$$NOW"]}}  # null comes before any date
+        conditions = {"_id": {"$nin": self._passed_over.ids()}, "due_at": is_due, **out_of_hand}
+        return await read_charges(self._store, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
+
+    async def _do(self, found: Sequence[Document]) -> None:
+        await self._settle_and_announce(found)
+
+    async def _settle_and_announce(self, found: Sequence[Document]) -> int:
+        if not found:
+            return 0
+        # Read when the charges have been found due: an endpoint that is made later hears nothing of them. C23
+        merchants = list({one["merchant"] for one in found})
+        endpoints = await find_endpoints(
+            self._store.webhook_endpoints, {"merchant": {"$in": merchants}, "state": "enabled"}
         )
-        return documents
-
-    async def _settle(self, document: Document) -> None:
-        # The order's id, in the words of whoever asked for the money.
-        continue_trace(document.get("trace"), reference=document.get("charge_reference", document.get("reference")))
-        pending = msgspec.convert(document, self._kind)  # here, so that one that does not decode spoils no other
         now = await self._clock.now()
-        ended = charges.settled(pending, now=now) if isinstance(pending, Charge) else refunds.settled(pending, now=now)
-        with span(f"settle {self._noun}"):
-            ended = msgspec.structs.replace(ended, trace=current_trace())  # the event continues from here
-            while (outcome := await self.commits.submit(ended)) == "later":
-                pass
-        if outcome == "settled":
-            count_settled(ended)
-            log.info(f"{self._noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
-        self._wake()
+        ended = await asyncio.gather(*(self._settle_all(one, endpoints, now) for one in found), return_exceptions=True)
+        done = [one["_id"] for one, error in zip(found, ended, strict=True) if error is None]
+        unannounced = await self._announce(await read_charges(self._store, {"$match": {"_id": {"$in": done}}}))
+        failed = {one["_id"]: error for one, error in zip(found, ended, strict=True) if error is not None}
+        unavailable = {one for one, error in failed.items() if isinstance(error, _DATABASE_ERRORS)}
+        for document_id in {*failed, *unannounced} - unavailable:
+            self._passed_over.add(document_id)
+        if unavailable:  # tried again in the next round
+            raise failed[unavailable.pop()]
+        return len(done) - len(unannounced)
 
-    async def _write(self, session: AsyncClientSession, settled: Sequence[Settled]) -> Sequence[Outcome]:
-        """What became of each; nothing was changed of what is not settled."""
-        still_held = await held(self._collection, {one.id: one.fence for one in settled}, session)
-        outcomes: dict[str, Outcome] = dict.fromkeys(still_held, "later")
-        if held_by_us := [one for one in settled if one.id in still_held]:
-            merchants = list({one.merchant for one in held_by_us})
-            wanting = {"merchant": {"$in": merchants}, "state": "enabled"}
-            endpoints = await find_endpoints(self._store.webhook_endpoints, wanting, session)
-            ours = _with_room(held_by_us, endpoints)
-            await write_held(self._collection, [_update(one) for one in ours], session)
-            if failed := [one for one in ours if isinstance(one, Refund) and one.status == "failed"]:
-                await self._give_back(failed, session)
-            await self._announce(ours, endpoints, session)
-            outcomes.update({one.id: "settled" for one in ours})
-        return [outcomes.get(one.id, "lost") for one in settled]
+    async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> None:
+        """The charge, its refunds, or both. Decisions about one document are one write."""
+        continue_trace(document.get("trace"), reference=document.get("reference"))
+        try:
+            charge = msgspec.convert(document, Charge)
+            await asyncio.gather(*(self._settle(charge, document, one, endpoints, now) for one in due(charge, now)))
+        except Exception as error:
+            log.warning("not settled", id=document["_id"], reason=describe(error))
+            raise
 
-    async def _announce(
-        self, settled: Sequence[Settled], endpoints: Sequence[Endpoint], session: AsyncClientSession
+    async def _settle(
+        self, charge: Charge, document: Document, pending: Charge | Refund, endpoints: Sequence[Endpoint], now: datetime
     ) -> None:
-        told = [_told(one) for one in settled]
-        events = [event for one in told for event in one.events]
-        await self._store.events.insert_many([to_document(event) for event in events], session=session)
-        deliveries: list[Delivery] = []
-        for endpoint in endpoints:
-            made, held = new_deliveries(endpoint, told)
-            deliveries += made
-            if held != endpoint.held:
-                await self._store.webhook_endpoints.update_one(
-                    {"_id": endpoint.id}, {"$set": {"held": held}}, session=session
-                )
-        if deliveries:
-            await self._store.deliveries.insert_many([to_document(one) for one in deliveries], session=session)
+        noun = "charge" if isinstance(pending, Charge) else "refund"
+        # The order's id, in the words of whoever asked for the money.
+        continue_trace(pending.trace, reference=charge.reference)
+        with span(f"settle {noun}"):
+            trace = current_trace()  # the event continues from here
 
-    async def _give_back(self, failed: Sequence[Refund], session: AsyncClientSession) -> None:
-        """What refunds that have failed had reserved can be refunded again. C25"""
-        reserved: Counter[str] = Counter()
-        for refund in failed:
-            reserved[refund.charge_id] += refund.amount
-        writes = [
-            UpdateOne({"_id": charge_id}, {"$inc": {"amount_refunded": Int64(-amount)}})
-            for charge_id, amount in reserved.items()
-        ]
-        await self._store.charges.bulk_write(writes, ordered=False, session=session)
+            def decide(found: Charge | None, read_at: datetime | None) -> Verdict[Charge, Any]:
+                return settled(found, pending.id, endpoints, now=now, read_at=read_at, trace=trace)
+
+            ended = await self._charges.change(charge.id, decide, read=document)
+        if ended is not None:
+            count_settled(ended)
+            log.info(f"{noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
 
 
-def _keys(settled: Settled) -> tuple[Hashable, ...]:
-    return (settled.id,)
-
-
-def _with_room(settled: Sequence[Settled], endpoints: Sequence[Endpoint]) -> Sequence[Settled]:
-    """The first of them, at least one, that make no more than DELIVERIES_MAX deliveries."""
-    endpoints_of = Counter(endpoint.merchant for endpoint in endpoints)
-    made = 0
-    for number, one in enumerate(settled):
-        made += endpoints_of[one.merchant] * (one.scenario.deliveries + one.scenario.wrong_amount)
-        if number and made > DELIVERIES_MAX:
-            return settled[:number]
-    return settled
-
-
-def _told(settled: Settled) -> Told:
-    at, scenario = _ended(settled), settled.scenario
-    before = [wrong_event(settled, now=at)] if scenario.wrong_amount else []
-    return Told([*before, settled_event(settled, now=at)], scenario)
-
-
-def _update(settled: Settled) -> UpdateOne:
-    fields = {
-        "status": settled.status,
-        "failure_code": settled.failure_code,
-        "settled_at": settled.settled_at,
-        "lease_until": None,
-    }
-    return UpdateOne({"_id": settled.id, "fence": settled.fence, "status": "pending"}, {"$set": fields})
-
-
-def _ended(settled: Settled) -> datetime:
-    assert settled.settled_at is not None
-    return settled.settled_at
+def settled(
+    charge: Charge | None,
+    object_id: str,
+    endpoints: Sequence[Endpoint],
+    *,
+    now: datetime,
+    read_at: datetime | None,
+    trace: str | None,
+) -> Verdict[Charge, Charge | Refund | None]:
+    """The charge with that part of it ended, and a mark for its event; nothing if it has ended already. Its `due_at` stays:
+    it is due until the mark is announced. Pure.
+    """
+    subject = None if charge is None else part(charge, object_id)
+    if charge is None or read_at is None or subject is None or subject.status != "pending":
+        return Verdict(None, found=True)  # a reset took it, or somebody else was quicker
+    after = with_ended(charge, object_id, now=now)
+    ended = part(after, object_id)
+    assert ended is not None
+    marks = marks_of(after, ended, endpoints, now=now, trace=trace)
+    hand_until = read_at + timedelta(seconds=HAND_SECONDS)
+    return Verdict(ended, replace(after, announce=(*after.announce, *marks), hand_until=hand_until))

@@ -2,7 +2,7 @@
 process died, is made again: at least once, never lost.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ SLOTS = (
     256  # most wait for a receiver; an endpoint alone gets 64 (see shares.py), and seven that hang leave 77 to the rest
 )
 RECORD_SECONDS = 15.0  # more than a group commit lets anybody wait
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.5
 
 
 class _Claimed(msgspec.Struct, frozen=True):
@@ -42,7 +42,9 @@ class _Claimed(msgspec.Struct, frozen=True):
 
 
 class DeliverWebhooks:
-    """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails."""
+    """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails. `tried` hears
+    that one was recorded.
+    """
 
     def __init__(
         self,
@@ -52,8 +54,10 @@ class DeliverWebhooks:
         *,
         schedule_seconds: Sequence[float],
         timeout_seconds: float,
+        tried: Callable[[], None],
     ) -> None:
         self._store = store
+        self._tried = tried
         self._clock = clock
         self._send = send
         self._schedule_seconds = schedule_seconds
@@ -103,13 +107,12 @@ class DeliverWebhooks:
         chosen: list[str] = []
         started_at = self._last_endpoint_id
         while (left := limit - len(chosen)) > 0:
-            others = {
-                "endpoint_id": {"$gt": self._last_endpoint_id, "$nin": shares.full(left)},
-                "_id": {"$nin": chosen},
-            }
+            full = shares.full(left)
+            others = {"endpoint_id": {"$gt": self._last_endpoint_id, "$nin": full}, "_id": {"$nin": chosen}}
             query = self._store.deliveries.find({**free, **others}, {"endpoint_id": 1})
             found = await query.hint(DUE_BY_ENDPOINT).limit(left).to_list()
             taken = shares.fill([one["endpoint_id"] for one in found], left)
+            self.work.more |= bool(full) or not all(taken)
             chosen += [one["_id"] for one, is_taken in zip(found, taken, strict=True) if is_taken]
             self._last_endpoint_id = found[-1]["endpoint_id"] if len(found) == left else ""
             if len(found) < left:
@@ -147,6 +150,7 @@ class DeliverWebhooks:
             following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
+        self._tried()
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
             delivery_id=delivery.id,

@@ -1,24 +1,24 @@
 """What a delivery is: one event on its way to one endpoint, and what an attempt means for it. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from payment_gateway.faults.rates import WRONG_AMOUNT, Forgery, Timing
 from payment_gateway.faults.scenario import Scenario
-from payment_gateway.webhooks.endpoint import FAILED_AT_STEP, Endpoint, wants
-from payment_gateway.webhooks.event import Event
+from payment_gateway.webhooks.endpoint import FAILED_AT_STEP, Endpoint
+from payment_gateway.webhooks.event import event_id
+from payment_gateway.webhooks.mark import Mark
 from shared.backoff import scheduled
 from shared.ids import derive_id
+from shared.mongo import Document, to_document
 
 RESPONSE_BYTES_MAX = 2048
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
 FORBIDDEN = "Forbidden"  # what the error of an attempt begins with that the operator does not allow
 GONE = 410  # the endpoint asks never to be called again (Standard Webhooks, Operational considerations)
-
-HELD_MAX = 100  # deliveries that wait for one endpoint's next event; those before them wait out their time
 
 Fault = Timing | Literal["duplicated", "wrong_amount"]
 State = Literal["pending", "delivered", "failed", "cancelled"]
@@ -38,10 +38,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     forgery: Forgery | None = None
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """What is held is not sent before the delivery `for_id` has been tried; without one, before any that was queued later
+    for its endpoint has been. When its time is over it is sent all the same.
+    """
+
+    for_id: str | None = msgspec.field(name="for", default=None)
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts; `releases` are deliveries that
-    are held until this one has been tried. `resent_fence` is the fence at which somebody asked for it again: the attempt
-    under that fence had begun before.
+    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts. `queued_at` is the real time at
+    which it was announced; one that was resent has none. `resent_fence` is the fence at which somebody asked for it again:
+    the attempt under that fence had begun before.
     """
 
     id: str = msgspec.field(name="_id")
@@ -56,7 +64,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     fault: Fault | None = None
     forgeries: tuple[Forgery, ...] = ()
-    releases: tuple[str, ...] = ()
+    hold: Hold | None = None
+    queued_at: datetime | None = None
     created_at: datetime
 
     @property
@@ -74,64 +83,72 @@ class Next(msgspec.Struct, frozen=True):
     gone: bool = False
 
 
-class Told(NamedTuple):
-    """What has happened. The last of `events` is true; one before it has a wrong amount."""
-
-    events: Sequence[Event]
-    scenario: Scenario
-
-
-def new_deliveries(endpoint: Endpoint, told: Iterable[Told]) -> tuple[list[Delivery], tuple[str, ...]]:
-    """The deliveries of all that this endpoint wants, and its `held` after that: the first that is made to be sent at once
-    releases them.
-    """
+def new_deliveries(
+    mark: Mark, scenario: Scenario, merchant: str, *, now: datetime, queued_at: datetime
+) -> list[Delivery]:
+    """The deliveries of an event, to each endpoint that hears of it. `queued_at` is real time."""
     made: list[Delivery] = []
-    held = endpoint.held
-    for events, scenario in told:
-        if not wants(endpoint, events[-1].merchant, events[-1].type):
-            continue
-        now = events[-1].created_at
-        new = _true_deliveries(events[-1], endpoint, scenario, now=now)
-        ids = tuple(one.id for one in new)
-        for wrong in events[:-1]:
-            new.insert(0, new_delivery(wrong, endpoint, now=now, fault=WRONG_AMOUNT, releases=ids))
-        if scenario.timing == "out_of_order":
-            held = (*held, *ids)[-HELD_MAX:]
-        elif held and new[0].next_attempt_at == now:
-            new[0] = msgspec.structs.replace(new[0], releases=(*new[0].releases, *held))
-            held = ()
-        made += new
-    return made, held
+    for endpoint_id in mark.to:
+        first = new_delivery(mark.id, merchant, endpoint_id, now=now, queued_at=queued_at)
+        if mark.fault == WRONG_AMOUNT:
+            made.append(msgspec.structs.replace(first, fault=WRONG_AMOUNT))
+        else:
+            made += _true_deliveries(first, mark, scenario, now=now)
+    return made
 
 
-def _true_deliveries(event: Event, endpoint: Endpoint, scenario: Scenario, *, now: datetime) -> list[Delivery]:
+def _true_deliveries(first: Delivery, mark: Mark, scenario: Scenario, *, now: datetime) -> list[Delivery]:
     """More than one if it is duplicated. What is held is due when it has been held for long enough."""
     timing = scenario.timing
-    waits = timing in {"delayed", "out_of_order"} or scenario.wrong_amount
-    due = now + timedelta(seconds=scenario.webhook_delay_seconds) if waits else now
-    given = {"fault": timing, "forgeries": scenario.forgeries}
-    if timing == "dropped":
-        return [new_delivery(event, endpoint, now=now, state="cancelled", next_attempt_at=None, **given)]
-    first = new_delivery(event, endpoint, now=now, next_attempt_at=due, **given)
+    hold = None
+    if timing == "out_of_order":
+        hold = Hold()
+    elif scenario.wrong_amount:
+        hold = Hold(delivery_id(event_id(mark.object, mark.type, WRONG_AMOUNT), first.endpoint_id))
+    waits = timing == "delayed" or hold is not None
+    first = msgspec.structs.replace(
+        first,
+        state="cancelled" if timing == "dropped" else "pending",
+        next_attempt_at=None
+        if timing == "dropped"
+        else now + timedelta(seconds=scenario.webhook_delay_seconds * waits),
+        fault=timing,
+        forgeries=scenario.forgeries,
+        hold=hold,
+    )
     return [first, *(_copy(first, number) for number in range(2, scenario.deliveries + 1))]
 
 
-def new_delivery(event: Event, endpoint: Endpoint, *, now: datetime, **given: Any) -> Delivery:
-    """Its id follows from event and endpoint: settling twice delivers once. C23"""
-    fields = {
-        "id": derive_id("dlv", event.id, endpoint.id),
-        "merchant": event.merchant,
-        "event_id": event.id,
-        "endpoint_id": endpoint.id,
-        "next_attempt_at": now,
-        "created_at": now,
-    }
-    return Delivery(**{**fields, **given})
+def new_delivery(
+    event_id: str, merchant: str, endpoint_id: str, *, now: datetime, queued_at: datetime | None = None
+) -> Delivery:
+    """Its id follows from event and endpoint: announcing twice delivers once. C23"""
+    return Delivery(
+        id=delivery_id(event_id, endpoint_id),
+        merchant=merchant,
+        event_id=event_id,
+        endpoint_id=endpoint_id,
+        next_attempt_at=now,
+        queued_at=queued_at,
+        created_at=now,
+    )
+
+
+def delivery_id(event_id: str, endpoint_id: str) -> str:
+    return derive_id("dlv", event_id, endpoint_id)
 
 
 def _copy(first: Delivery, number: int) -> Delivery:
     copy_id = derive_id("dlv", first.event_id, first.endpoint_id, str(number))
     return msgspec.structs.replace(first, id=copy_id, fault=first.fault or "duplicated")
+
+
+def as_stored(delivery: Delivery) -> Document:
+    """Without a `hold` where there is none: an index has those that are held."""
+    document = to_document(delivery)
+    if delivery.hold is None:
+        del document["hold"]
+    return document
 
 
 def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:

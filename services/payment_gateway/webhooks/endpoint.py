@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -31,8 +32,7 @@ class SigningSecret(msgspec.Struct, frozen=True):
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook endpoint. With no `event_types` it takes all. `secrets` are the current one, then the rotated ones, the
     latest first, those that sign before those that did. `failing_since` is when the first of the attempts was made that have
-    all failed, and `failed_at` when the last was, give or take FAILED_AT_STEP. `held` are deliveries that wait for its next
-    event.
+    all failed, and `failed_at` when the last was, give or take FAILED_AT_STEP.
     """
 
     id: str = msgspec.field(name="_id")
@@ -44,7 +44,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     failing_since: datetime | None = None
     failed_at: datetime | None = None
     secrets: tuple[SigningSecret, ...]
-    held: tuple[str, ...] = ()
     created_at: datetime
 
 
@@ -76,6 +75,11 @@ def new_secret() -> str:
 def wants(endpoint: Endpoint, merchant: str, event_type: str) -> bool:
     right_type = not endpoint.event_types or event_type in endpoint.event_types
     return endpoint.state == "enabled" and endpoint.merchant == merchant and right_type
+
+
+def who_hears(endpoints: Iterable[Endpoint], merchant: str, event_type: str) -> tuple[str, ...]:
+    """The ids of those that want such an event."""
+    return tuple(one.id for one in endpoints if wants(one, merchant, event_type))
 
 
 def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetime) -> Endpoint:

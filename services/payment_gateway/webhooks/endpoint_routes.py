@@ -17,11 +17,11 @@ from payment_gateway.webhooks.endpoint import OVERLAP_SECONDS, OVERLAP_SECONDS_M
 from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, RotateSecret, Rotation
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
-from shared.create_once import Answer, KeyReused
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response, replayable
+from shared.idempotency import Answer, KeyReused
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.signing import SecretError, check_secret
 

@@ -7,17 +7,21 @@ import msgspec
 
 from payment_gateway.faults.rates import WRONG_AMOUNT
 from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
+from payment_gateway.webhooks.mark import Mark
 from shared import wire
 from shared.ids import derive_id
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as stored. `raw` is what is sent and served, byte for byte."""
+    """An event as stored. `raw` is what is sent and served, byte for byte; `created_at` is when it was announced. An event
+    of an endpoint has no `charge_id`.
+    """
 
     id: str = msgspec.field(name="_id")
     merchant: str
     type: wire.EventType
     object_id: str
+    charge_id: str | None = None
     reference: str
     raw: str
     trace: str | None = None
@@ -30,6 +34,22 @@ def event_id(object_id: str, kind: wire.EventType, fault: str | None = None) -> 
     object make one event. C23
     """
     return derive_id("evt", object_id, kind, *([fault] if fault else []))
+
+
+def event_of(mark: Mark, *, merchant: str, reference: str, charge_id: str | None, now: datetime) -> Event:
+    """What a mark becomes when it is announced."""
+    return Event(
+        id=mark.id,
+        merchant=merchant,
+        type=mark.type,
+        object_id=mark.object,
+        charge_id=charge_id,
+        reference=reference,
+        raw=mark.raw,
+        trace=mark.trace,
+        fault=mark.fault,
+        created_at=now,
+    )
 
 
 def event_ids(object_id: str) -> list[str]:

@@ -10,7 +10,7 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, new_delivery
+from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, as_stored, new_delivery
 from payment_gateway.webhooks.endpoint import Endpoint, after_attempt, wants
 from payment_gateway.webhooks.event import Event, disabled_event
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
@@ -63,18 +63,7 @@ class RecordAttempts:
             await write_held(self._store.deliveries, [_update(one) for one in ours], session)
             true = [one for one in ours if one.attempt and one.attempt.forgery is None]
             disabling = await self._judge_endpoints(true, session)
-            await self._release_held(ours, session)
         return [_Verdict(one.delivery.id in still_held, one.delivery.id in disabling) for one in recorded]
-
-    async def _release_held(self, recorded: Sequence[Recorded], session: AsyncClientSession) -> None:
-        """What was to wait until these had been tried is due now. What has been tried itself meanwhile stays as it is."""
-        for one in recorded:
-            if one.attempt and one.delivery.releases:
-                await self._store.deliveries.update_many(
-                    {"_id": {"$in": one.delivery.releases}, "state": "pending", "attempts": []},
-                    {"$min": {"next_attempt_at": one.attempt.at}},
-                    session=session,
-                )
 
     async def _judge_endpoints(self, recorded: Sequence[Recorded], session: AsyncClientSession) -> set[str]:
         """The deliveries, by id, whose attempts have disabled their endpoints."""
@@ -110,13 +99,13 @@ class RecordAttempts:
         endpoints = await find_endpoints(self._store.webhook_endpoints, wanting, session)
         await self._store.events.insert_many([to_document(event) for event in events], session=session)
         deliveries = [
-            new_delivery(event, endpoint, now=event.created_at)
+            new_delivery(event.id, event.merchant, endpoint.id, now=event.created_at)
             for event in events
             for endpoint in endpoints
             if wants(endpoint, event.merchant, event.type)
         ]
         if deliveries:
-            await self._store.deliveries.insert_many([to_document(one) for one in deliveries], session=session)
+            await self._store.deliveries.insert_many([as_stored(one) for one in deliveries], session=session)
 
 
 def _judged(
@@ -153,5 +142,5 @@ def _update(recorded: Recorded) -> UpdateOne:
     if recorded.attempt:
         attempt = {"$literal": to_document(recorded.attempt)}  # a receiver's answer may look like an expression
         fields["attempts"] = {"$concatArrays": ["$attempts", [attempt]]}
-    change = [{"$set": {**fields, "lease_until": None}}]
+    change: list[Document] = [{"$set": {**fields, "lease_until": None}}, {"$unset": "hold"}]
     return UpdateOne({"_id": recorded.delivery.id, "fence": recorded.delivery.fence}, change)

@@ -46,7 +46,10 @@ async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], 
     `lives` are the orders by number; `answers` are what clients were told, by Idempotency-Key.
     """
     placed = await _all(orders["orders"])
-    charges, refunds = await _all(gateway["charges"]), await _all(gateway["refunds"])
+    charges = await _all(gateway["charges"])
+    refunds = [
+        {**one, "_id": one["id"], "charge_reference": of["reference"]} for of in charges for one in of["refunds"]
+    ]
     events = await _all(gateway["events"])
     ids = {one["order_number"]: one["_id"] for one in placed}
 
@@ -61,8 +64,10 @@ async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], 
         "messages", ((one["order_id"], one["kind"]) for one in messages if one["state"] == "done"), of_each(_MESSAGES)
     )
     _same("messages that are not done", (one["_id"] for one in messages if one["state"] != "done"), ())
-    at_the_provider = (one["resource_id"] for one in await _all(gateway["idempotency_keys"]))
+    at_the_provider = (key["of"] for one in charges for key in one["keys"])
     _same("the provider's keys", at_the_provider, (one["_id"] for one in [*charges, *refunds]))
+    left = (mark["id"] for one in charges for mark in one["announce"])
+    _same("marks of what is not announced", left, ())
     _same("events", ((_about(one, refunds), one["type"]) for one in events), of_each(_EVENTS))
     delivered = ((one["event_id"], one["state"]) for one in await _all(gateway["deliveries"]))
     _same("deliveries", delivered, ((one["_id"], "delivered") for one in events))

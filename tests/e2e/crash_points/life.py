@@ -133,16 +133,15 @@ class Lives:
         orders, gateway = self._world.orders, self._world.gateway
         return not (
             await orders["outbox"].count_documents({"state": {"$in": ["ready", "leased"]}})
-            or await gateway["charges"].count_documents({"status": "pending"})
-            or await gateway["refunds"].count_documents({"status": "pending"})
+            or await gateway["charges"].count_documents({"due_at": {"$ne": None}})
             or await gateway["deliveries"].count_documents({"state": "pending"})
             or self._world.gate.in_flight  # what can be read already may not have been heard by who wrote it
         )
 
 
-def points_of(steps: Sequence[Step]) -> list[list[Point]]:
-    """Where to die: after each step, and before it takes effect. Flow by flow; each ends with its commit and, if it was
-    asked for by HTTP, its answer.
+def points_of(steps: Sequence[Step], last: Sequence[tuple[str, int]] = ()) -> list[list[Point]]:
+    """Where to die: after each step, and before it takes effect. Flow by flow; each ends with its commit, or where there are
+    no transactions with the n-th step of a name, as `last` says, and with its answer if it was asked for by HTTP.
     """
     flows: list[list[Point]] = [[]]
     times = Counter[str]()
@@ -151,8 +150,9 @@ def points_of(steps: Sequence[Step]) -> list[list[Point]]:
         is_answer = step.name.startswith("answer ")
         if ended and not is_answer:
             flows.append([])
-        ended = step.name == "commitTransaction" or (ended and is_answer)
         times[step.name] += 1
+        is_last = step.name == "commitTransaction" or (step.name, times[step.name]) in last
+        ended = is_last or (ended and is_answer)
         moments: tuple[Moment, ...] = ("late", "unheard") if step.acts else ("unheard",)
         flows[-1] += [Point(step.name, times[step.name], moment) for moment in moments]
     return flows

@@ -73,7 +73,7 @@ def _document(message: bytes) -> dict[str, Any]:
 
 def _found_something(step: Step, reply: bytes) -> bool:
     """A read that finds nothing leaves the world as it was, and whoever polls makes them all the time."""
-    if step.session is not None or not step.name.startswith("find "):
+    if step.session is not None or not step.name.startswith(("find ", "aggregate ")):
         return True
     found = _document(reply).get("cursor")
     return found is None or bool(found["firstBatch"])

@@ -11,7 +11,12 @@ from tests.e2e.crash_points.proxy import Point
 VICTIM = "payment_gateway"
 FLOWS: Mapping[Life, Sequence[str]] = {
     "paid": ("create_charge", "settle_charges", "deliver_webhooks"),
-    "refunded": ("create_refund", "settle_refunds", "deliver_webhooks"),
+    "refunded": ("create_refund", "settle_charges", "deliver_webhooks"),
+}
+# With what each flow ends, but for the last. Settling ends with the second write of the charge, the mark off.
+LAST: Mapping[Life, Sequence[tuple[str, int]]] = {
+    "paid": (("insert charges", 1), ("update charges", 2)),
+    "refunded": (("update charges", 1), ("update charges", 3)),
 }
 
 

@@ -129,8 +129,9 @@ class World:
             self.gate.open_transactions.clear()
 
     async def _end_leases(self) -> None:
-        for name in ("outbox", "charges", "refunds", "deliveries"):
+        for name in ("outbox", "deliveries"):
             await end_leases(self._own[name])
+        await self._own["charges"].update_many({"hand_until": {"$ne": None}}, {"$set": {"hand_until": None}})
 
 
 @asynccontextmanager

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from payment_gateway.app import Application
+from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.settings import Settings
 from shared import wire
-from shared.create_once import Answer
 from shared.env import Secret
+from shared.idempotency import Answer
 from tests.http_double import HttpDouble, http_double
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy"
@@ -63,7 +64,9 @@ def asked(**changes: Any) -> wire.ChargeRequest:
     return wire.ChargeRequest(**{**fields, **changes})
 
 
-async def create(application: Application, **changes: Any) -> wire.Charge:
-    answer = await application.create_charge("default", uuid4().hex, asked(**changes))
+async def create(application: Application, *, early: bool = False, **changes: Any) -> wire.Charge:
+    """`early`: its reply is to wait for the webhook, and is not waited for."""
+    outcome = await application.create_charge("default", uuid4().hex, asked(**changes))
+    answer = outcome.answer if early and isinstance(outcome, Misbehaved) else outcome
     assert isinstance(answer, Answer)
     return msgspec.json.decode(answer.body, type=wire.Charge)

@@ -73,7 +73,7 @@ async def test_a_refund_is_of_the_trace_that_asked_for_it_and_about_the_charges_
 
     await asyncio.create_task(refunding())
     with capture_logs([merge_bound]) as lines:
-        await application.settle_refunds.work.run_once()
+        await application.settle_charges.run_once()
     [line] = lines
     assert (line["event"], line["reference"], line["trace_id"]) == ("refund settled", charge.reference, trace.trace_id)
     event = await application.store.events.find_one({"type": "refund.succeeded"})
@@ -89,7 +89,7 @@ async def test_work_that_fails_says_for_whom(application: Application) -> None:
         await settle(application)
     [line] = lines
     found = (line["event"], line["reference"], line["trace_id"])
-    assert found == ("attempt abandoned", charge.reference, trace.trace_id)
+    assert found == ("not settled", charge.reference, trace.trace_id)
 
 
 async def test_documents_from_before_there_were_traces_are_worked_on_all_the_same(

@@ -1,13 +1,17 @@
-"""A charge, a refund of it and an endpoint, each with as little said as possible."""
+"""A charge, a refund of it, their keys and an endpoint, each with as little said as possible."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from payment_gateway.faults.rates import NO_FAULTS
 from payment_gateway.faults.scenario import Scenario, charge_scenario
-from payment_gateway.money.charge import Charge, new_charge, settled
+from payment_gateway.money.charge import Charge, ended, new_charge
 from payment_gateway.money.refund import Refund, new_refund
 from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from shared import wire
+from shared.idempotency import Key, new_key
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 DELAY = timedelta(seconds=5)
@@ -26,10 +30,25 @@ def a_charge(payment_method: str = "pm_card_visa") -> Charge:
     return new_charge("default", asked, scenario, now=NOW, delay=DELAY)
 
 
-def a_refund() -> Refund:
-    paid = settled(a_charge(), now=at(5))
-    asked = wire.RefundRequest(amount=4000, reference="rf_1")
-    return new_refund(paid, asked, Scenario(), now=NOW, delay=DELAY)
+def paid(payment_method: str = "pm_card_visa") -> Charge:
+    """A charge that has ended and been announced."""
+    return msgspec.structs.replace(ended(a_charge(payment_method), now=at(5)), due_at=None)
+
+
+def a_refund(amount: int = 4000, **scenario: Any) -> Refund:
+    asked = wire.RefundRequest(amount=amount, reference="rf_1")
+    return new_refund(asked, Scenario(**scenario), now=NOW, delay=DELAY)
+
+
+def a_key(value: str = "key", *, of: str = "re_1", command: object = "command") -> Key:
+    return new_key(
+        value,
+        endpoint="POST /v1/charges/ch_1/refunds",
+        command=command,
+        body=b"{}",
+        location=f"/v1/refunds/{of}",
+        now=NOW,
+    )
 
 
 def an_endpoint(*event_types: wire.EventType) -> Endpoint:

@@ -19,6 +19,7 @@ from shared.mongo import Collection
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
+from tests.integration.payment_gateway.money.test_charges_and_refunds import settled_only
 from tests.waiting import until
 
 THREE_DAYS = timedelta(hours=72)
@@ -117,8 +118,8 @@ async def test_c24_signatures_and_keys_stay_on_real_time(
         assert charge.created_at > utc_now() + timedelta(hours=71)
         await until(lambda: _has(receiver, 1), "the delivery")
         assert abs(int(receiver.asked[0].headers["webhook-timestamp"]) - utc_now().timestamp()) < 60
-        [key] = await application.store.idempotency_keys.find().to_list()
-        assert key["expires_at"] < utc_now() + timedelta(hours=25)
+        [stored] = await application.store.charges.find().to_list()
+        assert stored["keys"][0]["expires_at"] < utc_now() + timedelta(hours=25)
 
 
 async def test_c24_leases_stay_on_real_time(make_application: MakeApplication, receiver: HttpDouble) -> None:
@@ -126,7 +127,7 @@ async def test_c24_leases_stay_on_real_time(make_application: MakeApplication, r
     async with make_application() as one, make_application() as other:
         await one.clock.change(lambda clock: msgspec.structs.replace(clock, offset_ms=72 * 3_600_000, version=1))
         await create(one)
-        await one.settle_charges.work.run_once()
+        await one.settle_charges.run_once()
         [held] = await one.deliver_webhooks._claim(1)
         assert await other.deliver_webhooks.work.run_once() == 0
         await one.deliver_webhooks._deliver(held)
@@ -196,6 +197,48 @@ async def test_c24_time_never_goes_back_for_what_becomes_due_late(
         await application.advance_clock.work.run_once()
     assert len(stood) > 4
     assert stood == sorted(stood)
+
+
+async def test_c24_what_one_thing_makes_due_is_seen_by_whoever_asked_for_that_one_before(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    """While the clock asks for charges, another replica announces the last: its delivery is due now."""
+    async with make_application() as application:
+        await freeze(application)
+        await create(application)
+        charges, *others = application.advance_clock._schedules
+        asked = asyncio.Event()
+
+        async def announced_meanwhile(after: datetime | None) -> datetime | None:
+            await asyncio.sleep(0.05)  # whoever asks for all at once has the other answers by then
+            await application.settle_charges.run_once()
+            asked.set()
+            return await charges.first_due(after)
+
+        application.advance_clock._schedules = [charges._replace(first_due=announced_meanwhile), *others]
+        due = await application.advance_clock._first_due(None)
+        assert asked.is_set()
+        assert due[0] is None
+        assert due[1] is not None
+
+
+async def test_c24_what_was_settled_and_not_announced_is_first_tried_at_its_own_time(
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(charge_delay_seconds=60) as application:
+        began = await freeze(application)
+        await create(application)
+        await application.clock.change(lambda clock: clocks.frozen(clock, real=utc_now()))
+        await application.store.clock.update_one(
+            {}, {"$set": {"at": began + timedelta(seconds=60)}, "$inc": {"version": 1}}
+        )
+        await application.clock.read()
+        await settled_only(application, monkeypatch)
+        await application.store.charges.update_many({}, {"$set": {"hand_until": None}})
+        await application.clock.change(lambda clock: clocks.advancing(clock, THREE_DAYS, real=utc_now()))
+        assert await application.advance_clock.work.run_once() == 1
+        [found] = await deliveries(application)
+        assert found["attempts"][0]["at"] == began + timedelta(seconds=60)
 
 
 async def test_c24_who_advanced_before_a_reset_does_not_steer_the_clock_after_it(

@@ -1,6 +1,7 @@
 """Misbehaviour where gateways, transactions and crashes meet: no step taken twice, nothing held for ever, C25."""
 
 import asyncio
+import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -9,22 +10,28 @@ from uuid import uuid4
 import pytest
 
 from payment_gateway.app import Application
+from payment_gateway.clock import clock as clocks
 from payment_gateway.faults.misbehave import Misbehaved
+from payment_gateway.money.tell_early import has_told
 from shared import wire
-from shared.create_once import Answer, KeyReused
+from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
+from tests.integration.payment_gateway.money.test_charges_and_refunds import settled_only
 
+LATER = utc_now() + timedelta(days=1)
 OUT_OF_ORDER = {"webhooks": ["out_of_order"], "webhookDelaySeconds": 604800}
 
 
 async def settle(application: Application) -> None:
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
 
 
 async def deliver(application: Application) -> int:
-    return await application.deliver_webhooks.work.run_once()
+    delivered = await application.deliver_webhooks.work.run_once()
+    await application.release_held.run_once()
+    return delivered
 
 
 async def paid(application: Application, **scenario: Any) -> wire.Charge:
@@ -63,7 +70,7 @@ async def test_attempts_are_forgotten_when_the_key_is(application: Application) 
     assert isinstance(await application.create_charge("default", "key", request), Answer)
     past = {"$set": {"expires_at": utc_now() - timedelta(seconds=1)}}
     await application.store.reply_attempts.update_many({}, past)
-    await application.store.idempotency_keys.update_many({}, past)
+    await application.store.charges.update_many({}, {"$set": {"keys.$[].expires_at": utc_now() - timedelta(seconds=1)}})
     assert isinstance(await application.create_charge("default", "key", request), Misbehaved)
 
 
@@ -125,14 +132,80 @@ async def test_what_is_not_sent_at_once_releases_nothing(
     assert told(receiver, held, plain)[:2] == [1, 0]
 
 
-async def test_two_gateways_that_settle_at_once_release_what_is_held_once(make_application: MakeApplication) -> None:
+async def test_two_gateways_that_settle_at_once_lose_no_release(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
     async with make_application() as one, make_application() as other:
         held = [await paid(one, **OUT_OF_ORDER) for _ in range(3)]
         for _ in range(20):
             await create(one)
         await asyncio.gather(*(settle(gateway) for gateway in (one, other) for _ in range(3)))
-        released = [one async for one in one.store.deliveries.find({"releases": {"$ne": []}})]
-        assert [len(delivery["releases"]) for delivery in released] == [len(held)]
+        assert await deliver(one) == 20
+        await asyncio.gather(*(gateway.release_held.run_once() for gateway in (one, other)))
+        assert await deliver(other) == 3
+        assert sorted(told(receiver, *held)) == [0, 1, 2]
+        assert await one.store.deliveries.count_documents({"hold": {"$exists": True}}) == 0
+
+
+async def test_what_was_queued_and_tried_before_releases_nothing(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """By the gateway's clock, which stands still, all happens at once."""
+    await application.clock.change(lambda clock: clocks.frozen(clock, real=utc_now()))
+    await paid(application)
+    await deliver(application)
+    held = await paid(application, **OUT_OF_ORDER)
+    assert await deliver(application) == 0
+    assert told(receiver, held) == []
+
+
+async def test_a_true_event_is_released_by_the_wrong_one_and_by_no_other(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    wrong = await paid(application, wrongAmount=True, webhookDelaySeconds=604800)
+    [first] = await application.store.deliveries.find({"hold": {"$exists": False}}).to_list()
+    await application.store.deliveries.update_one({"_id": first["_id"]}, {"$set": {"next_attempt_at": LATER}})
+    await paid(application)
+    await deliver(application)
+    assert await deliver(application) == 0
+    await application.store.deliveries.update_one({"_id": first["_id"]}, {"$set": {"next_attempt_at": utc_now()}})
+    assert await deliver(application) == 1
+    assert await deliver(application) == 1
+    amounts = [json.loads(sent.body)["data"]["amount"] for sent in receiver.asked if wrong.id.encode() in sent.body]
+    assert amounts == [10000, 9999]
+
+
+async def test_what_waits_for_one_that_will_never_be_tried_is_released(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """C23: as when its endpoint was disabled in the meantime, and enabled again."""
+    await paid(application, wrongAmount=True, webhookDelaySeconds=604800)
+    await application.store.deliveries.update_one({"hold": {"$exists": False}}, {"$set": {"state": "cancelled"}})
+    await application.release_held.run_once()
+    assert await deliver(application) == 1
+
+
+async def test_an_early_reply_waits_for_the_mark_and_for_what_it_may_still_announce(
+    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C23: an event alone says nothing: its deliveries may be still to come."""
+    charge = await create(application, scenario={"webhooks": ["early"]}, early=True)
+    assert not await has_told(application.store, charge.id)
+    marked = await settled_only(application, monkeypatch)
+    assert not await has_told(application.store, charge.id)
+    insert = application.store.deliveries.insert_many
+
+    async def look_first(*arguments: Any, **options: Any) -> Any:
+        assert await application.store.events.count_documents({}) == 1
+        assert not await has_told(application.store, charge.id)
+        return await insert(*arguments, **options)
+
+    monkeypatch.setattr(application.store.deliveries, "insert_many", look_first)
+    assert await application.announce_charges(marked) == set()
+    assert not await has_told(application.store, charge.id)
+    await deliver(application)
+    assert await has_told(application.store, charge.id)
 
 
 async def test_what_was_tried_already_is_not_made_due_again(application: Application, receiver: HttpDouble) -> None:
@@ -177,39 +250,24 @@ async def test_c25_refunds_that_fail_while_others_are_made_never_let_the_charge_
                 for gateway in gateways
                 for number in range(6)
             ]
-            settling = [gateway.settle_refunds.work.run_once() for gateway in gateways]
+            settling = [settle(gateway) for gateway in gateways]
             await asyncio.gather(*refunds, *settling)
             await assert_c25(one, charge)
-        await asyncio.gather(*(gateway.settle_refunds.work.run_once() for gateway in gateways))
+        await asyncio.gather(*(settle(gateway) for gateway in gateways))
         await assert_c25(one, charge)
-        assert await one.store.refunds.count_documents({"status": "failed"}) > 0
+        assert {refund["status"] for refund in await refunds_of(one, charge)} >= {"failed"}
+
+
+async def refunds_of(application: Application, charge: wire.Charge) -> list[Any]:
+    stored = await application.store.charges.find_one({"_id": charge.id})
+    assert stored is not None
+    return list(stored["refunds"])
 
 
 async def assert_c25(application: Application, charge: wire.Charge) -> None:
-    """What is reserved on the charge is the sum of refunds that have not failed, and no more than the charge."""
-    stored = await application.store.charges.find_one({"_id": charge.id})
-    assert stored is not None
-    standing = application.store.refunds.find({"charge_id": charge.id, "status": {"$ne": "failed"}})
-    reserved = sum([one["amount"] async for one in standing])
-    assert stored["amount_refunded"] == reserved <= stored["amount"]
-
-
-async def test_a_refund_that_fails_twice_over_gives_back_once(make_application: MakeApplication) -> None:
-    """Two gateways settle it under leases that overlap."""
-    async with make_application() as one, make_application() as other:
-        charge = await paid(one)
-        await refund(one, charge, 100)
-        await refund(one, charge, 200, failureCode="refused")
-        first = await one.settle_refunds._claim(10)
-        await one.store.refunds.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
-        second = await other.settle_refunds._claim(10)
-        await asyncio.gather(
-            *(one.settle_refunds._settle(document) for document in first),
-            *(other.settle_refunds._settle(document) for document in second),
-        )
-        stored = await one.store.charges.find_one({"_id": charge.id})
-        assert stored is not None
-        assert stored["amount_refunded"] == 100
+    """The refunds that have not failed are no more than the charge."""
+    standing = [one["amount"] for one in await refunds_of(application, charge) if one["status"] != "failed"]
+    assert sum(standing) <= charge.amount
 
 
 async def test_a_gateway_without_test_endpoints_has_no_rates(make_application: MakeApplication) -> None:

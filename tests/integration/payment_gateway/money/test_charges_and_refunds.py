@@ -7,20 +7,23 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
-from payment_gateway.money.create_refund import ExceedsCharge, NoSuchCharge, NotRefundable
+from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable
+from payment_gateway.money.stored_charges import read_charges
 from shared import wire
-from shared.create_once import Answer, KeyReused
+from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.http_double import HttpDouble
-from tests.integration.conftest import FailCommand
 from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
 from tests.integration.payment_gateway.webhooks.test_endpoints import add
 
+NOW = utc_now()
+
 
 async def settle(application: Application) -> int:
-    return await application.settle_charges.work.run_once()
+    return await application.settle_charges.run_once()
 
 
 async def refund(application: Application, charge: wire.Charge, amount: int, key: str = "") -> object:
@@ -71,21 +74,45 @@ async def test_a_charge_does_not_settle_before_its_time(make_application: MakeAp
 
 
 async def test_c23_two_gateways_that_settle_one_charge_make_one_event(make_application: MakeApplication) -> None:
-    """Their leases are forced to overlap: both hold the same charges when they settle."""
+    """Both have found the same charges due before either settles them, and each would have other bytes."""
     async with make_application() as one, make_application() as other:
         for _ in range(20):
             await create(one)
-        first = await one.settle_charges._claim(100)
-        await one.store.charges.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
-        second = await other.settle_charges._claim(100)
-        assert len(first) == len(second) == 20
+        found = [await gateway.settle_charges._due() for gateway in (one, other)]
+        assert [len(due) for due in found] == [20, 20]
         await asyncio.gather(
-            *(one.settle_charges._settle(charge) for charge in first),
-            *(other.settle_charges._settle(charge) for charge in second),
+            one.settle_charges._settle_and_announce(found[0]), other.settle_charges._settle_and_announce(found[1])
         )
         assert await one.store.events.count_documents({}) == 20
         assert await one.store.deliveries.count_documents({}) == 20
-        assert await one.store.charges.count_documents({"status": "succeeded"}) == 20
+        async for charge in one.store.charges.find():
+            assert (charge["status"], charge["announce"], charge["due_at"]) == ("succeeded", [], None)
+            assert await one.show_money.charge("default", charge["_id"]) == await told(one, charge["_id"])
+
+
+async def told(application: Application, object_id: str) -> wire.Charge:
+    """What the merchant hears of a charge."""
+    [event] = await application.store.events.find({"object_id": object_id}).to_list()
+    return msgspec.json.decode(msgspec.json.decode(event["raw"], type=wire.EventEnvelope).data, type=wire.Charge)
+
+
+async def test_c23_who_comes_late_announces_what_was_settled_and_not_what_it_had_decided(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application() as quick, make_application() as late:
+        charge = await create(quick)
+        found = await late.settle_charges._due()
+        monkeypatch.setattr(quick.settle_charges, "_announce", nobody)
+        await settle(quick)
+        await asyncio.sleep(0.01)
+        await late.settle_charges._settle_and_announce(found)
+        [stored] = await quick.store.charges.find().to_list()
+        assert (await told(quick, charge.id)).settled_at == stored["settled_at"]
+
+
+async def nobody(_found: object) -> set[str]:
+    """Announces nothing: it has died."""
+    return set()
 
 
 async def test_c23_many_gateways_start_at_once_with_one_endpoint_whose_secret_stays(
@@ -99,20 +126,6 @@ async def test_c23_many_gateways_start_at_once_with_one_endpoint_whose_secret_st
         assert endpoint["secrets"] == secrets
 
 
-async def test_charge_event_and_delivery_appear_together_or_not_at_all(
-    application: Application, fail_command: FailCommand
-) -> None:
-    await create(application)
-    await fail_command("payment_gateway", ["commitTransaction"], times=1, errorCode=8000)
-    await asyncio.gather(*await application.settle_charges.work._start(), return_exceptions=True)
-    states = [
-        await application.store.charges.count_documents({"status": "succeeded"}),
-        await application.store.events.count_documents({}),
-        await application.store.deliveries.count_documents({}),
-    ]
-    assert states in ([0, 0, 0], [1, 1, 1])
-
-
 async def test_c25_refunds_of_one_charge_never_exceed_it(make_application: MakeApplication) -> None:
     async with make_application() as one, make_application() as other:
         charge = await create(one, amount=1000)
@@ -122,8 +135,8 @@ async def test_c25_refunds_of_one_charge_never_exceed_it(make_application: MakeA
         assert outcomes.count(ExceedsCharge(0)) == 40
         stored = await one.store.charges.find_one({"_id": charge.id})
         assert stored is not None
-        assert stored["amount_refunded"] == 1000
-        assert await one.store.refunds.count_documents({}) == 10
+        assert sum(refund["amount"] for refund in stored["refunds"]) == 1000
+        assert len(stored["keys"]) == 11, "a key each, and that of the charge"
 
 
 async def test_a_refused_refund_leaves_its_key_free(application: Application) -> None:
@@ -143,7 +156,7 @@ async def test_a_charge_that_is_not_there_or_not_yours_cannot_be_refunded(applic
 
 async def test_a_charge_that_a_reset_takes_meanwhile_cannot_be_refunded(application: Application) -> None:
     charge = await create(application, amount=1000)
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
     one = application.store.one
 
     async def found_then_gone(*what: Any) -> Any:
@@ -160,48 +173,314 @@ async def test_a_refund_settles_with_an_event_of_its_own(application: Applicatio
     await settle(application)
     answer = await refund(application, charge, 1)
     assert isinstance(answer, Answer)
-    assert await application.settle_refunds.work.run_once() == 1
+    assert await settle(application) == 1
     event = await application.store.events.find_one({"type": "refund.succeeded"})
     assert event is not None
     assert event["reference"] == charge.reference
     assert await application.store.deliveries.count_documents({"event_id": event["_id"]}) == 1
 
 
-async def test_a_charge_that_does_not_decode_spoils_no_other(application: Application) -> None:
-    spoiled, *_ = [await create(application) for _ in range(5)]
-    await application.store.charges.update_one({"_id": spoiled.id}, {"$unset": {"payment_method": ""}})
-    assert await settle(application) == 5
-    assert await application.store.charges.count_documents({"status": "succeeded"}) == 4
+async def test_c23_a_charge_that_cannot_be_settled_holds_up_no_other(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payment_gateway.money.settle.AT_ONCE", 2)
+    spoiled = [await create(application) for _ in range(2)]
+    await application.store.charges.update_many({}, {"$unset": {"payment_method": ""}})
+    others = [await create(application) for _ in range(3)]
+    assert await settle(application) == 0
+    assert [await settle(application) for _ in range(3)] == [2, 1, 0]
+    succeeded = await application.store.charges.distinct("_id", {"status": "succeeded"})
+    assert succeeded == sorted(charge.id for charge in others)
+    assert sorted(application.settle_charges._passed_over.ids()) == sorted(charge.id for charge in spoiled)
 
 
-async def test_many_endpoints_and_copies_are_told_in_several_transactions_none_of_which_is_too_large(
+async def test_c23_a_charge_that_cannot_be_announced_spoils_no_other_and_is_tried_again(
+    application: Application,
+) -> None:
+    spoiled, *others = [await create(application) for _ in range(4)]
+    unknown = {"announce": [{"id": "evt_1", "object": "re_nothing", "type": "payment.failed", "raw": "", "at": NOW}]}
+    await application.store.charges.update_one({"_id": spoiled.id}, {"$set": unknown})
+    assert await settle(application) == len(others)
+    assert await application.store.events.distinct("object_id") == sorted(charge.id for charge in others)
+    assert await settle(application) == 0
+    await application.store.charges.update_one({"_id": spoiled.id}, {"$set": {"announce": []}})
+    application.settle_charges._passed_over._until.clear()  # its pause is over
+    await out_of_hand(application)
+    assert await settle(application) == 1
+
+
+async def test_many_endpoints_and_copies_are_told_in_several_inserts_none_of_which_is_too_large(
     application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payment_gateway.money.settle.DELIVERIES_MAX", 50)
+    monkeypatch.setattr("payment_gateway.webhooks.announce.DELIVERIES_MAX", 50)
     for number in range(3):
         await add(application, f"{receiver.url}/{number}")
     scenario = {"webhooks": ["duplicated"], "copies": 3}
     charges = [await create(application, scenario=scenario) for _ in range(30)]
-    sizes = []
-    insert = application.store.deliveries.insert_many
-
-    async def insert_and_count(documents: Any, **options: Any) -> Any:
-        sizes.append(len(documents))
-        return await insert(documents, **options)
-
-    monkeypatch.setattr(application.store.deliveries, "insert_many", insert_and_count)
-    assert await application.settle_charges.work.run_once() == len(charges)
-    assert max(sizes) <= 50
-    assert await application.store.charges.count_documents({"status": "pending"}) == 0
+    inserted = Inserted(application.store.deliveries, monkeypatch)
+    assert await settle(application) == len(charges)
+    assert max(len(batch) for batch in inserted.batches) <= 50
+    assert await application.store.charges.count_documents({"due_at": {"$ne": None}}) == 0
     assert await application.store.deliveries.count_documents({}) == len(charges) * 4 * 3
 
 
-async def test_what_one_charge_makes_is_not_divided(
+class Inserted:
+    """What is inserted into a collection, batch by batch."""
+
+    def __init__(self, collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[Any] = []
+        insert = collection.insert_many
+
+        async def insert_and_note(documents: Any, **options: Any) -> Any:
+            self.batches.append(documents)
+            return await insert(documents, **options)
+
+        monkeypatch.setattr(collection, "insert_many", insert_and_note)
+
+
+async def test_c23_what_is_held_is_there_before_what_releases_it(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payment_gateway.webhooks.announce.DELIVERIES_MAX", 1)
+    await create(application, scenario={"wrongAmount": True})
+    inserted = Inserted(application.store.deliveries, monkeypatch)
+    await settle(application)
+    assert ["hold" in document for [document] in inserted.batches] == [True, False]
+
+
+class DiesError(Exception):
+    """kill -9, as far as one flow can tell."""
+
+
+STEPS = {
+    "events": ("events", "insert_many"),
+    "deliveries": ("deliveries", "insert_many"),
+    "mark": ("charges", "bulk_write"),
+}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_c23_an_announcement_that_breaks_off_at_any_step_is_made_in_full_by_another(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    async with make_application() as first, make_application() as second:
+        charge = await create(first, scenario={"webhooks": ["duplicated"], "copies": 2})
+        marked = await settled_only(first, monkeypatch)
+        assert await second.store.events.count_documents({}) == 0
+        name, command = STEPS[step]
+        collection = getattr(first.store, name)
+        do = getattr(collection, command)
+
+        async def die(*arguments: Any, **options: Any) -> Any:
+            if moment == "after":
+                await do(*arguments, **options)
+            raise DiesError
+
+        monkeypatch.setattr(collection, command, die)
+        assert await first.announce_charges(marked) == {charge.id}
+        order = [await second.store.events.count_documents({}), await second.store.deliveries.count_documents({})]
+        assert order in ([0, 0], [1, 0], [1, 2]), "events before deliveries"
+        [stored] = await second.store.charges.find().to_list()
+        assert bool(stored["announce"]) == (stored["due_at"] is not None)
+        assert order == [1, 2] or stored["announce"], "the mark goes last"
+        await out_of_hand(second)
+        await settle(second)
+        assert await second.store.events.count_documents({}) == 1
+        assert await second.store.deliveries.count_documents({}) == 2
+        [stored] = await second.store.charges.find().to_list()
+        assert (stored["announce"], stored["due_at"]) == ([], None)
+
+
+async def settled_only(application: Application, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The charges that it has settled and then not announced."""
+    with monkeypatch.context() as dead:
+        dead.setattr(application.settle_charges, "_announce", nobody)
+        await settle(application)
+    return await read_charges(application.store)
+
+
+async def out_of_hand(application: Application) -> None:
+    """As if whoever settled had had its time to announce."""
+    await application.store.charges.update_many({}, {"$set": {"hand_until": utc_now() - timedelta(seconds=1)}})
+
+
+async def test_c23_who_has_settled_is_given_time_to_announce_before_others_do(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application() as one, make_application() as other:
+        await create(one)
+        await settled_only(one, monkeypatch)
+        assert await settle(other) == 0
+        await out_of_hand(one)
+        assert await settle(other) == 1
+
+
+async def test_c23_what_is_there_already_in_a_reply_with_a_write_concern_error_is_not_done(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover might still take it away: the mark stays."""
+    await create(application)
+    [marked] = await settled_only(application, monkeypatch)
+    await application.announce_charges([marked])
+    await application.store.charges.replace_one({"_id": marked["_id"]}, {**marked, "version": 9})
+
+    async def there_perhaps(documents: Any, **_options: Any) -> None:
+        taken = [{"index": number, "code": 11000, "errmsg": "E11000"} for number in range(len(documents))]
+        raise BulkWriteError({"writeErrors": taken, "writeConcernErrors": [{"code": 64, "errmsg": "waiting"}]})
+
+    for collection in (application.store.events, application.store.deliveries):
+        with monkeypatch.context() as failing:
+            failing.setattr(collection, "insert_many", there_perhaps)
+            with pytest.raises(BulkWriteError):
+                await application.announce_charges([{**marked, "version": 9}])
+        [stored] = await application.store.charges.find().to_list()
+        assert stored["announce"]
+
+
+async def test_c23_a_mark_that_is_made_while_others_are_announced_is_announced_too(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge = await create(application)
+    await settle(application)
+    for _ in range(2):
+        await refund(application, charge, 1)
+    await application.store.charges.update_one({}, {"$set": {"refunds.1.settles_at": utc_now() + timedelta(days=1)}})
+    marked = await settled_only(application, monkeypatch)
+    await application.store.charges.update_one({}, {"$set": {"refunds.1.settles_at": utc_now()}})
+    await out_of_hand(application)
+    await settled_only(application, monkeypatch)
+    await application.announce_charges(marked)
+    [stored] = await application.store.charges.find().to_list()
+    assert [mark["object"] for mark in stored["announce"]] == [stored["refunds"][1]["id"]]
+    assert stored["due_at"] is not None
+    await out_of_hand(application)
+    await settle(application)
+    assert await application.store.events.count_documents({"type": "refund.succeeded"}) == 2
+
+
+async def test_c23_an_endpoint_that_is_made_between_settling_and_announcing_hears_nothing(
     application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payment_gateway.money.settle.DELIVERIES_MAX", 1)
-    await add(application, f"{receiver.url}/other")
-    for _ in range(3):
-        await create(application)
-    assert await application.settle_charges.work.run_once() == 3
-    assert await application.store.deliveries.count_documents({}) == 6
+    await create(application)
+    marked = await settled_only(application, monkeypatch)
+    await add(application, f"{receiver.url}/late")
+    await application.announce_charges(marked)
+    [delivery] = await application.store.deliveries.find().to_list()
+    assert delivery["endpoint_id"] == marked[0]["announce"][0]["to"][0]
+
+
+async def test_c23_whose_charge_a_reset_took_takes_back_what_it_inserted(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(application)
+    marked = await settled_only(application, monkeypatch)
+    await application.store.charges.delete_many({})
+    await application.announce_charges(marked)
+    assert await application.store.events.count_documents({}) == 0
+    assert await application.store.deliveries.count_documents({}) == 0
+
+
+async def test_c23_nothing_is_shown_as_ended_before_it_is_announced(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charges = [await create(application) for _ in range(3)]
+    await settled_only(application, monkeypatch)
+    shown = await application.show_money.charge("default", charges[0].id)
+    assert shown is not None
+    assert shown.status == "succeeded"
+    assert await application.store.events.distinct("object_id") == [charges[0].id]
+    page = await application.show_money.charges({"merchant": "default"}, 2, None)
+    assert {charge.status for charge in page.data} == {"succeeded"}
+    assert await application.store.events.count_documents({}) == 3, "those of the page"
+    await refund(application, charges[0], 1)
+    await settled_only(application, monkeypatch)
+    [refunded] = (await application.show_money.refunds("default", None, {}, 20, None)).data
+    assert refunded.status == "succeeded"
+    assert await application.store.events.count_documents({"object_id": refunded.id}) == 1
+
+
+async def test_refunds_are_listed_newest_first_by_what_is_asked_for(application: Application) -> None:
+    charges = [await create(application) for _ in range(2)]
+    await settle(application)
+    for number in range(5):
+        await refund(application, charges[number % 2], 1 + number)
+    show = application.show_money.refunds
+    everything = (await show("default", None, {}, 100, None)).data
+    assert [one.amount for one in everything] == [5, 4, 3, 2, 1]
+    first = await show("default", None, {}, 2, None)
+    assert [one.amount for one in first.data] == [5, 4]
+    assert [one.amount for one in (await show("default", None, {}, 3, first.next_cursor)).data] == [3, 2, 1]
+    assert [one.amount for one in (await show("default", charges[1].id, {}, 9, None)).data] == [4, 2]
+    assert (await show("default", None, {"reference": everything[3].reference}, 9, None)).data == [everything[3]]
+    assert (await show("default", None, {"status": "succeeded"}, 9, None)).data == []
+    assert (await show("other", charges[1].id, {}, 9, None)).data == []
+
+
+async def test_a_key_of_a_charge_is_not_one_for_a_refund_and_the_other_way_round(application: Application) -> None:
+    charges = [await create(application, amount=1000) for _ in range(2)]
+    await settle(application)
+    assert isinstance(await refund(application, charges[0], 1, "key"), Answer)
+    assert await refund(application, charges[0], 1, "key") == KeyReused()
+    assert await refund(application, charges[1], 1, "key") == KeyReused()
+    assert await refund(application, charges[1], 1001, "key") == KeyReused(), "before it is refused"
+    assert await application.create_charge("default", "key", asked()) == KeyReused()
+    assert isinstance(await application.create_charge("other", "key", asked()), Answer)
+
+
+async def test_c10_a_key_that_has_expired_is_free_for_a_charge_and_for_a_refund(
+    make_application: MakeApplication,
+) -> None:
+    async with make_application() as one, make_application() as other:
+        charges = [await create(one, amount=1000) for _ in range(2)]
+        await settle(one)
+        first = await one.create_charge("default", "key", asked())
+        request = asked()
+        for make in (
+            lambda gateway: gateway.create_charge("default", "key", request),
+            lambda gateway: refund_as(gateway, charges[0], "key"),
+            lambda gateway: refund_as(gateway, charges[1], "key"),
+        ):
+            await expire_keys(one)
+            answers = await asyncio.gather(*(make(gateway) for gateway in (one, other) for _ in range(5)))
+            assert all(isinstance(answer, Answer) for answer in answers)
+            assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
+            assert len({answer.body for answer in answers}) == 1
+            assert first not in answers
+        assert await one.store.charges.count_documents({"keys.value": "key"}) == 1
+
+
+async def refund_as(application: Application, charge: wire.Charge, key: str) -> Any:
+    return await application.create_refund("default", key, charge.id, wire.RefundRequest(amount=1, reference="rf_1"))
+
+
+async def expire_keys(application: Application) -> None:
+    past = utc_now() - timedelta(seconds=1)
+    await application.store.charges.update_many({"keys.0": {"$exists": True}}, {"$set": {"keys.$[].expires_at": past}})
+
+
+async def test_c10_no_ttl_index_ever_removes_a_charge(application: Application) -> None:
+    indexes = await application.store.charges.index_information()
+    assert [name for name, index in indexes.items() if "expireAfterSeconds" in index] == []
+
+
+async def test_c3_every_write_of_a_charge_counts_once(application: Application) -> None:
+    charge = await create(application)
+    versions = [await version_of(application)]
+    await settle(application)
+    versions.append(await version_of(application))
+    await refund(application, charge, 1)
+    versions.append(await version_of(application))
+    await settle(application)
+    versions.append(await version_of(application))
+    await expire_keys(application)
+    await application.create_charge("other", "key", asked())
+    await refund_as(application, charge, "another")
+    versions.append(await version_of(application))
+    assert versions == [0, 2, 3, 5, 6], "a mark is one write, taking it off another"
+
+
+async def version_of(application: Application) -> int:
+    charge = await application.store.charges.find_one({"merchant": "default"})
+    assert charge is not None
+    return int(charge["version"])

@@ -22,7 +22,7 @@ SECONDS = timedelta(seconds=1)
 
 
 async def settle(application: Application) -> None:
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
 
 
 async def deliver(application: Application) -> int:

@@ -20,8 +20,8 @@ from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, Rotation
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
-from shared.create_once import Answer, KeyReused
 from shared.env import Secret
+from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, asked, create
@@ -48,7 +48,7 @@ async def configured_id(application: Application) -> str:
 
 
 async def settle_and_deliver(application: Application) -> None:
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
     await application.deliver_webhooks.work.run_once()
 
 
@@ -282,7 +282,7 @@ async def test_what_is_pending_for_an_endpoint_that_wants_no_more_is_cancelled_w
     application: Application, receiver: HttpDouble, how: str
 ) -> None:
     await create(application)
-    await application.settle_charges.work.run_once()
+    await application.settle_charges.run_once()
     endpoint_id = await configured_id(application)
     if how == "disabled":
         await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))

@@ -1,9 +1,29 @@
+from datetime import timedelta
+
 import pytest
+from msgspec.structs import replace
 
 from payment_gateway.faults.payment_method import OUTCOMES
-from payment_gateway.money.charge import on_the_wire, settled
+from payment_gateway.money.announcement import marks_of
+from payment_gateway.money.charge import (
+    REFUNDS_MAX,
+    Charge,
+    ExceedsCharge,
+    NoSuchCharge,
+    NotRefundable,
+    TooManyRefunds,
+    announced,
+    due,
+    ended,
+    on_the_wire,
+    refund,
+    with_ended,
+)
+from payment_gateway.money.refund import Refund
+from payment_gateway.money.settle import HAND_SECONDS, settled
 from shared import wire
-from tests.unit.payment_gateway.examples import NOW, a_charge, at
+from shared.idempotency import KeyReused
+from tests.unit.payment_gateway.examples import NOW, a_charge, a_key, a_refund, an_endpoint, at, paid
 
 
 def test_a_new_charge_is_pending_and_due_after_its_delay() -> None:
@@ -17,7 +37,7 @@ def test_each_charge_has_an_id_of_its_own() -> None:
 
 
 def test_a_visa_card_pays() -> None:
-    charge = settled(a_charge("pm_card_visa"), now=at(5))
+    charge = ended(a_charge("pm_card_visa"), now=at(5))
     assert (charge.status, charge.failure_code, charge.settled_at) == ("succeeded", None, at(5))
 
 
@@ -30,21 +50,21 @@ def test_a_visa_card_pays() -> None:
     ],
 )
 def test_the_other_cards_fail_with_their_code(payment_method: str, code: str) -> None:
-    charge = settled(a_charge(payment_method), now=at(5))
+    charge = ended(a_charge(payment_method), now=at(5))
     assert (charge.status, charge.failure_code, charge.settled_at) == ("failed", code, at(5))
 
 
 @pytest.mark.parametrize("payment_method", OUTCOMES)
 def test_nothing_settles_twice(payment_method: str) -> None:
-    charge = settled(a_charge(payment_method), now=at(5))
+    charge = ended(a_charge(payment_method), now=at(5))
     with pytest.raises(AssertionError, match=charge.id):
-        settled(charge, now=at(6))
+        ended(charge, now=at(6))
 
 
 def test_settling_changes_nothing_but_how_it_ended() -> None:
     pending = a_charge()
-    ended = settled(pending, now=at(5))
-    assert (ended.id, ended.amount, ended.metadata) == (pending.id, pending.amount, pending.metadata)
+    after = ended(pending, now=at(5))
+    assert (after.id, after.amount, after.metadata) == (pending.id, pending.amount, pending.metadata)
 
 
 def test_a_merchant_sees_the_charge_it_asked_for() -> None:
@@ -62,3 +82,113 @@ def test_a_merchant_sees_the_charge_it_asked_for() -> None:
         created_at=NOW,
         settled_at=None,
     )
+
+
+def refunded_by(charge: Charge, *made: Refund) -> Charge:
+    for one in made:
+        verdict = refund(charge, one, a_key(one.id, of=one.id), charge.id, NOW)
+        assert verdict.after is not None
+        charge = verdict.after
+    return charge
+
+
+def test_settling_marks_a_charge_and_leaves_it_due() -> None:
+    """C23: whoever dies before announcing leaves something that is found."""
+    pending = a_charge()
+    verdict = settled(pending, pending.id, [an_endpoint()], now=at(6), read_at=NOW, trace="t")
+    after = verdict.after
+    assert after is not None
+    assert (after.status, after.settled_at, after.due_at) == ("succeeded", at(6), pending.due_at)
+    assert [(mark.object, mark.to, mark.trace) for mark in after.announce] == [(pending.id, ("we_1",), "t")]
+    assert after.hand_until == at(HAND_SECONDS)
+
+
+def test_what_has_ended_is_not_settled_again() -> None:
+    """C23"""
+    for charge in (paid(), None):
+        verdict = settled(charge, paid().id, [], now=at(9), read_at=NOW, trace=None)
+        assert (verdict.answer, verdict.after, verdict.found) == (None, None, True)
+
+
+def test_a_refund_settles_inside_its_charge() -> None:
+    charge = refunded_by(paid(), one := a_refund(), other := a_refund())
+    after = settled(charge, one.id, [], now=at(6), read_at=NOW, trace=None).after
+    assert after is not None
+    assert [refund.status for refund in after.refunds] == ["succeeded", "pending"]
+    assert [mark.object for mark in after.announce] == [one.id]
+    assert [thing.id for thing in due(after, at(5))] == [other.id]
+
+
+def test_a_charge_is_due_while_it_has_a_mark_and_then_when_the_next_refund_settles() -> None:
+    """C23"""
+    charge = refunded_by(paid(), soon := a_refund(), later := replace(a_refund(), settles_at=at(60)))
+    assert charge.due_at == soon.settles_at
+    after = with_ended(charge, soon.id, now=at(6))
+    marks = marks_of(after, after.refunds[0], [], now=at(6))
+    marked = replace(after, announce=marks, hand_until=NOW)
+    assert announced(marked, set()) == marked
+    assert announced(marked, {"evt_another"}).due_at == soon.settles_at
+    at_rest = announced(marked, {marks[0].id})
+    assert (at_rest.announce, at_rest.due_at, at_rest.hand_until) == ((), later.settles_at, None)
+    assert announced(with_ended(at_rest, later.id, now=at(60)), set()).due_at is None
+
+
+def test_a_mark_that_was_made_meanwhile_stays() -> None:
+    """C23: marks are taken off by their ids."""
+    charge = refunded_by(paid(), one := a_refund(), other := a_refund())
+    for each in (one, other):
+        after = settled(charge, each.id, [], now=at(6), read_at=NOW, trace=None).after
+        assert after is not None
+        charge = after
+    left = announced(charge, {charge.announce[0].id})
+    assert left.announce == charge.announce[1:]
+    assert left.due_at == charge.due_at
+
+
+def test_refunds_never_exceed_their_charge_and_those_that_failed_do_not_count() -> None:
+    """C25"""
+    charge = refunded_by(paid(), a_refund(9000), failed := a_refund(999, failure_code="refused"))
+    assert refund(charge, a_refund(1), a_key("3"), charge.id, NOW).answer == ExceedsCharge(0)
+    assert charge.amount_refunded == 9999
+    charge = with_ended(charge, failed.id, now=at(6))
+    assert charge.amount_refunded == 9000
+    assert refund(charge, a_refund(1000), a_key("4"), charge.id, NOW).answer == ExceedsCharge(999)
+    assert refund(charge, a_refund(999), a_key("5"), charge.id, NOW).after is not None
+
+
+def test_a_charge_takes_five_hundred_refunds() -> None:
+    """C25"""
+    charge = replace(paid(), refunds=(a_refund(1),) * REFUNDS_MAX)
+    assert refund(charge, a_refund(1), a_key("last"), charge.id, NOW).answer == TooManyRefunds()
+
+
+def test_what_is_pending_or_failed_or_not_there_is_not_refunded() -> None:
+    for charge in (a_charge(), ended(a_charge("pm_card_declined"), now=at(5))):
+        assert refund(charge, a_refund(), a_key(), charge.id, NOW).answer == NotRefundable(charge.status)
+    verdict = refund(None, a_refund(), a_key(), "ch_1", None)
+    assert (verdict.answer, verdict.found) == (NoSuchCharge("ch_1"), False)
+
+
+def test_a_key_is_one_refund_and_a_decision_knows_its_own() -> None:
+    """C3: our own effect is answered as if it had just been written."""
+    made, key = a_refund(), a_key()
+    charge = refunded_by(paid(), a_refund(1))
+    after = refund(charge, made, key, charge.id, NOW).after
+    assert after is not None
+    again = refund(after, made, key, charge.id, at(86400 * 2))
+    assert (again.answer, again.after, again.found) == (key.answer, None, True)
+    replayed = refund(after, a_refund(), key, charge.id, NOW)
+    assert (replayed.answer, replayed.after) == (replace(key.answer, replayed=True), None)
+    assert refund(after, a_refund(), a_key(command="another"), charge.id, NOW).answer == KeyReused()
+
+
+def test_a_key_that_has_expired_by_the_servers_clock_is_taken_off_in_the_same_write() -> None:
+    """C10"""
+    charge = refunded_by(paid(), a_refund(1), a_refund(2))
+    key = charge.keys[0]
+    last_moment = key.expires_at - timedelta(milliseconds=1)
+    assert refund(charge, a_refund(), a_key(key.value), charge.id, last_moment).after is None
+    after = refund(charge, a_refund(), a_key(key.value), charge.id, key.expires_at).after
+    assert after is not None
+    assert [one.value for one in after.keys] == [key.value]
+    assert len(after.refunds) == 3

@@ -1,4 +1,5 @@
 from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -6,12 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_gateway.faults.rates import STEPS_MAX
-from payment_gateway.money import charge as charges
-from payment_gateway.money.announcement import settled_event
+from payment_gateway.faults.scenario import Scenario
 from payment_gateway.settings import Settings
-from payment_gateway.webhooks.delivery import RETRY_AFTER_CAP_SECONDS, Attempt, Next, after, new_delivery
+from payment_gateway.webhooks.delivery import (
+    RETRY_AFTER_CAP_SECONDS,
+    Attempt,
+    Delivery,
+    Hold,
+    Next,
+    after,
+    as_stored,
+    new_deliveries,
+)
+from payment_gateway.webhooks.event import event_id
+from payment_gateway.webhooks.mark import Mark
 from shared.env import load
-from tests.unit.payment_gateway.examples import NOW, a_charge, an_endpoint, at
+from tests.unit.payment_gateway.examples import NOW, at
 
 SCHEDULE = [5, 300, 1800]
 DEFAULT_SCHEDULE = load(Settings, {"MONGODB_URI": "mongodb://db"}).webhook_retry_schedule_seconds
@@ -110,16 +121,53 @@ def test_the_default_schedule_is_that_of_the_field() -> None:
     assert (5, 300, 1800, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24))) == DEFAULT_SCHEDULE
 
 
-def test_settling_twice_delivers_once_to_each_endpoint() -> None:
+def mark(fault: Literal["wrong_amount"] | None = None, *to: str) -> Mark:
+    return Mark(
+        id=event_id("ch_1", "payment.succeeded", fault),
+        object="ch_1",
+        type="payment.succeeded",
+        fault=fault,
+        raw="{}",
+        at=NOW,
+        to=to or ("we_1",),
+    )
+
+
+def made(marked: Mark, **scenario: Any) -> list[Delivery]:
+    return new_deliveries(marked, Scenario(**scenario), "default", now=NOW, queued_at=at(1))
+
+
+def test_announcing_twice_delivers_once_to_each_endpoint() -> None:
     """C23"""
-    event = settled_event(charges.settled(a_charge(), now=NOW), now=NOW)
-    one, again = new_delivery(event, an_endpoint(), now=NOW), new_delivery(event, an_endpoint(), now=at(5))
-    elsewhere = new_delivery(event, msgspec.structs.replace(an_endpoint(), id="we_2"), now=NOW)
-    assert one.id == again.id != elsewhere.id
+    ids = [[one.id for one in made(mark(None, "we_1", "we_2"), webhooks=["duplicated"])] for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 6
 
 
-def test_a_new_delivery_is_due_at_once() -> None:
-    event = settled_event(charges.settled(a_charge(), now=NOW), now=NOW)
-    delivery = new_delivery(event, an_endpoint(), now=NOW)
+def test_a_new_delivery_is_due_at_once_and_held_for_nothing() -> None:
+    [delivery] = made(mark())
     assert (delivery.state, delivery.next_attempt_at, delivery.attempts) == ("pending", NOW, ())
-    assert (delivery.merchant, delivery.event_id, delivery.endpoint_id) == ("default", event.id, "we_1")
+    assert (delivery.merchant, delivery.event_id, delivery.endpoint_id) == ("default", mark().id, "we_1")
+    assert (delivery.hold, delivery.queued_at) == (None, at(1))
+    assert "hold" not in as_stored(delivery), "an index has those that are held"
+
+
+def test_a_true_event_waits_behind_the_one_with_a_wrong_amount() -> None:
+    wrong, true = (
+        made(mark(fault), wrong_amount=True, webhook_delay_seconds=60)[0] for fault in ("wrong_amount", None)
+    )
+    assert (wrong.hold, wrong.next_attempt_at, wrong.fault) == (None, NOW, "wrong_amount")
+    assert (true.hold, true.next_attempt_at, true.fault) == (Hold(wrong.id), at(60), None)
+    assert as_stored(true)["hold"] == {"for": wrong.id}
+
+
+def test_what_is_out_of_order_waits_for_whatever_is_queued_next_and_what_is_delayed_for_its_time() -> None:
+    [out_of_order] = made(mark(), webhooks=["out_of_order"], webhook_delay_seconds=60)
+    assert (out_of_order.hold, out_of_order.next_attempt_at) == (Hold(None), at(60))
+    [delayed] = made(mark(), webhooks=["delayed"], webhook_delay_seconds=60)
+    assert (delayed.hold, delayed.next_attempt_at) == (None, at(60))
+
+
+def test_what_is_dropped_is_there_to_be_resent_and_never_tried() -> None:
+    [dropped] = made(mark(), webhooks=["dropped"])
+    assert (dropped.state, dropped.next_attempt_at, dropped.hold) == ("cancelled", None, None)

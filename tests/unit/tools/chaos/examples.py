@@ -100,7 +100,6 @@ class Run:
             "reference": order["_id"],
             "status": status,
             "failure_code": failure_code,
-            "amount_refunded": 0,
             "created_at": START,
             "settled_at": START,
         }
@@ -128,8 +127,6 @@ class Run:
             "settled_at": START,
         }
         self.evidence.provider_refunds.append(given_back)
-        for charge in self.evidence.provider_charges:
-            charge["amount_refunded"] += amount if charge["_id"] == of else 0
         data = {
             "id": given_back["_id"],
             "chargeId": of,

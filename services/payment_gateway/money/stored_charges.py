@@ -1,0 +1,42 @@
+"""Charges as several verbs read and write them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from payment_gateway.keys import known_keys
+from payment_gateway.money.charge import Charge, announced, part
+from payment_gateway.store import Store
+from payment_gateway.webhooks.announce import Told
+from shared.documents import Documents
+from shared.idempotency import Answer, KeyReused
+from shared.mongo import Document
+
+StoredCharges = Documents[Charge, Answer | KeyReused]
+
+
+def stored_charges(store: Store) -> StoredCharges:
+    """What stands in the way of a new charge is another with its Idempotency-Key."""
+
+    async def explain(charges: Sequence[Charge]) -> Sequence[Answer | KeyReused | None]:
+        return await known_keys(store.charges, [(one.merchant, one.keys[0]) for one in charges])
+
+    return Documents(store.client, store.charges, Charge, explain=explain)
+
+
+async def read_charges(store: Store, *stages: Mapping[str, Any]) -> list[Document]:
+    """The charges that an aggregation finds, with the server's time in `read_at`. Raises PyMongoError."""
+    return await (await store.charges.aggregate([*stages, {"$set": {"read_at": "$$NOW"}}])).to_list()
+
+
+def told(charge: Charge) -> Told:
+    """What is announced of it and its refunds, and how."""
+
+    def scenario_of(object_id: str) -> Any:
+        subject = part(charge, object_id)
+        assert subject is not None, f"{charge.id}: a mark of {object_id}, which is no part of it"
+        return subject.scenario
+
+    return Told(charge.merchant, charge.reference, charge.id, scenario_of)
+
+
+without = announced
