@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -18,7 +18,7 @@ from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
-from shared.mongo import connect, is_reachable
+from shared.mongo import Client, connect, is_reachable
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
@@ -71,12 +71,17 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
+def await_database_or_exit(
+    uri: str,
+    *,
+    patience_seconds: float = 10.0,
+    refuse: Callable[[Client], Awaitable[str | None]] | None = None,
+) -> None:
     """Returns when MongoDB answers; if it refuses us, or does not answer in time, exit status 1 with one line that says why
-    on standard error.
+    on standard error. So too if `refuse` finds a reason in the database.
     """
 
-    async def answers() -> None:
+    async def answers() -> str | None:
         client = connect(uri, app_name="start")
         deadline = time.monotonic() + patience_seconds
         try:
@@ -84,18 +89,19 @@ def await_database_or_exit(uri: str, *, patience_seconds: float = 10.0) -> None:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
                 await asyncio.sleep(0.2)
+            return await refuse(client) if refuse else None
         finally:
             await client.close()
 
     try:
-        asyncio.run(answers())
+        reason = asyncio.run(answers())
+        if reason is None:
+            return
     except OperationFailure as error:
-        reason = str((error.details or {}).get("errmsg", type(error).__name__))
+        reason = f"MONGODB_URI: {(error.details or {}).get('errmsg', type(error).__name__)}"
     except (PyMongoError, ValueError, TimeoutError) as error:
-        reason = str(error)
-    else:
-        return
-    print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
+        reason = f"MONGODB_URI: {error}"
+    print(f"cannot start: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
     raise SystemExit(1)
 
 
