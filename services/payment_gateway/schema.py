@@ -59,7 +59,8 @@ async def ensure_schema(database: Database) -> None:
         "events",
         indexes=[by_reference, newest],
     )
-    await ensure_collection(database, "webhook_endpoints", indexes=[newest])
+    gone = IndexModel([("gone_at", ASCENDING)], expireAfterSeconds=0)
+    await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, _DUE, newest, gone], schema=_HAS_KEYS)
     await ensure_collection(
         database,
         "deliveries",
@@ -73,5 +74,20 @@ async def ensure_schema(database: Database) -> None:
         ],
     )
     expiring = IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)
-    await ensure_collection(database, "idempotency_keys", indexes=[expiring])
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
+
+
+async def why_not_readable(database: Database) -> str | None:
+    """Why a database cannot be served: an earlier version had refunds and keys in collections of their own. None if it can.
+    Raises PyMongoError.
+    """
+    first = await database["charges"].find_one({}, {"version": 1}, sort=[("_id", ASCENDING)])
+    is_old = first is not None and "version" not in first
+    for name in ("refunds", "idempotency_keys"):
+        is_old = is_old or await database[name].find_one({}, {"_id": 1}) is not None
+    if not is_old:
+        return None
+    return (
+        f"PAYMENT_GATEWAY_DATABASE: {database.name} is of an earlier version, whose charges this one cannot read; "
+        "name another database, drop this one, or go on with the earlier version"
+    )

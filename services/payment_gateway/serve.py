@@ -3,6 +3,7 @@
 import os
 
 from payment_gateway.app import create_app
+from payment_gateway.schema import why_not_readable
 from payment_gateway.settings import Settings, check
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, serve
@@ -14,7 +15,8 @@ def main() -> None:
     settings = load_or_exit(Settings, os.environ, check)
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
-    await_database_or_exit(settings.mongodb_uri)
+    name = settings.payment_gateway_database
+    await_database_or_exit(settings.mongodb_uri, refuse=lambda client: why_not_readable(client[name]))
     app = create_app(settings, limits)
     with exporting_traces("payment_gateway"):
         serve(app, host=settings.payment_gateway_host, port=settings.payment_gateway_port, limits=limits)
