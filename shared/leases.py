@@ -174,7 +174,8 @@ class LeasedWork(Generic[Work]):
         self._interval_seconds = interval_seconds
         self._stopping = False
         self.more = False
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = 0.0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -214,10 +215,10 @@ class LeasedWork(Generic[Work]):
         """Wakes it then, unless it is to wake before that anyway: what follows is found by polling."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
-        if self._alarm is None or self._alarm.when() <= loop.time() or at < self._alarm.when():
+        if self._alarm is None or self._alarm_at <= loop.time() or at < self._alarm_at:
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm = loop.call_at(at, self.wake.set)
+            self._alarm, self._alarm_at = loop.call_later(max(seconds, 0.0), self.wake.set), at
 
     async def stop(self) -> None:
         """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled and released."""

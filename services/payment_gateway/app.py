@@ -12,6 +12,7 @@ from payment_gateway.clock.advance import AdvanceClock, Schedule, first_due_in
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.reset import Reset
 from payment_gateway.faults.misbehave import Misbehave
+from payment_gateway.faults.scenario import Scenario
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.money.charge import Charge
 from payment_gateway.money.create_charge import CreateCharge
@@ -26,17 +27,23 @@ from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.store import Store
 from payment_gateway.take_stock import counts
-from payment_gateway.webhooks.announce import Announce
+from payment_gateway.webhooks.announce import Announce, Told
+from payment_gateway.webhooks.announce_endpoints import AnnounceEndpoints
+from payment_gateway.webhooks.change_endpoint import ChangeEndpoint
 from payment_gateway.webhooks.create_endpoint import CreateEndpoint
 from payment_gateway.webhooks.deliver import SLOTS, DeliverWebhooks
-from payment_gateway.webhooks.endpoint import configured_endpoint
+from payment_gateway.webhooks.delivery import pause_max
+from payment_gateway.webhooks.endpoint import Endpoint, configured_endpoint
+from payment_gateway.webhooks.endpoint import announced as endpoint_announced
+from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.release_held import ReleaseHeld
 from payment_gateway.webhooks.resend import ResendEvents
 from payment_gateway.webhooks.rotate_secret import RotateSecret
 from payment_gateway.webhooks.send import SendWebhook
-from payment_gateway.webhooks.stored_endpoints import ensure_endpoint
+from payment_gateway.webhooks.stored_deliveries import stored_deliveries
+from payment_gateway.webhooks.stored_endpoints import ensure_endpoint, stored_endpoints
 from shared.edge.admit import Admission
-from shared.edge.application import at_work, build
+from shared.edge.application import Writer, at_work, build
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
@@ -59,23 +66,32 @@ class Application:
         self.send_once = SendWebhook(
             self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
         )  # of its own, so that what a test sends takes no connection from deliveries
-        self.release_held = ReleaseHeld(
+        self.release_held = ReleaseHeld(self.store, self.clock, wake=self._wake_deliveries)
+        self.endpoints, self.deliveries = stored_endpoints(self.store), stored_deliveries(self.store)
+        self.announce_endpoints = Announce(
             self.store,
+            self.endpoints,
+            Endpoint,
             self.clock,
-            wake=lambda: self.deliver_webhooks.work.wake.set(),  # noqa: PLW0108 - it is made below
+            told=lambda one: Told(one.merchant, one.id, None, lambda _object_id: Scenario()),
+            without=endpoint_announced,
+            wake=self._wake_deliveries,
         )
+        self.announce_left_over = AnnounceEndpoints(self.store, self.clock, self.announce_endpoints)
+        pause = pause_max(settings.webhook_retry_schedule_seconds)
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
+            self.deliveries,
             self.clock,
             self.send_webhook,
+            JudgeEndpoint(self.store, self.endpoints, self.announce_endpoints, pause_max=pause),
             schedule_seconds=settings.webhook_retry_schedule_seconds,
             timeout_seconds=settings.webhook_timeout_seconds,
             tried=self.release_held.hint,
         )
-        wake = self.deliver_webhooks.work.wake.set
         self.charges = stored_charges(self.store)
         self.announce_charges = Announce(
-            self.store, self.charges, Charge, self.clock, told=told, without=without, wake=wake
+            self.store, self.charges, Charge, self.clock, told=told, without=without, wake=self._wake_deliveries
         )
         self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges)
         self.show_money = ShowMoney(self.store, self.announce_charges)
@@ -88,9 +104,10 @@ class Application:
         self.create_refund = CreateRefund(
             self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
         )
-        self.create_endpoint = CreateEndpoint(self.store, self.clock)
-        self.rotate_secret = RotateSecret(self.store, self.clock)
-        self.resend_events = ResendEvents(self.store, self.clock, wake=wake)
+        self.create_endpoint = CreateEndpoint(self.store, self.endpoints, self.clock)
+        self.change_endpoint = ChangeEndpoint(self.store, self.endpoints)
+        self.rotate_secret = RotateSecret(self.store, self.endpoints, self.clock)
+        self.resend_events = ResendEvents(self.store, self.clock, wake=self._wake_deliveries)
         self.advance_clock = AdvanceClock(
             self.store, self.clock, self._schedules(), stuck_seconds=self.deliver_webhooks.lease_seconds
         )
@@ -100,9 +117,14 @@ class Application:
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
-        """Schema made, committers and (unless told otherwise) workers running; all stopped at the end."""
-        verbs = (self.create_endpoint, self.rotate_secret, self.deliver_webhooks)
-        works: list[LeasedWork[Any]] = [self.settle_charges.work, self.deliver_webhooks.work, self.release_held.work]
+        """Schema made, writers and (unless told otherwise) workers running; all stopped at the end."""
+        writers: list[Writer] = [self.charges, self.endpoints, self.deliveries]
+        works: list[LeasedWork[Any]] = [
+            self.settle_charges.work,
+            self.announce_left_over.work,
+            self.deliver_webhooks.work,
+            self.release_held.work,
+        ]
         if self.settings.test_endpoints:
             works.append(self.advance_clock.work)
         try:
@@ -110,12 +132,15 @@ class Application:
             await self._ensure_configured_endpoint()
             await self.send_webhook.start()
             await self.send_once.start()
-            async with at_work([self.charges, *(verb.commits for verb in verbs)], works if workers else []):
+            async with at_work(writers, works if workers else []):
                 yield
         finally:
             await self.send_webhook.close()
             await self.send_once.close()
             await self.store.client.close()
+
+    def _wake_deliveries(self) -> None:
+        self.deliver_webhooks.work.wake.set()
 
     def _schedules(self) -> list[Schedule]:
         """In the order in which one makes the next due."""
@@ -123,6 +148,9 @@ class Application:
         pending = {"state": "pending"}
         return [
             Schedule("charges", first_due_in(store.charges, "due_at", {}), self.settle_charges.run_once),
+            Schedule(
+                "endpoints", first_due_in(store.webhook_endpoints, "due_at", {}), self.announce_left_over.run_once
+            ),
             Schedule("deliveries", first_due_in(store.deliveries, "next_attempt_at", pending), deliver.work.run_once),
             Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
         ]
@@ -147,6 +175,7 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         "readiness": Readiness(application.store.client),
         "advance_clock": application.advance_clock,
         "clock": application.clock,
+        "change_endpoint": application.change_endpoint,
         "create_charge": application.create_charge,
         "create_refund": application.create_refund,
         "create_endpoint": application.create_endpoint,

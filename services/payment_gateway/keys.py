@@ -1,13 +1,22 @@
 """Looking up Idempotency-Keys in the documents of a collection that have them."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from bson import Int64, ObjectId
 
+from shared.batches import UnresolvedDuplicateError
+from shared.documents import TakenError
 from shared.idempotency import Answer, Key, KeyReused
 from shared.mongo import Collection, Document
+
+TRIES_MAX = 20  # while a key belongs to another document, and nobody can read yet what was answered to it
+PAUSE_SECONDS = 0.02
+
+Outcome = TypeVar("Outcome")
 
 
 async def known_keys(collection: Collection, asked: Sequence[tuple[str, Key]]) -> list[Answer | KeyReused | None]:
@@ -47,6 +56,29 @@ async def known_key(collection: Collection, merchant: str, key: Key) -> Answer |
     """The same for one request."""
     [known] = await known_keys(collection, [(merchant, key)])
     return known
+
+
+async def change_once(
+    collection: Collection,
+    merchant: str,
+    key: Key,
+    change: Callable[[], Awaitable[Answer | KeyReused | Outcome]],
+) -> Answer | KeyReused | Outcome:
+    """What comes of `change`, which writes `key` into a document; or what is known of the key, if another document has it.
+    A key is looked up before a refusal, too. Raises UnresolvedDuplicateError, PyMongoError, and what `change` raises. C5
+    """
+    for tries in range(1, TRIES_MAX + 1):
+        try:
+            outcome = await change()
+        except TakenError:  # if it has expired there, it is free now
+            if known := await known_key(collection, merchant, key):
+                return known
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * tries))  # noqa: S311 - jitter needs no secrecy
+            continue
+        if isinstance(outcome, Answer | KeyReused):
+            return outcome
+        return await known_key(collection, merchant, key) or outcome
+    raise UnresolvedDuplicateError
 
 
 async def _take_off(collection: Collection, document_id: str, entry: Document) -> None:

@@ -2,7 +2,7 @@
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from shared.mongo import Database, ensure_collection
+from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 
 # What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
 # (110 ms for 100,000 deliveries; here 1 ms).
@@ -59,7 +59,8 @@ async def ensure_schema(database: Database) -> None:
         "events",
         indexes=[by_reference, newest],
     )
-    await ensure_collection(database, "webhook_endpoints", indexes=[newest])
+    gone = IndexModel([("gone_at", ASCENDING)], expireAfterSeconds=0)
+    await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, _DUE, newest, gone], schema=_HAS_KEYS)
     await ensure_collection(
         database,
         "deliveries",
@@ -73,5 +74,17 @@ async def ensure_schema(database: Database) -> None:
         ],
     )
     expiring = IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)
-    await ensure_collection(database, "idempotency_keys", indexes=[expiring])
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
+
+
+async def refuse_old_layout(database: Database) -> None:
+    """Raises UnusableDatabaseError where refunds and keys are documents of their own. Raises PyMongoError."""
+    first = await database["charges"].find_one({}, {"version": 1}, sort=[("_id", ASCENDING)])
+    is_old = first is not None and "version" not in first
+    for name in ("refunds", "idempotency_keys"):
+        is_old = is_old or await database[name].find_one({}, {"_id": 1}) is not None
+    if is_old:
+        raise UnusableDatabaseError(
+            f"the database {database.name} is of an earlier version, whose charges this one cannot read: name another in "
+            "PAYMENT_GATEWAY_DATABASE, drop this one, or go on with the earlier version"
+        )

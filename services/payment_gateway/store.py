@@ -17,13 +17,13 @@ class Store:
         self.events = self.database["events"]
         self.webhook_endpoints = self.database["webhook_endpoints"]
         self.deliveries = self.database["deliveries"]
-        self.idempotency_keys = self.database["idempotency_keys"]
         self.reply_attempts = self.database["reply_attempts"]
         self.faults = self.database["faults"]
         self.clock = self.database["clock"]
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:
-        return await collection.find_one({"_id": document_id, "merchant": merchant})
+        """Unless it was deleted."""
+        return await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
 
     async def newest(
         self, collection: Collection, conditions: Mapping[str, Any], *, before: str | None, limit: int

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import msgspec
 from pymongo.errors import PyMongoError
 
+from payment_gateway.claim import claim, release
 from payment_gateway.clock.clock import Clock, advancing
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
-from shared.leases import LeasedWork, claim, release
+from shared.leases import LeasedWork
 from shared.mongo import Collection, Document
 from shared.telemetry import log
 from shared.times import utc_now
@@ -60,7 +61,7 @@ class AdvanceClock:
             name="advance_clock",
             slots=1,
             poll_seconds=POLL_SECONDS,
-            release=lambda document: release(store.clock, document),
+            release=self._release,
         )
 
     async def __call__(self, by: timedelta) -> Clock:
@@ -82,15 +83,19 @@ class AdvanceClock:
             now=utc_now() + timedelta(minutes=1),  # who asked may have a clock ahead of ours
             limit=limit,
             lease_seconds=LEASE_SECONDS,
+            also_set={},  # its version counts what is asked of it
         )
         return documents
+
+    async def _release(self, document: Document) -> None:
+        await release(self._store.clock, document, also_set={})
 
     async def _advance(self, document: Document) -> None:
         try:
             await self._go_on(msgspec.convert(document, Clock))
         except PyMongoError:
             with suppress(PyMongoError):  # else nobody goes on before the lease lapses
-                await release(self._store.clock, document)
+                await self._release(document)
             raise
 
     async def _go_on(self, clock: Clock | None) -> None:

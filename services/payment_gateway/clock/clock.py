@@ -22,10 +22,10 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     """Running, it is `offset_ms` ahead of real time. Otherwise it stands at `at`; while advancing, on its way to `until`,
     it moves from one thing that is due to the next, and afterwards it is what it was before, `then`.
 
-    `version` counts what was asked of it; `lease_until` and `fence` belong to who advances it.
+    `version` counts what was asked of it; `lease_until` and `claim` belong to who advances it.
     """
 
-    id: str = msgspec.field(name="_id", default="clock")
+    id: str = msgspec.field(name="_id", default="default")
     state: State = "running"
     offset_ms: int = 0
     at: datetime | None = None
@@ -34,7 +34,7 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime | None = None
     version: int = 0
     lease_until: datetime | None = None
-    fence: int = 0
+    claim: str | None = None
 
     def now(self, real: datetime) -> datetime:
         """The provider's time when it is `real`."""

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from bson import Int64
 from pymongo.errors import DuplicateKeyError
 
 from payment_gateway.clock.clock import Clock, arrived
@@ -43,7 +42,7 @@ class StoredClock:
     async def read(self) -> Clock:
         """As it is now. Raises PyMongoError."""
         asked_at = time.monotonic()
-        found = await self._collection.find_one({"_id": "clock"})
+        found = await self._collection.find_one({"_id": "default"})
         clock = msgspec.convert(found, Clock) if found else Clock()
         if asked_at >= self._seen_at:  # else it may be older than what is known since
             self._see(clock, seen_at=asked_at, asked_at=asked_at)
@@ -71,12 +70,11 @@ class StoredClock:
     async def arrive(self, clock: Clock) -> Clock | None:
         """Ends the advance that the caller makes; None as for `move`. Raises PyMongoError."""
         after = arrived(clock, real=utc_now())
-        return await self._write_held(after, {"$set": {**_fields(after), "lease_until": None}})
+        return await self._write_held(after, {"$set": {**_fields(after), "lease_until": None, "claim": None}})
 
     async def _write_held(self, after: Clock, change: Any) -> Clock | None:
         asked_at = time.monotonic()
-        # After a reset fences begin anew; what was asked for when tells one clock from the next.
-        ours = {"_id": "clock", "fence": after.fence, "state": "advancing", "asked_at": after.asked_at}
+        ours = {"_id": "default", "claim": after.claim, "state": "advancing"}
         result = await self._collection.update_one(ours, change)
         return self._written(after, asked_at) if result.matched_count else None
 
@@ -84,8 +82,8 @@ class StoredClock:
         asked_at = time.monotonic()
         try:
             result = await self._collection.update_one(
-                {"_id": "clock", "version": before.version},
-                {"$set": _fields(after), "$setOnInsert": {"lease_until": None, "fence": Int64(0)}},
+                {"_id": "default", "version": before.version},
+                {"$set": _fields(after), "$setOnInsert": {"lease_until": None, "claim": None}},
                 upsert=before.version == 0,
             )
         except DuplicateKeyError:
@@ -105,6 +103,6 @@ class StoredClock:
 
 
 def _fields(clock: Clock) -> Document:
-    """What is written of it: the lease and its fence are for claims to change."""
+    """What is written of it: the lease and its token are for claims to change."""
     document = to_document(clock)
-    return {name: value for name, value in document.items() if name not in {"_id", "lease_until", "fence"}}
+    return {name: value for name, value in document.items() if name not in {"_id", "lease_until", "claim"}}

@@ -9,7 +9,7 @@ from payment_gateway.faults.rates import NO_FAULTS, Faults
 from shared.mongo import Collection
 
 SEEN_SECONDS = 0.1  # after this every replica has seen a change
-_ID = "faults"
+_ID = "default"
 
 
 class StoredFaults:

@@ -1,7 +1,5 @@
 """Taking a refund: a compare-and-set puts it into its charge, so refunds of one charge never exceed it. C25"""
 
-import asyncio
-import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,20 +9,15 @@ import msgspec
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.misbehave import Misbehave, Misbehaved, Plan
 from payment_gateway.faults.scenario import refund_scenario
-from payment_gateway.keys import known_key
+from payment_gateway.keys import change_once, known_key
 from payment_gateway.money.charge import Charge, NoSuchCharge, Refusal, refund, refund_on_the_wire, why_not
 from payment_gateway.money.refund import Refund, new_refund
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store
 from shared import wire
-from shared.batches import UnresolvedDuplicateError
-from shared.documents import TakenError
 from shared.idempotency import Answer, Key, KeyReused, new_key
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span
-
-TRIES_MAX = 20  # while its key belongs to another charge, and nobody can read yet what was answered to it
-PAUSE_SECONDS = 0.02
 
 
 class CreateRefund:
@@ -80,21 +73,14 @@ class CreateRefund:
             )
 
     async def _refund(self, charge: Charge, made: Refund, key: Key, now: datetime) -> Answer | KeyReused | Refusal:
-        for tries in range(1, TRIES_MAX + 1):
-            try:
-                outcome = await self._charges.change(
-                    charge.id, lambda found, read_at: refund(found, made, key, charge.id, read_at)
-                )
-            except TakenError:  # the key belongs to another charge; if it has expired there, it is free now
-                if known := await known_key(self._store.charges, charge.merchant, key):
-                    return known
-                await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * tries))  # noqa: S311 - jitter needs no secrecy
-                continue
-            if isinstance(outcome, Answer):
-                self._expect(now, made.settles_at)
-                return outcome
-            if isinstance(outcome, KeyReused):
-                return outcome
-            # C5: a key is looked up before a refusal
-            return await known_key(self._store.charges, charge.merchant, key) or outcome
-        raise UnresolvedDuplicateError
+        outcome: Answer | KeyReused | Refusal = await change_once(
+            self._store.charges,
+            charge.merchant,
+            key,
+            lambda: self._charges.change(
+                charge.id, lambda found, read_at: refund(found, made, key, charge.id, read_at)
+            ),
+        )
+        if isinstance(outcome, Answer):
+            self._expect(now, made.settles_at)
+        return outcome

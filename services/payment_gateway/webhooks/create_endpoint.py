@@ -1,19 +1,15 @@
 """Adding a webhook endpoint. Its secret is shown in the answer, and to nobody who asks later."""
 
-from collections.abc import Sequence
-from typing import Never
-
 import msgspec
-from pymongo.asynchronous.client_session import AsyncClientSession
 
 from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.keys import known_key
 from payment_gateway.store import Store
-from payment_gateway.webhooks.endpoint import Endpoint, new_endpoint, new_secret
+from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX, TooManyEndpoints, new_endpoint, new_secret
+from payment_gateway.webhooks.stored_endpoints import StoredEndpoints
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
-from shared.create_once import CreateOnce
-from shared.idempotency import Answer, KeyReused, created
-from shared.mongo import to_document
+from shared.idempotency import Answer, KeyReused, new_key
 from shared.times import utc_now
 
 ENDPOINT = "POST /v1/webhook-endpoints"
@@ -28,21 +24,18 @@ class NewEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CreateEndpoint:
-    """Raises what CreateOnce raises."""
+    """Raises PyMongoError and what `Documents.insert` raises."""
 
-    def __init__(self, store: Store, clock: StoredClock) -> None:
+    def __init__(self, store: Store, endpoints: StoredEndpoints, clock: StoredClock) -> None:
         self._store = store
+        self._endpoints = endpoints
         self._clock = clock
-        self._create = CreateOnce[Endpoint, Never](
-            store.client, store.idempotency_keys, self._write, name="create_endpoint"
-        )
-        self.commits = self._create.commits
 
-    async def __call__(self, merchant: str, key: str, asked: NewEndpoint) -> Answer | KeyReused:
+    async def __call__(self, merchant: str, key: str, asked: NewEndpoint) -> Answer | KeyReused | TooManyEndpoints:
+        """Endpoints that are made at the same moment may pass the bound by as many."""
         secret = asked.secret or new_secret()
         endpoint = new_endpoint(merchant, asked.url, asked.event_types, secret, now=await self._clock.now())
-        record = created(
-            merchant,
+        remembered = new_key(
             key,
             endpoint=ENDPOINT,
             command=asked,
@@ -50,7 +43,10 @@ class CreateEndpoint:
             location=f"/v1/webhook-endpoints/{endpoint.id}",
             now=utc_now(),  # keys stay on real time. C24
         )
-        return await self._create(record, endpoint)
-
-    async def _write(self, endpoints: Sequence[Endpoint], session: AsyncClientSession) -> None:
-        await self._store.webhook_endpoints.insert_many([to_document(one) for one in endpoints], session=session)
+        if known := await known_key(self._store.webhook_endpoints, merchant, remembered):
+            return known
+        there = {"merchant": merchant, "deleted_at": None}
+        if await self._store.webhook_endpoints.count_documents(there, limit=ENDPOINTS_MAX) >= ENDPOINTS_MAX:
+            return TooManyEndpoints()
+        keyed = msgspec.structs.replace(endpoint, keys=(remembered,))
+        return await self._endpoints.insert(keyed) or remembered.answer

@@ -9,17 +9,19 @@ from urllib.parse import urlsplit
 import msgspec
 from pymongo.errors import PyMongoError
 
+from payment_gateway.claim import claim, release
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.forge import signed
 from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, after, pause_max
+from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, after, recorded
 from payment_gateway.webhooks.endpoint import Endpoint, retired_secret, signing_secrets
+from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.metrics import count_attempt
-from payment_gateway.webhooks.record_attempts import RecordAttempts, Recorded
 from payment_gateway.webhooks.send import Reply, SendWebhook
 from payment_gateway.webhooks.shares import Shares
-from shared.leases import Lease, LeasedWork, claim, release
+from shared.documents import Documents
+from shared.leases import Lease, LeasedWork
 from shared.mongo import Collection, Document
 from shared.telemetry import log
 from shared.times import utc_now
@@ -28,7 +30,7 @@ from shared.tracing import continue_trace, span, trace_headers
 SLOTS = (
     256  # most wait for a receiver; an endpoint alone gets 64 (see shares.py), and seven that hang leave 77 to the rest
 )
-RECORD_SECONDS = 15.0  # more than a group commit lets anybody wait
+RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
 POLL_SECONDS = 0.5
 
 
@@ -49,14 +51,18 @@ class DeliverWebhooks:
     def __init__(
         self,
         store: Store,
+        deliveries: Documents[Delivery, None],
         clock: StoredClock,
         send: SendWebhook,
+        judge: JudgeEndpoint,
         *,
         schedule_seconds: Sequence[float],
         timeout_seconds: float,
         tried: Callable[[], None],
     ) -> None:
         self._store = store
+        self._deliveries = deliveries
+        self._judge = judge
         self._tried = tried
         self._clock = clock
         self._send = send
@@ -65,8 +71,6 @@ class DeliverWebhooks:
         self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
         self._shares = Shares()
         self._last_endpoint_id = ""
-        self._record = RecordAttempts(store, pause_max=pause_max(schedule_seconds))
-        self.commits = self._record.commits
         self.work = LeasedWork[_Claimed](
             self._claim,
             self._deliver_in_share,
@@ -130,12 +134,12 @@ class DeliverWebhooks:
     async def _deliver(self, claimed: _Claimed) -> None:
         delivery = msgspec.convert(claimed.delivery, Delivery)
         if claimed.event is None:  # a reset took it while this was being resent
-            await self._record(Recorded(delivery, None, Next("cancelled")))
+            await self._record(claimed, None, Next("cancelled"))
             return
         continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
-        if endpoint is None or endpoint.state == "disabled":
-            await self._record(Recorded(delivery, None, Next("cancelled")))
+        if endpoint is None or endpoint.state == "disabled" or endpoint.deleted_at is not None:
+            await self._record(claimed, None, Next("cancelled"))
             return
         if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
             await self._release(claimed)
@@ -149,7 +153,8 @@ class DeliverWebhooks:
             asked_seconds, ended_at = reply.retry_after_seconds, await self._ended_at(attempt)
             following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
-        recorded = await self._record(Recorded(delivery, attempt, following, endpoint.url))
+        await self._judge(endpoint, delivery, attempt, following)
+        was_recorded = await self._record(claimed, attempt, following)  # last: else it would be made again. C23
         self._tried()
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
@@ -160,7 +165,16 @@ class DeliverWebhooks:
             status=attempt.status,
             error=attempt.error,
             state=following.state,
-            recorded=recorded,
+            recorded=was_recorded,
+        )
+
+    async def _record(self, claimed: _Claimed, attempt: Attempt | None, following: Next) -> bool:
+        """Whether it was recorded. If nobody came between, the delivery is as it was claimed, and is not read again."""
+        document = claimed.delivery
+        return await self._deliveries.change(
+            document["_id"],
+            lambda found, _now: recorded(found, document["claim"], attempt, following),
+            read=document,
         )
 
     async def _ended_at(self, attempt: Attempt) -> datetime:

@@ -12,6 +12,7 @@ from payment_gateway.webhooks.endpoint import FAILED_AT_STEP, Endpoint
 from payment_gateway.webhooks.event import event_id
 from payment_gateway.webhooks.mark import Mark
 from shared.backoff import scheduled
+from shared.documents import Verdict
 from shared.ids import derive_id
 from shared.mongo import Document, to_document
 
@@ -48,8 +49,8 @@ class Hold(msgspec.Struct, frozen=True):
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts. `queued_at` is the real time at
-    which it was announced; one that was resent has none. `resent_fence` is the fence at which somebody asked for it again:
-    the attempt under that fence had begun before.
+    which it was announced; one that was resent has none. `claim` is the token of who has it in hand until `lease_until`.
+    `resent` is the claim under which it was when somebody asked for it again: that attempt had begun before.
     """
 
     id: str = msgspec.field(name="_id")
@@ -59,14 +60,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     state: State = "pending"
     next_attempt_at: datetime | None
     lease_until: datetime | None = None
-    fence: int = 0
-    resent_fence: int | None = None
+    claim: str | None = None
+    resent: str | None = None
     attempts: tuple[Attempt, ...] = ()
     fault: Fault | None = None
     forgeries: tuple[Forgery, ...] = ()
     hold: Hold | None = None
     queued_at: datetime | None = None
     created_at: datetime
+    version: int = 0
 
     @property
     def forgery(self) -> Forgery | None:
@@ -182,6 +184,35 @@ def after(
     wait = scheduled(schedule_seconds[: attempt.number][-1]) if schedule_seconds else 0.0
     asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
     return Next("pending", ended_at + timedelta(seconds=max(wait, asked)))
+
+
+def recorded(
+    delivery: Delivery | None, claim: str, attempt: Attempt | None, following: Next
+) -> Verdict[Delivery, bool]:
+    """The delivery after what was done under `claim`: an attempt, or none if it ends without. Whether it was recorded: not
+    if somebody else has it by now, or a reset took it. C23
+    """
+    if delivery is None:
+        return Verdict(answer=False, found=True)
+    if attempt is not None and attempt in delivery.attempts:  # our own effect
+        return Verdict(answer=True, found=True)
+    if delivery.claim != claim:
+        return Verdict(answer=False, found=True)
+    state, next_attempt_at = following.state, following.next_attempt_at
+    may_follow = attempt is not None and state != "delivered" and not following.gone
+    if may_follow and delivery.resent == claim:  # it stays due as was asked for meanwhile
+        state, next_attempt_at = "pending", delivery.next_attempt_at
+    after = msgspec.structs.replace(
+        delivery,
+        state=state,
+        next_attempt_at=next_attempt_at,
+        attempts=(*delivery.attempts, attempt) if attempt else delivery.attempts,
+        lease_until=None,
+        claim=None,
+        resent=None,
+        hold=None,
+    )
+    return Verdict(answer=True, after=after)
 
 
 def pause_max(schedule_seconds: Sequence[float]) -> timedelta:

@@ -3,13 +3,16 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-import msgspec
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from payment_gateway.webhooks.mark import Mark, without
 from shared import wire
+from shared.documents import Verdict
+from shared.idempotency import Answer, Key, KeyReused, live
 from shared.ids import new_id
 from shared.signing import SECRET_PREFIX, SIGNATURES_MAX
 
@@ -17,9 +20,11 @@ FAILING_MAX = timedelta(days=5)  # Svix's; longer than the retries of one event,
 FAILED_AT_STEP = timedelta(hours=1)  # an endpoint that goes on failing is not written with each attempt
 OVERLAP_SECONDS = 86400  # a day to bring the new secret to every instance of a receiver
 OVERLAP_SECONDS_MAX = 7 * 86400
+ENDPOINTS_MAX = 100  # of a merchant: each event makes so many deliveries at most
+KEYS_MAX = 100  # that one endpoint remembers: of its creation and its rotations within a day
 
 
-class SigningSecret(msgspec.Struct, frozen=True):
+class SigningSecret(Struct, frozen=True):
     """`expires_at` is None for the current secret; a rotated one signs along until then."""
 
     value: str
@@ -29,13 +34,17 @@ class SigningSecret(msgspec.Struct, frozen=True):
         return "SigningSecret('***')"
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Endpoint(Struct, frozen=True, kw_only=True):
     """A webhook endpoint. With no `event_types` it takes all. `secrets` are the current one, then the rotated ones, the
     latest first, those that sign before those that did. `failing_since` is when the first of the attempts was made that have
     all failed, and `failed_at` when the last was, give or take FAILED_AT_STEP.
+
+    `generation` counts what makes it another for those who try to deliver: a new URL, enabling, disabling. `keys` are those
+    of the requests that made it and rotated its secret. `announce` has a mark for each event of it that is not announced
+    yet, and `due_at` is when the first of them was made. One that was deleted stays for its keys, until `gone_at`.
     """
 
-    id: str = msgspec.field(name="_id")
+    id: str = field(name="_id")
     merchant: str
     url: str
     event_types: tuple[wire.EventType, ...] = ()
@@ -45,6 +54,33 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: datetime | None = None
     secrets: tuple[SigningSecret, ...]
     created_at: datetime
+    generation: int = 0
+    keys: tuple[Key, ...] = ()
+    announce: tuple[Mark, ...] = ()
+    due_at: datetime | None = None
+    deleted_at: datetime | None = None
+    gone_at: datetime | None = None
+    version: int = 0
+
+
+class NoSuchEndpoint(Struct, frozen=True):
+    endpoint_id: str
+
+
+class TooManyEndpoints(Struct, frozen=True):
+    """The merchant has ENDPOINTS_MAX already."""
+
+
+class TooManyRotations(Struct, frozen=True):
+    """The endpoint remembers KEYS_MAX already."""
+
+
+class Change(Struct, frozen=True):
+    """The fields to change; those that are None stay as they are."""
+
+    url: str | None = None
+    event_types: tuple[wire.EventType, ...] | None = None
+    state: wire.EndpointState | None = None
 
 
 def new_endpoint(
@@ -74,7 +110,8 @@ def new_secret() -> str:
 
 def wants(endpoint: Endpoint, merchant: str, event_type: str) -> bool:
     right_type = not endpoint.event_types or event_type in endpoint.event_types
-    return endpoint.state == "enabled" and endpoint.merchant == merchant and right_type
+    takes_any = endpoint.state == "enabled" and endpoint.deleted_at is None
+    return takes_any and endpoint.merchant == merchant and right_type
 
 
 def who_hears(endpoints: Iterable[Endpoint], merchant: str, event_type: str) -> tuple[str, ...]:
@@ -90,6 +127,64 @@ def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetim
     secrets = (SigningSecret(secret), SigningSecret(current.value, now + overlap), *earlier)
     signing_first = sorted(secrets, key=lambda one: one.expires_at is not None and one.expires_at <= now)
     return replace(endpoint, secrets=tuple(signing_first[:SIGNATURES_MAX]))
+
+
+def rotate(
+    endpoint: Endpoint | None,
+    endpoint_id: str,
+    secret: str,
+    key: Key,
+    *,
+    overlap: timedelta,
+    now: datetime,
+    read_at: datetime | None,
+) -> Verdict[Endpoint, Answer | KeyReused | NoSuchEndpoint | TooManyRotations]:
+    """Gives it a secret, with the key of the request. `read_at` is the server's time of the read."""
+    if endpoint is None or read_at is None or endpoint.deleted_at is not None:
+        return Verdict(NoSuchEndpoint(endpoint_id), found=True)
+    if key in endpoint.keys:  # our own effect
+        return Verdict(key.answer, found=True)
+    keys = live(endpoint.keys, read_at)
+    if known := next((one for one in keys if one.value == key.value), None):
+        return Verdict(known.replayed_for(key), found=True)
+    if len(keys) >= KEYS_MAX:
+        return Verdict(TooManyRotations(), found=True)
+    return Verdict(key.answer, replace(rotated(endpoint, secret, overlap=overlap, now=now), keys=(*keys, key)))
+
+
+def changed(endpoint: Endpoint | None, change: Change) -> Verdict[Endpoint, Endpoint | None]:
+    """None if there is none. Enabling it forgets why it was disabled, and both that and a new URL that it failed."""
+    if endpoint is None or endpoint.deleted_at is not None:
+        return Verdict(None, found=True)
+    after = endpoint
+    if change.event_types is not None:
+        after = replace(after, event_types=change.event_types)
+    if change.state == "disabled":
+        after = disabled(after, "merchant")
+    if change.state == "enabled":
+        after = replace(after, state="enabled", disabled_reason=None)
+    if change.state == "enabled" or change.url is not None:
+        after = replace(after, url=change.url or after.url, failing_since=None, failed_at=None)
+    if change.state is not None or change.url is not None:
+        after = replace(after, generation=endpoint.generation + 1)
+    return Verdict(after, after if after != endpoint else None, found=True)
+
+
+def deleted(endpoint: Endpoint | None, *, at: datetime) -> Verdict[Endpoint, bool]:
+    """Whether there was one. `at` is real time. It stays, shown to nobody, until the last of its keys has expired: a
+    request that comes again then is answered as it was, and makes no second endpoint.
+    """
+    if endpoint is None or endpoint.deleted_at is not None:
+        return Verdict(answer=endpoint is not None and endpoint.deleted_at == at, found=True)
+    gone_at = max([at, *(key.expires_at for key in endpoint.keys)])
+    after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at)
+    return Verdict(answer=True, after=after)
+
+
+def announced(endpoint: Endpoint, ids: Collection[str]) -> Endpoint:
+    """The endpoint when these of its marks have been announced."""
+    left = without(endpoint.announce, ids)
+    return replace(endpoint, announce=left, due_at=endpoint.due_at if left else None)
 
 
 def signing_secrets(endpoint: Endpoint, *, now: datetime) -> list[str]:

@@ -10,11 +10,22 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payment_gateway.reads import Limit, Text, found, page
 from payment_gateway.store import Store
-from payment_gateway.webhooks.change_endpoint import Change, change_endpoint, delete_endpoint
+from payment_gateway.webhooks.change_endpoint import ChangeEndpoint
 from payment_gateway.webhooks.create_endpoint import CreateEndpoint, NewEndpoint
 from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
-from payment_gateway.webhooks.endpoint import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX, Endpoint, on_the_wire
-from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, RotateSecret, Rotation
+from payment_gateway.webhooks.endpoint import (
+    ENDPOINTS_MAX,
+    KEYS_MAX,
+    OVERLAP_SECONDS,
+    OVERLAP_SECONDS_MAX,
+    Change,
+    Endpoint,
+    NoSuchEndpoint,
+    TooManyEndpoints,
+    TooManyRotations,
+    on_the_wire,
+)
+from payment_gateway.webhooks.rotate_secret import RotateSecret, Rotation
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of
@@ -62,7 +73,7 @@ class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
     overlap_seconds: Annotated[int, Meta(ge=0, le=OVERLAP_SECONDS_MAX)] = OVERLAP_SECONDS
 
 
-@post("/v1/webhook-endpoints", tags=["Webhook endpoints"], takes_key=True)
+@post("/v1/webhook-endpoints", tags=["Webhook endpoints"], takes_key=True, problems=["too-many-endpoints"])
 async def create_webhook_endpoint(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateWebhookEndpointRequest],
@@ -78,6 +89,8 @@ async def create_webhook_endpoint(
             return replayable(answer)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
+        case TooManyEndpoints():
+            raise ProblemError("too-many-endpoints", f"there are {ENDPOINTS_MAX} already")
         case outcome:
             assert_never(outcome)
 
@@ -100,7 +113,7 @@ async def list_webhook_endpoints(
     cursor: Text = None,
 ) -> Response[Page[wire.WebhookEndpoint]]:
     """A page of endpoints, newest first, without their secrets."""
-    conditions = {"merchant": merchant_of(request)}
+    conditions = {"merchant": merchant_of(request), "deleted_at": {"$eq": None}}
     documents, following = await page(store, store.webhook_endpoints, conditions, limit, cursor)
     shown = [on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]
     return json_response(wire.encode(Page(shown, following)))
@@ -111,7 +124,7 @@ async def update_webhook_endpoint(
     request: Request[Any, Any, Any],
     endpoint_id: FromPath[str],
     data: JSONBody[UpdateWebhookEndpointRequest],
-    store: NamedDependency[Store],
+    change_endpoint: NamedDependency[ChangeEndpoint],
     destinations: NamedDependency[Destinations],
 ) -> Response[wire.WebhookEndpoint]:
     """Changes an endpoint. One that is enabled again starts anew: that it was failing is forgotten. What is pending for one
@@ -124,7 +137,7 @@ async def update_webhook_endpoint(
         event_types=None if data.event_types is UNSET else tuple(dict.fromkeys(data.event_types)),
         state=data.state or None,
     )
-    endpoint = await change_endpoint(store, merchant_of(request), endpoint_id, change)
+    endpoint = await change_endpoint(merchant_of(request), endpoint_id, change)
     if endpoint is None:
         raise _no_such_endpoint()
     return json_response(wire.encode(on_the_wire(endpoint)))
@@ -134,10 +147,10 @@ async def update_webhook_endpoint(
 async def delete_webhook_endpoint(
     request: Request[Any, Any, Any],
     endpoint_id: FromPath[str],
-    store: NamedDependency[Store],
+    change_endpoint: NamedDependency[ChangeEndpoint],
 ) -> None:
     """Removes an endpoint. What is pending for it is cancelled when it is due."""
-    if not await delete_endpoint(store, merchant_of(request), endpoint_id):
+    if not await change_endpoint.delete(merchant_of(request), endpoint_id):
         raise _no_such_endpoint()
 
 
@@ -145,7 +158,7 @@ async def delete_webhook_endpoint(
     "/v1/webhook-endpoints/{endpoint_id:str}/rotate-secret",
     tags=["Webhook endpoints"],
     takes_key=True,
-    problems=["not-found"],
+    problems=["not-found", "rate-limited"],
 )
 async def rotate_webhook_secret(
     request: Request[Any, Any, Any],
@@ -163,6 +176,9 @@ async def rotate_webhook_secret(
             raise ProblemError("idempotency-key-reused")
         case NoSuchEndpoint():
             raise _no_such_endpoint()
+        case TooManyRotations():
+            detail = f"an endpoint's secret is rotated at most {KEYS_MAX - 1} times a day"
+            raise ProblemError("rate-limited", detail, retry_after_seconds=3600)
         case outcome:
             assert_never(outcome)
 

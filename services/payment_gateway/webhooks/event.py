@@ -58,16 +58,18 @@ def event_ids(object_id: str) -> list[str]:
     return [event_id(object_id, kind, fault) for kind in kinds for fault in (None, WRONG_AMOUNT)]
 
 
-def disabled_event(endpoint: Endpoint, delivery_id: str, attempt: int, *, now: datetime) -> Event:
-    """The event that says why an endpoint gets nothing any more. Its id follows from the attempt that showed it."""
+def disabled_mark(
+    endpoint: Endpoint, delivery_id: str, attempt: int, *, now: datetime, to: tuple[str, ...], trace: str | None
+) -> Mark:
+    """The mark that says why an endpoint gets nothing any more. Its id follows from the attempt that showed it."""
     made = derive_id("evt", delivery_id, "webhook_endpoint.disabled", str(attempt))
     body = wire.Event(id=made, type="webhook_endpoint.disabled", timestamp=now, data=on_the_wire(endpoint))
-    return Event(
+    return Mark(
         id=made,
-        merchant=endpoint.merchant,
+        object=endpoint.id,
         type="webhook_endpoint.disabled",
-        object_id=endpoint.id,
-        reference=endpoint.id,
         raw=wire.encode(body).decode(),
-        created_at=now,
+        trace=trace,
+        at=now,
+        to=to,
     )

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from bson import Int64
-
+from payment_gateway.claim import COUNTED
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from shared.leases import LeasedWork
@@ -88,8 +87,7 @@ class ReleaseHeld:
     async def _release(self, ids: list[str]) -> None:
         """A total write: they are due now, and whoever has one in hand meanwhile goes on with it."""
         due = {"next_attempt_at": {"$min": ["$next_attempt_at", await self._clock.now()]}}
-        counted = {"version": {"$add": ["$version", Int64(1)]}}
         await self._store.deliveries.update_many(
-            {"_id": {"$in": ids}, **HELD}, [{"$set": {**due, **counted}}, {"$unset": "hold"}]
+            {"_id": {"$in": ids}, **HELD}, [{"$set": {**due, **COUNTED}}, {"$unset": "hold"}]
         )
         self._wake()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from pymongo.errors import BulkWriteError
 
+from payment_gateway.claim import COUNTED
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, as_stored, resent
@@ -100,8 +101,8 @@ class ResendEvents:
         due_now = 0
         if pending - taken:
             waiting = {**of_these, "event_id": {"$in": list(pending - taken)}, "state": "pending"}
-            # An attempt in hand must not put off what is asked for now: see record_attempts.py.
-            change = [{"$set": {"next_attempt_at": now, "resent_fence": "$fence"}}]
+            # An attempt in hand must not put off what is asked for now: see `recorded` in delivery.py.
+            change = [{"$set": {"next_attempt_at": now, "resent": "$claim", **COUNTED}}]
             due_now = (await self._store.deliveries.update_many(waiting, change)).matched_count
         before = Counter(one["event_id"] for one in known)
         missing = [one for one in ids if one not in pending | taken]

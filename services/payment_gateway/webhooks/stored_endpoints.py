@@ -1,21 +1,51 @@
 """Endpoints as several verbs read and write them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from pymongo.asynchronous.client_session import AsyncClientSession
+from bson import Int64, ObjectId
 
+from payment_gateway.keys import known_keys
+from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import Endpoint
-from shared.mongo import Collection, to_document
+from shared.documents import Documents
+from shared.idempotency import Answer, KeyReused
+from shared.mongo import Collection, Document, to_document
+
+StoredEndpoints = Documents[Endpoint, Answer | KeyReused]
 
 
-async def find_endpoints(
-    collection: Collection, conditions: Mapping[str, Any], session: AsyncClientSession | None = None
-) -> list[Endpoint]:
-    return [msgspec.convert(document, Endpoint) async for document in collection.find(conditions, session=session)]
+def stored_endpoints(store: Store) -> StoredEndpoints:
+    """What stands in the way of a new endpoint is another with its Idempotency-Key."""
+
+    async def explain(endpoints: Sequence[Endpoint]) -> Sequence[Answer | KeyReused | None]:
+        return await known_keys(store.webhook_endpoints, [(one.merchant, one.keys[0]) for one in endpoints])
+
+    return Documents(store.client, store.webhook_endpoints, Endpoint, explain=explain)
+
+
+async def find_endpoints(collection: Collection, conditions: Mapping[str, Any]) -> list[Endpoint]:
+    """Those that are not deleted."""
+    found = collection.find({**conditions, "deleted_at": None})
+    return [msgspec.convert(document, Endpoint) async for document in found]
+
+
+async def read_endpoints(store: Store, conditions: Mapping[str, Any], *, limit: int = 1) -> list[Document]:
+    """Also deleted ones, with the server's time in `read_at`. Raises PyMongoError."""
+    stages: list[Mapping[str, Any]] = [{"$match": conditions}, {"$limit": limit}, {"$set": {"read_at": "$$NOW"}}]
+    return await (await store.webhook_endpoints.aggregate(stages)).to_list()
 
 
 async def ensure_endpoint(collection: Collection, endpoint: Endpoint) -> None:
-    """Adds it unless it is there. One that is there stays as it is, its secrets above all. C23"""
-    await collection.update_one({"_id": endpoint.id}, {"$setOnInsert": to_document(endpoint)}, upsert=True)
+    """Adds it unless it is there. One that is there stays as it is, its secrets above all; one that was deleted comes back
+    as a new one. C23
+    """
+    document = {**to_document(endpoint), "writer": ObjectId()}
+    await collection.update_one({"_id": endpoint.id}, {"$setOnInsert": document}, upsert=True)
+    stay = {"_id", "keys", "announce", "due_at", "generation", "version"}
+    anew = {name: value for name, value in document.items() if name not in stay}
+    await collection.update_one(
+        {"_id": endpoint.id, "deleted_at": {"$ne": None}},
+        {"$set": anew, "$inc": {"generation": 1, "version": Int64(1)}},
+    )

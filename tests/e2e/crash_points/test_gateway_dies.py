@@ -11,7 +11,7 @@ from tests.e2e.crash_points.proxy import Point
 VICTIM = "payment_gateway"
 # By flow, steps that it makes, the last of which ends it.
 _SETTLE = ("update charges", "insert events", "insert deliveries", "update charges")  # the mark, and the mark off
-_DELIVER = ("POST /api/webhooks/payments", "commitTransaction")
+_DELIVER = ("POST /api/webhooks/payments", "update deliveries")
 FLOWS: Mapping[Life, Mapping[str, Sequence[str]]] = {
     "paid": {
         "create_charge": ("insert charges", "answer POST /v1/charges"),

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import web
+from bson import Int64
 
 from payment_gateway.app import Application
 from payment_gateway.webhooks.deliver import SLOTS
@@ -50,7 +51,8 @@ async def endpoint_with(application: Application, endpoint_id: str, url: str, *,
             "state": "pending",
             "next_attempt_at": now - timedelta(hours=1),
             "lease_until": None,
-            "fence": 0,
+            "claim": None,
+            "version": Int64(0),
             "attempts": [],
             **common,
         }
@@ -96,7 +98,7 @@ async def test_an_endpoint_that_hangs_gets_no_more_than_a_quarter_of_the_slots(
                 return len(hanging.asked) == SLOTS // 4
 
             await until(a_quarter, "a quarter of the slots are taken")
-            claimed = await application.store.deliveries.count_documents({"fence": {"$gt": 0}})
+            claimed = await application.store.deliveries.count_documents({"claim": {"$ne": None}})
             assert claimed == SLOTS // 4
         finally:
             await stop(application, worker)

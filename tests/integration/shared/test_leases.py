@@ -53,3 +53,53 @@ async def test_c11_leases_are_judged_by_the_servers_clock_and_not_by_ours(
     _, claimed = await claim(work, due={}, due_at="due", limit=3, lease_seconds=60)
     assert [one["_id"] for one in claimed] == ["lapsed"]
     assert abs(claimed[0]["lease_until"] - now - timedelta(seconds=60)) < timedelta(minutes=1)
+
+
+async def test_a_worker_wakes_at_the_earliest_time_that_it_was_told_of() -> None:
+    claimed = asyncio.Queue[float]()
+    loop = asyncio.get_running_loop()
+
+    async def claim(_limit: int) -> Sequence[int]:
+        claimed.put_nowait(loop.time())
+        return ()
+
+    async def attempt(_piece: int) -> None: ...
+
+    work = LeasedWork[int](claim, attempt, name="wakes", slots=1, poll_seconds=3600)
+    running = asyncio.create_task(work.run())
+    began = await claimed.get()
+    for seconds in (3600, 0.2, 1800):
+        work.wake_in(seconds)
+    assert await claimed.get() - began >= 0.2
+    for seconds in (3600, -1):
+        work.wake_in(seconds)
+    await claimed.get()
+    await work.stop()
+    await running
+
+
+async def test_a_worker_claims_again_at_once_only_when_there_may_be_more() -> None:
+    """It would claim in vain after every piece otherwise."""
+    claims, left = 0, 5
+    done = asyncio.Event()
+
+    async def claim(limit: int) -> Sequence[int]:
+        nonlocal claims, left
+        claims += 1
+        taken = min(limit, left)
+        left -= taken
+        return range(taken)
+
+    async def attempt(_piece: int) -> None:
+        await asyncio.sleep(0.05)
+        if not left:
+            done.set()
+
+    work = LeasedWork[int](claim, attempt, name="claims", slots=2, poll_seconds=3600, interval_seconds=0)
+    running = asyncio.create_task(work.run())
+    await done.wait()
+    await asyncio.sleep(0.3)
+    assert left == 0
+    assert claims <= 6
+    await work.stop()
+    await running

@@ -219,7 +219,7 @@ async def test_c24_what_one_thing_makes_due_is_seen_by_whoever_asked_for_that_on
         due = await application.advance_clock._first_due(None)
         assert asked.is_set()
         assert due[0] is None
-        assert due[1] is not None
+        assert due[-2] is not None, "the delivery"
 
 
 async def test_c24_what_was_settled_and_not_announced_is_first_tried_at_its_own_time(
@@ -253,7 +253,6 @@ async def test_c24_who_advanced_before_a_reset_does_not_steer_the_clock_after_it
             if len(claimed) == 1:
                 await application.reset()
         before, since = claimed
-        assert before.fence == since.fence
         assert before.at
         assert await application.clock.move(before, before.at + THREE_DAYS, lease_seconds=1) is None
         assert await application.clock.arrive(before) is None

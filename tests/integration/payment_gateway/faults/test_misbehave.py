@@ -222,11 +222,13 @@ async def test_what_was_tried_already_is_not_made_due_again(application: Applica
 async def test_an_attempt_that_was_not_recorded_releases_nothing(
     application: Application, receiver: HttpDouble
 ) -> None:
-    """Its fence had passed, so another gateway has the delivery."""
+    """Its claim had passed, so another gateway has the delivery."""
     held = await paid(application, **OUT_OF_ORDER)
     await paid(application)
     [claimed] = await application.deliver_webhooks._claim(10)
-    await application.store.deliveries.update_one({"_id": claimed.delivery["_id"]}, {"$inc": {"fence": 1}})
+    await application.store.deliveries.update_one(
+        {"_id": claimed.delivery["_id"]}, {"$set": {"claim": "another"}, "$inc": {"version": 1}}
+    )
     await application.deliver_webhooks._deliver(claimed)
     assert await deliver(application) == 0
     assert told(receiver, held) == []
@@ -273,7 +275,7 @@ async def assert_c25(application: Application, charge: wire.Charge) -> None:
 async def test_a_gateway_without_test_endpoints_has_no_rates(make_application: MakeApplication) -> None:
     async with make_application() as development:
         rates = development.faults
-        await development.store.faults.insert_one({"_id": "faults", "rates": {"reply_lost": 1.0}})
+        await development.store.faults.insert_one({"_id": "default", "rates": {"reply_lost": 1.0}})
         assert (await rates.read()).rates == {"reply_lost": 1.0}
     async with make_application(payment_gateway_test_endpoints=False) as production:
         assert isinstance(await production.create_charge("default", uuid4().hex, asked()), Answer)

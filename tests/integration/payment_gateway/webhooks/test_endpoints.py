@@ -14,9 +14,15 @@ import stripe
 
 from payment_gateway.app import Application
 from payment_gateway.clock import clock as clocks
-from payment_gateway.webhooks.change_endpoint import Change, change_endpoint, delete_endpoint
 from payment_gateway.webhooks.create_endpoint import NewEndpoint
-from payment_gateway.webhooks.rotate_secret import NoSuchEndpoint, Rotation
+from payment_gateway.webhooks.endpoint import (
+    ENDPOINTS_MAX,
+    Change,
+    NoSuchEndpoint,
+    TooManyEndpoints,
+    TooManyRotations,
+)
+from payment_gateway.webhooks.rotate_secret import Rotation
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
@@ -262,17 +268,17 @@ async def test_an_endpoint_that_is_disabled_again_in_the_same_frozen_moment_is_t
     for _ in range(2):
         await create(application)
         await settle_and_deliver(application)
-        await change_endpoint(application.store, "default", await configured_id(application), Change(state="enabled"))
+        await application.change_endpoint("default", await configured_id(application), Change(state="enabled"))
     assert await application.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 2
 
 
 async def test_enabling_forgets_why_an_endpoint_was_disabled(application: Application) -> None:
     await fail_since(application, 30)
     endpoint_id = await configured_id(application)
-    off = await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))
+    off = await application.change_endpoint("default", endpoint_id, Change(state="disabled"))
     assert off is not None
     assert off.disabled_reason == "merchant"
-    on = await change_endpoint(application.store, "default", endpoint_id, Change(state="enabled"))
+    on = await application.change_endpoint("default", endpoint_id, Change(state="enabled"))
     assert on is not None
     assert (on.state, on.disabled_reason, on.failing_since) == ("enabled", None, None)
 
@@ -285,9 +291,9 @@ async def test_what_is_pending_for_an_endpoint_that_wants_no_more_is_cancelled_w
     await application.settle_charges.run_once()
     endpoint_id = await configured_id(application)
     if how == "disabled":
-        await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))
+        await application.change_endpoint("default", endpoint_id, Change(state="disabled"))
     else:
-        assert await delete_endpoint(application.store, "default", endpoint_id)
+        assert await application.change_endpoint.delete("default", endpoint_id)
     await application.deliver_webhooks.work.run_once()
     [delivery] = await application.store.deliveries.find().to_list()
     assert (delivery["state"], receiver.asked) == ("cancelled", [])
@@ -299,7 +305,7 @@ async def test_what_the_old_url_answers_does_not_disable_the_new_one(
     endpoint_id = await configured_id(application)
 
     async def move_and_be_gone(_asked: Asked) -> Any:
-        await change_endpoint(application.store, "default", endpoint_id, Change(url=f"{receiver.url}/new"))
+        await application.change_endpoint("default", endpoint_id, Change(url=f"{receiver.url}/new"))
         return await always(410)(_asked)
 
     receiver.answer = move_and_be_gone
@@ -374,3 +380,120 @@ async def test_c24_an_endpoint_that_fails_while_the_clock_advances_by_days_is_di
         assert data.disabled_reason == "failing"
         assert data.failing_since is not None
         assert timedelta(days=5) <= event["created_at"] - data.failing_since < timedelta(days=6.2)
+
+
+async def test_c23_an_endpoints_verdict_is_announced_before_the_attempt_is_recorded(
+    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever dies between leaves an attempt that is made again, and no endpoint that is called for ever."""
+    receiver.answer = always(410)
+    await add(application, f"{receiver.url}/told", "webhook_endpoint.disabled")
+    await create(application)
+
+    async def die(*_: Any) -> bool:
+        raise RuntimeError
+
+    with monkeypatch.context() as dying:
+        dying.setattr(application.deliver_webhooks, "_record", die)
+        await settle_and_deliver(application)
+    gone = await application.store.webhook_endpoints.find_one({"state": "disabled"})
+    assert gone is not None
+    assert (gone["announce"], gone["due_at"]) == ([], None)
+    [event] = await application.store.events.find({"type": "webhook_endpoint.disabled"}).to_list()
+    assert await application.store.deliveries.count_documents({"event_id": event["_id"]}) == 1
+
+
+async def test_c23_what_was_to_be_told_of_an_endpoint_is_told_by_another_gateway(
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answer = always(410)
+    async with make_application() as first, make_application() as second:
+        await add(first, f"{receiver.url}/told", "webhook_endpoint.disabled")
+
+        async def die(_found: Any) -> set[str]:
+            raise RuntimeError
+
+        monkeypatch.setattr(first.deliver_webhooks._judge, "_announce", die)
+        await create(first)
+        await settle_and_deliver(first)
+        assert await second.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 0
+        assert await second.advance_clock._first_due(None) != [None] * 4, "the clock waits for it"
+        assert await second.announce_left_over.run_once() == 1
+        assert await second.announce_left_over.run_once() == 0
+        assert await second.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 1
+
+
+async def test_c23_an_endpoint_that_was_enabled_again_meanwhile_is_another(
+    application: Application, receiver: HttpDouble
+) -> None:
+    endpoint_id = await configured_id(application)
+
+    async def enable_and_be_gone(_asked: Asked) -> Any:
+        await application.change_endpoint("default", endpoint_id, Change(state="enabled"))
+        return await always(410)(_asked)
+
+    receiver.answer = enable_and_be_gone
+    await create(application)
+    await settle_and_deliver(application)
+    [endpoint] = await application.store.webhook_endpoints.find().to_list()
+    assert (endpoint["state"], endpoint["generation"]) == ("enabled", 1)
+
+
+async def test_a_deleted_endpoint_answers_its_key_and_is_shown_to_nobody(application: Application) -> None:
+    """A request that comes again makes no second endpoint."""
+    asked, key = NewEndpoint("http://127.0.0.1:1/hooks"), uuid4().hex
+    answer = await application.create_endpoint("default", key, asked)
+    assert isinstance(answer, Answer)
+    endpoint_id = answer.resource_id
+    assert await application.change_endpoint.delete("default", endpoint_id)
+    assert not await application.change_endpoint.delete("default", endpoint_id)
+    again = await application.create_endpoint("default", key, asked)
+    assert isinstance(again, Answer)
+    assert (again.body, again.replayed) == (answer.body, True)
+    assert await application.change_endpoint("default", endpoint_id, Change(state="enabled")) is None
+    assert await application.rotate_secret("default", "k", endpoint_id, Rotation()) == NoSuchEndpoint(endpoint_id)
+    [left] = await find_endpoints(application.store.webhook_endpoints, {"merchant": "default"})
+    assert left.id != endpoint_id
+    stored = await application.store.webhook_endpoints.find_one({"_id": endpoint_id})
+    assert stored is not None
+    assert stored["gone_at"] == stored["keys"][0]["expires_at"]
+
+
+async def test_the_endpoint_of_the_environment_comes_back_at_the_next_start(make_application: MakeApplication) -> None:
+    async with make_application() as one:
+        assert await one.change_endpoint.delete("default", await configured_id(one))
+        assert await find_endpoints(one.store.webhook_endpoints, {}) == []
+    async with make_application() as later:
+        [endpoint] = await find_endpoints(later.store.webhook_endpoints, {})
+        assert (endpoint.state, endpoint.gone_at, endpoint.generation) == ("enabled", None, 2)
+
+
+async def test_a_merchant_has_a_hundred_endpoints_at_most(application: Application) -> None:
+    await application.change_endpoint.delete("default", await configured_id(application))
+    made = [await add(application, f"http://127.0.0.1:1/{number}") for number in range(ENDPOINTS_MAX)]
+    asked, key = NewEndpoint("http://127.0.0.1:1/more"), uuid4().hex
+    assert await application.create_endpoint("default", key, asked) == TooManyEndpoints()
+    await add(application, "http://127.0.0.1:1/other", merchant="other")
+    await application.change_endpoint.delete("default", made[0].id)
+    assert isinstance(await application.create_endpoint("default", key, asked), Answer)
+
+
+async def test_endpoints_and_their_rotations_have_one_name_space_of_keys(application: Application) -> None:
+    key, endpoint = uuid4().hex, await add(application, "http://127.0.0.1:1/one")
+    asked = NewEndpoint("http://127.0.0.1:1/other")
+    assert isinstance(await application.create_endpoint("default", key, asked), Answer)
+    assert await application.rotate_secret("default", key, endpoint.id, Rotation()) == KeyReused()
+    past = {"$set": {"keys.$[].expires_at": utc_now() - timedelta(seconds=1)}}
+    await application.store.webhook_endpoints.update_many({"keys.0": {"$exists": True}}, past)
+    assert isinstance(await application.rotate_secret("default", key, endpoint.id, Rotation()), Answer)
+    assert await application.create_endpoint("default", key, asked) == KeyReused()
+
+
+async def test_an_endpoint_remembers_a_hundred_requests(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payment_gateway.webhooks.endpoint.KEYS_MAX", 3)
+    endpoint = await add(application, "http://127.0.0.1:1/one")
+    for _ in range(2):
+        await rotate(application, endpoint.id)
+    assert await application.rotate_secret("default", "more", endpoint.id, Rotation()) == TooManyRotations()

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from payment_gateway.app import Application
-from payment_gateway.webhooks.change_endpoint import Change, change_endpoint
+from payment_gateway.webhooks.endpoint import Change
 from payment_gateway.webhooks.resend import EVENTS_MAX, EndpointDisabled, NotThere, Resent
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
@@ -132,7 +132,7 @@ async def test_twenty_who_resend_an_event_at_once_send_it_once(application: Appl
 async def test_nothing_is_sent_to_a_disabled_endpoint(application: Application, receiver: HttpDouble) -> None:
     [event_id] = await events_of(application, 1, receiver, 200)
     endpoint_id = await configured_id(application)
-    await change_endpoint(application.store, "default", endpoint_id, Change(state="disabled"))
+    await application.change_endpoint("default", endpoint_id, Change(state="disabled"))
     assert await application.resend_events.one("default", event_id, endpoint_id) == EndpointDisabled()
     assert await since(application) == EndpointDisabled()
     assert await application.resend_events.one("default", event_id) == Resent(0)
@@ -154,7 +154,7 @@ async def test_an_endpoint_gets_everything_that_it_has_not_taken_and_nothing_tha
     await events_of(application, 3, receiver, 200)
     taken = set(ids(receiver))
     await events_of(application, 2, receiver, 410)  # the endpoint is disabled
-    await change_endpoint(application.store, "default", await configured_id(application), Change(state="enabled"))
+    await application.change_endpoint("default", await configured_id(application), Change(state="enabled"))
     receiver.asked.clear()
     assert await since(application) == Resent(3)
     await application.deliver_webhooks.work.run_once()

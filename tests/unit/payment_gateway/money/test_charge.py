@@ -105,8 +105,9 @@ def test_settling_marks_a_charge_and_leaves_it_due() -> None:
 
 def test_what_has_ended_is_not_settled_again() -> None:
     """C23"""
-    for charge in (paid(), None):
-        verdict = settled(charge, paid().id, [], now=at(9), read_at=NOW, trace=None)
+    charge = paid()
+    for found in (charge, None):
+        verdict = settled(found, charge.id, [], now=at(9), read_at=NOW, trace=None)
         assert (verdict.answer, verdict.after, verdict.found) == (None, None, True)
 
 

@@ -18,6 +18,7 @@ from payment_gateway.webhooks.delivery import (
     after,
     as_stored,
     new_deliveries,
+    recorded,
 )
 from payment_gateway.webhooks.event import event_id
 from payment_gateway.webhooks.mark import Mark
@@ -171,3 +172,45 @@ def test_what_is_out_of_order_waits_for_whatever_is_queued_next_and_what_is_dela
 def test_what_is_dropped_is_there_to_be_resent_and_never_tried() -> None:
     [dropped] = made(mark(), webhooks=["dropped"])
     assert (dropped.state, dropped.next_attempt_at, dropped.hold) == ("cancelled", None, None)
+
+
+def claimed(**changes: Any) -> Delivery:
+    [new] = made(mark())
+    return msgspec.structs.replace(new, **{"claim": "mine", "lease_until": at(60), "hold": Hold(), **changes})
+
+
+def test_an_attempt_is_recorded_under_its_claim_and_ends_it() -> None:
+    """C23"""
+    attempt, later = an_attempt(500), Next("pending", at(5))
+    verdict = recorded(claimed(), "mine", attempt, later)
+    after = verdict.after
+    assert verdict.answer
+    assert after is not None
+    assert (after.attempts, after.state, after.next_attempt_at) == ((attempt,), "pending", at(5))
+    assert (after.claim, after.lease_until, after.hold) == (None, None, None)
+    again = recorded(msgspec.structs.replace(after, claim="another"), "mine", attempt, later)
+    assert (again.answer, again.after) == (True, None), "our own effect"
+
+
+@pytest.mark.parametrize("delivery", [None, claimed(claim="another"), claimed(claim=None)])
+def test_an_attempt_whose_claim_has_passed_changes_nothing(delivery: Delivery | None) -> None:
+    """C23"""
+    verdict = recorded(delivery, "mine", an_attempt(200), Next("delivered"))
+    assert (verdict.answer, verdict.after, verdict.found) == (False, None, True)
+
+
+def test_what_was_resent_under_the_same_claim_stays_due_unless_nothing_more_is_to_be_sent() -> None:
+    resent = claimed(resent="mine", next_attempt_at=at(1))
+    for following, kept in ((Next("pending", at(5)), True), (Next("failed"), True), (Next("failed", gone=True), False)):
+        after = recorded(resent, "mine", an_attempt(500), following).after
+        assert after is not None
+        assert (after.state, after.next_attempt_at) == (("pending", at(1)) if kept else ("failed", None))
+    before = recorded(claimed(resent="another claim"), "mine", an_attempt(500), Next("pending", at(5))).after
+    assert before is not None
+    assert before.next_attempt_at == at(5)
+
+
+def test_what_ends_without_an_attempt_has_none() -> None:
+    after = recorded(claimed(), "mine", None, Next("cancelled")).after
+    assert after is not None
+    assert (after.state, after.attempts, after.next_attempt_at) == ("cancelled", (), None)

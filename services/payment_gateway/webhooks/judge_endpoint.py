@@ -1,0 +1,64 @@
+"""What an attempt means for its endpoint: one that is gone, or has failed for too long, is disabled, and the other
+endpoints of the merchant hear of it. It is about the endpoint as it was when the attempt began. C23
+"""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from payment_gateway.store import Store
+from payment_gateway.webhooks.announce import Announce
+from payment_gateway.webhooks.delivery import Attempt, Delivery, Next
+from payment_gateway.webhooks.endpoint import Endpoint, after_attempt, who_hears
+from payment_gateway.webhooks.event import disabled_mark
+from payment_gateway.webhooks.stored_endpoints import StoredEndpoints, find_endpoints, read_endpoints
+from shared.documents import Verdict
+from shared.telemetry import log
+from shared.tracing import current_trace
+
+
+class JudgeEndpoint:
+    """An endpoint that is not tried for longer than `pause_max` counts as failing anew."""
+
+    def __init__(
+        self, store: Store, endpoints: StoredEndpoints, announce: Announce[Endpoint], *, pause_max: timedelta
+    ) -> None:
+        self._store = store
+        self._endpoints = endpoints
+        self._announce = announce
+        self._pause_max = pause_max
+
+    async def __call__(self, endpoint: Endpoint, delivery: Delivery, attempt: Attempt, following: Next) -> None:
+        """`endpoint` is as it was when the attempt began. Raises PyMongoError and what `Documents.change` raises."""
+        if attempt.forgery is not None or self._after(endpoint, attempt, following) == endpoint:
+            return  # almost always: one that works, or goes on failing, stays as it is
+        others = await find_endpoints(
+            self._store.webhook_endpoints, {"merchant": endpoint.merchant, "state": "enabled"}
+        )
+        trace = current_trace()
+
+        def decide(found: Endpoint | None, _now: datetime | None) -> Verdict[Endpoint, bool]:
+            if found is None or found.deleted_at is not None or found.generation != endpoint.generation:
+                return Verdict(answer=False, found=True)  # it is another by now
+            after = self._after(found, attempt, following)
+            if after.state == found.state:
+                return Verdict(answer=False, after=after if after != found else None, found=True)
+            to = who_hears([one for one in others if one.id != found.id], found.merchant, "webhook_endpoint.disabled")
+            mark = disabled_mark(after, delivery.id, attempt.number, now=attempt.at, to=to, trace=trace)
+            due_at = found.due_at or attempt.at
+            return Verdict(
+                answer=True, after=msgspec.structs.replace(after, announce=(*found.announce, mark), due_at=due_at)
+            )
+
+        if await self._endpoints.change(endpoint.id, decide):
+            log.warning("endpoint disabled", endpoint_id=endpoint.id, gone=following.gone)
+            await self._announce(await read_endpoints(self._store, {"_id": endpoint.id}))
+
+    def _after(self, endpoint: Endpoint, attempt: Attempt, following: Next) -> Endpoint:
+        return after_attempt(
+            endpoint,
+            delivered=following.state == "delivered",
+            gone=following.gone,
+            at=attempt.at,
+            pause_max=self._pause_max,
+        )
