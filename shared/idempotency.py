@@ -1,14 +1,13 @@
 """Idempotency keys: draft-ietf-httpapi-idempotency-key-header, and Stripe's practice where it is silent.
 
 A key remembers what the first request was and what it was answered. It is written together with what the request made, so
-there is no half-done key: as a `Key` in the `keys` of that document, or as a `Record` of its own in the same transaction.
+there is no half-done key: as a `Key` in the `keys` of that document.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any
 
 import msgspec
@@ -21,12 +20,6 @@ _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"\Z')  # sf
 
 class KeyMalformedError(ValueError):
     """The Idempotency-Key header does not hold one key."""
-
-
-class Judgement(Enum):
-    NEW = "new"
-    REPLAY = "replay"
-    MISMATCH = "mismatch"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -74,50 +67,6 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     def replayed_for(self, asked: "Key") -> Answer | KeyReused:
         """The same; `asked` is the entry that the other request would make."""
         return self.judged(asked.endpoint, asked.fingerprint)
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key remembers. `body` is the answer to the first request, byte for byte."""
-
-    id: str = msgspec.field(name="_id")
-    endpoint: str
-    fingerprint: str
-    status: int
-    body: str
-    location: str
-    resource_id: str
-    created_at: datetime
-    expires_at: datetime
-
-
-def record_id(merchant: str, key: str) -> str:
-    return f"{merchant}:{key}"
-
-
-def created(
-    merchant: str,
-    key: str,
-    *,
-    endpoint: str,
-    command: Any,
-    body: bytes,
-    location: str,
-    now: datetime,
-    ttl: timedelta = TTL,
-    status: int = 201,
-) -> Record:
-    """What `key` is to remember of a `command` to `endpoint` that is answered with `status` and `body`."""
-    return Record(
-        id=record_id(merchant, key),
-        endpoint=endpoint,
-        fingerprint=fingerprint(endpoint, command),
-        status=status,
-        body=body.decode(),
-        location=location,
-        resource_id=location.rpartition("/")[2],
-        created_at=now,
-        expires_at=now + ttl,
-    )
 
 
 def new_key(
@@ -171,12 +120,3 @@ def fingerprint(endpoint: str, command: Any) -> str:
     """SHA-256 of the endpoint and the decoded command, so that spelling does not matter: 99.9 and "99.90" are one."""
     encoded = msgspec.json.encode(command, order="deterministic")
     return hashlib.sha256(endpoint.encode() + b"\0" + encoded).hexdigest()
-
-
-def judge(record: Record | None, *, endpoint: str, fingerprint: str, now: datetime) -> Judgement:
-    """What a request with this key is. An expired record counts as none: MongoDB removes it up to a minute late."""
-    if record is None or record.expires_at <= now:
-        return Judgement.NEW
-    if (record.endpoint, record.fingerprint) == (endpoint, fingerprint):
-        return Judgement.REPLAY
-    return Judgement.MISMATCH

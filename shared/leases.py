@@ -1,39 +1,29 @@
-"""Work that any number of replicas may share: claimed under a lease, judged by the server's clock, fenced.
-
-A claim sets `lease_until` and raises `fence` in the document. Whoever finishes the work writes only if the fence is still
-the one it claimed, so a process that slept past its lease changes nothing. C11, C23
+"""Work that any number of replicas may share. Each claims it under a lease by the server's clock, with a token of its own;
+whoever finishes it writes only if the token still stands, so a process that slept past its lease changes nothing. The claims
+themselves are in the services. C11, C23
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-import pymongo
-from bson import ObjectId
-from pymongo import UpdateOne
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError, WriteError, WTimeoutError
+from pymongo.errors import PyMongoError
 
-from shared.group_commit import StaleError
 from shared.metrics import LeasedWorkMetrics
-from shared.mongo import Collection, Document, count_error, describe
+from shared.mongo import Document, count_error, describe
 from shared.telemetry import log
 
 Work = TypeVar("Work")
 
 CLAIM_SECONDS = 5.0
-_CONTENDED_SECONDS = 0.5  # a dead process's transaction keeps its locks for seconds
 _STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
 _RELEASE_SECONDS = 3.0
 _CLAIM_INTERVAL_SECONDS = (
     0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
 )
-
-_LEASE_IS_FREE = {"$lte": [{"$ifNull": ["$lease_until", 0]}, "$$NOW"]}
 
 
 def in_seconds(seconds: float) -> Document:
@@ -50,95 +40,6 @@ class Lease:
     def covers(self, seconds: float) -> bool:
         """Whether the rest of the lease is long enough for work that takes up to `seconds`."""
         return time.monotonic() + seconds <= self.expires_at
-
-
-async def claim(
-    collection: Collection,
-    *,
-    due: Mapping[str, Any],
-    due_at: str,
-    limit: int,
-    lease_seconds: float,
-    now: datetime | None = None,
-    also_set: Mapping[str, Any] | None = None,
-    choose: Callable[[Document], Awaitable[Sequence[str]]] | None = None,
-) -> tuple[Lease, Sequence[Document]]:
-    """Leases up to `limit` documents that match `due` and whose time in the field `due_at` has come, the earliest first,
-    and returns them as they are after the claim, which a majority has then acknowledged.
-
-    Leases are judged by the server's clock; so is `due_at`, unless `now` gives another. `also_set` is set by the same
-    write, as in an aggregation `$set`. Not the earliest but others are taken if `choose` finds their ids, at most `limit`
-    of those that match what it is given. Raises PyMongoError; a claim whose reply was lost lapses with its lease.
-    """
-    lease = Lease(time.monotonic() + lease_seconds)
-    if limit < 1:
-        return lease, []
-    ours = ObjectId()
-    due_now = {"$lte": [f"${due_at}", now or "$$NOW"]}
-    free = {**due, "$expr": {"$and": [due_now, _LEASE_IS_FREE]}}
-    take = {"lease_until": in_seconds(lease_seconds), "fence": {"$add": ["$fence", 1]}, "claim": ours}
-    with pymongo.timeout(CLAIM_SECONDS):
-        if choose:
-            ids = await choose(free)
-        else:
-            earliest = collection.find(free, {"_id": 1}).sort(due_at).limit(limit)
-            ids = [candidate["_id"] async for candidate in earliest]
-        if not ids:
-            return lease, []
-        await _take(collection, ids, free, [{"$set": {**take, **(also_set or {})}}])
-        return lease, await collection.find({"_id": {"$in": ids}, "claim": ours}).sort(due_at).to_list()
-
-
-async def _take(collection: Collection, ids: Sequence[str], free: Document, update: list[Document]) -> None:
-    """Updates those of `ids` that are still free. One that somebody's open transaction holds, or that a validator refuses
-    as it is, is left where it is; the others do not suffer for it.
-    """
-    try:
-        with pymongo.timeout(_CONTENDED_SECONDS):
-            await collection.update_many({"_id": {"$in": ids}, **free}, update)
-    except PyMongoError as error:
-        if not (error.timeout or isinstance(error, WriteError)):
-            raise
-        await asyncio.gather(*(take_one(collection, one, free, update) for one in ids))
-
-
-async def take_one(collection: Collection, document_id: str, free: Document, update: list[Document]) -> bool:
-    """Updates the document if it is `free`; whether that was done, though perhaps a majority does not have it yet. One that
-    somebody's open transaction holds, or that a validator refuses, is left where it is. Raises other PyMongoErrors.
-    """
-    try:
-        with pymongo.timeout(_CONTENDED_SECONDS):
-            taken = await collection.update_one({"_id": document_id, **free}, update)
-    except WTimeoutError:
-        return True
-    except PyMongoError as error:
-        if not (error.timeout or isinstance(error, WriteError)):
-            raise
-        count_error(error)
-        log.warning("not claimed", collection=collection.name, id=document_id, reason=describe(error))
-        return False
-    return taken.modified_count > 0
-
-
-async def held(collection: Collection, fences: Mapping[str, int], session: AsyncClientSession) -> set[str]:
-    """Of the claimed documents, by id and fence, those whose claim still stands, as the transaction sees them."""
-    found = collection.find({"_id": {"$in": list(fences)}}, {"fence": 1}, session=session)
-    return {document["_id"] async for document in found if document["fence"] == fences[document["_id"]]}
-
-
-async def write_held(collection: Collection, writes: Sequence[UpdateOne], session: AsyncClientSession) -> None:
-    """Writes to documents that are `held`. Raises StaleError if any of them no longer is. C3"""
-    result = await collection.bulk_write(writes, ordered=False, session=session)
-    if result.matched_count != len(writes):
-        raise StaleError
-
-
-async def release(collection: Collection, document: Document, also_set: Mapping[str, Any] | None = None) -> None:
-    """Ends the claim under which `document` was returned, so that nobody waits for its lease. Raises PyMongoError."""
-    await collection.update_one(
-        {"_id": document["_id"], "fence": document["fence"], "lease_until": {"$ne": None}},
-        {"$set": {"lease_until": None, **(also_set or {})}},
-    )
 
 
 async def _keep(_piece: Any) -> None:

@@ -16,21 +16,6 @@ _DATABASE_ERROR_KINDS = ("unreachable", "timeout", "conflict", "refused", "other
 _DATABASE_ERRORS = Counter("database_errors_total", "Errors of MongoDB that ended an operation of ours", ["kind"])
 DATABASE_ERRORS = {kind: _DATABASE_ERRORS.labels(kind) for kind in _DATABASE_ERROR_KINDS}
 
-_BATCH = Histogram(
-    "group_commit_batch_size",
-    "Callers whose work was committed together",
-    ["group"],
-    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
-)
-_TRANSACTION = Histogram(
-    "group_commit_transaction_seconds", "One transaction, its retries included", ["group"], buckets=SECONDS
-)
-_WAIT = Histogram("group_commit_wait_seconds", "From a caller's arrival to its answer", ["group"], buckets=SECONDS)
-_CONFLICTS = Counter("group_commit_conflicts_total", "Transactions run again: something else wrote", ["group"])
-_HALVINGS = Counter("group_commit_halvings_total", "Batches halved to find whose work cannot be committed", ["group"])
-_UNANSWERED = Counter("group_commit_unanswered_total", "Callers sent away to ask again", ["group", "reason"])
-_QUEUE = Gauge("group_commit_queue_length", "Callers that wait for the next batch", ["group"])
-
 _TOGETHER = Histogram(
     "batch_size", "Callers whose work was done together", ["batches"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
@@ -47,21 +32,6 @@ _CLAIMED = Counter("leased_work_claimed_total", "Pieces of work claimed", ["work
 _ABANDONED = Counter("leased_work_abandoned_total", "Pieces left to be claimed again when their lease ends", ["worker"])
 _SLOTS = Gauge("leased_work_slots", "Pieces of work that may be in hand at once", ["worker"])
 _BUSY = Gauge("leased_work_slots_busy", "Pieces of work in hand", ["worker"])
-
-
-class GroupCommitMetrics:
-    """Those of one group commit."""
-
-    def __init__(self, group: str) -> None:
-        self.batch_size = _BATCH.labels(group)
-        self.transaction_seconds = _TRANSACTION.labels(group)
-        self.wait_seconds = _WAIT.labels(group)
-        self.conflicts = _CONFLICTS.labels(group)
-        self.halvings = _HALVINGS.labels(group)
-        self.queue_length = _QUEUE.labels(group)
-        self.queue_full = _UNANSWERED.labels(group, "queue_full")
-        self.deadline = _UNANSWERED.labels(group, "deadline")
-        self.unconfirmed = _UNANSWERED.labels(group, "unconfirmed")
 
 
 class BatchMetrics:

@@ -10,9 +10,7 @@ from pymongo.errors import PyMongoError
 from testcontainers.core.container import DockerContainer
 
 IMAGE = "mongo:8.0"
-COMMAND = (
-    "--replSet rs0 --bind_ip_all --setParameter transactionLifetimeLimitSeconds=5 --setParameter enableTestCommands=1"
-)
+COMMAND = "--replSet rs0 --bind_ip_all --setParameter enableTestCommands=1"
 
 
 @contextmanager

@@ -140,8 +140,6 @@ def command_line(data: Path, port: int, *, cache_gb: float) -> list[str | Path]:
         _binary(),
         *("--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", "rs0"),
         *("--networkMessageCompressors", "disabled"),
-        # A client that dies inside a transaction would otherwise block its keys for a minute.
-        *("--setParameter", "transactionLifetimeLimitSeconds=5"),
         *("--wiredTigerCacheSizeGB", str(cache_gb)),
     ]
 

@@ -6,9 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared import times
-from shared.leases import LeasedWork, claim
-from shared.mongo import Client
+from shared.leases import LeasedWork
 
 
 async def test_two_rounds_at_once_do_not_fill_a_slot_twice() -> None:
@@ -34,27 +32,6 @@ async def test_two_rounds_at_once_do_not_fill_a_slot_twice() -> None:
 
 
 @pytest.mark.parametrize("fast_by", [timedelta(hours=1), timedelta(hours=-1)], ids=["fast", "slow"])
-async def test_c11_leases_are_judged_by_the_servers_clock_and_not_by_ours(
-    mongo: Client, database_name: str, monkeypatch: pytest.MonkeyPatch, fast_by: timedelta
-) -> None:
-    work = mongo[database_name]["work"]
-    right = times.utc_now
-    now = right()
-    for name in ("shared.times.utc_now", "shared.leases.utc_now"):
-        monkeypatch.setattr(name, lambda: right() + fast_by, raising=False)
-    lapsed, held = now - timedelta(minutes=5), now + timedelta(minutes=5)
-    await work.insert_many(
-        [
-            {"_id": "held", "due": lapsed, "lease_until": held, "fence": 1},
-            {"_id": "lapsed", "due": lapsed, "lease_until": lapsed, "fence": 1},
-            {"_id": "not due", "due": held, "lease_until": None, "fence": 1},
-        ]
-    )
-    _, claimed = await claim(work, due={}, due_at="due", limit=3, lease_seconds=60)
-    assert [one["_id"] for one in claimed] == ["lapsed"]
-    assert abs(claimed[0]["lease_until"] - now - timedelta(seconds=60)) < timedelta(minutes=1)
-
-
 async def test_a_worker_wakes_at_the_earliest_time_that_it_was_told_of() -> None:
     claimed = asyncio.Queue[float]()
     loop = asyncio.get_running_loop()

@@ -8,17 +8,13 @@ from hypothesis import strategies as st
 from shared.idempotency import (
     TTL,
     Answer,
-    Judgement,
     KeyMalformedError,
     KeyReused,
-    Record,
     entry_of,
     fingerprint,
-    judge,
     live,
     new_key,
     parse_key,
-    record_id,
 )
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -30,20 +26,6 @@ BARE = "".join(character for character in VISIBLE if character not in '",;\\')
 class Command(msgspec.Struct):
     amount_minor: int
     metadata: dict[str, str] = {}
-
-
-def record(*, expires_at: datetime = NOW + TTL) -> Record:
-    return Record(
-        id=record_id("default", "key-1"),
-        endpoint=ENDPOINT,
-        fingerprint="f",
-        status=201,
-        body="{}",
-        location="/api/orders/ord_1",
-        resource_id="ord_1",
-        created_at=NOW,
-        expires_at=expires_at,
-    )
 
 
 def quoted(key: str) -> str:
@@ -117,10 +99,6 @@ def test_an_arbitrary_header_is_a_key_or_malformed_and_nothing_else(header: str)
     assert set(key) <= set(VISIBLE)
 
 
-def test_a_key_belongs_to_one_merchant() -> None:
-    assert record_id("alice", "key-1") != record_id("bob", "key-1")
-
-
 def test_the_spelling_of_a_command_does_not_change_its_fingerprint() -> None:
     one = Command(9990, {"a": "1", "b": "2"})
     other = msgspec.json.decode(b'{ "metadata":{"b":"2", "a":"1"},"amount_minor" : 9990 }', type=Command)
@@ -135,33 +113,6 @@ def test_the_same_command_to_another_endpoint_has_another_fingerprint() -> None:
     assert fingerprint(ENDPOINT, Command(9990)) != fingerprint("POST /v1/charges", Command(9990))
 
 
-def test_a_key_never_seen_is_new() -> None:
-    assert judge(None, endpoint=ENDPOINT, fingerprint="f", now=NOW) is Judgement.NEW
-
-
-def test_the_same_request_again_is_a_replay() -> None:
-    assert judge(record(), endpoint=ENDPOINT, fingerprint="f", now=NOW) is Judgement.REPLAY
-
-
-@pytest.mark.parametrize(("endpoint", "print_"), [(ENDPOINT, "g"), ("POST /api/other", "f")])
-def test_the_same_key_for_another_request_is_a_mismatch(endpoint: str, print_: str) -> None:
-    assert judge(record(), endpoint=endpoint, fingerprint=print_, now=NOW) is Judgement.MISMATCH
-
-
-def test_a_key_is_kept_for_24_hours() -> None:
-    """Stripe's floor."""
-    assert timedelta(hours=24) <= TTL
-    last_moment = NOW + TTL - timedelta(milliseconds=1)
-    assert judge(record(), endpoint=ENDPOINT, fingerprint="f", now=last_moment) is Judgement.REPLAY
-
-
-@pytest.mark.parametrize("print_", ["f", "g"])
-def test_an_expired_key_is_new_even_before_the_sweeper_removed_it(print_: str) -> None:
-    """C10"""
-    expired = record(expires_at=NOW)
-    assert judge(expired, endpoint=ENDPOINT, fingerprint=print_, now=NOW) is Judgement.NEW
-
-
 def test_a_key_remembers_the_request_and_its_answer_byte_for_byte_for_24_hours() -> None:
     key = new_key("key-1", endpoint=ENDPOINT, command=Command(9990), body=b'{"id": 1}', location="/x/ord_1", now=NOW)
     assert (key.value, key.of, key.expires_at) == ("key-1", "ord_1", NOW + TTL)
@@ -172,6 +123,11 @@ def test_a_key_remembers_the_request_and_its_answer_byte_for_byte_for_24_hours()
     assert key.judged("POST /api/other", same) == KeyReused()
     assert entry_of([key], "key-1") is key
     assert entry_of([key], "key-2") is None
+
+
+def test_a_key_is_kept_for_24_hours() -> None:
+    """Stripe's floor."""
+    assert timedelta(hours=24) <= TTL
 
 
 def test_a_key_is_live_until_the_moment_it_expires() -> None:
