@@ -36,7 +36,7 @@ READ_MAJORITY = ReadConcern("majority")
 QUERY_SECONDS = 5.0
 INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
 
-_LONGS = frozenset({"amount", "amount_minor", "amount_refunded", "version", "fence", "offset_ms"})
+_LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
 _NAMESPACE_EXISTS = 48
 # Another replica of the service is creating the same thing; a moment later it exists.
 _CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict

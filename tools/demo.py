@@ -97,7 +97,7 @@ def _connected(uri: str) -> MongoClient[Json]:
         reason = str(error).partition(" (configured timeouts")[0]
         raise MongodError(f"MONGODB_URI: {reason}\nunset it to use the embedded MongoDB") from None
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
-        raise MongodError("MONGODB_URI: it is not a replica set, and transactions need one")
+        raise MongodError("MONGODB_URI: it is not a replica set, and the services need one")
     return client
 
 

@@ -1,7 +1,7 @@
 """Asking the provider what we may have missed: whatever has an open money question is asked about, with growing pauses,
 until it has none. A webhook that is lost for ever costs time, never money. C22
 
-`reconcile_at` is schedule and claim in one: whoever moves it on asks. No fence is needed, because the answers go through
+`reconcile_at` is schedule and claim in one: whoever moves it on asks. No token is needed, because the answers go through
 `record_events`, where saying something twice is saying it once. C21
 
 The provider is asked for the events of an order and for its charges: a charge whose event is lost for good shows among

@@ -17,14 +17,11 @@ from tools.chaos.world import World
 __all__ = ["Evidence", "Watcher", "collect", "still_open"]
 
 OURS = ("orders", "payment_events")
-THEIRS = ("charges", "refunds", "events", "deliveries", "webhook_endpoints")
+THEIRS = ("charges", "events", "deliveries", "webhook_endpoints")
 _TO_BE_TOLD: Document = {"announce.0": {"$exists": True}}
 OPEN_AT_THEIRS: Mapping[str, Document] = {
-    "charges": {
-        "$or": [{"status": "pending"}, {"due_at": {"$type": "date"}, "announce": {"$exists": True}}, _TO_BE_TOLD]
-    },
-    "refunds": {"status": "pending"},  # where they are documents of their own
-    "deliveries": {"state": "pending"},
+    "charges": {"$or": [{"status": "pending"}, {"due_at": {"$type": "date"}}, _TO_BE_TOLD]},
+    "deliveries": {"$or": [{"state": "pending"}, {"hold": {"$exists": True}}]},
     "webhook_endpoints": _TO_BE_TOLD,
 }
 PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record names
@@ -173,7 +170,7 @@ async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) 
     told = {name: await theirs[name].find().to_list() for name in THEIRS}
     evidence.orders, evidence.stored_events = found["orders"], found["payment_events"]
     evidence.provider_charges = told["charges"]
-    evidence.provider_refunds = [*told["refunds"], *refunds_in(told["charges"])]
+    evidence.provider_refunds = refunds_in(told["charges"])
     evidence.provider_events, evidence.provider_deliveries = told["events"], told["deliveries"]
     rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
     evidence.secrets = sorted({*evidence.secrets, *rotated})

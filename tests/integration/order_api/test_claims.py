@@ -1,8 +1,10 @@
 """C3 and C11: claiming calls is right for whatever has become of their orders since they were found due."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from bson import Int64
 
 from order_api import claims
@@ -90,3 +92,19 @@ async def test_c11_of_many_calls_of_one_order_no_more_are_claimed_than_fit(appli
     taken = [await take(orders, f"token {number}", limit=4) for number in range(3)]
     assert [len(one) for one in taken] == [4, 2, 0]
     assert len({call_id for one in taken for call_id in one}) == 6
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["fast", "slow"])
+async def test_c11_leases_are_judged_by_the_servers_clock_and_not_by_ours(
+    application: Application, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    order = await place(application)
+    wrong = utc_now() + ahead
+    for module in ("shared.times", "order_api.dispatch_outbox", "order_api.store"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: wrong, raising=False)
+    [call] = await take(application.store.orders, "one")
+    assert await take(application.store.orders, "two") == []
+    now = (await application.store.database.command("hello"))["localTime"]
+    [stored] = (await application.store.orders.find_one({"_id": order.id}) or {})["calls"]
+    assert stored["id"] == call
+    assert timedelta(0) < stored["due_at"] - now <= timedelta(seconds=45)

@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
-
-import pytest
 
 from shared.leases import LeasedWork
 
@@ -31,7 +28,6 @@ async def test_two_rounds_at_once_do_not_fill_a_slot_twice() -> None:
     assert (sum(rounds), most) == (2, 2)
 
 
-@pytest.mark.parametrize("fast_by", [timedelta(hours=1), timedelta(hours=-1)], ids=["fast", "slow"])
 async def test_a_worker_wakes_at_the_earliest_time_that_it_was_told_of() -> None:
     claimed = asyncio.Queue[float]()
     loop = asyncio.get_running_loop()

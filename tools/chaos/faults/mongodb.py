@@ -13,7 +13,7 @@ from tools.chaos.links import PARTITION
 
 PRIMARY_WITHIN_SECONDS = 10.0
 # What makes a change durable, by who makes it: a command of its own, or the end of a transaction.
-_WRITES = {"order_api": ["insert", "update"], "payment_gateway": ["commitTransaction"]}
+_WRITES = ["insert", "update"]
 _WRITE_CONCERN_ERROR = {"code": 91, "errmsg": "shutting down: injected"}  # after the commit was done
 
 
@@ -91,7 +91,7 @@ def _failing(name: str, draw: Random, how: dict[str, Any]) -> Fault:
     """Of one service only: failCommand tells them apart by the name that they give."""
     service, share = draw.choice(("order_api", "payment_gateway")), draw.choice((0.1, 0.3, 0.6))
     seconds = draw.uniform(3, 10)
-    data = {"appName": service, "failCommands": _WRITES[service], **how}
+    data = {"appName": service, "failCommands": _WRITES, **how}
     inflict = partial(_failing_commands, share=share, data=data)
     return Fault(name, f"{share:.0%} of {service}'s", seconds, frozenset({"failCommand"}), inflict)
 

@@ -202,3 +202,8 @@ def a_second_death_is_taken_for_the_first(run: Evidence) -> None:
 def an_acknowledged_redrive_did_nothing(run: Evidence) -> None:
     told = {"command": {"message": message_id(REFUSED)}, "merchant": SOUTH, "order_id": REFUSED, "kind": "redrive"}
     run.operations.append(copy_of(operation_on(run, "cancel", CANCELLED), **told))
+
+
+@violates(5)
+def a_transaction_was_begun(run: Evidence) -> None:
+    run.transactions = 1
