@@ -18,6 +18,7 @@ from shared.telemetry import log
 from shared.times import utc_now
 
 EVERY_SECONDS = 3600.0
+FIRST_SECONDS = 60.0  # after a start, which has other things to do
 REACH = timedelta(minutes=75)  # a little more than what has expired since the last time
 AT_ONCE = 1000
 
@@ -32,10 +33,11 @@ class ForgetKeys:
 
     async def run(self) -> None:
         """Until cancelled. Every replica does so for itself: twice is harmless."""
+        await asyncio.sleep(FIRST_SECONDS)
         while True:
             try:
-                forgotten = await self.run_once()
-                log.info("forgot expired keys", orders=forgotten)
+                if forgotten := await self.run_once():
+                    log.info("forgot expired keys", orders=forgotten)
             except PyMongoError as error:
                 count_error(error)
                 log.warning("expired keys are kept for now", reason=describe(error))
