@@ -14,15 +14,16 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid7().hex}"
 
 
-def derive_id(prefix: str, source_id: str, *parts: str) -> str:
+def derive_id(prefix: str, source_id: str, *parts: str, place: int = 0) -> str:
     """The one id that follows from `source_id` and `parts`, so that making it twice is making it once.
 
-    It is a well-formed UUIDv7 with the time of `source_id`, if that has one; the rest is SHA-256 of what it is derived from.
+    It is a well-formed UUIDv7. If `source_id` has a time it has the same, then `place` (0 to 15), so that ids derived from
+    one source sort as their places do. The rest is SHA-256 of what it is derived from.
     """
     digest = hashlib.sha256("\0".join((prefix, source_id, *parts)).encode()).hexdigest()
     own = source_id.partition("_")[2]
     time = own[:TIME_DIGITS] if _HEX.match(own) else digest[-TIME_DIGITS:]
-    return f"{prefix}_{time}7{digest[:3]}8{digest[3:18]}"
+    return f"{prefix}_{time}7{place:x}{digest[:2]}8{digest[2:17]}"
 
 
 def first_id(prefix: str, at: datetime) -> str:

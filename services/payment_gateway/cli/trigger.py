@@ -151,13 +151,11 @@ class _Run:
 
     def _delivered(self, events: list[Json]) -> list[Json]:
         """Each with its deliveries, once all that are due soon were tried: one may be held until another was."""
-        before: list[Json] = []
         while True:
             found: list[Json] = [{"event": event, "deliveries": self._deliveries(event["id"])} for event in events]
-            # Twice the same: the first look may have seen one held, and a moment later that what it waits for was tried.
-            if found == before and not _due_soon([delivery for one in found for delivery in one["deliveries"]]):
+            sent = [(one["event"], delivery) for one in found for delivery in one["deliveries"]]
+            if not _due_soon([delivery for _, delivery in sent]) and not _released_soon(sent):
                 return found
-            before = found
             self._wait("not every delivery was tried yet")
 
     def _deliveries(self, event_id: str) -> list[Json]:
@@ -179,6 +177,26 @@ def _due_soon(deliveries: list[Json]) -> bool:
     if not waiting:
         return False
     return min(map(datetime.fromisoformat, waiting)) < max(map(datetime.fromisoformat, seen)) + timedelta(seconds=1)
+
+
+def _released_soon(sent: list[tuple[Json, Json]]) -> bool:
+    """Whether any delivery is held although the one that it waited for was tried: the gateway releases it a moment later.
+    `sent` are events, the oldest first, each with a delivery.
+    """
+    tried = [(event, one) for event, one in sent if one["attempts"]]
+    held = [(event, one) for event, one in sent if one["state"] == "pending" and not one["attempts"]]
+    return any(_waits_for(*one, *other, sent) for one in held for other in tried)
+
+
+def _waits_for(event: Json, held: Json, other: Json, tried: Json, sent: list[tuple[Json, Json]]) -> bool:
+    """What is out of order waits for the endpoint's next event; a true amount, for the wrong one of the same object."""
+    if held["endpointId"] != tried["endpointId"]:
+        return False
+    if held["fault"] == "out_of_order":
+        places = [one["id"] for one, _ in sent]
+        return places.index(other["id"]) > places.index(event["id"])
+    same_object: bool = other["data"]["id"] == event["data"]["id"]
+    return same_object and tried["fault"] == "wrong_amount"
 
 
 def _show(terminal: Terminal, made: Json) -> None:

@@ -31,9 +31,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def event_id(object_id: str, kind: wire.EventType, fault: str | None = None) -> str:
     """The id of the one event of this type about this object. It follows from both, so that two gateways that settle one
-    object make one event. C23
+    object make one event. The wrong event sorts before the true one: both may be announced in one millisecond. C23
     """
-    return derive_id("evt", object_id, kind, *([fault] if fault else []))
+    return derive_id("evt", object_id, kind, *([fault] if fault else []), place=0 if fault else 1)
 
 
 def event_of(mark: Mark, *, merchant: str, reference: str, charge_id: str | None, now: datetime) -> Event:

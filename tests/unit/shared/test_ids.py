@@ -70,3 +70,9 @@ def test_an_id_that_is_made_at_a_time_or_later_is_not_less_than_the_first_of_tha
     made = new_id("ord")
     after = datetime.now(UTC) + timedelta(milliseconds=5)
     assert first_id("ord", before) < made < first_id("ord", after)
+
+
+def test_ids_derived_from_one_source_sort_as_their_places_do() -> None:
+    source = new_id("ch")
+    ids = [derive_id("evt", source, f"part {15 - place}", place=place) for place in range(16)]
+    assert ids == sorted(ids)
