@@ -113,12 +113,15 @@ async def _demonstrate(stack: Stack, console: Console) -> None:
                     await step.play(shop, screen.say)
                     screen.end()
             arrived = [(order, await shop.events_of(order)) for order in (shop.paid, shop.declined)]
+            life = await shop.timeline_of(shop.survivor)
         except UnexpectedError as error:
             raise UnexpectedError(f"{error}\n{_ends_of_logs(stack)}") from None
         except (*CALL_ERRORS, msgspec.MsgspecError) as error:
             reason = f"a service gave no answer, or garbage: {type(error).__name__}: {error}"
             raise UnexpectedError(f"{reason}\n{_ends_of_logs(stack)}") from None
     _explain(console, arrived)
+    _tell(console, shop.survivor, life)
+    console.print(LOOK_FURTHER, markup=False)
 
 
 class Screen:
@@ -179,7 +182,16 @@ def _explain(console: Console, arrived: list[tuple[Json, list[Json]]]) -> None:
             came = f"{event['type']:<18} {event['outcome']}, received {times} by {event['source']}"
             console.print(f"  {order['orderNumber']}  {event['receivedAt'][11:23]}  {came}")
     console.print("  The forged event is not in it: what is not signed is not stored.")
-    console.print(LOOK_FURTHER, markup=False)
+
+
+def _tell(console: Console, order: Json, moments: list[Json]) -> None:
+    """The life of an order, a line each moment."""
+    console.print(f"\nThe life of {order['orderNumber']}, whose replies were lost (GET /api/orders/{{id}}/timeline):\n")
+    for moment in moments:
+        told = [moment.get(name) for name in ("type", "state", "reason", "source")]
+        took = [f"after {moment['ms']} ms"] if "ms" in moment else []
+        line = "  ".join([*map(str, filter(None, told)), *took])
+        console.print(f"  {moment['at'][11:23]}  {moment['kind']:<8} {line}", markup=False)
 
 
 LOOK_FURTHER = """

@@ -26,6 +26,7 @@ class Shop:
 
     paid: Json
     declined: Json
+    survivor: Json
 
     def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
         self._orders = f"{stack.order_apis[0].url}/api/orders"
@@ -67,6 +68,9 @@ class Shop:
 
     async def events_of(self, order: Json) -> list[Json]:
         return as_list((await self._get(f"{self._orders}/{order['id']}/events"))["data"])
+
+    async def timeline_of(self, order: Json) -> list[Json]:
+        return as_list((await self._get(f"{self._orders}/{order['id']}/timeline"))["data"])
 
     async def charges_of(self, order: Json) -> list[Json]:
         return as_list((await self._get(f"{self._gateway}/charges", reference=order["id"]))["data"])

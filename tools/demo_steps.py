@@ -102,6 +102,17 @@ async def _an_order_cancelled_in_flight(shop: Shop, say: Say) -> None:
     say(f"charged, and given back by itself; {order['status']}")
 
 
+async def _an_order_whose_replies_are_lost(shop: Shop, say: Say) -> None:
+    wanted = {"orderNumber": "DEMO-6", "amount": 7.5, "currency": "EUR", "paymentMethod": "pm_lost|pm_lost|pm_card_visa"}
+    _, placed, _ = await shop.place("demo-6", wanted)
+    shop.survivor = await shop.settled(placed["id"])
+    moments, charges = await shop.timeline_of(shop.survivor), await shop.charges_of(shop.survivor)
+    attempts = [moment["state"] for moment in moments if moment["kind"] == "attempt"]
+    expect(attempts[:1] == ["unavailable"], "the first attempt got no answer", str(moments))
+    expect((shop.survivor["status"], len(charges)) == ("Paid", 1), "paid, with one charge", str(shop.survivor))
+    say(f"{attempts.count('unavailable')} replies lost; {shop.survivor['status']}: {len(charges)} charge")
+
+
 class Step(NamedTuple):
     title: str
     why: str
@@ -111,7 +122,7 @@ class Step(NamedTuple):
 STEPS = (
     Step(
         "An order that is paid",
-        "Order, key and provider message commit together: no crash splits them.",
+        "Order, key and the call to the provider are one document: no crash splits them.",
         _an_order_that_is_paid,
     ),
     Step(
@@ -148,5 +159,10 @@ STEPS = (
         "An order cancelled in flight",
         "Too late to stop the charge: whatever it brings is given back by itself.",
         _an_order_cancelled_in_flight,
+    ),
+    Step(
+        "An order whose replies are lost",
+        "Without an answer the charge may have been made: it is asked for again with the same key.",
+        _an_order_whose_replies_are_lost,
     ),
 )
