@@ -117,16 +117,18 @@ class Batches(Generic[Item, Result]):
         self._unanswered_bytes += size
         self._queue.append(caller)
         self._arrived.set()
+        deadline = asyncio.get_running_loop().call_later(self._limits.deadline_seconds, self._give_up, caller)
         try:
-            async with asyncio.timeout(self._limits.deadline_seconds):
-                return await caller.future
-        except TimeoutError:
-            self._metrics.deadline.inc()
-            raise caller.on_deadline from None
+            return await caller.future
         finally:
+            deadline.cancel()
             self._unanswered -= 1
             self._unanswered_bytes -= size
             self._metrics.wait_seconds.observe(time.perf_counter() - arrived)
+
+    def _give_up(self, caller: Caller[Item, Result]) -> None:
+        self._metrics.deadline.inc()
+        caller.fail(caller.on_deadline)
 
     def again(self, callers: Iterable[Caller[Item, Result]], *, alone: bool = False) -> None:
         """Puts them back at the head of the queue after a pause, which grows with their tries and is random: two processes
