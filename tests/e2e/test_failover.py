@@ -186,6 +186,24 @@ def test_c9_what_no_majority_has_is_never_acknowledged(story: Story) -> None:
     assert {*story.placed} <= {409, 503}
 
 
+async def test_c9_an_order_that_only_the_primary_has_is_not_acknowledged(
+    replica_set: ReplicaSet, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    async with http_double(accept_charges) as provider, AsyncExitStack() as exits:
+        await asyncio.to_thread(replica_set.wait_until_whole)
+        service = order_api(replica_set.uri, provider, tmp_path, "only_the_primary")
+        service.launch()
+        exits.callback(service.stop)
+        await asyncio.to_thread(service.wait_until_ready)
+        primary = await asyncio.to_thread(replica_set.wait_for_primary)
+        for member in replica_set.members:
+            if member is not primary:
+                exits.callback(resume_replication, member)
+                await asyncio.to_thread(stop_replication, member)
+        status, _, _ = await Api(http, service.url).place(order_body(), KEY)
+        assert status == 503
+
+
 def test_c9_what_no_majority_has_is_shown_to_nobody(story: Story) -> None:
     assert story.body["orderNumber"] not in story.seen_meanwhile
     assert len(story.seen_meanwhile) == 4
