@@ -9,7 +9,7 @@ import pymongo
 import pytest
 
 from shared.mongo import Client, connect
-from tools.mongod import scratch, temporary_mongod
+from tools.mongod import scratch, temporary_mongod, transactions_begun
 
 # Lets a test make chosen commands fail (failCommand); never set outside tests.
 TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")
@@ -37,11 +37,13 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
 
         with mongodb_container() as uri:
             yield uri
+            assert transactions_begun(uri) == 0
     elif given := os.environ.get("MONGODB_URI"):
         yield given
     else:
         with temporary_mongod(TEST_COMMANDS, below=scratch()) as mongod:
             yield mongod.uri
+        assert mongod.transactions == 0
 
 
 @pytest.fixture(scope="session")
@@ -55,5 +57,5 @@ async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
 async def database_name(mongo: Client) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex[:16]}"
     yield name
-    with pymongo.timeout(30):  # a transaction that a test left open holds it up for a while
+    with pymongo.timeout(30):
         await mongo.drop_database(name)

@@ -168,6 +168,7 @@ async def test_metrics_answer_while_the_database_does_not(start_stack: StartStac
         mongod.process.send_signal(signal.SIGCONT)
         for url in urls:
             await until(partial(says_database_is_up, http, url), "both say that it is back")
+    assert mongod.transactions == 0
 
 
 async def says_database_is_up(http: aiohttp.ClientSession, url: str, *, expected: bool = True) -> bool:

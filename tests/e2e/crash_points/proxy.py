@@ -24,7 +24,6 @@ class Gate:
     """What all connections of one process go through. From the moment that its point is reached, nothing passes."""
 
     def __init__(self) -> None:
-        self.open_transactions: dict[bytes, Any] = {}  # their sessions, by id
         self.in_flight: set[asyncio.Task[Any] | None] = set()  # connections in the midst of a step
         self.arm(None)
 
@@ -33,7 +32,6 @@ class Gate:
         self.reached = asyncio.Event()
         self.has_arrived = asyncio.Event()  # what was to be late
         self.late: asyncio.Task[Any] | None = None
-        self.commits_late = False
         self._released = asyncio.Event()
         self._point = point
 
@@ -49,13 +47,8 @@ class Gate:
     async def request(self, step: Step) -> None:
         await self._stand_still_if_reached()
         self.in_flight.add(asyncio.current_task())
-        if step.session is not None:
-            self.open_transactions[step.session["id"]] = step.session
         if self._point == (step.name, self._times(step) + 1, "late"):
             self.late = asyncio.current_task()
-            if step.session is not None:
-                del self.open_transactions[step.session["id"]]
-                self.commits_late = True
             self.reached.set()
             await self._released.wait()
 
@@ -64,8 +57,6 @@ class Gate:
             self.has_arrived.set()
             return
         await self._stand_still_if_reached()
-        if step.name == "commitTransaction":
-            del self.open_transactions[step.session["id"]]
         self.in_flight.discard(asyncio.current_task())
         if counts:
             self.passed.append(step)

@@ -3,7 +3,7 @@
 import re
 from asyncio import StreamReader
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import bson
@@ -13,7 +13,7 @@ _OP_MSG = 2013
 _MORE_REPLIES = 1 << 16  # the client takes replies without end to this one request: monitoring
 # What a client does to be connected, and a service at its start, is no part of any flow. A command that we do not know is.
 _NO_STEPS = frozenset(
-    {"hello", "ismaster", "isMaster", "ping", "buildInfo", "endSessions", "killCursors", "abortTransaction"}
+    {"hello", "ismaster", "isMaster", "ping", "buildInfo", "endSessions", "killCursors"}
     | {"saslStart", "saslContinue", "listCollections", "create", "collMod", "createIndexes"}
 )
 _READS = frozenset({"find", "getMore", "aggregate", "count", "distinct"})
@@ -24,11 +24,10 @@ _ID = re.compile(r"[a-z]+_[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Step:
-    """`acts`: what arrives late still takes effect. `session` is that of a transaction."""
+    """`acts`: what arrives late still takes effect."""
 
     name: str
     acts: bool
-    session: Any = field(default=None, compare=False)
 
 
 class Language(NamedTuple):
@@ -54,12 +53,7 @@ def _command(message: bytes) -> Step | None:
     command = next(iter(document))
     if command in _NO_STEPS:
         return None
-    name = command if command == "commitTransaction" else f"{command} {document[command]}"
-    if document.get("autocommit") is not False:
-        return Step(name, acts=command not in _READS)
-    if command == "commitTransaction":
-        return Step(name, acts=True, session=document["lsid"])
-    return Step(f"{name} in the transaction", acts=False, session=document["lsid"])
+    return Step(f"{command} {document[command]}", acts=command not in _READS)
 
 
 def _document(message: bytes) -> dict[str, Any]:
@@ -73,7 +67,7 @@ def _document(message: bytes) -> dict[str, Any]:
 
 def _found_something(step: Step, reply: bytes) -> bool:
     """A read that finds nothing leaves the world as it was, and whoever polls makes them all the time."""
-    if step.session is not None or not step.name.startswith(("find ", "aggregate ")):
+    if not step.name.startswith(("find ", "aggregate ")):
         return True
     found = _document(reply).get("cursor")
     return found is None or bool(found["firstBatch"])

@@ -50,32 +50,22 @@ class World:
         self.gate = gate
         self.order_api_url = order_api_url
         self.provider = provider
-        self._mongo = mongo
         self._own = self.orders if victim.module == "order_api" else self.gateway
         self._victim = victim
         self._proxies = proxies
 
     async def restart(self) -> None:
-        """Kills the victim where it stands, lets the seconds pass after which the server ends its transactions and the half
-        minute that its leases last, and starts it anew.
-        """
+        """Kills the victim where it stands, lets the half minute pass that its leases last, and starts it anew."""
         await asyncio.to_thread(self._victim.kill)
         for proxy in self._proxies:
             await proxy.drop()
         self.gate.open()
-        await self._end_transactions()
-        if not self.gate.commits_late:  # then what is leased is locked, too
-            await self._end_leases()
+        await self._end_leases()
         await asyncio.to_thread(self._victim.start)
         if self.gate.late:
             self.gate.release()
             await asyncio.wait_for(self.gate.has_arrived.wait(), ARRIVAL_SECONDS)
             await self._end_leases()
-
-    async def _end_transactions(self) -> None:
-        if sessions := list(self.gate.open_transactions.values()):
-            await self._mongo.admin.command("killSessions", sessions)
-            self.gate.open_transactions.clear()
 
     async def _end_leases(self) -> None:
         if self._victim.module == "order_api":

@@ -12,19 +12,6 @@ _EXCEEDED_TIME_LIMIT = 50
 _STEPPED_DOWN = {"code": 189, "errmsg": "Primary stepped down while waiting for replication"}
 
 
-async def test_a_start_does_not_wait_for_a_transaction_that_a_dead_process_left_open(
-    mongo: Client, database_name: str
-) -> None:
-    database = mongo[database_name]
-    await ensure_collection(database, "things", indexes=INDEXES, schema=SCHEMA)
-    async with mongo.start_session() as session:
-        await session.start_transaction()
-        await database["things"].insert_one({"name": "locked"}, session=session)
-        with pymongo.timeout(3):  # the server ends the transaction after five
-            await ensure_collection(database, "things", indexes=INDEXES, schema=SCHEMA, patience_seconds=0)
-        await session.commit_transaction()
-
-
 async def test_a_start_that_changes_a_validator_tries_again_when_it_had_to_wait_too_long(
     mongo: Client, database_name: str, fail_command: FailCommand
 ) -> None:
