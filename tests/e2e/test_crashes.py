@@ -106,9 +106,9 @@ async def test_c11_a_dispatcher_stopped_for_longer_than_its_lease_charges_nothin
         async def nothing_left() -> bool:
             return not await databases[0]["orders"].count_documents({"calls.state": "open"})
 
-        await until(nothing_left, "the other replica has dispatched all")
+        await until(nothing_left, "the other replica has dispatched all", seconds=120)
         one.process.send_signal(signal.SIGCONT)
-        await until(all_paid(databases, 60), "all paid")
+        await until(all_paid(databases, 60), "all paid", seconds=120)
         assert other.process is not None
     await assert_each_paid_and_charged_once(databases, list(order_ids))
 
