@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from order_api.calls import REDRIVES_MAX, Accepted, Call, Dead, Done, Retry, Try, Void
+from order_api.calls import REDRIVES_MAX, Accepted, Call, Dead, Retry, Try, Withdrawn
 from order_api.cancel_order import Cancelled, NoSuchOrder, NotCancellable, cancelled
 from order_api.dispatch_outbox import settling
 from order_api.event import ReceivedEvent, StoredEvent, parse_event
@@ -193,11 +193,11 @@ def test_c4_settling_again_finds_that_it_has_settled() -> None:
 
 def test_c15_a_reply_makes_a_charge_known_as_pending_and_never_an_order_paid() -> None:
     order = with_its_charge_call(an_order(), **CLAIMED)
-    known = after(settle(order, order.calls[0], Done(Accepted("ch_1", AMOUNT, NOW))))
+    known = after(settle(order, order.calls[0], Accepted("ch_1", AMOUNT, NOW)))
     assert (known.status, [charge.state for charge in known.charges], known.asks_left) == ("Pending", ["pending"], 0)
-    adopted = after(settle(order, order.calls[0], Done(Accepted("ch_1", AMOUNT, NOW, adopted=True))))
+    adopted = after(settle(order, order.calls[0], Accepted("ch_1", AMOUNT, NOW, adopted=True)))
     assert adopted.asks_left == ASKS_IN_DOUBT, "there may be another"
-    assert after(settle(order, order.calls[0], Void())).asks_left == ASKS_IN_DOUBT
+    assert after(settle(order, order.calls[0], Withdrawn())).asks_left == ASKS_IN_DOUBT
 
 
 @pytest.mark.parametrize(("code", "state"), [("exceeds-paid", "failed"), (None, "requested")])
