@@ -9,8 +9,7 @@ import pytest
 from order_api.calls import REDRIVES_MAX, Accepted, Call, Dead, Retry, Try, Withdrawn
 from order_api.cancel_order import Cancelled, NoSuchOrder, NotCancellable, cancelled
 from order_api.dispatch_outbox import settling
-from order_api.event import ReceivedEvent, StoredEvent, parse_event
-from order_api.event import Verdict as Judgement
+from order_api.event import Judgement, ReceivedEvent, StoredEvent, parse_event
 from order_api.order import ASKS_IN_DOUBT, Order, in_doubt
 from order_api.outbox import ask_for_refund
 from order_api.reconcile import Answer as Answered
