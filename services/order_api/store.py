@@ -1,6 +1,6 @@
 """What the verbs read and write together: orders, each one document, and the provider's events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,8 +12,10 @@ from order_api.event import StoredEvent
 from order_api.order import Order, scheduled
 from order_api.outbox import due_at
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
-from shared.mongo import Client, Document, to_document
+from shared.mongo import Client, Collection, Document, to_document
 from shared.pages import older_than
+
+PAGE_MAX = 100  # documents that one read or write of an operator's command takes
 
 A = TypeVar("A")
 
@@ -143,6 +145,14 @@ class Store:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
         known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
         return [known.get(event.id) for event in events]
+
+
+async def pages_of(collection: Collection, shown: Document) -> AsyncIterator[list[Document]]:
+    """All of its documents, PAGE_MAX at a time, in the order of their ids: for what no index finds. Raises PyMongoError."""
+    last = ""
+    while page := await collection.find({"_id": {"$gt": last}}, shown).sort("_id", 1).limit(PAGE_MAX).to_list():
+        yield page
+        last = page[-1]["_id"]
 
 
 def order_document(order: Order) -> Document:
