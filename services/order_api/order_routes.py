@@ -2,14 +2,12 @@
 
 from typing import Annotated, Any, Literal, assert_never
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from order_api.cancel_order import Cancelled, CancelOrder, NoSuchOrder, NotCancellable
-from order_api.event import StoredEvent
 from order_api.order import Status
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
 from order_api.store import Store
@@ -117,7 +115,7 @@ async def list_events(
     note(order_id=order_id)
     before = decode_cursor(cursor) if cursor else None
     found = await store.events_of(order_id, before=before, limit=limit + 1)
-    page, following = cut(found, limit, lambda event: at_and_id(event["received_at"], event["_id"]))
+    page, following = cut(found, limit, lambda event: at_and_id(event.received_at, event.id))
     return json_response(to_json(Page([event_view(event) for event in page], following)))
 
 
@@ -134,8 +132,8 @@ async def get_timeline(
     if order is None:
         raise ProblemError("not-found", "no such order")
     note(order_id=order_id)
-    found = await store.events_of(order_id, limit=TIMELINE_EVENTS_MAX)
-    return json_response(to_json(timeline(order, (msgspec.convert(event, StoredEvent) for event in found))))
+    events = await store.events_of(order_id, limit=TIMELINE_EVENTS_MAX)
+    return json_response(to_json(timeline(order, events)))
 
 
 @post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-found", "not-cancellable"])

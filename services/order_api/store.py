@@ -84,11 +84,12 @@ class Store:
     ) -> list[Document]:
         return await self.orders.find(wanted, session=session).sort("_id", -1).limit(limit).to_list()
 
-    async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[Document]:
+    async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[StoredEvent]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
         position = older_than("received_at", before) if before else {}
         found = self.payment_events.find({"order_id": order_id, **position})
-        return await found.sort([("received_at", -1), ("_id", -1)]).limit(limit).to_list()
+        events = found.sort([("received_at", -1), ("_id", -1)]).limit(limit)
+        return [msgspec.convert(event, StoredEvent) async for event in events]
 
     async def order_of_call(self, merchant: str, call_id: str) -> str:
         """The id of the order that has this call. An order's first call has the order's own hex, others have an index."""
