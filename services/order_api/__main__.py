@@ -5,13 +5,10 @@ import sys
 
 def main() -> None:
     if sys.argv[1:] in ([], ["serve"]):  # what containers start: without what only people at a terminal need
-        from order_api.serve import main as serve  # noqa: PLC0415
-
-        serve()
+        from order_api.serve import main as run  # noqa: PLC0415
     else:
-        from order_api.cli import main as command_line  # noqa: PLC0415
-
-        command_line()
+        from order_api.cli import main as run  # noqa: PLC0415
+    run()
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from shared.mongo import connect
 
 
 class Application:
-    """The parts of order_api. Nothing is connected before `running`."""
+    """The parts of order_api, which handlers get by their names. Nothing is connected before `running`."""
 
     def __init__(self, settings: Settings) -> None:
         self.store = Store(
@@ -62,6 +62,7 @@ class Application:
         )
         self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
         self.exposition = Exposition(self.store.client, counts(self.store))
+        self.readiness = Readiness(self.store.client)
         self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
 
     @asynccontextmanager
@@ -72,13 +73,8 @@ class Application:
             await ensure_schema(self.store.database)
             await self.gateway.start()
             tidying = [self.forget_keys] if workers else []
-            writers: list[Writer] = [
-                *self.store.writers,
-                *self.place_order.writers,
-                *self.refund_order.writers,
-                *tidying,
-            ]
-            async with at_work(writers, work):
+            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *self.refund_order.writers]
+            async with at_work([*writers, *tidying], work):
                 yield
         finally:
             await self.gateway.close()
@@ -88,21 +84,11 @@ class Application:
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     """The ASGI application."""
     application = Application(settings)
-    parts = {
-        "exposition": application.exposition,
-        "readiness": Readiness(application.store.client),
-        "place_order": application.place_order,
-        "cancel_order": application.cancel_order,
-        "refund_order": application.refund_order,
-        "resolve_review": application.resolve_review,
-        "redrive_message": application.redrive_message,
-        "receive_webhook": application.receive_webhook,
-        "store": application.store,
-    }
     per_second = settings.order_api_rate_limit_per_second
     admission = Admission(
         application.keys,
         requests_max=limits.http_requests_max,
         rate_limit=RateLimit(per_second) if per_second else None,
     )
+    parts = vars(application)
     return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

@@ -6,11 +6,9 @@ from datetime import datetime
 import pymongo
 
 from order_api.claims import hasten
-from order_api.store import Store
+from order_api.store import PAGE_MAX, Store, pages_of
 from shared.mongo import server_time
 
-AT_ONCE = 100
-READ_AT_ONCE = 1000  # of all orders: there is no index on `updated_at`
 BATCH_SECONDS = 30.0  # nobody waits for an answer
 
 
@@ -31,23 +29,12 @@ async def ask_now(store: Store, *, updated_since: datetime | None = None) -> int
 
 async def _with_a_question(store: Store) -> AsyncIterator[list[str]]:
     """Those to be asked about last come first: what we make due meanwhile is behind us then, and is not met again."""
-    ids: list[str] = []
-    async for order in store.orders.find({"reconcile_at": {"$type": "date"}}, {"_id": 1}).sort("reconcile_at", -1):
-        ids.append(order["_id"])
-        if len(ids) == AT_ONCE:
-            yield ids
-            ids = []
-    yield ids
+    found = store.orders.find({"reconcile_at": {"$type": "date"}}, {"_id": 1}).sort("reconcile_at", -1)
+    while orders := await found.to_list(PAGE_MAX):
+        yield [order["_id"] for order in orders]
 
 
 async def _updated(store: Store, since: datetime) -> AsyncIterator[list[str]]:
-    last = ""
-    while True:
-        found = store.orders.find({"_id": {"$gt": last}}, {"updated_at": 1}).sort("_id", 1).limit(READ_AT_ONCE)
-        orders = await found.to_list()
-        if not orders:
-            return
-        last = orders[-1]["_id"]
-        ids = [order["_id"] for order in orders if order["updated_at"] >= since]
-        for start in range(0, len(ids), AT_ONCE):
-            yield ids[start : start + AT_ONCE]
+    async for orders in pages_of(store.orders, {"updated_at": 1}):
+        if ids := [order["_id"] for order in orders if order["updated_at"] >= since]:
+            yield ids

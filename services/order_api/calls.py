@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.backoff import exponential
 
@@ -101,10 +102,6 @@ class Withdrawn(msgspec.Struct, frozen=True):
 Reply: TypeAlias = Accepted | Refused | Unavailable | Withdrawn
 
 
-class Done(msgspec.Struct, frozen=True):
-    accepted: Accepted
-
-
 class Retry(msgspec.Struct, frozen=True):
     after_seconds: float
     reason: str
@@ -117,11 +114,7 @@ class Dead(msgspec.Struct, frozen=True):
     refused_code: str | None = None
 
 
-class Void(msgspec.Struct, frozen=True):
-    """Not sent, ever."""
-
-
-Decision: TypeAlias = Done | Retry | Dead | Void
+Decision: TypeAlias = Accepted | Retry | Dead | Withdrawn
 
 
 def must_ask_first(call: Call, *, now: datetime) -> bool:
@@ -144,12 +137,10 @@ def may_have_been_done(call: Call) -> bool:
 def decide(call: Call, reply: Reply) -> Decision:
     """What becomes of the call. `attempts` already counts the one that got this reply."""
     match reply:
-        case Accepted():
-            return Done(reply)
+        case Accepted() | Withdrawn():
+            return reply
         case Refused(status, code):
             return Dead(f"refused with {status} {code}", code)
-        case Withdrawn():
-            return Void()
         case Unavailable(reason, retry_after_seconds):
             if call.attempts >= ATTEMPTS_MAX:
                 return Dead(f"gave up after {call.attempts} attempts: {reason}")
@@ -165,50 +156,38 @@ def death_id(call: Call) -> str:
     return f"{call.id}~{call.redrives}" if call.redrives else call.id
 
 
-def voided(call: Call, *, now: datetime) -> Call:
-    """The call when it is never to be sent."""
-    return msgspec.structs.replace(call, state="void", claim=None, due_at=None, updated_at=now)
+def ended(call: Call, state: Literal["done", "void"], *, now: datetime) -> Call:
+    """The call when an event has answered its question, or when it is never to be sent. Whoever has claimed it finds the
+    claim passed. C14
+    """
+    return replace(call, state=state, claim=None, due_at=None, updated_at=now)
 
 
-def ended(call: Call, *, now: datetime) -> Call:
-    """The call when an event has answered its question. Whoever has claimed it finds the claim passed. C14"""
-    return msgspec.structs.replace(call, state="done", claim=None, due_at=None, updated_at=now)
+def due_again(call: Call, now: datetime) -> Call:
+    """The call when its claim was broken off: due at once. It may have been sent."""
+    return replace(call, claim=None, settled_claim=call.claim, due_at=now, updated_at=now)
 
 
 def given_back(call: Call, now: datetime) -> Call:
     """The call when its claim was not sent: due at once, at no cost of an attempt. C11"""
-    attempted = call.attempts > 1 or call.redrives > 0
-    return msgspec.structs.replace(
-        call,
-        attempts=call.attempts - 1,
-        due_at=now,
-        claim=None,
-        settled_claim=call.claim,
-        first_attempt_at=call.first_attempt_at if attempted else None,
-        updated_at=now,
-    )
+    first_attempt_at = call.first_attempt_at if may_have_been_done(call) else None
+    return replace(due_again(call, now), attempts=call.attempts - 1, first_attempt_at=first_attempt_at)
 
 
 def settled(call: Call, decision: Decision, tried: Try, *, now: datetime) -> Call:
     """The call after an attempt, `now` by the server's clock."""
-    after = msgspec.structs.replace(
-        call,
-        claim=None,
-        due_at=None,
-        settled_claim=call.claim,
-        tries=(*call.tries, tried)[-TRIES_KEPT:],
-        updated_at=now,
-    )
+    tries = (*call.tries, tried)[-TRIES_KEPT:]
+    after = replace(call, claim=None, due_at=None, settled_claim=call.claim, tries=tries, updated_at=now)
     match decision:
-        case Done():
-            return msgspec.structs.replace(after, state="done", last_error=None)
+        case Accepted():
+            return replace(after, state="done", last_error=None)
         case Retry(after_seconds, reason):
             due_at = now + timedelta(seconds=after_seconds)
-            return msgspec.structs.replace(after, due_at=due_at, last_error=reason)
+            return replace(after, due_at=due_at, last_error=reason)
         case Dead(reason, refused_code):
-            return msgspec.structs.replace(after, state="dead", last_error=reason, refused_code=refused_code)
-        case Void():
-            return msgspec.structs.replace(after, state="void")
+            return replace(after, state="dead", last_error=reason, refused_code=refused_code)
+        case Withdrawn():
+            return replace(after, state="void")
         case _:
             assert_never(decision)
 
@@ -217,7 +196,7 @@ def redriven(call: Call, redrive: str, *, at: datetime, now: datetime) -> Call:
     """The dead call to be sent again because a person said so `at` that time. `first_attempt_at` stays: whatever the redrive
     finds, it may have been done since then.
     """
-    return msgspec.structs.replace(
+    return replace(
         call,
         state="open",
         attempts=0,

@@ -19,10 +19,6 @@ from shared.times import utc_now
 from shared.tracing import note, span
 
 
-class NoSuchOrder(msgspec.Struct, frozen=True):
-    pass
-
-
 class NotCancellable(msgspec.Struct, frozen=True):
     """A charge has succeeded: what is paid can be refunded, not cancelled."""
 
@@ -34,11 +30,11 @@ class Cancelled(msgspec.Struct, frozen=True):
     newly: bool
 
 
-Outcome: TypeAlias = Cancelled | NotCancellable | NoSuchOrder
+Outcome: TypeAlias = Cancelled | NotCancellable
 
 
 class CancelOrder:
-    """Raises what Changes raises; asking again is safe, and then finds the truth."""
+    """Raises NoSuchOrderError and what Changes raises; asking again is safe, and then finds the truth."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -47,17 +43,17 @@ class CancelOrder:
         note(order_id=order_id)
         request, at = new_id("cx"), utc_now()
         with span("cancel order"):
-            outcome = await self._store.change(order_id, lambda order, _now: cancelled(order, merchant, request, at=at))
+            outcome = await self._store.change_own(
+                merchant, order_id, lambda order, _now: cancelled(order, request, at=at)
+            )
         if isinstance(outcome, Cancelled) and outcome.newly:
             count_status(outcome.order)
             log.info("order cancelled")
         return outcome
 
 
-def cancelled(order: Order | None, merchant: str, request: str, *, at: datetime) -> Verdict[Order, Outcome]:
+def cancelled(order: Order, request: str, *, at: datetime) -> Verdict[Order, Outcome]:
     """Cancels at the time `at`; `request` tells this request from another of that time when it runs again. C4"""
-    if order is None or order.merchant != merchant:
-        return Verdict(NoSuchOrder())
     if order.cancelled_at is not None:
         return Verdict(Cancelled(order, newly=order.cancelled_by == request), found=True)
     if kept_charge(order) is not None:

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import rich_click as click
 from pymongo.errors import PyMongoError
@@ -30,29 +29,20 @@ Exit status: 0 done, 1 MongoDB does not answer or refuses (say it again: what wa
 """
 
 
-class Time(click.ParamType[datetime]):
-    """A moment of the past, from `2026-11-15T08:00:00Z`; a date alone is its first moment in UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            at = datetime.fromisoformat(value)
-            if at.tzinfo is None and "T" not in value:
-                at = at.replace(tzinfo=UTC)
-            if at.tzinfo is None:
-                self.fail(f"{value!r} has no time zone: write {value}Z for UTC", param, ctx)
-            at = stored(at)
-        except ValueError:
-            self.fail(f"{value!r} is no time: write 2026-11-15 or 2026-11-15T08:00:00Z", param, ctx)
-        if at > utc_now():
-            self.fail(f"{value!r} is in the future", param, ctx)
-        return at
-
-
-TIME = Time()
+def time(value: str) -> datetime:
+    """A moment of the past, from `2026-11-15T08:00:00Z`; a date alone is its first moment in UTC. Raises BadParameter."""
+    try:
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is None and "T" not in value:
+            at = at.replace(tzinfo=UTC)
+        if at.tzinfo is None:
+            raise click.BadParameter(f"{value!r} has no time zone: write {value}Z for UTC")
+        at = stored(at)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no time: write 2026-11-15 or 2026-11-15T08:00:00Z") from None
+    if at > utc_now():
+        raise click.BadParameter(f"{value!r} is in the future")
+    return at
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_STATUSES)
@@ -75,7 +65,7 @@ def serve() -> None:
 @order_api.command("ask-now")
 @click.option(
     "--updated-since",
-    type=TIME,
+    type=time,
     help="Ask about each order that changed since then, settled ones too: for after a restore.",
 )
 def ask_now_command(updated_since: datetime | None) -> None:
@@ -93,7 +83,7 @@ def ask_now_command(updated_since: datetime | None) -> None:
 
 
 @order_api.command("archive")
-@click.option("--before", type=TIME, required=True, help="Move what was received before then.")
+@click.option("--before", type=time, required=True, help="Move what was received before then.")
 def archive_command(before: datetime) -> None:
     """Move old events of the provider out of the way.
 

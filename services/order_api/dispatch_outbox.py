@@ -19,16 +19,15 @@ from order_api.calls import (
     Call,
     Dead,
     Decision,
-    Done,
     Refused,
     Reply,
     Retry,
     Try,
     Unavailable,
-    Void,
     Withdrawn,
     death_id,
     decide,
+    due_again,
     given_back,
     may_have_been_done,
     must_ask_first,
@@ -66,12 +65,7 @@ class _Claimed(msgspec.Struct, frozen=True):
 
 class DispatchOutbox:
     def __init__(
-        self,
-        store: Store,
-        gateway: GatewayClient,
-        *,
-        lease_seconds: float = LEASE_SECONDS,
-        slots: int = SLOTS,
+        self, store: Store, gateway: GatewayClient, *, lease_seconds: float = LEASE_SECONDS, slots: int = SLOTS
     ) -> None:
         self._store = store
         self._gateway = gateway
@@ -170,7 +164,7 @@ class DispatchOutbox:
         """Ends a claim that was broken off, so that nobody waits for its lease. It may have been sent."""
         call = msgspec.convert(claimed.call, Call)
         try:
-            await self._store.change(claimed.order_id, lambda order, now: _released(order, call, now, _due_again))
+            await self._store.change(claimed.order_id, lambda order, now: _released(order, call, now, due_again))
         except (OverloadedError, UnavailableError) as error:
             log.warning("not released: its lease lapses", worker="dispatch_outbox", reason=describe(error))
 
@@ -185,7 +179,9 @@ def settling(
     after = with_call(order, settled(_under(call.claim, known), decision, tried, now=now))
     for fact in _facts(call, decision, order, at):
         after = merge(after, fact, now=at, cause=call.id)
-    after = _with_doubt(call, decision, after)
+    match decision:
+        case Accepted(adopted=True) | Withdrawn() if call.kind == "charge":
+            after = in_doubt(after)  # what the provider has may not be all: an earlier attempt may be on its way. C22
     return Verdict(True, after if isinstance(decision, Retry) else ask_for_money_owed(after, now=at))
 
 
@@ -205,10 +201,6 @@ def _under(claim: str | None, known: Call) -> Call:
     return msgspec.structs.replace(known, claim=claim)
 
 
-def _due_again(call: Call, now: datetime) -> Call:
-    return msgspec.structs.replace(call, claim=None, settled_claim=call.claim, due_at=now, updated_at=now)
-
-
 def _tried(reply: Reply, at: datetime, *, ms: int) -> Try:
     match reply:
         case Accepted(id, adopted=adopted):
@@ -226,8 +218,8 @@ def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> Sequen
     paid. C15
     """
     match decision:
-        case Done(accepted) if call.kind == "charge":
-            return [Charge(id=accepted.id, state="pending", amount_minor=accepted.amount_minor, at=accepted.at)]
+        case Accepted(charge_id, amount_minor, made_at) if call.kind == "charge":
+            return [Charge(id=charge_id, state="pending", amount_minor=amount_minor, at=made_at)]
         case Dead(reason, refused_code):
             review = Review(code="dead-letter", event_id=death_id(call), detail=reason, raised_at=at)
             # Only a definite refusal releases what a refund has reserved. C18
@@ -238,12 +230,3 @@ def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> Sequen
             ]
             return [review, *refused]
     return []
-
-
-def _with_doubt(call: Call, decision: Decision, order: Order) -> Order:
-    """What the provider had for the call when it was asked may not be all: an earlier attempt may be on its way. C22"""
-    if call.kind == "charge":
-        match decision:
-            case Done(Accepted(adopted=True)) | Void():
-                return in_doubt(order)
-    return order

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from order_api.calls import PERMANENT_REFUSALS
 from order_api.order import Charge, Order, Refund
@@ -19,14 +20,9 @@ Outcome = Literal["received", "applied", "duplicate", "ignored", "mismatch", "un
 Source = Literal["webhook", "reconcile"]
 FINAL = frozenset({"applied", "ignored"})
 
-_CHARGE_STATES: dict[str, Literal["succeeded", "failed"]] = {
-    "payment.succeeded": "succeeded",
-    "payment.failed": "failed",
-}
-_REFUND_STATES: dict[str, Literal["succeeded", "failed"]] = {
-    "refund.succeeded": "succeeded",
-    "refund.failed": "failed",
-}
+_EndState = Literal["succeeded", "failed"]
+_CHARGE_STATES: dict[str, _EndState] = {"payment.succeeded": "succeeded", "payment.failed": "failed"}
+_REFUND_STATES: dict[str, _EndState] = {"refund.succeeded": "succeeded", "refund.failed": "failed"}
 
 
 class NotAnEventError(Exception):
@@ -45,14 +41,8 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: wire.Charge | wire.Refund | None = None
     problem: str | None = None
     order_id: str | None = None
+    charge_id: str | None = None
     trace: str | None = None
-
-    @property
-    def charge_id(self) -> str | None:
-        match self.subject:
-            case wire.Charge(id=charge_id) | wire.Refund(charge_id=charge_id):
-                return charge_id
-        return None
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +59,6 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     raw: str
     trace: str | None = None
-    signed_at: datetime | None = None
-    secret: Literal["current", "previous"] | None = None
     received_at: datetime
     times_received: int = 1
     reconcile_at: datetime | None = None
@@ -85,7 +73,7 @@ class _Reference(msgspec.Struct, rename="camel"):
     charge_reference: str | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Judgement(msgspec.Struct, frozen=True):
     """`fact` is what the order learns; `detail` why it learns nothing."""
 
     outcome: Outcome
@@ -102,23 +90,17 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise NotAnEventError(str(error)) from None
     event = ReceivedEvent(
-        id=envelope.id,
-        type=envelope.type,
-        raw=text,
-        source=source,
-        received_at=now,
-        timestamp=timestamp,
-        trace=trace,
+        id=envelope.id, type=envelope.type, raw=text, source=source, received_at=now, timestamp=timestamp, trace=trace
     )
     try:
         if envelope.type in _CHARGE_STATES:
             charge = msgspec.json.decode(envelope.data, type=wire.Charge)
-            return msgspec.structs.replace(event, subject=charge, order_id=charge.reference)
+            return replace(event, subject=charge, order_id=charge.reference, charge_id=charge.id)
         if envelope.type in _REFUND_STATES:
             refund = msgspec.json.decode(envelope.data, type=wire.Refund)
-            return msgspec.structs.replace(event, subject=refund, order_id=refund.charge_reference)
+            return replace(event, subject=refund, order_id=refund.charge_reference, charge_id=refund.charge_id)
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
-        return msgspec.structs.replace(event, problem=str(error), order_id=_order_named_in(envelope.data))
+        return replace(event, problem=str(error), order_id=_order_named_in(envelope.data))
     return event
 
 
@@ -130,17 +112,17 @@ def _order_named_in(data: msgspec.Raw) -> str | None:
     return named.charge_reference or named.reference
 
 
-def judge(event: ReceivedEvent, order: Order | None) -> Verdict:
+def judge(event: ReceivedEvent, order: Order | None) -> Judgement:
     """What `event` means for the order that it names. The order's present status plays no part. C19"""
     if event.problem is not None:
-        return Verdict("mismatch", event.problem)
-    match event.subject:
-        case None:
-            return Verdict("ignored", "unknown type")
-        case wire.Charge() as charge:
-            return _judge_charge(event, charge, order)
-        case wire.Refund() as refund:
-            return _judge_refund(event, refund, order)
+        return Judgement("mismatch", event.problem)
+    if event.subject is None:
+        return Judgement("ignored", "unknown type")
+    if order is None:
+        return Judgement("unmatched", "no such order")
+    if isinstance(event.subject, wire.Charge):
+        return _judge_charge(event, event.subject, order)
+    return _judge_refund(event, event.subject, order)
 
 
 def altered_id(event_id: str, raw: str) -> str:
@@ -148,38 +130,29 @@ def altered_id(event_id: str, raw: str) -> str:
     return f"{event_id}~{hashlib.sha256(raw.encode()).hexdigest()[:16]}"
 
 
-def _judge_charge(event: ReceivedEvent, charge: wire.Charge, order: Order | None) -> Verdict:
-    if order is None:
-        return Verdict("unmatched", "no such order")
+def _judge_charge(event: ReceivedEvent, charge: wire.Charge, order: Order) -> Judgement:
     state = _CHARGE_STATES[event.type]
     if (charge.amount, charge.currency) != (order.amount_minor, order.currency):
         detail = f"{charge.amount} {charge.currency} for an order of {order.amount_minor} {order.currency}"
-        return Verdict("mismatch", detail)
+        return Judgement("mismatch", detail)
     if charge.status != state:
-        return Verdict("mismatch", f"{event.type} about a charge that is {charge.status}")
-    fact = Charge(
-        id=charge.id,
-        state=state,
-        amount_minor=charge.amount,
-        failure_code=charge.failure_code,
-        at=event.timestamp,
-    )
-    return Verdict("applied", fact=fact)
+        return Judgement("mismatch", f"{event.type} about a charge that is {charge.status}")
+    code, at = charge.failure_code, event.timestamp
+    fact = Charge(id=charge.id, state=state, amount_minor=charge.amount, failure_code=code, at=at)
+    return Judgement("applied", fact=fact)
 
 
-def _judge_refund(event: ReceivedEvent, refund: wire.Refund, order: Order | None) -> Verdict:
-    if order is None:
-        return Verdict("unmatched", "no such order")
+def _judge_refund(event: ReceivedEvent, refund: wire.Refund, order: Order) -> Judgement:
     asked = next((one for one in order.refunds if one.id == refund.reference), None)
     if asked is None:
-        return Verdict("unmatched", "no such refund")
+        return Judgement("unmatched", "no such refund")
     state = _REFUND_STATES[event.type]
     told = (refund.charge_id, refund.amount, refund.currency)
     if told != (asked.charge_id, asked.amount_minor, order.currency):
-        return Verdict("mismatch", f"a refund of {refund.amount} {refund.currency} of {refund.charge_id}")
+        return Judgement("mismatch", f"a refund of {refund.amount} {refund.currency} of {refund.charge_id}")
     if refund.status != state:
-        return Verdict("mismatch", f"{event.type} about a refund that is {refund.status}")
+        return Judgement("mismatch", f"{event.type} about a refund that is {refund.status}")
     if state == "succeeded" and asked.failure_code in PERMANENT_REFUSALS:  # its amount may be asked for again by now
-        return Verdict("mismatch", f"{event.type} about a refund that was refused with {asked.failure_code}")
-    fact = msgspec.structs.replace(asked, state=state, failure_code=refund.failure_code, at=event.timestamp)
-    return Verdict("applied", fact=fact)
+        return Judgement("mismatch", f"{event.type} about a refund that was refused with {asked.failure_code}")
+    fact = replace(asked, state=state, failure_code=refund.failure_code, at=event.timestamp)
+    return Judgement("applied", fact=fact)

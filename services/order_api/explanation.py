@@ -1,8 +1,25 @@
 """What has become of a call of the provider, for a person: what happened, whether money moved, what a redrive would do."""
 
+from collections.abc import Mapping
 from typing import assert_never
 
-from order_api.calls import Call
+from order_api.calls import Call, Kind
+
+_REFUSED: Mapping[Kind, str] = {
+    "refund": "The provider refused the refund for good: no money was given back, and what it had reserved is free again. "
+    "It cannot be redriven; ask for a new refund.",
+    "charge": "The provider refused the charge for good: nothing was charged. A redrive asks the provider for a charge of "
+    "this order, adopts one that is there, and otherwise sends the same request again, unless the order was cancelled. "
+    "It will be refused again unless the provider has changed its mind; a new order may be the way.",
+}
+_GIVEN_UP: Mapping[Kind, str] = {
+    "refund": "It was sent without a usable answer until it was given up, so the money may have been given back; its amount "
+    "stays reserved until that is known. If the provider has the refund, its event will say so and nothing is left "
+    "to do. A redrive asks the provider first, adopts what is there, and otherwise sends the same request again.",
+    "charge": "It was sent without a usable answer until it was given up, so the customer may have been charged. If so, the "
+    "charge's event will say so and nothing is left to do. A redrive asks the provider first, adopts a charge that is "
+    "there, and otherwise sends the same request again, unless the order was cancelled.",
+}
 
 
 def explain(call: Call) -> str:
@@ -18,7 +35,7 @@ def explain(call: Call) -> str:
         case "void":
             return "It is not sent any more: the order was cancelled, or a person has given it up."
         case "dead":
-            return _explain_refused(call) if call.refused_code is not None else _explain_given_up(call)
+            return (_GIVEN_UP if call.refused_code is None else _REFUSED)[call.kind]
         case state:
             assert_never(state)
 
@@ -28,30 +45,3 @@ def _explain_ready(call: Call) -> str:
         return "It was not sent yet, so no money has moved."
     ask = "The provider is asked first what it has. " if call.redrives else ""
     return f"It waits to be sent again under the same key. {ask}Its outcome is unknown, so money may have moved."
-
-
-def _explain_refused(call: Call) -> str:
-    if call.kind == "refund":
-        return (
-            "The provider refused the refund for good: no money was given back, and what it had reserved is free again. "
-            "It cannot be redriven; ask for a new refund."
-        )
-    return (
-        "The provider refused the charge for good: nothing was charged. A redrive asks the provider for a charge of this "
-        "order, adopts one that is there, and otherwise sends the same request again, unless the order was cancelled. "
-        "It will be refused again unless the provider has changed its mind; a new order may be the way."
-    )
-
-
-def _explain_given_up(call: Call) -> str:
-    if call.kind == "refund":
-        return (
-            "It was sent without a usable answer until it was given up, so the money may have been given back; its amount "
-            "stays reserved until that is known. If the provider has the refund, its event will say so and nothing is left "
-            "to do. A redrive asks the provider first, adopts what is there, and otherwise sends the same request again."
-        )
-    return (
-        "It was sent without a usable answer until it was given up, so the customer may have been charged. If so, the "
-        "charge's event will say so and nothing is left to do. A redrive asks the provider first, adopts a charge that is "
-        "there, and otherwise sends the same request again, unless the order was cancelled."
-    )

@@ -1,15 +1,18 @@
 """What the OpenAPI document of order_api says that its code does not: how it is meant to be used, and examples."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from order_api.calls import Call
+from order_api import views
+from order_api.calls import redriven
+from order_api.order import Cancellation, Charge, Order, Refund, Review, StatusChange, merge
 from order_api.order_routes import PlaceOrderRequest
+from order_api.outbox import charge_call
 from order_api.refund_routes import RefundRequest, ReviewDecision
 from order_api.routes import WebhookReceipt
-from order_api.views import EventView, MessageView, OrderView, RefundView, TimelineView, message_view
 from shared.edge.health import Live, Ready
 from shared.edge.openapi import SIGNATURE, Api
 from shared.wire import EventEnvelope
@@ -32,13 +35,16 @@ the problem; `instance` is the request's id, which is in `X-Request-Id` and in t
 **Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
 """
 
-_CHARGE: dict[str, Any] = {
-    "id": "ch_01a209e9aade7799afdccfd98db8e668",
-    "state": "succeeded",
-    "amount": 99.99,
-    "failureCode": None,
-    "at": "2026-11-23T19:37:23.370Z",
-}
+
+def _shown(view: Any) -> Any:
+    return msgspec.json.decode(views.to_json(view))
+
+
+def _at(time: str) -> datetime:
+    """On the day of the examples."""
+    return datetime.fromisoformat(f"2026-11-23T{time}Z")
+
+
 _EVENT: dict[str, Any] = {
     "id": "evt_01a209e9aade7ffe862f26fa1fb6b5a0",
     "type": "payment.succeeded",
@@ -57,93 +63,52 @@ _EVENT: dict[str, Any] = {
         "settledAt": "2026-11-23T19:37:23.370Z",
     },
 }
-
-_PAID: dict[str, Any] = {
-    "id": "ord_01a209e9aac873d8b2de2b8cece39e02",
-    "orderNumber": "ORD-001",
-    "amount": 99.99,
-    "currency": "USD",
-    "status": "Paid",
-    "refundedAmount": 0,
-    "paymentMethod": "pm_card_visa",
-    "metadata": {"basket": "7"},
-    "charges": [_CHARGE],
-    "refunds": [],
-    "reviews": [],
-    "history": [
-        {"status": "Pending", "at": "2026-11-23T19:37:18.280Z", "cause": "placed"},
-        {"status": "Paid", "at": "2026-11-23T19:37:23.390Z", "cause": f"payment.succeeded {_EVENT['id']}"},
-    ],
-    "createdAt": "2026-11-23T19:37:18.280Z",
-    "updatedAt": "2026-11-23T19:37:23.390Z",
-}
-_PENDING: dict[str, Any] = {
-    **_PAID,
-    "status": "Pending",
-    "charges": [],
-    "history": _PAID["history"][:1],
-    "updatedAt": _PAID["createdAt"],
-}
-
-_CANCELLED = {
-    **_PENDING,
-    "status": "Cancelled",
-    "history": [
-        *_PENDING["history"],
-        {"status": "Cancelled", "at": "2026-11-23T19:37:19.120Z", "cause": "cancelled by the merchant"},
-    ],
-    "updatedAt": "2026-11-23T19:37:19.120Z",
-}
-_REFUND = {
-    "id": "rf_01a209e9bd1c7c2f95b1f30d6b7ad911",
-    "chargeId": _CHARGE["id"],
-    "amount": 10.00,
-    "state": "succeeded",
-    "cause": "merchant",
-    "failureCode": None,
-    "at": "2026-11-23T19:39:02.410Z",
-}
-
-_REVIEWED = {
-    **_PAID,
-    "reviews": [
-        {
-            "code": "event-mismatch",
-            "detail": "9900 USD for an order of 9999 USD",
-            "eventId": "evt_01a209e9aade74c1a7b70b6a3f7d5e02",
-            "raisedAt": "2026-11-23T19:37:21.020Z",
-            "resolvedAt": "2026-11-23T20:12:40.300Z",
-            "decision": "accept",
-        }
-    ],
-}
-_CALL = Call(
-    id="obx_01a209e9aac873d8b2de2b8cece39e02",
-    kind="charge",
-    reference=_PAID["id"],
-    path="/v1/charges",
-    body="",
+_CHARGE = Charge(id=_EVENT["data"]["id"], state="succeeded", amount_minor=9999, at=_at("19:37:23.370"))
+_PENDING = Order(
+    id=_EVENT["data"]["reference"],
+    merchant="default",
+    order_number="ORD-001",
+    amount_minor=9999,
+    currency="USD",
+    exponent=2,
+    payment_method="pm_card_visa",
+    metadata={"basket": "7"},
+    history=(StatusChange("Pending", _at("19:37:18.280"), "placed"),),
+    created_at=_at("19:37:18.280"),
+    updated_at=_at("19:37:18.280"),
+)
+_PAID = merge(_PENDING, _CHARGE, now=_at("19:37:23.390"), cause=f"payment.succeeded {_EVENT['id']}")
+_CANCELLED_AT = _at("19:37:19.120")
+_CANCELLED = merge(_PENDING, Cancellation(_CANCELLED_AT), now=_CANCELLED_AT, cause="cancelled by the merchant")
+_REVIEW = Review(
+    code="event-mismatch",
+    detail="9900 USD for an order of 9999 USD",
+    event_id="evt_01a209e9aade74c1a7b70b6a3f7d5e02",
+    raised_at=_at("19:37:21.020"),
+    resolved_at=_at("20:12:40.300"),
+    decision="accept",
+)
+_REFUND = Refund(
+    id="rf_01a209e9bd1c7c2f95b1f30d6b7ad911",
+    charge_id=_CHARGE.id,
+    amount_minor=1000,
+    state="succeeded",
+    cause="merchant",
+    at=_at("19:39:02.410"),
+)
+_ASKED_FOR = replace(_REFUND, state="requested", at=_at("19:39:01.020"))
+_DEAD = replace(
+    charge_call(_PENDING),
     state="dead",
     attempts=24,
-    first_attempt_at=datetime(2026, 11, 23, 19, 37, 18, 291_000, UTC),
+    first_attempt_at=_at("19:37:18.291"),
     due_at=None,
     last_error="gave up after 24 attempts: HTTP 503 unavailable",
-    created_at=datetime(2026, 11, 23, 19, 37, 18, 280_000, UTC),
-    updated_at=datetime(2026, 11, 23, 21, 9, 5, 22_000, UTC),
+    updated_at=_at("21:09:05.022"),
 )
-_DEAD = message_view(_PAID["id"], _CALL)
-_REDRIVEN = message_view(
-    _PAID["id"],
-    msgspec.structs.replace(
-        _CALL,
-        state="open",
-        attempts=0,
-        redrives=1,
-        redriven_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
-        due_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
-        updated_at=datetime(2026, 11, 23, 22, 0, 31, 70_000, UTC),
-    ),
-)
+_REDRIVEN_AT = _at("22:00:31.070")
+_REDRIVEN = redriven(_DEAD, "", at=_REDRIVEN_AT, now=_REDRIVEN_AT)
+_SHOWN = _shown(views.order_view(_PAID))
 
 API = Api(
     title="order_api",
@@ -156,56 +121,56 @@ API = Api(
     },
     rate_limited=True,
     parameters={
-        "order_id": _PAID["id"],
-        "refund_id": _REFUND["id"],
+        "order_id": _PAID.id,
+        "refund_id": _REFUND.id,
         "code": "event-mismatch",
-        "message_id": _CALL.id,
+        "message_id": _DEAD.id,
         "orderNumber": "ORD-001",
         "review": "open",
         "slug": "idempotency-key-reused",
     },
     answers={
-        "create_order": _PENDING,
-        "cancel_order": _CANCELLED,
-        "create_refund": {**_REFUND, "state": "requested", "at": "2026-11-23T19:39:01.020Z"},
-        "resolve_review": _REVIEWED,
-        "redrive_message": msgspec.to_builtins(_REDRIVEN),
+        "create_order": _shown(views.order_view(_PENDING)),
+        "cancel_order": _shown(views.order_view(_CANCELLED)),
+        "create_refund": _shown(views.refund_view(_ASKED_FOR, _PAID)),
+        "resolve_review": _shown(views.order_view(replace(_PAID, reviews=(_REVIEW,)))),
+        "redrive_message": _shown(views.message_view(_PAID.id, _REDRIVEN)),
     },
     headers={"receive_payment_webhook": [SIGNATURE]},
     bodies={"receive_payment_webhook": EventEnvelope},
     examples={
         PlaceOrderRequest: {
-            name: _PAID[name] for name in ("orderNumber", "amount", "currency", "paymentMethod", "metadata")
+            name: _SHOWN[name] for name in ("orderNumber", "amount", "currency", "paymentMethod", "metadata")
         },
-        OrderView: _PAID,
+        views.OrderView: _SHOWN,
         RefundRequest: {"amount": 10.00},
-        RefundView: _REFUND,
+        views.RefundView: _shown(views.refund_view(_REFUND, _PAID)),
         ReviewDecision: {"decision": "accept"},
-        MessageView: _DEAD,
-        EventView: {
+        views.MessageView: views.message_view(_PAID.id, _DEAD),
+        views.EventView: {
             "id": _EVENT["id"],
             "type": _EVENT["type"],
             "outcome": "applied",
             "detail": None,
             "source": "webhook",
-            "chargeId": _CHARGE["id"],
+            "chargeId": _CHARGE.id,
             "raw": f'{{"id":"{_EVENT["id"]}","type":"{_EVENT["type"]}", … }}',
             "receivedAt": "2026-11-23T19:37:23.390Z",
             "timesReceived": 1,
         },
-        TimelineView: {
+        views.TimelineView: {
             "data": [
-                {"at": _PAID["createdAt"], "kind": "placed", "id": _PAID["id"], "amount": 99.99},
-                {"at": _PAID["createdAt"], "kind": "call", "id": _CALL.id, "state": "done", "type": "charge"},
-                {"at": _PAID["createdAt"], "kind": "status", "state": "Pending", "reason": "placed"},
+                {"at": _SHOWN["createdAt"], "kind": "placed", "id": _PAID.id, "amount": 99.99},
+                {"at": _SHOWN["createdAt"], "kind": "call", "id": _DEAD.id, "state": "done", "type": "charge"},
+                {"at": _SHOWN["createdAt"], "kind": "status", "state": "Pending", "reason": "placed"},
                 {
                     "at": "2026-11-23T19:37:18.291Z",
                     "kind": "attempt",
-                    "id": _CALL.id,
+                    "id": _DEAD.id,
                     "state": "accepted",
                     "type": "charge",
                     "ms": 14,
-                    "reason": f"made {_CHARGE['id']}",
+                    "reason": f"made {_CHARGE.id}",
                 },
                 {"at": "2026-11-23T19:37:23.390Z", "kind": "status", "state": "Paid"},
             ]

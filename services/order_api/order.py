@@ -3,7 +3,7 @@
 Nothing depends on the order in which facts arrive: `merge` is commutative, associative and idempotent. C1
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -43,12 +43,9 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     charge_id: str
     amount_minor: int
-    state: RefundState
+    state: RefundState = "requested"
     cause: RefundCause
     failure_code: str | None = None
-    provider_id: str | None = None
-    number: str | None = None
-    made_at: datetime | None = None
     at: datetime
 
 
@@ -131,15 +128,15 @@ def merge(order: Order, fact: Fact, *, now: datetime, cause: str) -> Order:
     """
     match fact:
         case Charge():
-            grown = _changed(order, charges=_join(order.charges, fact, _charge_key, _charge_growth))
+            grown = _changed(order, charges=_join(order.charges, fact))
         case Refund():
-            grown = _changed(order, refunds=_join(order.refunds, fact, _refund_key, _refund_growth))
+            grown = _changed(order, refunds=_join(order.refunds, fact))
         case Review():
-            grown = _changed(order, reviews=_join(order.reviews, fact, _review_key, _review_growth))
+            grown = _changed(order, reviews=_join(order.reviews, fact))
         case Cancellation(at):
             grown = _changed(order, cancelled_at=min(at, order.cancelled_at or at))
     for review in _reviews_due(grown):
-        grown = _changed(grown, reviews=_join(grown.reviews, review, _review_key, _review_growth))
+        grown = _changed(grown, reviews=_join(grown.reviews, review))
     if grown is order:
         return order
     status = derive(grown)
@@ -147,6 +144,14 @@ def merge(order: Order, fact: Fact, *, now: datetime, cause: str) -> Order:
     if status != order.status:
         history = (*history, StatusChange(status, now, cause))
     return msgspec.structs.replace(grown, status=status, history=history, updated_at=now)
+
+
+def with_reviews_closed(order: Order, reviews: Iterable[Review], decision: str, *, at: datetime) -> Order:
+    """The order when a person has decided so about these reviews."""
+    for review in reviews:
+        closed = msgspec.structs.replace(review, resolved_at=at, decision=decision)
+        order = merge(order, closed, now=at, cause=review.code)
+    return order
 
 
 def derive(order: Order) -> Status:
@@ -164,7 +169,7 @@ def derive(order: Order) -> Status:
 
 def kept_charge(order: Order) -> Charge | None:
     """The succeeded charge with the smallest id, the earliest: the one the merchant keeps unless the order is cancelled."""
-    return min(_succeeded(order), key=_charge_key, default=None)
+    return min(_succeeded(order), key=lambda charge: charge.id, default=None)
 
 
 def refunded_minor(order: Order) -> int:
@@ -201,9 +206,7 @@ def money_owed_back(order: Order, *, now: datetime) -> list[Refund]:
         asked = sum(refund.charge_id == charge.id and refund.cause != "merchant" for refund in order.refunds)
         if rest > 0 and asked < AUTOMATIC_REFUNDS_MAX:
             refund_id = derive_id("rf", charge.id, "automatic", str(asked))
-            owed.append(
-                Refund(id=refund_id, charge_id=charge.id, amount_minor=rest, state="requested", cause=cause, at=now)
-            )
+            owed.append(Refund(id=refund_id, charge_id=charge.id, amount_minor=rest, cause=cause, at=now))
     return owed
 
 
@@ -272,46 +275,32 @@ def _changed(order: Order, **fields: Any) -> Order:
     return msgspec.structs.replace(order, **fields)
 
 
-def _join(
-    known: tuple[_Keyed, ...], fact: _Keyed, key: Callable[[_Keyed], Any], growth: Callable[[_Keyed], Any]
-) -> tuple[_Keyed, ...]:
-    """The least set of facts that includes both, one for each key, in order of arrival.
-
-    `growth` orders all versions of one fact totally, so the larger of two is the same whichever came first.
-    """
-    mine = key(fact)
-    if not any(key(one) == mine for one in known):
+def _join(known: tuple[_Keyed, ...], fact: _Keyed) -> tuple[_Keyed, ...]:
+    """The least set of facts that includes both, one for each key, in order of arrival."""
+    mine = _key(fact)
+    if not any(_key(one) == mine for one in known):
         return tuple(chain(known, (fact,)))
-    return tuple(max(one, fact, key=growth) if key(one) == mine else one for one in known)
+    return tuple(max(one, fact, key=_growth) if _key(one) == mine else one for one in known)
 
 
-def _charge_key(charge: Charge) -> str:
-    return charge.id
+def _key(fact: Charge | Refund | Review) -> tuple[str, str]:
+    return (fact.code, fact.event_id) if isinstance(fact, Review) else (fact.id, "")
 
 
-def _refund_key(refund: Refund) -> str:
-    return refund.id
-
-
-def _review_key(review: Review) -> tuple[str, str]:
-    return (review.code, review.event_id)
-
-
-def _charge_growth(charge: Charge) -> tuple[Any, ...]:
-    code = _text_growth(charge.failure_code)
-    return (_CHARGE_GROWTH[charge.state], -charge.at.timestamp(), charge.amount_minor, code)
-
-
-def _refund_growth(refund: Refund) -> tuple[Any, ...]:
-    code = _text_growth(refund.failure_code)
-    rest = (refund.amount_minor, code, refund.charge_id, refund.cause)
-    return (_REFUND_GROWTH[refund.state], -refund.at.timestamp(), *rest)
-
-
-def _review_growth(review: Review) -> tuple[Any, ...]:
-    resolved = -review.resolved_at.timestamp() if review.resolved_at else 0.0
-    rest = (_text_growth(review.decision), -review.raised_at.timestamp(), review.detail)
-    return (review.resolved_at is not None, resolved, *rest)
+def _growth(fact: Charge | Refund | Review) -> tuple[Any, ...]:
+    """Orders all versions of one fact totally, so the larger of two is the same whichever came first."""
+    match fact:
+        case Charge():
+            code = _text_growth(fact.failure_code)
+            return (_CHARGE_GROWTH[fact.state], -fact.at.timestamp(), fact.amount_minor, code)
+        case Refund():
+            code = _text_growth(fact.failure_code)
+            rest = (fact.amount_minor, code, fact.charge_id, fact.cause)
+            return (_REFUND_GROWTH[fact.state], -fact.at.timestamp(), *rest)
+        case Review():
+            resolved = -fact.resolved_at.timestamp() if fact.resolved_at else 0.0
+            decision = _text_growth(fact.decision)
+            return (fact.resolved_at is not None, resolved, decision, -fact.raised_at.timestamp(), fact.detail)
 
 
 def _text_growth(text: str | None) -> tuple[bool, str]:

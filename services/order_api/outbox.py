@@ -2,49 +2,46 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from order_api.calls import CLOCK_SKEW, REDRIVES_MAX, Call, ended, voided
+from order_api.calls import CLOCK_SKEW, REDRIVES_MAX, Call, Kind, ended
 from order_api.order import Order, Refund, in_doubt, merge, money_owed_back
 from shared import wire
 
 
 def charge_call(order: Order) -> Call:
     """The call that charges a new order. There is one an order: its id follows from the order's."""
+    method = order.payment_method
     body = wire.ChargeRequest(
-        amount=order.amount_minor,
-        currency=order.currency,
-        reference=order.id,
-        payment_method=order.payment_method,
+        amount=order.amount_minor, currency=order.currency, reference=order.id, payment_method=method
     )
-    return Call(
-        id=charge_call_id(order.id),
-        kind="charge",
-        reference=order.id,
-        payment_method=order.payment_method,
-        path="/v1/charges",
-        body=msgspec.json.encode(body).decode(),
-        due_at=order.created_at - CLOCK_SKEW,
-        created_at=order.created_at,
-        updated_at=order.created_at,
-    )
+    call_id = charge_call_id(order.id)
+    return _new_call(call_id, "charge", "/v1/charges", body, at=order.created_at, payment_method=method)
 
 
 def refund_call(refund: Refund, *, now: datetime) -> Call:
     """The call that asks for a refund which its order has reserved. Its id follows from the refund's."""
     body = wire.RefundRequest(amount=refund.amount_minor, reference=refund.id)
+    path = f"/v1/charges/{refund.charge_id}/refunds"
+    return _new_call(refund_call_id(refund.id), "refund", path, body, at=now, refund_id=refund.id)
+
+
+def _new_call(
+    call_id: str, kind: Kind, path: str, body: wire.ChargeRequest | wire.RefundRequest, *, at: datetime, **others: Any
+) -> Call:
     return Call(
-        id=refund_call_id(refund.id),
-        kind="refund",
-        reference=refund.id,
-        refund_id=refund.id,
-        path=f"/v1/charges/{refund.charge_id}/refunds",
+        id=call_id,
+        kind=kind,
+        reference=body.reference,
+        path=path,
         body=msgspec.json.encode(body).decode(),
-        due_at=now - CLOCK_SKEW,
-        created_at=now,
-        updated_at=now,
+        due_at=at - CLOCK_SKEW,
+        created_at=at,
+        updated_at=at,
+        **others,
     )
 
 
@@ -93,7 +90,7 @@ def answered_by_event(order: Order, reference: str, *, now: datetime) -> Order:
     """
     for call in order.calls:
         if call.reference == reference and call.state in {"open", "dead"}:
-            order = with_call(order, ended(call, now=now))
+            order = with_call(order, ended(call, "done", now=now))
             if call.kind == "charge" and call.first_attempt_at is not None:
                 order = in_doubt(order)
     return order
@@ -104,7 +101,7 @@ def without_unsent_charges(order: Order, *, now: datetime) -> Order:
     for call in order.calls:
         unsent = call.attempts == 0 and call.claim is None and call.first_attempt_at is None
         if call.kind == "charge" and call.state == "open" and unsent:
-            order = with_call(order, voided(call, now=now))
+            order = with_call(order, ended(call, "void", now=now))
     return order
 
 

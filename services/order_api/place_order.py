@@ -21,9 +21,8 @@ from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /api/orders"
-LIMITS = Limits(
-    batches_in_flight=2
-)  # while one waits for the disk, requests are parsed for the next; a third brings nothing
+# While one waits for the disk, requests are parsed for the next; a third brings nothing.
+LIMITS = Limits(batches_in_flight=2)
 
 
 class NewOrder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,14 +72,9 @@ class PlaceOrder:
         """The order as it is stored, all of it made before the first try. C4"""
         now = utc_now()
         order = Order(
+            **msgspec.structs.asdict(new),
             id=new_id("ord"),
-            merchant=new.merchant,
-            order_number=new.order_number,
-            amount_minor=new.amount_minor,
-            currency=new.currency,
             exponent=exponent_of(new.currency),
-            payment_method=new.payment_method,
-            metadata=new.metadata,
             history=(StatusChange("Pending", now, "placed"),),
             reconcile_at=now + self._store.reconcile_after,
             trace=current_trace(),

@@ -29,12 +29,11 @@ class ReceiveWebhook:
             if len(signatures) != 1:
                 raise SignatureError(f"{len(signatures)} X-Signature headers")
             verify(signatures[0], body, self._secrets, now=now.timestamp(), tolerance=self._tolerance_seconds)
+            event = parse_event(body, source="webhook", now=now, trace=current_trace())
         except SignatureError as error:
             WEBHOOKS_REFUSED[error.kind].inc()
             log.warning("webhook refused", reason=str(error))
             raise
-        try:
-            event = parse_event(body, source="webhook", now=now, trace=current_trace())
         except NotAnEventError as error:
             WEBHOOKS_REFUSED["not_an_event"].inc()
             log.warning("signed, but not an event", reason=str(error))

@@ -55,16 +55,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Reconcile:
-    def __init__(
-        self, store: Store, gateway: GatewayClient, record: RecordEvents, *, poll_seconds: float = 1.0
-    ) -> None:
+    def __init__(self, store: Store, gateway: GatewayClient, record: RecordEvents) -> None:
         self._store = store
         self._gateway = gateway
         self._record = record
         self._events_in_hand = 0
-        self.work = LeasedWork[_Question](
-            self._claim, self._ask, name="reconcile", slots=SLOTS, poll_seconds=poll_seconds
-        )
+        self.work = LeasedWork[_Question](self._claim, self._ask, name="reconcile", slots=SLOTS, poll_seconds=1.0)
 
     async def _claim(self, limit: int) -> list[_Question]:
         """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""

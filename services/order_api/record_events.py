@@ -11,8 +11,7 @@ from datetime import timedelta
 import msgspec
 from msgspec.structs import replace
 
-from order_api.event import FINAL, Outcome, ReceivedEvent, StoredEvent, altered_id, judge, parse_event
-from order_api.event import Verdict as Judgement
+from order_api.event import FINAL, Judgement, Outcome, ReceivedEvent, StoredEvent, altered_id, judge, parse_event
 from order_api.metrics import count_event
 from order_api.order import Order, Review, merge
 from order_api.outbox import answered_by_event, ask_for_money_owed

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from order_api.calls import Call, death_id, redriven
-from order_api.order import Order, merge
+from order_api.order import Order, with_reviews_closed
 from order_api.outbox import call_by_id, may_be_redriven, with_call
 from order_api.store import Store
 from shared.batches import answered_within
@@ -82,12 +82,6 @@ def redriving(
     if not may_be_redriven(call, order):
         return Verdict(NotRedrivable(call))
     again = redriven(call, redrive, at=at, now=now)
-    return Verdict(Redriven(order.id, again), _with_review_closed(with_call(order, again), call, at))
-
-
-def _with_review_closed(order: Order, call: Call, at: datetime) -> Order:
-    for review in order.reviews:
-        if review.event_id == death_id(call) and review.resolved_at is None:
-            closed = msgspec.structs.replace(review, resolved_at=at, decision="redriven")
-            order = merge(order, closed, now=at, cause=review.code)
-    return order
+    raised = [one for one in order.reviews if one.event_id == death_id(call) and one.resolved_at is None]
+    after = with_reviews_closed(with_call(order, again), raised, "redriven", at=at)
+    return Verdict(Redriven(order.id, again), after)

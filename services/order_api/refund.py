@@ -55,14 +55,7 @@ def decided_refund(order: Order, review: Review, *, now: datetime) -> Refund | E
     amount_minor = min(unreserved_minor(order, subject.charge), subject.limit_minor)
     if amount_minor <= 0:
         return ExceedsPaid(0)
-    return Refund(
-        id=refund_id,
-        charge_id=subject.charge.id,
-        amount_minor=amount_minor,
-        state="requested",
-        cause="merchant",
-        at=now,
-    )
+    return Refund(id=refund_id, charge_id=subject.charge.id, amount_minor=amount_minor, cause="merchant", at=now)
 
 
 class _Subject(msgspec.Struct, frozen=True):

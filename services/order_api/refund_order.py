@@ -42,16 +42,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     ttl: timedelta
 
 
-class NoSuchOrder(msgspec.Struct, frozen=True):
-    pass
-
-
-Refusal: TypeAlias = NotRefundable | ExceedsPaid | TooManyRefunds | NoSuchOrder
-Outcome: TypeAlias = Answer | KeyReused | Refusal
+Outcome: TypeAlias = Answer | KeyReused | NotRefundable | ExceedsPaid | TooManyRefunds
 
 
 class RefundOrder:
-    """`wake` hints at new calls. Raises what Changes raises; then the same key finds the truth."""
+    """`wake` hints at new calls. Raises NoSuchOrderError, and what Changes raises; then the same key finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
         self._store = store
@@ -74,7 +69,9 @@ class RefundOrder:
         """A key that another order has is looked up by its index: before a refusal, and after the database refused it. C5"""
         for _ in range(TAKEN_MAX):
             try:
-                outcome = await self._store.change(order_id, lambda order, now: refunded(order, asked, now))
+                outcome = await self._store.change_own(
+                    asked.merchant, order_id, lambda order, now: refunded(order, asked, now)
+                )
             except TakenError:
                 outcome = None
             if isinstance(outcome, Answer | KeyReused):
@@ -99,10 +96,8 @@ def endpoint_of(order_id: str) -> str:
     return f"POST /api/orders/{order_id}/refunds"
 
 
-def refunded(order: Order | None, asked: Asked, now: datetime | None) -> Verdict[Order, Outcome]:
+def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcome]:
     """The order with the refund reserved and asked for; `now` is the server's time."""
-    if order is None or now is None or order.merchant != asked.merchant:
-        return Verdict(NoSuchOrder())
     known = entry_of(order.keys, asked.key)
     if known is not None and known.of == asked.refund_id:  # our own effect
         return Verdict(known.answer, found=True)
@@ -116,24 +111,17 @@ def refunded(order: Order | None, asked: Asked, now: datetime | None) -> Verdict
     amount_minor = left if asked.new.amount_minor is None else asked.new.amount_minor
     if refusal := refuse(order, charge, amount_minor):
         return Verdict(refusal)
-    refund = Refund(
-        id=asked.refund_id,
-        charge_id=charge.id,
-        amount_minor=amount_minor,
-        state="requested",
-        cause="merchant",
-        at=asked.at,
-    )
+    at = asked.at
+    refund = Refund(id=asked.refund_id, charge_id=charge.id, amount_minor=amount_minor, cause="merchant", at=at)
     key = new_key(
         asked.key,
         endpoint=endpoint,
         command=asked.new,
         body=to_json(refund_view(refund, order)),
         location=f"/api/orders/{order.id}/refunds/{refund.id}",
-        now=asked.at,
+        now=at,
         ttl=asked.ttl,
         status=202,
     )
-
-    reserved = ask_for_refund(order, refund, now=asked.at, why=refund.cause)
+    reserved = ask_for_refund(order, refund, now=at, why=refund.cause)
     return Verdict(key.answer, msgspec.structs.replace(reserved, keys=(*live(order.keys, now), key)))

@@ -1,6 +1,5 @@
 """HTTP of what becomes of a payment afterwards: refunds, and what a person decides."""
 
-from decimal import Decimal
 from typing import Any, assert_never
 
 from litestar import Request, Response, get, post
@@ -8,20 +7,19 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from order_api.order import Order, Refund
+from order_api.order import Order
 from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds
-from order_api.refund_order import NewRefund, NoSuchOrder, RefundOrder
+from order_api.refund_order import NewRefund, RefundOrder
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
 from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
-from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.problems import ProblemError
 from shared.edge.requests import Amount, idempotency_key
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import AmountError, in_major, in_minor
-from shared.tracing import note
+from shared.money import in_major, in_minor
 
 
 class RefundRequest(Struct, forbid_unknown_fields=True):
@@ -57,8 +55,9 @@ async def create_refund(
     """
     key = idempotency_key(request)
     async with answered_within():
-        order = await _order(store, merchant_of(request), order_id)
-        outcome = await refund_order(key, order.merchant, order.id, NewRefund(_minor(data.amount, order)))
+        order = await store.order(merchant_of(request), order_id)
+        amount_minor = None if data.amount is None else in_minor(data.amount, order.currency, order.exponent)
+        outcome = await refund_order(key, order.merchant, order.id, NewRefund(amount_minor))
     match outcome:
         case Answer() as answer:
             return replayable(answer)
@@ -69,8 +68,6 @@ async def create_refund(
             raise ProblemError("exceeds-paid", f"{left:f} {order.currency} can still be refunded")
         case NotRefundable():
             raise ProblemError("not-refundable")
-        case NoSuchOrder():
-            raise ProblemError("not-found", "no such order")
         case TooManyRefunds():
             raise ProblemError("not-refundable", f"an order takes {REFUNDS_MAX} refunds at most")
         case _:
@@ -79,21 +76,17 @@ async def create_refund(
 
 @get("/api/orders/{order_id:str}/refunds/{refund_id:str}", tags=["Orders"], problems=["not-found"])
 async def get_refund(
-    request: Request[Any, Any, Any],
-    order_id: FromPath[str],
-    refund_id: FromPath[str],
-    store: NamedDependency[Store],
+    request: Request[Any, Any, Any], order_id: FromPath[str], refund_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[RefundView]:
     """One refund of an order, as far as we know it."""
     merchant = merchant_of(request)
-    order: Order | None = await _order(store, merchant, order_id)
-    refund = _refund(order, refund_id)
-    if refund is None:  # as the whole order: what was acknowledged is there
+    order = await store.order(merchant, order_id)
+    if all(refund.id != refund_id for refund in order.refunds):  # as the whole order: what was acknowledged is there
         order = await store.confirmed_order(merchant, order_id)
-        refund = _refund(order, refund_id)
-    if order is None or refund is None:
-        raise ProblemError("not-found", "no such refund")
-    return json_response(to_json(refund_view(refund, order)))
+    for refund in order.refunds:
+        if refund.id == refund_id:
+            return json_response(to_json(refund_view(refund, order)))
+    raise ProblemError("not-found", "no such refund")
 
 
 @post(
@@ -127,27 +120,6 @@ async def resolve_review(
             raise ProblemError("not-refundable", detail)
         case outcome:
             assert_never(outcome)
-
-
-async def _order(store: Store, merchant: str, order_id: str) -> Order:
-    order = await store.order(merchant, order_id)
-    if order is None:
-        raise ProblemError("not-found", "no such order")
-    note(order_id=order_id)
-    return order
-
-
-def _refund(order: Order | None, refund_id: str) -> Refund | None:
-    return next((one for one in order.refunds if one.id == refund_id), None) if order else None
-
-
-def _minor(amount: Decimal | None, order: Order) -> int | None:
-    if amount is None:
-        return None
-    try:
-        return in_minor(amount, order.currency, order.exponent)
-    except AmountError as error:
-        raise invalid_field("/amount", str(error)) from None
 
 
 REFUND_ROUTES = [create_refund, get_refund, resolve_review]

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from order_api.order import Order, Refund, Review, merge
+from order_api.order import Order, Refund, Review, with_reviews_closed
 from order_api.outbox import ask_for_refund
 from order_api.refund import ExceedsPaid, NotRefundable, decided_refund
 from order_api.store import Store
@@ -30,8 +30,7 @@ class AlreadyResolved(msgspec.Struct, frozen=True):
     decision: str
 
 
-Refusal: TypeAlias = NoSuchReview | AlreadyResolved | ExceedsPaid | NotRefundable
-Outcome: TypeAlias = Order | Refusal
+Outcome: TypeAlias = Order | NoSuchReview | AlreadyResolved | ExceedsPaid | NotRefundable
 
 
 class ResolveReview:
@@ -69,9 +68,7 @@ def resolved(order: Order | None, asked: Resolution) -> Verdict[Order, Outcome]:
     """The same decision made twice is made once. C4"""
     if order is None or order.merchant != asked.merchant:
         return Verdict(NoSuchReview())
-    reviews = [review for review in order.reviews if review.code == asked.code]
-    if asked.event_id is not None:
-        reviews = [review for review in reviews if review.event_id == asked.event_id]
+    reviews = [one for one in order.reviews if one.code == asked.code and asked.event_id in {None, one.event_id}]
     if not reviews:
         return Verdict(NoSuchReview())
     raised = [review for review in reviews if review.resolved_at is None]
@@ -79,15 +76,10 @@ def resolved(order: Order | None, asked: Resolution) -> Verdict[Order, Outcome]:
         decisions = [review.decision or "" for review in reviews]
         known = order if asked.decision in decisions else AlreadyResolved(decisions[-1])
         return Verdict(known, found=True)
-    after = order
-    if asked.decision == "refund":
-        refunded = _with_refunds(order, raised, asked.at)
-        if not isinstance(refunded, Order):
-            return Verdict(refunded)
-        after = refunded
-    for review in raised:
-        closed = msgspec.structs.replace(review, resolved_at=asked.at, decision=asked.decision)
-        after = merge(after, closed, now=asked.at, cause=review.code)
+    decided = _with_refunds(order, raised, asked.at) if asked.decision == "refund" else order
+    if not isinstance(decided, Order):
+        return Verdict(decided)
+    after = with_reviews_closed(decided, raised, asked.decision, at=asked.at)
     return Verdict(after, after)
 
 

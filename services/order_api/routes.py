@@ -1,35 +1,84 @@
-"""HTTP: parse, call a verb, respond."""
+"""HTTP of all that is not about one order: the outbox, webhooks, health. All routes, and what errors are answered."""
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 
+from order_api.calls import REDRIVES_MAX, Call
 from order_api.event import NotAnEventError, Outcome
 from order_api.order_routes import ORDER_ROUTES
-from order_api.outbox_routes import OUTBOX_ROUTES
 from order_api.receive_webhook import ReceiveWebhook
+from order_api.redrive_message import NoSuchMessage, NotRedrivable, RedriveMessage, Redriven
 from order_api.refund_routes import REFUND_ROUTES
-from order_api.views import to_json
+from order_api.store import NoSuchOrderError, Store
+from order_api.views import MessageView, message_view, state_of, to_json
+from shared.edge.auth import merchant_of
 from shared.edge.health import NOT_READY, Readiness, Ready
 from shared.edge.metrics import show_metrics
-from shared.edge.problems import ProblemError, Table
+from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
+from shared.money import AmountError, CurrencyError
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
 
 PROBLEMS: Table = {
+    NoSuchOrderError: lambda _: ProblemError("not-found", "no such order"),
+    AmountError: lambda error: invalid_field("/amount", str(error)),
+    CurrencyError: lambda error: invalid_field("/currency", str(error)),
     SignatureError: lambda _: ProblemError("invalid-signature"),
     NotAnEventError: lambda error: ProblemError("malformed-json", f"not an event: {error}"),
 }
+
+ListedState: TypeAlias = Literal["ready", "leased", "dead"]
 
 
 class WebhookReceipt(Struct):
     """What became of an event."""
 
     outcome: Outcome
+
+
+@get("/api/outbox", tags=["Outbox"])
+async def list_messages(
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    in_state: Annotated[ListedState | Literal[""], QueryParameter(name="state")] = "",  # `state` is Litestar's own
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
+) -> Response[Page[MessageView]]:
+    """A page of the requests to the provider that are not done, newest first. Those in state `dead` wait for a person."""
+    before = decode_cursor(cursor) if cursor else None
+    states = [in_state] if in_state else ["ready", "leased", "dead"]
+    found = await store.list_calls(merchant_of(request), states, before=before, limit=limit + 1)
+    page, following = cut(found, limit, lambda one: at_and_id(one[1].created_at, one[1].id))
+    return json_response(to_json(Page([message_view(order_id, call) for order_id, call in page], following)))
+
+
+@post(
+    "/api/outbox/{message_id:str}/redrive",
+    tags=["Outbox"],
+    status_code=202,
+    response_description="Sent again",
+    problems=["not-found", "not-redrivable"],
+)
+async def redrive_message(
+    request: Request[Any, Any, Any], message_id: FromPath[str], redrive_message: NamedDependency[RedriveMessage]
+) -> Response[MessageView]:
+    """Has a dead message sent again. The provider is asked first what it has, so nothing is done twice."""
+    match await redrive_message(merchant_of(request), message_id):
+        case Redriven(order_id, call):
+            return json_response(to_json(message_view(order_id, call)), 202)
+        case NoSuchMessage():
+            raise ProblemError("not-found", "no such message")
+        case NotRedrivable(call):
+            raise ProblemError("not-redrivable", _why_not(call))
+        case outcome:
+            assert_never(outcome)
 
 
 @post(
@@ -56,4 +105,18 @@ async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]
     return await readiness()
 
 
-ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, *OUTBOX_ROUTES, receive_payment_webhook, health_ready, show_metrics]
+def _why_not(call: Call) -> str:
+    if call.state != "dead":
+        return f"it is {state_of(call)}"
+    return f"it was redriven {call.redrives} times already" if call.redrives >= REDRIVES_MAX else ""
+
+
+ROUTES = [
+    *ORDER_ROUTES,
+    *REFUND_ROUTES,
+    list_messages,
+    redrive_message,
+    receive_payment_webhook,
+    health_ready,
+    show_metrics,
+]

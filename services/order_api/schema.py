@@ -5,7 +5,7 @@ The validators are the last line of defence against our own mistakes, and docume
 
 from typing import Any, get_args
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import DESCENDING, IndexModel
 
 from order_api import calls, event, order
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
@@ -149,26 +149,19 @@ async def ensure_schema(database: Database) -> None:
         "orders",
         schema=ORDERS,
         indexes=[
-            IndexModel([("merchant", ASCENDING), ("order_number", ASCENDING)], unique=True),
+            IndexModel(["merchant", "order_number"], unique=True),
             # One name space of keys a merchant, whatever was made or changed under them. C5
-            IndexModel(
-                [("merchant", ASCENDING), ("keys.value", ASCENDING)],
-                unique=True,
-                **_only(**{"keys.value": {"$exists": True}}),
-            ),
-            IndexModel([("due_at", ASCENDING)], **_only(due_at={"$type": "date"})),
-            IndexModel([("merchant", ASCENDING), _NEWEST_FIRST], name="dead_calls", **_only(**{"calls.state": "dead"})),
-            IndexModel([("merchant", ASCENDING), ("calls.id", ASCENDING)], **_only(**{"calls.1": {"$exists": True}})),
-            IndexModel([("merchant", ASCENDING), _NEWEST_FIRST]),
-            IndexModel([("merchant", ASCENDING), ("status", ASCENDING), _NEWEST_FIRST]),
-            IndexModel(
-                [("merchant", ASCENDING), ("reviews.code", ASCENDING), _NEWEST_FIRST],
-                **_only(**{"reviews.code": {"$exists": True}}),
-            ),
-            IndexModel([("reconcile_at", ASCENDING)], **_only(reconcile_at={"$type": "date"})),
+            IndexModel(["merchant", "keys.value"], unique=True, **_only(**{"keys.value": {"$exists": True}})),
+            IndexModel(["due_at"], **_only(due_at={"$type": "date"})),
+            IndexModel(["merchant", _NEWEST_FIRST], name="dead_calls", **_only(**{"calls.state": "dead"})),
+            IndexModel(["merchant", "calls.id"], **_only(**{"calls.1": {"$exists": True}})),
+            IndexModel(["merchant", _NEWEST_FIRST]),
+            IndexModel(["merchant", "status", _NEWEST_FIRST]),
+            IndexModel(["merchant", "reviews.code", _NEWEST_FIRST], **_only(**{"reviews.code": {"$exists": True}})),
+            IndexModel(["reconcile_at"], **_only(reconcile_at={"$type": "date"})),
             # What /metrics counts: small, because nothing stays in them.
-            IndexModel([("status", ASCENDING), ("created_at", ASCENDING)], **_only(status="Pending")),
-            IndexModel([("reviews.resolved_at", ASCENDING)], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
+            IndexModel(["status", "created_at"], **_only(status="Pending")),
+            IndexModel(["reviews.resolved_at"], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
         ],
     )
     await ensure_collection(
@@ -176,7 +169,7 @@ async def ensure_schema(database: Database) -> None:
         "payment_events",
         schema=PAYMENT_EVENTS,
         indexes=[
-            IndexModel([("order_id", ASCENDING), ("received_at", DESCENDING), _NEWEST_FIRST]),
-            IndexModel([("reconcile_at", ASCENDING)], **_only(reconcile_at={"$type": "date"})),
+            IndexModel(["order_id", ("received_at", DESCENDING), _NEWEST_FIRST]),
+            IndexModel(["reconcile_at"], **_only(reconcile_at={"$type": "date"})),
         ],
     )

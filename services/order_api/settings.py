@@ -28,9 +28,8 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=upper_case):
     order_api_public_url: str | None = None  # what a start says to open, if not host and port
     order_api_keys: tuple[Secret, ...] = ()
     order_api_allow_anonymous: bool = False
-    order_api_rate_limit_per_second: Annotated[float, Meta(ge=0.001, le=1e6)] | None = (
-        None  # of each merchant, in each process
-    )
+    # Of each merchant, in each process.
+    order_api_rate_limit_per_second: Annotated[float, Meta(ge=0.001, le=1e6)] | None = None
 
     payment_gateway_url: str = "http://127.0.0.1:8001"
     payment_gateway_api_key: Secret | None = None

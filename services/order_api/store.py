@@ -1,6 +1,6 @@
 """What the verbs read and write together: orders, each one document, and the provider's events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,10 +12,17 @@ from order_api.event import StoredEvent
 from order_api.order import Order, scheduled
 from order_api.outbox import due_at
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
-from shared.mongo import Client, Document, to_document
+from shared.mongo import Client, Collection, Document, to_document
 from shared.pages import older_than
+from shared.tracing import note
+
+PAGE_MAX = 100  # documents that one read or write of an operator's command takes
 
 A = TypeVar("A")
+
+
+class NoSuchOrderError(Exception):
+    """The merchant has no such order."""
 
 
 class Store:
@@ -34,7 +41,7 @@ class Store:
         )
         self.writers = (self._change, self.events)
 
-    async def change(self, order_id: str, decide: Decide[Order, A], *, read: Document | None = None) -> A:
+    async def change(self, order_id: str, decide: Decide[Order, A]) -> A:
         """As Changes, with the provider asked in time about whatever question the change leaves open. C22"""
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, A]:
@@ -44,19 +51,36 @@ class Store:
             after = scheduled(order, verdict.after, now=now, pause=self.reconcile_after)
             return Verdict(verdict.answer, after)
 
-        return await self._change(order_id, deciding, read=read)
+        return await self._change(order_id, deciding)
 
-    async def order(self, merchant: str, order_id: str) -> Order | None:
-        """None only if the merchant has no such order, whatever failover has just been. Raises what Changes.read raises.
-        C9
+    async def change_own(
+        self, merchant: str, order_id: str, decide: Callable[[Order, datetime], Verdict[Order, A]]
+    ) -> A:
+        """As `change`, of an order of this merchant. Raises NoSuchOrderError too, which rests on an absence. C9"""
+
+        def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, Any]:
+            if order is None or now is None or order.merchant != merchant:
+                return Verdict(None)
+            return decide(order, now)
+
+        answer: A | None = await self.change(order_id, deciding)
+        if answer is None:
+            raise NoSuchOrderError
+        return answer
+
+    async def order(self, merchant: str, order_id: str) -> Order:
+        """Raises NoSuchOrderError only if the merchant has no such order, whatever failover has just been, and what
+        Changes.read raises. C9
         """
         order = await self._change.read(order_id)
-        return order if order is not None and order.merchant == merchant else None
+        if order is None or order.merchant != merchant:
+            raise NoSuchOrderError
+        note(order_id=order_id)
+        return order
 
-    async def confirmed_order(self, merchant: str, order_id: str) -> Order | None:
-        """With everything that was acknowledged before, at the price of a small write. Raises what Changes raises. C9"""
-        order = await self._change(order_id, lambda order, _now: Verdict(order))
-        return order if order is not None and order.merchant == merchant else None
+    async def confirmed_order(self, merchant: str, order_id: str) -> Order:
+        """With everything that was acknowledged before, at the price of a small write. Raises what `change_own` does. C9"""
+        return await self.change_own(merchant, order_id, lambda order, _now: Verdict(order))
 
     async def is_cancelled(self, order_id: str) -> bool:
         """As a majority knows it. Raises PyMongoError."""
@@ -82,11 +106,12 @@ class Store:
     ) -> list[Document]:
         return await self.orders.find(wanted, session=session).sort("_id", -1).limit(limit).to_list()
 
-    async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[Document]:
+    async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[StoredEvent]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
         position = older_than("received_at", before) if before else {}
         found = self.payment_events.find({"order_id": order_id, **position})
-        return await found.sort([("received_at", -1), ("_id", -1)]).limit(limit).to_list()
+        events = found.sort([("received_at", -1), ("_id", -1)]).limit(limit)
+        return [msgspec.convert(event, StoredEvent) async for event in events]
 
     async def order_of_call(self, merchant: str, call_id: str) -> str:
         """The id of the order that has this call. An order's first call has the order's own hex, others have an index."""
@@ -111,6 +136,7 @@ class Store:
             "dead": {"calls.state": "dead"},
         }
         position = older_than("created_at", before) if before else {}
+        shown = {"_id": "$calls.id", "created_at": "$calls.created_at", "order": "$_id", "call": "$calls"}
         found: list[Document] = []
         # Orders at rest are in neither index. Left to itself MongoDB may choose one that has all orders of the merchant.
         for index, orders, those in (
@@ -123,14 +149,7 @@ class Store:
                     {"$project": {"calls": 1}},
                     {"$unwind": "$calls"},
                     {"$match": {"$or": wanted}},
-                    {
-                        "$project": {
-                            "_id": "$calls.id",
-                            "created_at": "$calls.created_at",
-                            "order": "$_id",
-                            "call": "$calls",
-                        }
-                    },
+                    {"$project": shown},
                     {"$match": position},
                     {"$sort": {"created_at": -1, "_id": -1}},
                     {"$limit": limit},
@@ -143,6 +162,14 @@ class Store:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
         known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
         return [known.get(event.id) for event in events]
+
+
+async def pages_of(collection: Collection, shown: Document) -> AsyncIterator[list[Document]]:
+    """All of its documents, PAGE_MAX at a time, in the order of their ids: for what no index finds. Raises PyMongoError."""
+    last = ""
+    while page := await collection.find({"_id": {"$gt": last}}, shown).sort("_id", 1).limit(PAGE_MAX).to_list():
+        yield page
+        last = page[-1]["_id"]
 
 
 def order_document(order: Order) -> Document:

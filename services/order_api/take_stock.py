@@ -3,6 +3,7 @@ database's truth: every replica reports the same.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -19,99 +20,77 @@ REVIEWED_ORDERS_MAX = 1_000
 
 def counts(store: Store) -> Sequence[Count]:
     """Each raises PyMongoError."""
-    stock = _TakeStock(store)
-    return (
-        stock.pending_orders,
-        stock.oldest_pending_order,
-        stock.outbox,
-        stock.oldest_due_message,
-        stock.reviews,
-        stock.unmatched,
+    all_of_them = (_pending_orders, _oldest_pending_order, _outbox, _oldest_due_message, _reviews, _unmatched)
+    return [partial(count, store) for count in all_of_them]
+
+
+async def _pending_orders(store: Store) -> Sequence[Metric]:
+    pending = await store.orders.count_documents({"status": "Pending"}, limit=COUNT_MAX)
+    return [GaugeMetricFamily("order_api_pending_orders", f"Pending orders, counted up to {COUNT_MAX}", pending)]
+
+
+async def _oldest_pending_order(store: Store) -> Sequence[Metric]:
+    # Whoever must look at one with a review has been told; it must not hide that the others get stuck.
+    stuck = {"status": "Pending", "reviews": []}
+    oldest = await store.orders.find_one(stuck, {"created_at": 1}, sort=[("created_at", 1)])
+    age = age_seconds(oldest["created_at"] if oldest else None, utc_now())
+    about = "Age of the oldest Pending order that has no review"
+    return [GaugeMetricFamily("order_api_pending_order_oldest_age_seconds", about, age)]
+
+
+async def _outbox(store: Store) -> Sequence[Metric]:
+    depth = GaugeMetricFamily(
+        "order_api_outbox_messages",
+        f"Calls of the provider that are not settled, counted up to {COUNT_MAX}; a dead one waits for a person",
+        labels=["state"],
     )
+    is_open = {"$eq": ["$calls.state", "open"]}
+    state = {"$cond": [is_open, {"$cond": [{"$eq": ["$calls.claim", None]}, "ready", "leased"]}, "dead"]}
+    stages: list[Document] = [
+        {"$match": {"$or": [{"due_at": {"$type": "date"}}, {"merchant": {"$gt": ""}, "calls.state": "dead"}]}},
+        {"$limit": COUNT_MAX},
+        {"$unwind": "$calls"},
+        {"$match": {"calls.state": {"$in": ["open", "dead"]}}},
+        {"$group": {"_id": state, "count": {"$sum": 1}}},
+    ]
+    counted = {one["_id"]: one["count"] async for one in await store.orders.aggregate(stages)}
+    for name in ("ready", "leased", "dead"):
+        depth.add_metric([name], min(counted.get(name, 0), COUNT_MAX))
+    return [depth]
 
 
-class _TakeStock:
-    def __init__(self, store: Store) -> None:
-        self._store = store
+async def _oldest_due_message(store: Store) -> Sequence[Metric]:
+    now = utc_now()
+    is_due = {"due_at": {"$type": "date", "$lte": now}}
+    first = await store.orders.find_one(is_due, {"due_at": 1, "calls": 1}, sort=[("due_at", 1)])
+    due = [call for call in first["calls"] if call["due_at"] == first["due_at"]] if first else []
+    # A new call is dated back by a minute: CLOCK_SKEW in `calls.py`.
+    due_since = max(due[0]["due_at"], due[0]["created_at"]) if due else None
+    about = "For how long the call that waits longest has been due, to within a minute"
+    return [GaugeMetricFamily("order_api_outbox_oldest_due_age_seconds", about, age_seconds(due_since, now))]
 
-    async def pending_orders(self) -> Sequence[Metric]:
-        pending = await self._store.orders.count_documents({"status": "Pending"}, limit=COUNT_MAX)
-        return [GaugeMetricFamily("order_api_pending_orders", f"Pending orders, counted up to {COUNT_MAX}", pending)]
 
-    async def oldest_pending_order(self) -> Sequence[Metric]:
-        # Whoever must look at one with a review has been told; it must not hide that the others get stuck.
-        oldest = await self._store.orders.find_one(
-            {"status": "Pending", "reviews": []}, {"created_at": 1}, sort=[("created_at", 1)]
-        )
-        return [
-            GaugeMetricFamily(
-                "order_api_pending_order_oldest_age_seconds",
-                "Age of the oldest Pending order that has no review",
-                age_seconds(oldest["created_at"] if oldest else None, utc_now()),
-            ),
-        ]
+async def _reviews(store: Store) -> Sequence[Metric]:
+    reviews = GaugeMetricFamily(
+        "order_api_open_reviews",
+        f"What a person must look at, by code, on up to {REVIEWED_ORDERS_MAX} orders",
+        labels=["code"],
+    )
+    stages: list[Document] = [
+        {"$match": {"reviews.resolved_at": {"$type": "null"}}},
+        {"$limit": REVIEWED_ORDERS_MAX},
+        {"$unwind": "$reviews"},
+        {"$match": {"reviews.resolved_at": None}},
+        {"$group": {"_id": "$reviews.code", "count": {"$sum": 1}}},
+    ]
+    async for found in await store.orders.aggregate(stages):
+        reviews.add_metric([found["_id"]], found["count"])
+    return [reviews]
 
-    async def outbox(self) -> Sequence[Metric]:
-        depth = GaugeMetricFamily(
-            "order_api_outbox_messages",
-            f"Calls of the provider that are not settled, counted up to {COUNT_MAX}; a dead one waits for a person",
-            labels=["state"],
-        )
-        is_open = {"$eq": ["$calls.state", "open"]}
-        state = {"$cond": [is_open, {"$cond": [{"$eq": ["$calls.claim", None]}, "ready", "leased"]}, "dead"]}
-        stages: list[Document] = [
-            {"$match": {"$or": [{"due_at": {"$type": "date"}}, {"merchant": {"$gt": ""}, "calls.state": "dead"}]}},
-            {"$limit": COUNT_MAX},
-            {"$unwind": "$calls"},
-            {"$match": {"calls.state": {"$in": ["open", "dead"]}}},
-            {"$group": {"_id": state, "count": {"$sum": 1}}},
-        ]
-        counted = {one["_id"]: one["count"] async for one in await self._store.orders.aggregate(stages)}
-        for name in ("ready", "leased", "dead"):
-            depth.add_metric([name], min(counted.get(name, 0), COUNT_MAX))
-        return [depth]
 
-    async def oldest_due_message(self) -> Sequence[Metric]:
-        now = utc_now()
-        first = await self._store.orders.find_one(
-            {"due_at": {"$type": "date", "$lte": now}}, {"due_at": 1, "calls": 1}, sort=[("due_at", 1)]
-        )
-        due = [call for call in first["calls"] if call["due_at"] == first["due_at"]] if first else []
-        # A new call is dated back by a minute: CLOCK_SKEW in `calls.py`.
-        due_since = max(due[0]["due_at"], due[0]["created_at"]) if due else None
-        return [
-            GaugeMetricFamily(
-                "order_api_outbox_oldest_due_age_seconds",
-                "For how long the call that waits longest has been due, to within a minute",
-                age_seconds(due_since, now),
-            ),
-        ]
-
-    async def reviews(self) -> Sequence[Metric]:
-        reviews = GaugeMetricFamily(
-            "order_api_open_reviews",
-            f"What a person must look at, by code, on up to {REVIEWED_ORDERS_MAX} orders",
-            labels=["code"],
-        )
-        stages: list[Document] = [
-            {"$match": {"reviews.resolved_at": {"$type": "null"}}},
-            {"$limit": REVIEWED_ORDERS_MAX},
-            {"$unwind": "$reviews"},
-            {"$match": {"reviews.resolved_at": None}},
-            {"$group": {"_id": "$reviews.code", "count": {"$sum": 1}}},
-        ]
-        async for found in await self._store.orders.aggregate(stages):
-            reviews.add_metric([found["_id"]], found["count"])
-        return [reviews]
-
-    async def unmatched(self) -> Sequence[Metric]:
-        # One that was put to rest by hand is not counted.
-        asked_about = {"reconcile_at": {"$type": "date"}, "outcome": "unmatched"}
-        unmatched = await self._store.payment_events.count_documents(asked_about, limit=COUNT_MAX)
-        return [
-            GaugeMetricFamily(
-                "order_api_unmatched_events",
-                f"Events of the provider that match no order or refund and are judged again, counted up to {COUNT_MAX}",
-                unmatched,
-            )
-        ]
+async def _unmatched(store: Store) -> Sequence[Metric]:
+    # One that was put to rest by hand is not counted.
+    asked_about = {"reconcile_at": {"$type": "date"}, "outcome": "unmatched"}
+    unmatched = await store.payment_events.count_documents(asked_about, limit=COUNT_MAX)
+    about = f"Events of the provider that match no order or refund and are judged again, counted up to {COUNT_MAX}"
+    return [GaugeMetricFamily("order_api_unmatched_events", about, unmatched)]

@@ -6,7 +6,7 @@ from typing import get_args
 
 from order_api.calls import Call
 from order_api.event import StoredEvent
-from order_api.order import Order
+from order_api.order import Charge, Dispute, Order, Refund
 from order_api.views import Moment, MomentKind, TimelineView
 from shared.money import in_major
 from shared.times import rfc3339
@@ -21,37 +21,17 @@ def timeline(order: Order, events: Iterable[StoredEvent]) -> TimelineView:
 
 
 def _of_order(order: Order) -> Iterator[Moment]:
+    def money(kind: MomentKind, fact: Charge | Refund | Dispute, reason: str | None) -> Moment:
+        amount = in_major(fact.amount_minor, order.exponent)
+        return Moment(at=rfc3339(fact.at), kind=kind, id=fact.id, state=fact.state, amount=amount, reason=reason)
+
     amount = in_major(order.amount_minor, order.exponent)
     yield Moment(at=rfc3339(order.created_at), kind="placed", id=order.id, amount=amount)
     for change in order.history:
         yield Moment(at=rfc3339(change.at), kind="status", state=change.status, reason=change.cause)
-    for charge in order.charges:
-        yield Moment(
-            at=rfc3339(charge.at),
-            kind="charge",
-            id=charge.id,
-            state=charge.state,
-            amount=in_major(charge.amount_minor, order.exponent),
-            reason=charge.failure_code,
-        )
-    for refund in order.refunds:
-        yield Moment(
-            at=rfc3339(refund.at),
-            kind="refund",
-            id=refund.id,
-            state=refund.state,
-            amount=in_major(refund.amount_minor, order.exponent),
-            reason=refund.failure_code or refund.cause,
-        )
-    for dispute in order.disputes:
-        yield Moment(
-            at=rfc3339(dispute.at),
-            kind="dispute",
-            id=dispute.id,
-            state=dispute.state,
-            amount=in_major(dispute.amount_minor, order.exponent),
-            reason=dispute.reason,
-        )
+    yield from (money("charge", charge, charge.failure_code) for charge in order.charges)
+    yield from (money("refund", refund, refund.failure_code or refund.cause) for refund in order.refunds)
+    yield from (money("dispute", dispute, dispute.reason) for dispute in order.disputes)
     for review in order.reviews:
         state = review.decision or "open"
         yield Moment(at=rfc3339(review.raised_at), kind="review", id=review.event_id, state=state, reason=review.code)

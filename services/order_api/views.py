@@ -2,21 +2,21 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from order_api.calls import Call, Kind
-from order_api.event import Outcome, Source
+from order_api.event import Outcome, Source, StoredEvent
 from order_api.explanation import explain
 from order_api.order import ChargeState, Order, Refund, RefundCause, RefundState, Status, refunded_minor
 from shared.money import in_major
-from shared.mongo import Document
 from shared.times import rfc3339
 
 MessageState = Literal["ready", "leased", "done", "dead", "void"]
 MomentKind = Literal["placed", "call", "attempt", "charge", "event", "refund", "dispute", "review", "status"]
+V = TypeVar("V", bound=msgspec.Struct)
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -151,53 +151,25 @@ def order_view(order: Order) -> OrderView:
     def major(minor: int) -> Decimal:
         return in_major(minor, order.exponent)
 
-    return OrderView(
-        id=order.id,
-        order_number=order.order_number,
+    return _view(
+        OrderView,
+        order,
         amount=major(order.amount_minor),
-        currency=order.currency,
-        status=order.status,
         refunded_amount=major(refunded_minor(order)) if order.refunds else _ZERO,
-        payment_method=order.payment_method,
-        metadata=order.metadata,
         charges=[
-            ChargeView(
-                id=charge.id,
-                state=charge.state,
-                amount=major(charge.amount_minor),
-                failure_code=charge.failure_code,
-                at=rfc3339(charge.at),
-            )
-            for charge in sorted(order.charges, key=lambda charge: charge.id)
+            _view(ChargeView, one, amount=major(one.amount_minor))
+            for one in sorted(order.charges, key=lambda charge: charge.id)
         ],
         refunds=[refund_view(one, order) for one in sorted(order.refunds, key=lambda refund: refund.id)],
         reviews=[
-            ReviewView(
-                code=review.code,
-                detail=review.detail,
-                event_id=review.event_id,
-                raised_at=rfc3339(review.raised_at),
-                resolved_at=rfc3339(review.resolved_at) if review.resolved_at else None,
-                decision=review.decision,
-            )
-            for review in sorted(order.reviews, key=lambda review: (review.code, review.event_id))
+            _view(ReviewView, one) for one in sorted(order.reviews, key=lambda review: (review.code, review.event_id))
         ],
-        history=[StatusChangeView(status=one.status, at=rfc3339(one.at), cause=one.cause) for one in order.history],
-        created_at=rfc3339(order.created_at),
-        updated_at=rfc3339(order.updated_at),
+        history=[_view(StatusChangeView, one) for one in order.history],
     )
 
 
 def refund_view(refund: Refund, order: Order) -> RefundView:
-    return RefundView(
-        id=refund.id,
-        charge_id=refund.charge_id,
-        amount=in_major(refund.amount_minor, order.exponent),
-        state=refund.state,
-        cause=refund.cause,
-        failure_code=refund.failure_code,
-        at=rfc3339(refund.at),
-    )
+    return _view(RefundView, refund, amount=in_major(refund.amount_minor, order.exponent))
 
 
 def state_of(call: Call) -> MessageState:
@@ -208,40 +180,23 @@ def state_of(call: Call) -> MessageState:
 
 
 def message_view(order_id: str, call: Call) -> MessageView:
-    def shown(at: datetime | None) -> str | None:
-        return rfc3339(at) if at else None
-
-    return MessageView(
-        id=call.id,
-        kind=call.kind,
-        order_id=order_id,
-        refund_id=call.refund_id,
-        state=state_of(call),
-        attempts=call.attempts,
-        redrives=call.redrives,
-        last_error=call.last_error,
-        explanation=explain(call),
-        created_at=rfc3339(call.created_at),
-        first_attempt_at=shown(call.first_attempt_at),
-        next_attempt_at=shown(max(call.due_at, call.redriven_at or call.created_at) if call.due_at else None),
-        redriven_at=shown(call.redriven_at),
-        updated_at=rfc3339(call.updated_at),
+    due = rfc3339(max(call.due_at, call.redriven_at or call.created_at)) if call.due_at else None
+    return _view(
+        MessageView, call, order_id=order_id, state=state_of(call), explanation=explain(call), next_attempt_at=due
     )
 
 
-def event_view(document: Document) -> EventView:
-    """From a document of `payment_events`."""
-    return EventView(
-        id=document["_id"],
-        type=document["type"],
-        outcome=document["outcome"],
-        detail=document.get("detail"),
-        source=document["source"],
-        charge_id=document.get("charge_id"),
-        raw=document["raw"],
-        received_at=rfc3339(document["received_at"]),
-        times_received=int(document["times_received"]),
-    )
+def event_view(event: StoredEvent) -> EventView:
+    return _view(EventView, event)
+
+
+def _view(kind: type[V], shown: msgspec.Struct, **others: Any) -> V:
+    """The view of `shown`: `others`, and its own fields of the same names, with times as text."""
+    for name in kind.__struct_fields__:
+        if name not in others:
+            value = getattr(shown, name)
+            others[name] = rfc3339(value) if isinstance(value, datetime) else value
+    return kind(**others)
 
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -80,9 +80,7 @@ async def place(application: Application, **changes: Any) -> Order:
 
 
 async def stored_order(application: Application, order_id: str) -> Order:
-    order = await application.store.order("default", order_id)
-    assert order is not None
-    return order
+    return await application.store.order("default", order_id)
 
 
 async def document_of(application: Application, order: Order) -> dict[str, Any]:

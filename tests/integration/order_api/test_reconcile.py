@@ -68,7 +68,7 @@ async def test_c22_a_webhook_that_is_lost_for_ever_still_ends_in_paid(
     assert await reconcile(application) == 1
     assert (await stored_order(application, order.id)).status == "Paid"
     [event] = await application.store.events_of(order.id)
-    assert (event["source"], event["raw"].encode()) == ("reconcile", raw)
+    assert (event.source, event.raw.encode()) == ("reconcile", raw)
     assert await reconcile(application) == 0, "a settled order is not asked about again"
 
 
@@ -82,7 +82,7 @@ async def test_c21_the_same_event_by_both_ways_takes_effect_once(
     assert outcomes[0] in {"applied", "duplicate"}
     [event] = await application.store.events_of(order.id)
     assert len((await stored_order(application, order.id)).history) == 2
-    assert event["outcome"] == "applied"
+    assert event.outcome == "applied"
 
 
 async def test_c22_all_pages_are_read(application: Application, provider: HttpDouble) -> None:

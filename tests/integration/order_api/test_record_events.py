@@ -32,7 +32,7 @@ async def test_a_succeeded_payment_makes_the_order_paid_and_is_kept_with_its_byt
     assert order.status == "Paid"
     assert [change.status for change in order.history] == ["Pending", "Paid"]
     [event] = await application.store.events_of(order.id)
-    assert (event["raw"].encode(), event["outcome"], event["times_received"]) == (raw, "applied", 1)
+    assert (event.raw.encode(), event.outcome, event.times_received) == (raw, "applied", 1)
 
 
 async def test_an_event_that_comes_many_times_at_once_takes_effect_once(make_application: MakeApplication) -> None:
@@ -44,7 +44,7 @@ async def test_an_event_that_comes_many_times_at_once_takes_effect_once(make_app
         assert outcomes.count("applied") in {1, 2}
         assert {*outcomes} == {"applied", "duplicate"}
         [stored] = await one.store.events_of(order.id)
-        assert stored["times_received"] == 40
+        assert stored.times_received == 40
         assert len((await stored_order(one, order.id)).history) == 2
 
 
@@ -128,7 +128,7 @@ async def test_c19_a_mismatch_is_judged_again_when_its_id_comes_with_the_right_b
     assert await application.record_events(received(wrong)) == "mismatch"
     assert await application.record_events(received(right)) == "applied"
     assert (await stored_order(application, order.id)).status == "Paid"
-    kept = {event["raw"]: event["outcome"] for event in await application.store.events_of(order.id)}
+    kept = {event.raw: event.outcome for event in await application.store.events_of(order.id)}
     assert kept == {wrong.decode(): "mismatch", right.decode(): "applied"}
 
 
@@ -166,7 +166,7 @@ async def test_c20_other_bytes_under_an_applied_id_are_kept_and_raise_a_review(a
     order = await stored_order(application, order.id)
     assert order.status == "Paid"
     assert [review.code for review in order.reviews] == ["event-altered"]
-    kept = [(event["raw"], event["times_received"]) for event in await application.store.events_of(order.id)]
+    kept = [(event.raw, event.times_received) for event in await application.store.events_of(order.id)]
     assert sorted(kept) == sorted([(first.decode(), 1), (other.decode(), 2)])
 
 

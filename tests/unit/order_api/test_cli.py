@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from order_api.cli import TIME, order_api
+from order_api.cli import order_api, time
 from shared.times import rfc3339, utc_now
 
 YESTERDAY = rfc3339(utc_now() - timedelta(days=1))
@@ -20,7 +20,7 @@ YESTERDAY = rfc3339(utc_now() - timedelta(days=1))
     ],
 )
 def test_a_time_is_read_as_people_write_it(text: str, at: datetime) -> None:
-    assert TIME.convert(text, None, None) == at
+    assert time(text) == at
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from order_api.event import (
     FINAL,
+    Judgement,
     NotAnEventError,
     ReceivedEvent,
-    Verdict,
     altered_id,
     judge,
     parse_event,
@@ -158,7 +158,7 @@ def test_an_event_of_an_unknown_type_is_acknowledged_and_ignored(data: Any) -> N
 def test_a_known_type_with_data_that_does_not_decode_is_a_mismatch_that_says_why(data: Any) -> None:
     event = parsed(raw_event("payment.succeeded", data))
     assert event.subject is None
-    assert judge(event, an_order()) == Verdict("mismatch", event.problem)
+    assert judge(event, an_order()) == Judgement("mismatch", event.problem)
     assert event.problem
 
 
@@ -173,7 +173,7 @@ def test_a_known_type_may_carry_members_that_we_do_not_know() -> None:
 def test_a_payment_event_teaches_the_order_how_its_charge_ended(kind: str, status: Any, code: str | None) -> None:
     verdict = judge(about_charge(kind, status=status, failureCode=code), an_order())
     fact = Charge(id=EARLIER, state=status, amount_minor=AMOUNT, failure_code=code, at=at(7))
-    assert verdict == Verdict("applied", fact=fact)
+    assert verdict == Judgement("applied", fact=fact)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_refund_event_teaches_the_order_how_its_refund_ended(kind: str, status
         failure_code=code,
         at=at(7),
     )
-    assert verdict == Verdict("applied", fact=fact)
+    assert verdict == Judgement("applied", fact=fact)
 
 
 def test_a_refund_that_succeeds_after_it_was_refused_calls_a_person() -> None:

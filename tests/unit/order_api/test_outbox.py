@@ -17,13 +17,12 @@ from order_api.calls import (
     Accepted,
     Call,
     Dead,
-    Done,
+    Decision,
     Refused,
     Retry,
     State,
     Try,
     Unavailable,
-    Void,
     Withdrawn,
     death_id,
     decide,
@@ -121,12 +120,12 @@ def test_a_new_call_is_due_at_once_and_was_never_attempted() -> None:
 
 def test_an_accepted_call_is_done() -> None:
     accepted = Accepted("ch_1", AMOUNT, NOW)
-    assert decide(a_call(), accepted) == Done(accepted)
+    assert decide(a_call(), accepted) == accepted
 
 
 def test_an_acceptance_on_the_last_attempt_counts() -> None:
     accepted = Accepted("ch_1", AMOUNT, NOW)
-    assert decide(a_call(attempts=ATTEMPTS_MAX), accepted) == Done(accepted)
+    assert decide(a_call(attempts=ATTEMPTS_MAX), accepted) == accepted
 
 
 def test_a_refused_call_is_dead_and_says_why() -> None:
@@ -200,7 +199,7 @@ def test_c13_a_redriven_call_is_asked_about_first_and_may_have_been_done() -> No
 
 
 def test_c17_a_call_that_nobody_wants_any_more_is_void() -> None:
-    assert decide(a_call(redrives=1), Withdrawn()) == Void()
+    assert decide(a_call(redrives=1), Withdrawn()) == Withdrawn()
 
 
 def test_each_death_of_a_call_has_an_id_of_its_own() -> None:
@@ -232,15 +231,15 @@ CLAIMED = {"attempts": 1, "claim": "token", "due_at": at(45), "first_attempt_at"
 @pytest.mark.parametrize(
     ("decision", "state", "due"),
     [
-        (Done(Accepted("ch_1", AMOUNT, NOW)), "done", None),
+        (Accepted("ch_1", AMOUNT, NOW), "done", None),
         (Retry(30, "HTTP 500"), "open", at(40)),
         (Dead("refused", "invalid-fields"), "dead", None),
         (Dead("gave up"), "dead", None),
-        (Void(), "void", None),
+        (Withdrawn(), "void", None),
     ],
 )
 def test_c11_a_call_that_is_settled_has_no_claim_and_only_an_open_one_is_due(
-    decision: Done | Retry | Dead | Void, state: State, due: Any
+    decision: Decision, state: State, due: Any
 ) -> None:
     call = settled(a_call(**CLAIMED), decision, TRIED, now=at(10))
     assert (call.state, call.due_at, call.claim, call.settled_claim) == (state, due, None, "token")
@@ -336,4 +335,4 @@ def test_c2_money_owed_is_asked_for_once_and_each_refund_has_its_call() -> None:
 
 
 def test_an_ended_call_keeps_what_was_tried() -> None:
-    assert ended(a_call(tries=(TRIED,), **CLAIMED), now=NOW).tries == (TRIED,)
+    assert ended(a_call(tries=(TRIED,), **CLAIMED), "done", now=NOW).tries == (TRIED,)

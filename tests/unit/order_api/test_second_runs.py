@@ -12,9 +12,9 @@ def test_c4_a_refund_that_was_made_already_is_answered_as_if_it_had_just_been_ma
     paid = an_order(a_charge("succeeded"))
     asked = Asked(merchant="default", key="a-key", new=NewRefund(1), refund_id="rf_1", at=NOW, ttl=timedelta(days=1))
     first = refunded(paid, asked, NOW)
+    assert first.after is not None
     second = refunded(first.after, asked, at(1))
     assert (second.answer, second.after, second.found) == (first.answer, None, True)
-    assert first.after is not None
     expired = refunded(first.after, asked, at(2 * 86400))
     assert (expired.answer, expired.after) == (first.answer, None)
 
