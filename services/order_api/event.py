@@ -59,6 +59,8 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     raw: str
     trace: str | None = None
+    signed_at: datetime | None = None
+    secret: Literal["current", "previous"] | None = None
     received_at: datetime
     times_received: int = 1
     reconcile_at: datetime | None = None

@@ -46,6 +46,9 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     state: RefundState = "requested"
     cause: RefundCause
     failure_code: str | None = None
+    provider_id: str | None = None
+    number: str | None = None
+    made_at: datetime | None = None
     at: datetime
 
 
