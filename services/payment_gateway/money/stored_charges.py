@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from payment_gateway.keys import known_keys
 from payment_gateway.money.charge import Charge, announced, part
 from payment_gateway.store import Store
 from payment_gateway.webhooks.announce import Told
 from shared.documents import Documents
+from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
 from shared.mongo import Document
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from bson import Int64, ObjectId
 
-from payment_gateway.keys import known_keys
 from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import Endpoint
 from shared.documents import Documents
+from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
 from shared.mongo import Collection, Document, to_document
 
