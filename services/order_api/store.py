@@ -32,7 +32,7 @@ class Store:
         self.events = Documents[StoredEvent, StoredEvent](
             client, self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
         )
-        self.writers = (self._change, self.events)
+        self.writers = (self._change, *self.events.writers)
 
     async def change(self, order_id: str, decide: Decide[Order, A], *, read: Document | None = None) -> A:
         """As Changes, with the provider asked in time about whatever question the change leaves open. C22"""

@@ -120,8 +120,9 @@ class Application:
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
         """Schema made, writers and (unless told otherwise) workers running; all stopped at the end."""
-        tidying = self.forget_keys if workers else []
-        writers: list[Writer] = [self.charges, self.endpoints, self.deliveries, *tidying]
+        writers: list[Writer] = [*self.charges.writers, *self.endpoints.writers, *self.deliveries.writers]
+        if workers:
+            writers += self.forget_keys
         works: list[LeasedWork[Any]] = [
             self.settle_charges.work,
             self.announce_left_over.work,

@@ -1,6 +1,5 @@
 """The documents of one collection: inserts and changes of them."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -35,13 +34,4 @@ class Documents(Generic[T, R]):
         )
         self.change = Changes[T](client, collection, kind, encode=encode, limits=change_limits)
         self.read = self.change.read
-
-    async def run(self) -> None:
-        """Writes what is submitted until cancelled."""
-        runs = [asyncio.create_task(self.insert.run()), asyncio.create_task(self.change.run())]
-        try:
-            await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)  # none ends by itself
-        finally:
-            for task in runs:
-                task.cancel()
-            await asyncio.gather(*runs, return_exceptions=True)
+        self.writers = (self.insert, self.change)

@@ -119,7 +119,7 @@ async def at_work(
         insert_limits=limits,
         change_limits=limits,
     )
-    running = asyncio.create_task(documents.run())
+    running = asyncio.gather(*(writer.run() for writer in documents.writers))
     try:
         yield documents
     finally:
@@ -214,7 +214,7 @@ async def test_c5_a_duplicate_that_nothing_explains_is_asked_for_again_until_the
     await things.insert_one({"_id": "other", "name": "contended"})
     limits = Limits(deadline_seconds=0.5)
     documents = Documents[Thing, None](mongo, things, Thing, explain=explain, insert_limits=limits)
-    running = asyncio.create_task(documents.run())
+    running = asyncio.gather(*(writer.run() for writer in documents.writers))
     with pytest.raises(UnresolvedDuplicateError):
         await documents.insert(thing("contended"))
     later = asyncio.create_task(documents.insert(thing("contended")))
@@ -540,7 +540,7 @@ async def test_c8_the_writer_outlives_whatever_a_batch_throws(mongo: Client, thi
 
     await things.insert_one({"_id": "other", "name": "contended"})
     documents = Documents[Thing, None](mongo, things, Thing, explain=explain)
-    running = asyncio.create_task(documents.run())
+    running = asyncio.gather(*(writer.run() for writer in documents.writers))
     for _ in range(3):  # more than there are batches in flight
         with pytest.raises(ZeroDivisionError):
             await documents.insert(thing("contended"))
