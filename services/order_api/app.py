@@ -24,13 +24,12 @@ from order_api.settings import Settings
 from order_api.store import Store
 from order_api.take_stock import counts
 from shared.documents.keys import ForgetKeys
-from shared.edge.admit import Admission
+from shared.edge.admit import Admission, RateLimit
 from shared.edge.application import Writer, at_work, build
 from shared.edge.auth import parse_keys
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
-from shared.edge.rate_limit import RateLimit
 from shared.leases import LeasedWork
 from shared.mongo import connect
 

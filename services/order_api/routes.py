@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from msgspec import Struct
@@ -13,8 +13,6 @@ from order_api.outbox_routes import OUTBOX_ROUTES
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.refund_routes import REFUND_ROUTES
 from order_api.views import to_json
-from shared.edge.health import NOT_READY, Readiness, Ready
-from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
@@ -50,10 +48,4 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
-async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
-    """Whether it can serve: the database's primary answers."""
-    return await readiness()
-
-
-ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, *OUTBOX_ROUTES, receive_payment_webhook, health_ready, show_metrics]
+ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, *OUTBOX_ROUTES, receive_payment_webhook]
