@@ -21,9 +21,7 @@ Work = TypeVar("Work")
 CLAIM_SECONDS = 5.0
 _STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
 _RELEASE_SECONDS = 3.0
-_CLAIM_INTERVAL_SECONDS = (
-    0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
-)
+_CLAIM_INTERVAL_SECONDS = 0.02  # a claim costs as much for one piece as for fifty: those that trickle in go together
 
 
 def in_seconds(seconds: float) -> Document:

@@ -20,7 +20,7 @@ from shared.edge.problems import FieldError, ProblemError, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import AmountError, CurrencyError, to_minor
+from shared.money import AmountError, CurrencyError, exponent_of, in_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 from shared.tracing import note
 
@@ -161,7 +161,7 @@ async def cancel_order(
 def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
     """Checks what types alone cannot say. Raises ProblemError."""
     try:
-        amount_minor = to_minor(data.amount, data.currency)
+        amount_minor = in_minor(data.amount, data.currency, exponent_of(data.currency))
     except CurrencyError as error:
         raise invalid_field("/currency", str(error)) from None
     except AmountError as error:
