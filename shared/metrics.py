@@ -57,9 +57,7 @@ class LeasedWorkMetrics:
     """Those of one worker."""
 
     def __init__(self, worker: str) -> None:
-        self.claims_with_work = _CLAIMS.labels(worker, "work")
-        self.claims_without = _CLAIMS.labels(worker, "nothing")
-        self.claims_failed = _CLAIMS.labels(worker, "failed")
+        self.claims = {result: _CLAIMS.labels(worker, result) for result in ("work", "nothing", "failed")}
         self.claimed = _CLAIMED.labels(worker)
         self.abandoned = _ABANDONED.labels(worker)
         self.slots = _SLOTS.labels(worker)

@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from shared.batches import Batches, Caller, Limits, answered_within
 from shared.documents.paths import update_between
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
-from shared.mongo import Client, Collection, Document, to_document
+from shared.mongo import Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 A = TypeVar("A")
@@ -84,14 +84,12 @@ class Changes(Generic[T]):
 
     def __init__(
         self,
-        client: Client,
         collection: Collection,
         kind: type[T],
         *,
         encode: Callable[[T], Document] = to_document,
         limits: Limits = CHANGE_LIMITS,
     ) -> None:
-        self._client = client
         self._collection = collection
         self._barriers = collection.database["barriers"]
         self._replies = Replies(collection)
@@ -157,7 +155,7 @@ class Changes(Generic[T]):
         """As a majority has them after a write of ours: a primary that has lost its office acknowledges none, and a new one
         has by then everything that was acknowledged before. C9
         """
-        async with self._client.start_session(causal_consistency=True) as session:
+        async with self._collection.database.client.start_session(causal_consistency=True) as session:
             await pass_barrier(self._barriers, session)
             return await self._documents(ids, session)
 

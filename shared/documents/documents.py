@@ -8,7 +8,7 @@ import msgspec
 from shared.batches import Limits
 from shared.documents.changes import CHANGE_LIMITS, Changes
 from shared.documents.inserts import INSERT_LIMITS, Explain, Inserts
-from shared.mongo import Client, Collection, Document, to_document
+from shared.mongo import Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -19,7 +19,6 @@ class Documents(Generic[T, R]):
 
     def __init__(
         self,
-        client: Client,
         collection: Collection,
         kind: type[T],
         *,
@@ -32,6 +31,6 @@ class Documents(Generic[T, R]):
         self.insert = Inserts[T, R](
             collection, explain=explain, encode=encode, limits=insert_limits, ids_are_ours=ids_are_ours
         )
-        self.change = Changes[T](client, collection, kind, encode=encode, limits=change_limits)
+        self.change = Changes[T](collection, kind, encode=encode, limits=change_limits)
         self.read = self.change.read
         self.writers = (self.insert, self.change)

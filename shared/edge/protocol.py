@@ -31,6 +31,8 @@ from shared.telemetry import log
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
 UNSENT_BYTES_MAX = 128 * 1024
 STOPPING_SECONDS = 2.0  # how long a slow client may still take when the server stops
+_HEAD_TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {HEAD_BYTES_MAX} bytes")
+_TARGET_TOO_LONG = (HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
 _BLANKS = (b" ", b"\t")
 _HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 §3.2.2
 
@@ -219,10 +221,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         """Raises _RefusedError."""
         if len(self.url) > TARGET_BYTES_MAX:
-            raise _too_long_a_target()
+            raise _RefusedError(*_TARGET_TOO_LONG)
         may_be_too_large = self._head_is_split or self._piece_bytes > HEAD_BYTES_MAX
         if may_be_too_large and self._head_bytes() > HEAD_BYTES_MAX:
-            raise _too_large_a_head()
+            raise _RefusedError(*_HEAD_TOO_LARGE)
         if len(self.pipeline) >= PIPELINE_MAX:
             raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"more than {PIPELINE_MAX} pipelined requests")
 
@@ -252,8 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Counts what was received in the present phase."""
         self._phase_bytes += received
         if self._phase is _Phase.HEAD and self._phase_bytes > HEAD_BYTES_MAX:
-            refusal = _too_large_a_head() if self.headers else _too_long_a_target()
-            self._refuse(*refusal.args)
+            self._refuse(*(_HEAD_TOO_LARGE if self.headers else _TARGET_TOO_LONG))
         elif self._phase is _Phase.BODY and self._phase_bytes > BODY_WIRE_BYTES_MAX:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
         elif self._phase is _Phase.BODY and self._phase_bytes <= BODY_BYTES_MAX:  # slow, but steady
@@ -357,14 +358,6 @@ def _keep_little_unsent(transport: asyncio.Transport) -> None:
 
 def _bad_request(reason: str) -> _RefusedError:
     return _RefusedError(HTTPStatus.BAD_REQUEST, reason)
-
-
-def _too_large_a_head() -> _RefusedError:
-    return _RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {HEAD_BYTES_MAX} bytes")
-
-
-def _too_long_a_target() -> _RefusedError:
-    return _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
 
 
 def _plain_answer(status: HTTPStatus, reason: str, *headers: str) -> bytes:

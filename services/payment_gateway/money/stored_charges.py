@@ -20,7 +20,7 @@ def stored_charges(store: Store) -> StoredCharges:
     async def explain(charges: Sequence[Charge]) -> Sequence[Answer | KeyReused | None]:
         return await known_keys(store.charges, [(one.merchant, one.keys[0]) for one in charges])
 
-    return Documents(store.client, store.charges, Charge, explain=explain)
+    return Documents(store.charges, Charge, explain=explain)
 
 
 async def read_charges(store: Store, *stages: Mapping[str, Any]) -> list[Document]:

@@ -22,7 +22,7 @@ def stored_endpoints(store: Store) -> StoredEndpoints:
     async def explain(endpoints: Sequence[Endpoint]) -> Sequence[Answer | KeyReused | None]:
         return await known_keys(store.webhook_endpoints, [(one.merchant, one.keys[0]) for one in endpoints])
 
-    return Documents(store.client, store.webhook_endpoints, Endpoint, explain=explain)
+    return Documents(store.webhook_endpoints, Endpoint, explain=explain)
 
 
 async def find_endpoints(collection: Collection, conditions: Mapping[str, Any]) -> list[Endpoint]:
