@@ -4,9 +4,9 @@
   callers share one command of MongoDB.
 - To create something once: `idempotency.py` has the rules of an `Idempotency-Key`.
 - To share work among replicas: `leases.py` claims it and looks after it, `backoff.py` says when to try again.
-- Between the services: `wire.py` has every struct that crosses, `signing.py` signs and verifies webhooks in two schemes,
+- Between the services: `wire.py` has every struct that crosses, `signing.py` signs webhooks in two schemes and verifies one,
   `http_client.py` calls the other side.
-- Values: `money.py`, `ids.py`, `times.py`, `text.py`. Lists over HTTP: `pages.py`.
+- Values: `money.py`, `ids.py`, `times.py`. Lists over HTTP: `pages.py`.
 - The database: `mongo.py`. Settings: `env.py`, and `address.py` for where a service listens.
 - For operators: `telemetry.py` writes the logs, `metrics.py` counts, `trace.py`, `tracing.py` and `otel.py` follow one
   request through both services.

@@ -33,13 +33,13 @@ class Address(NamedTuple):
     def require_free(self) -> None:
         """Raises SettingError if another process listens there, or we may not. Other faults show when the server starts."""
         try:
-            self._try()
+            self._bind()
         except OSError as error:
-            where = f"port {self.port} of {self.host}"
+            where = f"{self.service.upper()}_PORT: port {self.port} of {self.host}"
             if error.errno == errno.EADDRINUSE:
-                raise SettingError(f"{self._setting}: {where} is taken; set another port") from None
+                raise SettingError(f"{where} is taken; set another port") from None
             if error.errno == errno.EACCES:
-                raise SettingError(f"{self._setting}: {where}: {os.strerror(error.errno)}; set another port") from None
+                raise SettingError(f"{where}: {os.strerror(error.errno)}; set another port") from None
 
     @property
     def is_free(self) -> bool:
@@ -49,12 +49,8 @@ class Address(NamedTuple):
             return False
         return True
 
-    @property
-    def _setting(self) -> str:
-        return f"{self.service.upper()}_PORT"
-
-    def _try(self) -> None:
-        """Binds and lets go again, with the options of a server. Raises OSError."""
+    def _bind(self) -> None:
+        """And lets go again, with the options of a server. Raises OSError."""
         for family, kind, protocol, _, where in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -29,7 +29,7 @@ class Secret(str):
 
 
 def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:
-    """Reads each field of `settings` from the variable of its name in capitals (or its `rename`d one).
+    """Reads each field of `settings` from the variable of its encoded name: with `rename=str.upper`, that in capitals.
 
     A secret may come from the file that `<NAME>_FILE` names. Lists are comma-separated. Raises SettingError.
     """
@@ -47,11 +47,6 @@ def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:
         raise SettingError(_naming(error)) from None
 
 
-def upper_case(name: str) -> str:
-    """For `rename=` of a settings struct: `mongodb_uri` is read from `MONGODB_URI`."""
-    return name.upper()
-
-
 def _read(name: str, environ: Mapping[str, str]) -> str | None:
     if path := environ.get(f"{name}_FILE"):
         try:
@@ -62,16 +57,13 @@ def _read(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _parse(name: str, raw: str, kind: Any) -> Any:
-    parts = [part.strip() for part in raw.split(",") if part.strip()] if _is_list(kind) else raw
+    is_list = str(kind).startswith(("tuple[", "list["))
+    parts = [part.strip() for part in raw.split(",") if part.strip()] if is_list else raw
     try:
         return msgspec.convert(parts, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         reason = str(error) if kind is not Secret and "Secret" not in str(kind) else "does not parse"
         raise SettingError(f"{name}: {reason}") from None
-
-
-def _is_list(kind: Any) -> bool:
-    return str(kind).startswith(("tuple[", "list["))
 
 
 def _decode(kind: Any, value: Any) -> Any:

@@ -23,9 +23,8 @@ def open_session(
     socket_factory: aiohttp.SocketFactoryType | None = None,
     resolver: AbstractResolver | None = None,
 ) -> aiohttp.ClientSession:
-    """A session without cookies. To be made inside the event loop and closed there.
-
-    `socket_factory` sees each address before it is connected to, and refuses one by an OSError.
+    """A session without cookies. To be made inside the event loop and closed there. `socket_factory` sees each address
+    before it is connected to, and refuses one by an OSError.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections_max, socket_factory=socket_factory, resolver=resolver),
@@ -46,9 +45,7 @@ async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def retry_after_seconds(response: aiohttp.ClientResponse) -> float | None:
-    """How long Retry-After asks to wait, whether it says seconds or a date (RFC 9110 §10.2.3), by our clock; garbage counts
-    as none.
-    """
+    """How long Retry-After asks to wait, by our clock if until a date (RFC 9110 §10.2.3); None for garbage."""
     value = response.headers.get("Retry-After", "")[:64]
     if value.isascii() and value.isdigit():
         return float(value[:12])

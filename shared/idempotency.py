@@ -39,14 +39,19 @@ class KeyReused(msgspec.Struct, frozen=True):
     """The key belongs to another request."""
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a document's `keys`. `body` is the answer to the first request, byte for byte; `of` is the id of what that
-    request made.
-    """
+class KeyedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with the key `value`: it is the same as an earlier one if endpoint and fingerprint are."""
 
     value: str
     endpoint: str
     fingerprint: str
+
+
+class Key(KeyedRequest, frozen=True, kw_only=True):
+    """An entry of a document's `keys`: the first request with this key. `body` is what it was answered, byte for byte; `of`
+    is the id of what it made.
+    """
+
     status: int
     body: str
     location: str
@@ -58,15 +63,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         """The answer to the request that made this entry."""
         return Answer(self.status, self.body, self.location, replayed=False)
 
-    def judged(self, endpoint: str, fingerprint: str) -> Answer | KeyReused:
+    def replayed_for(self, other: KeyedRequest) -> Answer | KeyReused:
         """What another request with this key is answered: the first answer, if it is the same request."""
-        if (endpoint, fingerprint) != (self.endpoint, self.fingerprint):
+        if (other.endpoint, other.fingerprint) != (self.endpoint, self.fingerprint):
             return KeyReused()
         return Answer(self.status, self.body, self.location, replayed=True)
-
-    def replayed_for(self, asked: "Key") -> Answer | KeyReused:
-        """The same; `asked` is the entry that the other request would make."""
-        return self.judged(asked.endpoint, asked.fingerprint)
 
 
 def new_key(

@@ -21,9 +21,7 @@ Work = TypeVar("Work")
 CLAIM_SECONDS = 5.0
 _STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
 _RELEASE_SECONDS = 3.0
-_CLAIM_INTERVAL_SECONDS = (
-    0.02  # a claim costs as much for one piece as for fifty; work that trickles in is claimed together
-)
+_CLAIM_INTERVAL_SECONDS = 0.02  # a claim costs as much for one piece as for fifty: those that trickle in go together
 
 
 def in_seconds(seconds: float) -> Document:
@@ -103,7 +101,7 @@ class LeasedWork(Generic[Work]):
                     started = await self._start()
                 except Exception as error:  # noqa: BLE001 - a database that is away for a while must not end the worker
                     count_error(error)
-                    self._metrics.claims_failed.inc()
+                    self._metrics.claims["failed"].inc()
                     log.warning("claim failed", worker=self._name, reason=describe(error))
                 if started:
                     await asyncio.sleep(self._interval_seconds)
@@ -143,7 +141,7 @@ class LeasedWork(Generic[Work]):
             claimed = await self._claim(self._free) if self._free else ()
             self.more |= len(claimed) == self._free
             self._free -= len(claimed)
-        (self._metrics.claims_with_work if claimed else self._metrics.claims_without).inc()
+        self._metrics.claims["work" if claimed else "nothing"].inc()
         self._metrics.claimed.inc(len(claimed))
         tasks = [asyncio.create_task(self._in_slot(piece)) for piece in claimed]
         self._in_hand.update(tasks)

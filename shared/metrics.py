@@ -4,6 +4,7 @@ Labels have few values, and those that are known beforehand are there from the s
 in a series that begins with one. Labels are resolved once, because resolving one costs more than counting.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
@@ -23,6 +24,7 @@ _BATCH_SECONDS = Histogram("batch_seconds", "One try of a batch", ["batches"], b
 _BATCH_WAIT = Histogram("batch_wait_seconds", "From a caller's arrival to its answer", ["batches"], buckets=SECONDS)
 _BATCH_QUEUE = Gauge("batch_queue_length", "Callers that wait for the next batch", ["batches"])
 _BATCH_UNANSWERED = Counter("batch_unanswered_total", "Callers sent away to ask again", ["batches", "reason"])
+_WRITE_RESULTS = ("written", "missed", "duplicate", "refused", "unknown")
 _WRITES = Counter(
     "document_writes_total", "Documents that a write was tried of, by what came of it", ["batches", "result"]
 )
@@ -46,24 +48,16 @@ class BatchMetrics:
         self.deadline = _BATCH_UNANSWERED.labels(batches, "deadline")
 
 
-class WriteMetrics:
-    """What comes of the writes of one kind: `unknown` and `missed` ones are tried again."""
-
-    def __init__(self, batches: str) -> None:
-        self.written = _WRITES.labels(batches, "written")
-        self.missed = _WRITES.labels(batches, "missed")
-        self.duplicate = _WRITES.labels(batches, "duplicate")
-        self.refused = _WRITES.labels(batches, "refused")
-        self.unknown = _WRITES.labels(batches, "unknown")
+def write_counts(batches: str) -> Mapping[str, Counter]:
+    """By what came of the writes of one kind: `unknown` and `missed` ones are tried again."""
+    return {result: _WRITES.labels(batches, result) for result in _WRITE_RESULTS}
 
 
 class LeasedWorkMetrics:
     """Those of one worker."""
 
     def __init__(self, worker: str) -> None:
-        self.claims_with_work = _CLAIMS.labels(worker, "work")
-        self.claims_without = _CLAIMS.labels(worker, "nothing")
-        self.claims_failed = _CLAIMS.labels(worker, "failed")
+        self.claims = {result: _CLAIMS.labels(worker, result) for result in ("work", "nothing", "failed")}
         self.claimed = _CLAIMED.labels(worker)
         self.abandoned = _ABANDONED.labels(worker)
         self.slots = _SLOTS.labels(worker)

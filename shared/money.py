@@ -39,13 +39,8 @@ def parse_plain_decimal(value: str) -> Decimal:
     return Decimal(value)
 
 
-def to_minor(major: Decimal, currency: str) -> int:
-    """`major` in minor units: 99.99 USD is 9999. Raises AmountError when it is not payable, CurrencyError."""
-    return in_minor(major, currency, exponent_of(currency))
-
-
 def in_minor(major: Decimal, currency: str, exponent: int) -> int:
-    """`major` in minor units of a currency with this many decimal places. Raises AmountError when it is not payable."""
+    """`major` in minor units: 99.99 with 2 decimal places is 9999. Raises AmountError when it is not payable."""
     minor = _EXACT.scaleb(major, exponent)
     if minor != minor.to_integral_value():
         raise AmountError(f"{currency} has {exponent or 'no'} decimal places")
@@ -54,11 +49,6 @@ def in_minor(major: Decimal, currency: str, exponent: int) -> int:
     return int(minor)
 
 
-def to_major(minor: int, currency: str) -> Decimal:
-    """`minor` in major units, with the currency's decimal places: 9990 USD is 99.90. Raises CurrencyError."""
-    return in_major(minor, exponent_of(currency))
-
-
 def in_major(minor: int, exponent: int) -> Decimal:
-    """`minor` in major units of a currency with this many decimal places."""
+    """`minor` in major units: 9990 with 2 decimal places is 99.90."""
     return Decimal(minor).scaleb(-exponent)

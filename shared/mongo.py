@@ -13,15 +13,12 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     BulkWriteError,
-    CollectionInvalid,
     ConnectionFailure,
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
     WriteConcernError,
 )
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from shared.metrics import DATABASE_ERRORS
 from shared.telemetry import log
@@ -31,10 +28,9 @@ Client: TypeAlias = AsyncMongoClient[Document]
 Database: TypeAlias = AsyncDatabase[Document]
 Collection: TypeAlias = AsyncCollection[Document]
 
-MAJORITY = WriteConcern("majority", j=True)
-READ_MAJORITY = ReadConcern("majority")
 QUERY_SECONDS = 5.0
 INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
+COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in the pipeline of every total write. C3
 
 _LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
 _NAMESPACE_EXISTS = 48
@@ -75,9 +71,8 @@ async def ensure_collection(
     schema: Mapping[str, Any] | None = None,
     patience_seconds: float = 10.0,
 ) -> None:
-    """Makes the collection, its validator and its indexes be there; several replicas may do so at once.
-
-    Raises the PyMongoError that was still there after `patience_seconds`.
+    """Makes the collection, its validator and its indexes be there; several replicas may do so at once. Raises the
+    PyMongoError that was still there after `patience_seconds`.
     """
     deadline = asyncio.get_running_loop().time() + patience_seconds
     while True:
@@ -108,16 +103,10 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
             return
     try:
         await database.create_collection(name, check_exists=False, validator=validator)
-    except (CollectionInvalid, OperationFailure) as error:
-        if not isinstance(error, CollectionInvalid) and error.code != _NAMESPACE_EXISTS:
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
             raise
         await database.command("collMod", name, validator=validator)
-
-
-async def server_time(database: Database) -> datetime:
-    """By the clock of the primary. Raises PyMongoError."""
-    now: datetime = (await database.command("hello"))["localTime"]
-    return now
 
 
 async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:
@@ -131,12 +120,6 @@ async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool =
         count_error(error)
         return False
     return True
-
-
-async def is_replica_set(client: Client) -> bool:
-    """Whether the server is a member of one, or a router in front of several. Raises PyMongoError."""
-    hello = await client.admin.command("hello")
-    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 def count_error(error: Exception) -> None:

@@ -6,29 +6,21 @@ The only module that imports OpenTelemetry, and itself imported only where that 
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    Span,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    TraceFlags,
-    TraceState,
-    set_span_in_context,
-)
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.telemetry import log
-from shared.trace import Trace
+from shared.trace import Kind, Trace
 
 STOP_SECONDS = 2.0  # for what is left to export; a collector that does not answer does not keep us from ending
 
+_W3C = TraceContextTextMapPropagator()
 _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 
 
@@ -40,7 +32,9 @@ class Recorded:
     def __init__(self, name: str, span: Span) -> None:
         self._name = name
         self._span = span
-        self.trace = _trace_of(span.get_span_context())
+        at = span.get_span_context()
+        state = at.trace_state.to_header()
+        self.trace = Trace(f"{at.trace_id:032x}", f"{at.span_id:016x}", int(at.trace_flags), state)
 
     def set(self, attributes: Mapping[str, str]) -> None:
         self._span.set_attributes(attributes)
@@ -76,14 +70,8 @@ class Recorder:
         # exporter says once.
         logging.getLogger("opentelemetry.sdk").setLevel(logging.CRITICAL)
 
-    def start(
-        self,
-        name: str,
-        kind: Literal["server", "client", "internal"],
-        parent: Trace | None,
-        attributes: Mapping[str, str],
-    ) -> Recorded:
-        context = set_span_in_context(NonRecordingSpan(_context_of(parent)), Context()) if parent else Context()
+    def start(self, name: str, kind: Kind, parent: Trace | None, attributes: Mapping[str, str]) -> Recorded:
+        context = _W3C.extract(parent.headers) if parent else Context()
         return Recorded(name, self._tracer.start_span(name, context, _KINDS[kind], attributes))
 
     def stop(self) -> None:
@@ -130,18 +118,3 @@ def _resource(service: str) -> Resource:
     found = Resource.create()
     named = not str(found.attributes[SERVICE_NAME]).startswith("unknown_service")
     return found if named else found.merge(Resource({SERVICE_NAME: service}))
-
-
-def _context_of(trace: Trace) -> SpanContext:
-    return SpanContext(
-        int(trace.trace_id, 16),
-        int(trace.span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(trace.flags),
-        trace_state=TraceState.from_header([trace.state]) if trace.state else None,
-    )
-
-
-def _trace_of(context: SpanContext) -> Trace:
-    flags = int(context.trace_flags)
-    return Trace(f"{context.trace_id:032x}", f"{context.span_id:016x}", flags, context.trace_state.to_header())

@@ -1,7 +1,6 @@
 """Lists over HTTP: `{"data": […], "nextCursor": …}`, newest first, with an opaque cursor."""
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -42,7 +41,7 @@ def older_than(field: str, position: str) -> dict[str, Any]:
 
 
 def cut(found: list[T], limit: int, position: Callable[[T], str]) -> tuple[list[T], str | None]:
-    """The page that up to `limit + 1` found make, and the cursor of the next page if the one too many is there."""
+    """Splits up to `limit + 1` results into a page and the next cursor. The extra one only shows that there are more."""
     following = encode_cursor(position(found[limit - 1])) if len(found) > limit else None
     return found[:limit], following
 
@@ -55,7 +54,7 @@ def decode_cursor(cursor: str) -> str:
     """The position that `cursor` stands for. Raises CursorError."""
     try:
         position = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise CursorError("not a cursor of this list") from None
     if encode_cursor(position) != cursor:
         raise CursorError("not a cursor of this list")

@@ -2,13 +2,12 @@
 
 - `X-Signature: t=<unix seconds>,v1=<hex>[,v1=…]` signs `<t>.<body>` with the whole secret (Stripe's scheme).
 - Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature: v1,<base64>[ v1,…]` sign
-  `<id>.<timestamp>.<body>` with the base64-decoded part of the secret.
+  `<id>.<timestamp>.<body>` with the base64-decoded part of the secret. We send them, and verify the other scheme.
 
 Verifying raises SignatureError and nothing else, whatever a stranger sends; the reason is for the log, never for them.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -22,7 +21,6 @@ SIGNATURES_MAX = 8  # rotation needs two; without a bound, a header is work for 
 HEADER_LENGTH_MAX = 4096
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
-
 
 SignatureFault = Literal["malformed", "stale", "wrong"]
 
@@ -43,7 +41,7 @@ def check_secret(secret: str) -> None:
     """Raises SecretError, which never shows the secret."""
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         key = b""
     if not secret.startswith(SECRET_PREFIX) or not 24 <= len(key) <= 64:
         raise SecretError(f"must be {SECRET_PREFIX} followed by the base64 of 24 to 64 bytes")
@@ -63,10 +61,19 @@ def verify(
     pairs = [part.partition("=") for part in header.split(",")]
     timestamps = [value for key, _, value in pairs if key == "t"]
     signatures = [value for key, _, value in pairs if key == "v1"]
-    if len(timestamps) != 1:
-        raise SignatureError("not exactly one timestamp")
-    _check_fresh(timestamps[0], now, tolerance)
-    _check_match(signatures, [_hex_digest(secret, timestamps[0], body) for secret in secrets])
+    if len(timestamps) != 1 or not _TIMESTAMP.match(timestamps[0]):
+        raise SignatureError("not exactly one timestamp of 1 to 12 digits")
+    if abs(now - int(timestamps[0])) > tolerance:
+        raise SignatureError("timestamp outside the tolerance", "stale")
+    if not 1 <= len(signatures) <= SIGNATURES_MAX:
+        raise SignatureError(f"{len(signatures)} signatures of a known version")
+    expected = [_hex_digest(secret, timestamps[0], body) for secret in secrets]
+    matched = False
+    for signature in signatures:
+        for digest in expected:  # every pair is compared: the time taken tells nothing about which one matched
+            matched |= hmac.compare_digest(signature.encode(), digest.encode())
+    if not matched:
+        raise SignatureError("no signature matches", "wrong")
 
 
 def sign_standard(body: bytes, secrets: Sequence[str], timestamp: int, message_id: str) -> dict[str, str]:
@@ -79,50 +86,11 @@ def sign_standard(body: bytes, secrets: Sequence[str], timestamp: int, message_i
     }
 
 
-def verify_standard(
-    headers: dict[str, str],
-    body: bytes,
-    secrets: Sequence[str],
-    *,
-    now: float,
-    tolerance: float = TOLERANCE_SECONDS,
-) -> None:
-    """Checks the headers of Standard Webhooks (names in lower case) against any of `secrets`. Raises SignatureError."""
-    try:
-        message_id, sent_at, header = (headers[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
-    except KeyError as missing:
-        raise SignatureError(f"no {missing.args[0]} header") from None
-    if not message_id or len(header) > HEADER_LENGTH_MAX or not (message_id + header).isascii():
-        raise SignatureError("id or signature missing, too long or not ASCII")
-    _check_fresh(sent_at, now, tolerance)
-    pairs = [part.partition(",") for part in header.split(" ")]
-    signatures = [value for version, _, value in pairs if version == "v1"]
-    _check_match(signatures, [_base64_digest(secret, message_id, sent_at, body) for secret in secrets])
-
-
-def _check_fresh(timestamp: str, now: float, tolerance: float) -> None:
-    if not _TIMESTAMP.match(timestamp):
-        raise SignatureError("timestamp is not 1 to 12 digits")
-    if abs(now - int(timestamp)) > tolerance:
-        raise SignatureError("timestamp outside the tolerance", "stale")
-
-
-def _check_match(signatures: Sequence[str], expected: Sequence[str]) -> None:
-    if not 1 <= len(signatures) <= SIGNATURES_MAX:
-        raise SignatureError(f"{len(signatures)} signatures of a known version")
-    matched = False
-    for signature in signatures:
-        for digest in expected:  # every pair is compared: the time taken tells nothing about which one matched
-            matched |= hmac.compare_digest(signature.encode(), digest.encode())
-    if not matched:
-        raise SignatureError("no signature matches", "wrong")
-
-
 def _hex_digest(secret: str, timestamp: int | str, body: bytes) -> str:
     return hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hex()
 
 
-def _base64_digest(secret: str, message_id: str, timestamp: int | str, body: bytes) -> str:
+def _base64_digest(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
     signed = f"{message_id}.{timestamp}.".encode() + body
     return base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()

@@ -1,6 +1,4 @@
-"""Structured logs: one JSON object a line, or lines to read, with colours on a terminal. `request_id` binds what belongs
-together.
-"""
+"""Structured logs: one JSON object a line, or lines to read. `request_id` binds what belongs together."""
 
 import logging
 import sys
@@ -27,30 +25,21 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
-    """Sends our own and the libraries' logs to standard output, `auto` being console on a terminal and JSON elsewhere.
-
-    The libraries speak from WARNING up.
-    """
+    """Sends our logs, and the libraries' from WARNING up, to standard output. `auto`: console on a terminal, else JSON."""
     console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
-    common: list[Any] = [merge_bound, structlog.processors.add_log_level]
-    if console:
-        timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-        renderer = structlog.dev.ConsoleRenderer(
+    as_text: list[Any] = [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(),  # in a file, or behind the prefix of docker compose, escapes are only in the way
             exception_formatter=structlog.dev.plain_traceback,
-        )
-        structlog.configure(
-            processors=[*common, timestamp, renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-            cache_logger_on_first_use=True,
-        )
-    else:
-        structlog.configure(
-            processors=[*common, _to_json(service)],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-            logger_factory=structlog.BytesLoggerFactory(),
-            cache_logger_on_first_use=True,
-        )
+        ),
+    ]
+    structlog.configure(
+        processors=[merge_bound, structlog.processors.add_log_level, *(as_text if console else [_to_json(service)])],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory() if console else structlog.BytesLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
 
 

@@ -5,10 +5,11 @@ Ids come from whoever calls and prove nothing; they are only ever copied, and on
 
 import re
 from random import getrandbits
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 STATE_CHARS_MAX = 512  # what everybody must be able to pass on, §3.3.1.5; more is cut
 STATE_MEMBERS_MAX = 32  # §3.3.1.1
+Kind = Literal["server", "client", "internal"]  # of a span
 
 _SAMPLED, _RANDOM = 0x01, 0x02  # whoever called records this trace; its id was drawn at random
 # Version, trace id, span id, flags, and what later versions may add.
@@ -26,10 +27,6 @@ class Trace(NamedTuple):
     span_id: str
     flags: int
     state: str = ""
-
-    @property
-    def sampled(self) -> bool:
-        return bool(self.flags & _SAMPLED)
 
     @property
     def traceparent(self) -> str:

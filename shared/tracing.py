@@ -9,15 +9,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shared.telemetry import bind, bound, log, unbind_all
-from shared.trace import Trace, child, new_trace, parse_stored
+from shared.trace import Kind, Trace, child, new_trace, parse_stored
 
 if TYPE_CHECKING:
     from shared.otel import Recorded, Recorder
-
-Kind = Literal["server", "client", "internal"]
 
 _recorder: "Recorder | None" = None
 _current: ContextVar["Span | None"] = ContextVar("span", default=None)
@@ -54,9 +52,8 @@ class Span:
 
 
 def serving(method: str, path: str, caller: Trace | None, *, recorded: bool, **about: str) -> Span:
-    """The step of serving a request of `caller`; without one a trace starts.
-
-    What was noted before is forgotten: on one connection a request may begin in the context of another.
+    """The step of serving a request of `caller`; without one a trace starts. What was noted before is forgotten: on one
+    connection a request may begin in the context of another.
     """
     unbind_all()
     attributes = {"http.request.method": method, "url.path": path, **about}
@@ -70,8 +67,8 @@ def span(name: str, kind: Kind = "internal", attributes: Mapping[str, str] = {})
     current = _current.get()
     if current and kind == "internal" and not _recorder:
         return Span(current.trace)  # nobody sees it, so it needs no id of its own
-    about = {**_noted(), **attributes} if _recorder else attributes
-    step = _step(name, kind, current.trace if current else None, about, _recorder)
+    noted = {name: value for name, value in bound().items() if name != "trace_id"} if _recorder else {}
+    step = _step(name, kind, current.trace if current else None, {**noted, **attributes}, _recorder)
     if current is None:
         bind(trace_id=step.trace.trace_id)
     return step
@@ -108,9 +105,7 @@ def trace_headers() -> Mapping[str, str]:
 
 @contextmanager
 def exporting_traces(service: str) -> Iterator[None]:
-    """Records spans and exports them, if the OTEL_* variables say where to. What is left goes out at the end, for a
-    bounded time.
-    """
+    """Exports spans, if the OTEL_* variables say where to. What is left at the end goes out within a bounded time."""
     global _recorder  # noqa: PLW0603 - one for the process, like the logs
     _recorder = _open_recorder(service, os.environ)
     try:
@@ -128,10 +123,6 @@ def _step(
         recorded = recorder.start(name, kind, parent, attributes)
         return Span(recorded.trace, recorded)
     return Span(child(parent) if parent else new_trace())
-
-
-def _noted() -> Mapping[str, str]:
-    return {name: value for name, value in bound().items() if name != "trace_id"}
 
 
 def _open_recorder(service: str, environ: Mapping[str, str]) -> "Recorder | None":

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shared.address import Address
-from shared.env import Port, SettingError, load, upper_case
+from shared.env import Port, SettingError, load
 from shared.signing import DEVELOPMENT_SECRET
 from tools.mongod import MongodError
 from tools.stack import (
@@ -32,7 +32,7 @@ DATABASE = "payment_gateway_alone"  # so that a MONGODB_URI which `make run` has
 OURS = frozenset({"APP_ENV", "MONGODB_URI", "PAYMENT_GATEWAY_API_KEYS"})
 
 
-class Asked(msgspec.Struct, frozen=True, rename=upper_case):
+class Asked(msgspec.Struct, frozen=True, rename=str.upper):
     """The settings that decide where it listens."""
 
     payment_gateway_host: str = LOCAL

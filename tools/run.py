@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from shared.address import Address
-from shared.env import Port, Secret, SettingError, load, upper_case
+from shared.env import Port, Secret, SettingError, load
 from tools.mongod import MongodError
 from tools.stack import (
     DATA,
@@ -30,7 +30,7 @@ from tools.stack import (
 PORTS = {"order_api": 8000, "payment_gateway": 8001}
 
 
-class Asked(msgspec.Struct, frozen=True, rename=upper_case):
+class Asked(msgspec.Struct, frozen=True, rename=str.upper):
     """The settings that concern both services, so that something is decided here."""
 
     order_api_host: str = LOCAL

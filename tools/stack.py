@@ -19,7 +19,7 @@ import order_api.settings
 import payment_gateway.settings
 from shared.address import Address
 from shared.edge.limits import HttpLimits
-from shared.env import Secret, load, upper_case
+from shared.env import Secret, load
 from tools.mongod import Mongod
 from tools.process import free_port, spawn, stop, tail
 
@@ -201,7 +201,7 @@ def is_ready(url: str) -> bool:
         return False
 
 
-class _Database(msgspec.Struct, rename=upper_case):
+class _Database(msgspec.Struct, rename=str.upper):
     mongodb_uri: Secret | None = None
 
 

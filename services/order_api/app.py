@@ -9,7 +9,6 @@ from litestar.types import ASGIApp
 
 from order_api.cancel_order import CancelOrder
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
-from order_api.forget_keys import ForgetKeys
 from order_api.gateway_client import GatewayClient
 from order_api.openapi import API
 from order_api.place_order import PlaceOrder
@@ -24,13 +23,13 @@ from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
 from order_api.take_stock import counts
-from shared.edge.admit import Admission
+from shared.documents.keys import ForgetKeys
+from shared.edge.admit import Admission, RateLimit
 from shared.edge.application import Writer, at_work, build
 from shared.edge.auth import parse_keys
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
-from shared.edge.rate_limit import RateLimit
 from shared.leases import LeasedWork
 from shared.mongo import connect
 
@@ -51,7 +50,7 @@ class Application:
         wake = self.dispatch_outbox.work.wake.set
         ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
         self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
-        self.forget_keys = ForgetKeys(self.store, idempotency_ttl=ttl)
+        self.forget_keys = ForgetKeys(self.store.orders, "ord", idempotency_ttl=ttl)
         self.cancel_order = CancelOrder(self.store)
         self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl, wake=wake)
         self.resolve_review = ResolveReview(self.store, wake=wake)
@@ -73,8 +72,8 @@ class Application:
             await ensure_schema(self.store.database)
             await self.gateway.start()
             tidying = [self.forget_keys] if workers else []
-            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *self.refund_order.writers]
-            async with at_work([*writers, *tidying], work):
+            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *tidying]
+            async with at_work(writers, work):
                 yield
         finally:
             await self.gateway.close()

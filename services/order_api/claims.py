@@ -1,20 +1,21 @@
 """Claims: writes that are right for any order they match as it is when it is written. C3, C11
 
-By compare-and-set a claim of an order that changes often would starve. These are the only updates by pipeline, so whatever
-came from outside is in them as a `$literal`.
+By compare-and-set a claim of an order that changes often would starve. They are updates by pipeline, so whatever came from
+outside is in them as a `$literal`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bson import Int64, ObjectId
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, WriteError
 
 from shared.backoff import exponential
-from shared.mongo import Collection, Document, count_error, describe
+from shared.leases import in_seconds
+from shared.mongo import COUNTED, Collection, Document, count_error, describe
 from shared.telemetry import log
 
 _IS_DUE = {"due_at": {"$type": "date"}, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
@@ -45,7 +46,7 @@ async def take(orders: Collection, token: str, *, limit: int, lease_seconds: flo
     }
     claimed = {
         "claim": {"$literal": token},
-        "due_at": {"$add": ["$$NOW", round(lease_seconds * 1000)]},
+        "due_at": in_seconds(lease_seconds),
         "attempts": {"$add": ["$$call.attempts", 1]},
         "first_attempt_at": {"$ifNull": ["$$call.first_attempt_at", "$$NOW"]},
         "updated_at": "$$NOW",
@@ -54,7 +55,7 @@ async def take(orders: Collection, token: str, *, limit: int, lease_seconds: flo
     update: list[Mapping[str, Any]] = [
         {"$set": {"calls": {"$map": {"input": "$calls", "as": "call", "in": taken}}}},
         {"$set": {"due_at": _LEAST_DUE_AT}},
-        {"$set": {"version": {"$add": ["$version", 1]}, "writer": {"$literal": ObjectId()}}},
+        {"$set": {**COUNTED, "writer": {"$literal": ObjectId()}}},
     ]
     try:
         await orders.update_many({"_id": {"$in": ids}, **_IS_DUE}, update)
@@ -124,7 +125,7 @@ async def hasten(orders: Collection, ids: Sequence[str], *, at: datetime) -> int
         {"$set": {"calls": {"$map": {"input": "$calls", "as": "call", "in": due}}}},
         {"$set": {"due_at": _LEAST_DUE_AT}},
         {"$set": {"reconcile_at": {"$min": ["$reconcile_at", {"$literal": at}]}, "reconcile_attempts": 0}},
-        {"$set": {"version": {"$add": ["$version", Int64(1)]}, "writer": {"$literal": ObjectId()}}},
+        {"$set": {**COUNTED, "writer": {"$literal": ObjectId()}}},
     ]
     written = await orders.update_many({"_id": {"$in": [*ids]}, "$or": hurried}, update)
     return written.modified_count
@@ -133,8 +134,8 @@ async def hasten(orders: Collection, ids: Sequence[str], *, at: datetime) -> int
 def _turn(document: Document, base_seconds: float, writer: ObjectId) -> UpdateOne:
     attempts = document.get("reconcile_attempts", 0) + 1
     pause = exponential(attempts, base_seconds=base_seconds, cap_seconds=PAUSE_CAP_SECONDS)
-    next_turn = {"reconcile_at": {"$add": ["$$NOW", round(pause * 1000)]}, "reconcile_attempts": attempts}
-    written = {"version": {"$add": ["$version", Int64(1)]}, "writer": {"$literal": writer}}
+    next_turn = {"reconcile_at": in_seconds(pause), "reconcile_attempts": attempts}
     return UpdateOne(
-        {"_id": document["_id"], "reconcile_at": document["reconcile_at"]}, [{"$set": {**next_turn, **written}}]
+        {"_id": document["_id"], "reconcile_at": document["reconcile_at"]},
+        [{"$set": {**next_turn, **COUNTED, "writer": {"$literal": writer}}}],
     )

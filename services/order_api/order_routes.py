@@ -18,7 +18,7 @@ from shared.edge.problems import FieldError, ProblemError
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import to_minor
+from shared.money import exponent_of, in_minor
 from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
 
 TIMELINE_EVENTS_MAX = 1000
@@ -139,7 +139,7 @@ async def cancel_order(
 
 def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
     """Checks what types alone cannot say. Raises ProblemError, AmountError and CurrencyError."""
-    amount_minor = to_minor(data.amount, data.currency)
+    amount_minor = in_minor(data.amount, data.currency, exponent_of(data.currency))
     require_visible("/orderNumber", data.order_number)
     check_metadata(data.metadata)
     return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from order_api.idempotency_keys import forget_expired, keys_by_value
 from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
 from order_api.outbox import charge_call
@@ -14,6 +13,7 @@ from order_api.store import Store, order_document
 from order_api.views import order_view, to_json
 from shared.batches import Limits
 from shared.documents import Inserts
+from shared.documents.keys import known_keys
 from shared.idempotency import Answer, Key, KeyReused, entry_of, new_key
 from shared.ids import new_id
 from shared.money import exponent_of
@@ -99,22 +99,16 @@ class PlaceOrder:
         key is not belongs to another request. None where nothing is there any more, or an expired key was taken off. C5, C10
         """
         numbers = await self._by_number(orders)
-        keys = await keys_by_value(self._store.orders, [(order.merchant, order.keys[0].value) for order in orders])
+        answers = await known_keys(self._store.orders, [(order.merchant, order.keys[0]) for order in orders])
         outcomes: list[Outcome | None] = []
-        for order in orders:
+        for order, answer in zip(orders, answers, strict=True):
             ours = order.keys[0]
             numbered = numbers.get((order.merchant, order.order_number))
             known = numbered and entry_of(numbered.keys, ours.value)
-            held = keys.get((order.merchant, ours.value))
             if known and numbered and known.expires_at > numbered.now:
-                outcomes.append(known.judged(ours.endpoint, ours.fingerprint))
-            elif held and not held.expired:
-                outcomes.append(held.key.judged(ours.endpoint, ours.fingerprint))
-            elif held:
-                await forget_expired(self._store.orders, held)
-                outcomes.append(None)
+                outcomes.append(known.replayed_for(ours))
             else:
-                outcomes.append(OrderNumberTaken(order.order_number) if numbered else None)
+                outcomes.append(answer or (OrderNumberTaken(order.order_number) if numbered else None))
         return outcomes
 
     async def _by_number(self, orders: Sequence[Order]) -> dict[tuple[str, str], "_Numbered"]:

@@ -1,26 +1,23 @@
 """A merchant gives money back: key, reservation and the call that asks for it, in one change of the order. C18"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
 
-from order_api.idempotency_keys import Held, forget_expired, keys_by_value
 from order_api.order import Order, Refund, unreserved_minor
 from order_api.outbox import ask_for_refund
 from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
 from order_api.store import Store
 from order_api.views import refund_view, to_json
-from shared.batches import Batches, Caller, Limits, UnavailableError
-from shared.documents import TakenError, Verdict
-from shared.idempotency import Answer, KeyReused, entry_of, fingerprint, live, new_key
+from shared.documents import Verdict
+from shared.documents.keys import change_once
+from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, fingerprint, live, new_key
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
-
-TAKEN_MAX = 5  # times that an expired key of another order is taken off
 
 
 class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,54 +43,38 @@ Outcome: TypeAlias = Answer | KeyReused | NotRefundable | ExceedsPaid | TooManyR
 
 
 class RefundOrder:
-    """`wake` hints at new calls. Raises NoSuchOrderError, and what Changes raises; then the same key finds the truth."""
+    """`wake` hints at new calls. Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds
+    the truth.
+    """
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
         self._store = store
         self._ttl = idempotency_ttl
         self._wake = wake
-        self._known = Batches[tuple[str, str], Held | None](self._look_up, name="look up keys", limits=Limits())
-        self.writers = (self._known,)
 
     async def __call__(self, key: str, merchant: str, order_id: str, new: NewRefund) -> Outcome:
         note(order_id=order_id)
         asked = Asked(merchant=merchant, key=key, new=new, refund_id=new_id("rf"), at=utc_now(), ttl=self._ttl)
         with span("refund order"):
-            outcome = await self._refund(order_id, asked)
+            outcome: Outcome = await change_once(
+                self._store.orders,
+                merchant,
+                _request(asked, order_id),
+                lambda: self._store.change_own(merchant, order_id, lambda order, now: refunded(order, asked, now)),
+            )
         if isinstance(outcome, Answer) and not outcome.replayed:
             log.info("refund asked for", refund_id=asked.refund_id)
             self._wake()
         return outcome
 
-    async def _refund(self, order_id: str, asked: Asked) -> Outcome:
-        """A key that another order has is looked up by its index: before a refusal, and after the database refused it. C5"""
-        for _ in range(TAKEN_MAX):
-            try:
-                outcome = await self._store.change_own(
-                    asked.merchant, order_id, lambda order, now: refunded(order, asked, now)
-                )
-            except TakenError:
-                outcome = None
-            if isinstance(outcome, Answer | KeyReused):
-                return outcome
-            known = await self._known.submit((asked.merchant, asked.key))
-            if known is not None and not known.expired:
-                endpoint = endpoint_of(order_id)
-                return known.key.judged(endpoint, fingerprint(endpoint, asked.new))
-            if outcome is not None:
-                return outcome
-            if known is not None:
-                await forget_expired(self._store.orders, known)
-        raise UnavailableError
-
-    async def _look_up(self, callers: "Sequence[Caller[tuple[str, str], Held | None]]") -> None:
-        found = await keys_by_value(self._store.orders, {caller.item for caller in callers})
-        for caller in callers:
-            caller.answer(found.get(caller.item))
-
 
 def endpoint_of(order_id: str) -> str:
     return f"POST /api/orders/{order_id}/refunds"
+
+
+def _request(asked: Asked, order_id: str) -> KeyedRequest:
+    endpoint = endpoint_of(order_id)
+    return KeyedRequest(value=asked.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
 
 
 def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcome]:
@@ -103,7 +84,7 @@ def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcom
         return Verdict(known.answer, found=True)
     endpoint = endpoint_of(order.id)
     if known is not None and known.expires_at > now:
-        return Verdict(known.judged(endpoint, fingerprint(endpoint, asked.new)), found=True)
+        return Verdict(known.replayed_for(_request(asked, order.id)), found=True)
     charge = refundable(order)
     if isinstance(charge, NotRefundable):
         return Verdict(charge)

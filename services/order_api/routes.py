@@ -17,8 +17,6 @@ from order_api.refund_routes import REFUND_ROUTES
 from order_api.store import NoSuchOrderError, Store
 from order_api.views import MessageView, message_view, state_of, to_json
 from shared.edge.auth import merchant_of
-from shared.edge.health import NOT_READY, Readiness, Ready
-from shared.edge.metrics import show_metrics
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
@@ -99,24 +97,10 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
-@get("/health/ready", tags=["Service"], public=True, always=True, responses=NOT_READY)
-async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
-    """Whether it can serve: the database's primary answers."""
-    return await readiness()
-
-
 def _why_not(call: Call) -> str:
     if call.state != "dead":
         return f"it is {state_of(call)}"
     return f"it was redriven {call.redrives} times already" if call.redrives >= REDRIVES_MAX else ""
 
 
-ROUTES = [
-    *ORDER_ROUTES,
-    *REFUND_ROUTES,
-    list_messages,
-    redrive_message,
-    receive_payment_webhook,
-    health_ready,
-    show_metrics,
-]
+ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, list_messages, redrive_message, receive_payment_webhook]

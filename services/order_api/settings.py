@@ -6,19 +6,19 @@ from msgspec import Meta, Struct
 
 from shared.address import Address
 from shared.edge.auth import parse_keys
-from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
+from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
 
 
-class DatabaseSettings(Struct, frozen=True, kw_only=True, rename=upper_case):
+class DatabaseSettings(Struct, frozen=True, kw_only=True, rename=str.upper):
     """All that the command line needs."""
 
     mongodb_uri: Secret
     order_api_database: str = "order_api"
 
 
-class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=upper_case):
+class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
     app_env: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat = "auto"

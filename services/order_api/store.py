@@ -35,11 +35,11 @@ class Store:
         self.payment_events = self.database["payment_events"]
         self.barriers = self.database["barriers"]
         self.reconcile_after = reconcile_after
-        self._change = Changes[Order](client, self.orders, Order, encode=order_document)
+        self._change = Changes[Order](self.orders, Order, encode=order_document)
         self.events = Documents[StoredEvent, StoredEvent](
-            client, self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
+            self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
         )
-        self.writers = (self._change, self.events)
+        self.writers = (self._change, *self.events.writers)
 
     async def change(self, order_id: str, decide: Decide[Order, A]) -> A:
         """As Changes, with the provider asked in time about whatever question the change leaves open. C22"""

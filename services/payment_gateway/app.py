@@ -42,6 +42,7 @@ from payment_gateway.webhooks.rotate_secret import RotateSecret
 from payment_gateway.webhooks.send import SendWebhook
 from payment_gateway.webhooks.stored_deliveries import stored_deliveries
 from payment_gateway.webhooks.stored_endpoints import ensure_endpoint, stored_endpoints
+from shared.documents.keys import ForgetKeys
 from shared.edge.admit import Admission
 from shared.edge.application import Writer, at_work, build
 from shared.edge.health import Readiness
@@ -101,6 +102,7 @@ class Application:
         self.create_charge = CreateCharge(
             self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
         )
+        self.forget_keys = [ForgetKeys(self.store.charges, "ch"), ForgetKeys(self.store.webhook_endpoints, "we")]
         self.create_refund = CreateRefund(
             self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
         )
@@ -118,7 +120,9 @@ class Application:
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
         """Schema made, writers and (unless told otherwise) workers running; all stopped at the end."""
-        writers: list[Writer] = [self.charges, self.endpoints, self.deliveries]
+        writers: list[Writer] = [*self.charges.writers, *self.endpoints.writers, *self.deliveries.writers]
+        if workers:
+            writers += self.forget_keys
         works: list[LeasedWork[Any]] = [
             self.settle_charges.work,
             self.announce_left_over.work,

@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
-from bson import Int64, ObjectId
+from bson import ObjectId
 
 from shared.leases import CLAIM_SECONDS, Lease, in_seconds
-from shared.mongo import Collection, Document
+from shared.mongo import COUNTED, Collection, Document
 
 _LEASE_IS_FREE = {"$lte": ["$lease_until", "$$NOW"]}  # null comes before any date
-COUNTED = {"version": {"$add": ["$version", Int64(1)]}}
 
 Choose = Callable[[Document], Awaitable[Sequence[str]]]
 

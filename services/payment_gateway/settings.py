@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from payment_gateway.webhooks.destination import DestinationError, Destinations, parse_destinations
 from shared.address import Address
 from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
-from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError, upper_case
+from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
 
@@ -18,7 +18,7 @@ _DEVELOPMENT_DIGEST = hashlib.sha256(DEVELOPMENT_KEY.encode()).digest()
 Delay = Annotated[float, Meta(ge=0, le=365 * 86400)]
 
 
-class Settings(Struct, frozen=True, kw_only=True, rename=upper_case):
+class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     mongodb_uri: Secret
     app_env: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

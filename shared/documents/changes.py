@@ -1,5 +1,6 @@
 """Changing documents: read, decide, write if nobody came between, for many documents in one command each."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,16 +14,16 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
 from shared.batches import Batches, Caller, Limits, answered_within
-from shared.documents.barrier import pass_barrier
 from shared.documents.paths import update_between
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
-from shared.mongo import Client, Collection, Document, to_document
+from shared.mongo import Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 A = TypeVar("A")
 
 CHANGE_LIMITS = Limits(batch_max=256)
 TRY_SECONDS = 5.0
+_BARRIERS = 16
 
 
 class Verdict(msgspec.Struct, Generic[T, A], frozen=True):
@@ -83,14 +84,12 @@ class Changes(Generic[T]):
 
     def __init__(
         self,
-        client: Client,
         collection: Collection,
         kind: type[T],
         *,
         encode: Callable[[T], Document] = to_document,
         limits: Limits = CHANGE_LIMITS,
     ) -> None:
-        self._client = client
         self._collection = collection
         self._barriers = collection.database["barriers"]
         self._replies = Replies(collection)
@@ -135,12 +134,8 @@ class Changes(Generic[T]):
                 folds = [self._fold(document_id, documents.get(document_id), them) for document_id, them in of.items()]
                 if absent := [fold.document_id for fold in folds if fold.rests_on_absence]:
                     confirmed = await self._confirmed(absent)
-                    folds = [
-                        self._fold(fold.document_id, confirmed.get(fold.document_id), of[fold.document_id])
-                        if fold.rests_on_absence
-                        else fold
-                        for fold in folds
-                    ]
+                    anew = {one: self._fold(one, confirmed.get(one), of[one]) for one in absent}
+                    folds = [anew.get(fold.document_id, fold) for fold in folds]
                 for fold in folds:
                     if fold.after is None:
                         fold.answer()
@@ -160,7 +155,7 @@ class Changes(Generic[T]):
         """As a majority has them after a write of ours: a primary that has lost its office acknowledges none, and a new one
         has by then everything that was acknowledged before. C9
         """
-        async with self._client.start_session(causal_consistency=True) as session:
+        async with self._collection.database.client.start_session(causal_consistency=True) as session:
             await pass_barrier(self._barriers, session)
             return await self._documents(ids, session)
 
@@ -211,12 +206,12 @@ class Changes(Generic[T]):
         missing = set[str]() if certain else await self._not_written([fold.document_id for fold in folds], writer)
         for fold in folds:
             if fold.document_id not in missing:
-                self._replies.counts.written.inc()
+                self._replies.counts["written"].inc()
                 fold.answer()
             elif fold.document_id in refused:
                 self._refuse_fold(fold, refused[fold.document_id])
             else:
-                self._replies.counts.missed.inc()
+                self._replies.counts["missed"].inc()
                 self._batches.again(fold.callers)
 
     async def _not_written(self, ids: Sequence[str], writer: ObjectId) -> set[str]:
@@ -228,19 +223,16 @@ class Changes(Generic[T]):
 
     def _groups(self, folds: "Sequence[_Fold[T]]", writer: ObjectId) -> "list[_Group]":
         """Equal changes of documents with one version are one statement: five times cheaper than one each."""
-        groups: dict[Any, list[str]] = {}
-        updates: dict[Any, tuple[int, Document]] = {}
+        groups: dict[Any, _Group] = {}
         for fold in folds:
             assert fold.after is not None
             assert fold.before is not None, f"{fold.document_id} is not there: there is nothing to change"
             version: int = fold.before.version  # type: ignore[attr-defined]  # of every kind
             update = update_between(self._encode(fold.before), self._encode(fold.after))
-            fields = {**update.get("$set", {}), "version": Int64(version + 1), "writer": writer}
-            update = {**update, "$set": fields}
+            update["$set"] = {**update.get("$set", {}), "version": Int64(version + 1), "writer": writer}
             key = repr((version, update)) if len(folds) > 1 else None
-            groups.setdefault(key, []).append(fold.document_id)
-            updates[key] = (version, update)
-        return [_Group(ids, *updates[key]) for key, ids in groups.items()]
+            groups.setdefault(key, _Group([], version, update)).ids.append(fold.document_id)
+        return list(groups.values())
 
     def _refuse_fold(self, fold: "_Fold[T]", refusal: "Refusal") -> None:
         """One decision of several may be to blame: each is then tried alone. C6"""
@@ -248,10 +240,18 @@ class Changes(Generic[T]):
         if len(callers) > 1 or not callers[0].alone:
             self._batches.again(callers, alone=True)
         elif refusal.duplicate:
-            self._replies.counts.duplicate.inc()
+            self._replies.counts["duplicate"].inc()
             callers[0].fail(TakenError())
         else:
             self._replies.refuse(callers[0], InvalidError(f"{self._collection.name}: {refusal.reason}"))
+
+
+async def pass_barrier(barriers: Collection, session: AsyncClientSession) -> None:
+    """A write of our own, acknowledged by a majority, before an answer that rests on an absence. Reads of the same session
+    then show everything that was acknowledged before it. Raises PyMongoError. C9
+    """
+    one = random.randrange(_BARRIERS)  # noqa: S311 - so that processes seldom meet in one document
+    await barriers.update_one({"_id": one}, {"$inc": {"passed": Int64(1)}}, upsert=True, session=session)
 
 
 def _newest_read(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | None:

@@ -1,6 +1,5 @@
 """The documents of one collection: inserts and changes of them."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -9,7 +8,7 @@ import msgspec
 from shared.batches import Limits
 from shared.documents.changes import CHANGE_LIMITS, Changes
 from shared.documents.inserts import INSERT_LIMITS, Explain, Inserts
-from shared.mongo import Client, Collection, Document, to_document
+from shared.mongo import Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -20,7 +19,6 @@ class Documents(Generic[T, R]):
 
     def __init__(
         self,
-        client: Client,
         collection: Collection,
         kind: type[T],
         *,
@@ -33,15 +31,6 @@ class Documents(Generic[T, R]):
         self.insert = Inserts[T, R](
             collection, explain=explain, encode=encode, limits=insert_limits, ids_are_ours=ids_are_ours
         )
-        self.change = Changes[T](client, collection, kind, encode=encode, limits=change_limits)
+        self.change = Changes[T](collection, kind, encode=encode, limits=change_limits)
         self.read = self.change.read
-
-    async def run(self) -> None:
-        """Writes what is submitted until cancelled."""
-        runs = [asyncio.create_task(self.insert.run()), asyncio.create_task(self.change.run())]
-        try:
-            await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)  # none ends by itself
-        finally:
-            for task in runs:
-                task.cancel()
-            await asyncio.gather(*runs, return_exceptions=True)
+        self.writers = (self.insert, self.change)

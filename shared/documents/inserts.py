@@ -53,9 +53,7 @@ class Inserts(Generic[T, R]):
         self.run = self._batches.run
 
     async def __call__(self, thing: T) -> R | None:
-        """None once the document is stored; otherwise what `explain` found. Raises InvalidError, and what Batches.submit
-        raises.
-        """
+        """None once it is stored; otherwise what `explain` found. Raises InvalidError, and what Batches.submit raises."""
         document = {**self._encode(thing), "writer": ObjectId()}
         try:
             raw = RawBSONDocument(bson.encode(document))
@@ -79,10 +77,10 @@ class Inserts(Generic[T, R]):
         duplicates = []
         for number, caller in enumerate(callers):
             if number not in codes:
-                self._replies.counts.written.inc()
+                self._replies.counts["written"].inc()
                 caller.answer(None)
             elif codes[number].duplicate:
-                self._replies.counts.duplicate.inc()
+                self._replies.counts["duplicate"].inc()
                 duplicates.append(caller)
             else:
                 self._replies.refuse(caller, InvalidError(f"{self._collection.name}: {codes[number].reason}"))
@@ -99,19 +97,15 @@ class Inserts(Generic[T, R]):
                 writers = {document["_id"]: document.get("writer") async for document in found}
                 unknown = [caller for caller in callers if not self._is_stored(caller.item.raw, writers)]
                 things = [caller.item.thing for caller in unknown]
-                outcomes = await self._explain(things) if self._explain and things else ()
+                outcomes = await self._explain(things) if self._explain and things else [None] * len(things)
         except PyMongoError as error:
             self._replies.undecided(callers, error, self._batches)
             return
+        explained = dict(zip(unknown, outcomes, strict=True))
+        unexplained = {caller for caller, outcome in explained.items() if outcome is None}
         for caller in callers:
-            if caller not in unknown:
-                caller.answer(None)
-        unexplained = []
-        for caller, outcome in zip(unknown, outcomes or [None] * len(unknown), strict=True):
-            if outcome is None:
-                unexplained.append(caller)
-            else:
-                caller.answer(outcome)
+            if caller not in unexplained:
+                caller.answer(explained.get(caller))
         self._batches.again(unexplained)
 
     def _is_stored(self, raw: RawBSONDocument, writers: Mapping[str, ObjectId | None]) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 from shared.mongo import Document
 
+_GONE = object()  # the value of what is no longer there
+
 
 def update_between(before: Document, after: Document) -> Document:
     """`$set` and `$unset` of the paths in which `after` differs, {} if in none. An element that was added to an array is
@@ -12,42 +14,30 @@ def update_between(before: Document, after: Document) -> Document:
     positions certain, and an array of hundreds is not written again for one. `$push` would not do: with a `$set` in the same
     array MongoDB refuses it. An array that got shorter is set whole.
     """
-    changed = dict(_set(before, after, ""))
-    gone = dict.fromkeys(_unset(before, after, ""), "")
+    differences = dict(_differences(before, after, ""))
+    changed = {path: value for path, value in differences.items() if value is not _GONE}
+    gone = {path: "" for path, value in differences.items() if value is _GONE}
     return {**({"$set": changed} if changed else {}), **({"$unset": gone} if gone else {})}
 
 
-def _set(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for name in before:
+        if name not in after:
+            yield path + name, _GONE
     for name, value in after.items():
         if name not in before:
             yield path + name, value
         elif before[name] != value or type(before[name]) is not type(value):
-            yield from _set_value(before[name], value, path + name)
+            yield from _differences_of_values(before[name], value, path + name)
 
 
-def _set_value(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _differences_of_values(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(before, dict) and isinstance(after, dict) and _has_paths(before) and _has_paths(after):
-        yield from _set(before, after, f"{path}.")
+        yield from _differences(before, after, f"{path}.")
     elif _is_array(before) and _is_array(after) and 0 < len(before) <= len(after):
-        yield from _set(_by_position(before), _by_position(after), f"{path}.")
+        yield from _differences(_by_position(before), _by_position(after), f"{path}.")
     else:
         yield path, after
-
-
-def _unset(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name, value in before.items():
-        if name not in after:
-            yield path + name
-        else:
-            yield from _unset_value(value, after[name], path + name)
-
-
-def _unset_value(before: Any, after: Any, path: str) -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(after, dict) and _has_paths(before) and _has_paths(after):
-        yield from _unset(before, after, f"{path}.")
-    elif _is_array(before) and _is_array(after) and len(before) <= len(after):
-        for position, (was, now) in enumerate(zip(before, after, strict=False)):
-            yield from _unset_value(was, now, f"{path}.{position}")
 
 
 def _is_array(value: Any) -> bool:

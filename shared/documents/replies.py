@@ -7,7 +7,7 @@ from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from shared.batches import Batches, Caller
-from shared.metrics import WriteMetrics
+from shared.metrics import write_counts
 from shared.mongo import Collection, count_error, describe
 from shared.telemetry import log
 
@@ -58,10 +58,10 @@ class Replies:
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
-        self.counts = WriteMetrics(collection.name)
+        self.counts = write_counts(collection.name)
 
     def refuse(self, caller: Caller[Any, Any], error: Exception) -> None:
-        self.counts.refused.inc()
+        self.counts["refused"].inc()
         log.error("refused by the database", collection=self.collection.name, reason=describe(error))
         caller.fail(error)
 
@@ -73,6 +73,6 @@ class Replies:
             for caller in waiting:
                 self.refuse(caller, error)
             return
-        self.counts.unknown.inc(len(waiting))
+        self.counts["unknown"].inc(len(waiting))
         log.warning("not confirmed", collection=self.collection.name, callers=len(waiting), reason=describe(error))
         batches.again(waiting)

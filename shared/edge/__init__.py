@@ -7,12 +7,10 @@ A request passes these files in this order:
 3. `observe.py` gives the request an id, a place in a trace, and one log line and its metrics (`metrics.py`) at its end.
 4. `conform.py` answers HEAD and OPTIONS, and adds the security headers.
 5. `admit.py` decides whether it is served: how many are at work, whose key it carries (`auth.py`), how fast that merchant
-   sends (`rate_limit.py`).
-6. `requests.py` reads body, headers and parameters strictly. Then the handler of the service runs; `connection.py` is for
-   a handler that lets its client wait or hangs up.
+   sends.
+6. `requests.py` reads body, headers and parameters strictly. Then the handler of the service runs.
 7. `responses.py` sends bytes that are made already; `problems.py` turns errors into problem documents.
 
-`front_page.py` leads a browser from `/` to the API page; `media_types.py` reads Accept and Content-Type for it and for
-`requests.py`. `health.py` says whether the service can serve. `openapi.py` and `schemas.py` describe the API, `api_page.py`
-shows it.
+`health.py` says whether the service can serve. `openapi.py` and `schemas.py` describe the API, `api_page.py` shows it;
+`media_types.py` reads Accept and Content-Type for it and for `requests.py`.
 """

@@ -1,6 +1,7 @@
 """Who is served, and how many at once."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +11,27 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from shared.edge.auth import ApiKey, authenticated_merchant
 from shared.edge.metrics import REQUESTS_AT_WORK
 from shared.edge.problems import ProblemError
-from shared.edge.rate_limit import RateLimit
 from shared.edge.requests import require_single_parameters
+
+
+class RateLimit:
+    """So many requests a second of each merchant in one process, and a second's worth at once: a token bucket."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._burst = max(1.0, per_second)
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when they were counted
+
+    def seconds_to_wait(self, merchant: str) -> float:
+        """Takes a token and returns 0; or takes none and returns how long it is until there will be one."""
+        now = self._clock()
+        tokens, counted_at = self._buckets.get(merchant, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - counted_at) * self._per_second)
+        if tokens < 1:
+            return (1 - tokens) / self._per_second
+        self._buckets[merchant] = (tokens - 1, now)
+        return 0.0
 
 
 class Admission:

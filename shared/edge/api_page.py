@@ -1,4 +1,4 @@
-"""`/schema`: the OpenAPI document, and Swagger UI to read and try it with, from this host alone."""
+"""`/schema`: the OpenAPI document, and Swagger UI to read and try it with, from this host alone. `/` leads there."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,35 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
 from litestar.response import File
 
+from shared.edge.media_types import prefers_html
+from shared.edge.problems import ProblemError, respond
+from shared.edge.requests import header_values
 from shared.edge.schemas import Json
 
 # It is looked up, not imported: its code is for Flask.
 _SWAGGER_UI = distribution("flask-swagger-ui")
-_FILES = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
-}
+_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript", "favicon-32x32.png": "image/png"}
 API_PAGE = "/schema"
-_FOLDER = (
-    f"{API_PAGE}/swagger-ui-{_SWAGGER_UI.version}"  # the address changes with the content, so browsers may keep it
-)
+_FOLDER = f"{API_PAGE}/swagger-ui-{_SWAGGER_UI.version}"  # changes with the content, so browsers may keep it
 
 # Everything from here, nothing inline; `data:` because Swagger UI's style sheet holds its pictures.
-_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 CHUNK_BYTES = 64 * 1024  # what a client that reads slowly keeps in our memory
 _PAGE = """<!doctype html>
@@ -61,6 +50,16 @@ _START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+
+
+# It is no part of the API, so OpenAPI does not describe it. Temporary (302): there may be something better to show one day.
+@get("/", public=True, always=True, include_in_schema=False, sync_to_thread=False)
+def front_page(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Leads a browser to the API page. For every other client there is nothing here."""
+    varies = {"Vary": "Accept"}
+    if prefers_html(header_values(request, b"accept")):
+        return Response(b"", status_code=302, media_type="text/html", headers={"Location": API_PAGE, **varies})
+    return respond(request, ProblemError("not-found"), varies)
 
 
 def api_page(title: str, make: Callable[[], Json]) -> Router:

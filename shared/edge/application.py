@@ -10,11 +10,11 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from shared.edge.admit import Admission
-from shared.edge.api_page import api_page
+from shared.edge.api_page import api_page, front_page
 from shared.edge.conform import conform
-from shared.edge.front_page import front_page
-from shared.edge.health import is_live
+from shared.edge.health import health_ready, is_live
 from shared.edge.limits import BODY_BYTES_MAX
+from shared.edge.metrics import show_metrics
 from shared.edge.observe import observe
 from shared.edge.openapi import Api, document_of
 from shared.edge.problems import Table, exception_handlers, explain_problem
@@ -33,9 +33,7 @@ def build(
     problems: Table,
     running: Callable[[], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
-    """The ASGI application: handlers get `parts` by name and serve whom `admission` lets in. `running` is entered while
-    it serves.
-    """
+    """The ASGI application. Handlers get `parts` by name, `admission` decides who is served, all of it inside `running`."""
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -43,13 +41,9 @@ def build(
             yield
         log.info("stopped")
 
-    described = [*routes, is_live, explain_problem]
+    described = [*routes, health_ready, show_metrics, is_live, explain_problem]
     litestar = Litestar(
-        route_handlers=[
-            *described,
-            front_page,
-            api_page(api.title, lambda: document_of(api, described, parts)),
-        ],
+        route_handlers=[*described, front_page, api_page(api.title, lambda: document_of(api, described, parts))],
         lifespan=[lifespan],
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,

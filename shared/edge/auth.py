@@ -23,9 +23,8 @@ class ApiKey(NamedTuple):
 
 
 def parse_keys(entries: Sequence[Secret], *, name: str, bare: bool = False) -> tuple[ApiKey, ...]:
-    """Keys from settings: `merchant:<sha256 hex of the key>`, or if `bare` a key itself, for the merchant `default`.
-
-    Raises SettingError, which names the setting and not the key.
+    """Keys from settings: `merchant:<sha256 hex of the key>`, or if `bare` a key itself, for the merchant `default`. Raises
+    SettingError, which names the setting and not the key.
     """
     keys = []
     for entry in entries:

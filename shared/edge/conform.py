@@ -31,7 +31,8 @@ def conform(app: ASGIApp) -> ASGIApp:
             case "HEAD":
                 await _as(app, "GET", scope, receive, _without_body(send_secured))
             case "OPTIONS" if scope["path"] == "*":
-                await _say_no_content(send_secured)
+                await send_secured({"type": "http.response.start", "status": 204, "headers": []})
+                await send_secured({"type": "http.response.body", "body": b"", "more_body": False})
             case "OPTIONS":
                 await _as(app, _NO_SUCH_METHOD, scope, receive, _with_allow_only(send_secured))
             case _:
@@ -79,8 +80,3 @@ def _with_allow_only(send: Send) -> Send:
         await send(message)
 
     return send_allow
-
-
-async def _say_no_content(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": []})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
 from shared.mongo import Client, is_reachable
@@ -22,9 +23,6 @@ class Ready(msgspec.Struct, omit_defaults=True):
 
     status: Literal["ready", "unavailable"]
     detail: str | None = None
-
-
-NOT_READY = {503: ResponseSpec(Ready, description="It cannot serve", generate_examples=False)}
 
 
 @get("/health/live", tags=["Service"], public=True, always=True, sync_to_thread=False)
@@ -50,3 +48,15 @@ class Readiness:
         if self._ready:
             return Response(Ready("ready"))
         return Response(Ready("unavailable", "the database does not answer"), status_code=503)
+
+
+@get(
+    "/health/ready",
+    tags=["Service"],
+    public=True,
+    always=True,
+    responses={503: ResponseSpec(Ready, description="It cannot serve", generate_examples=False)},
+)
+async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
+    """Whether it can serve: the database's primary answers."""
+    return await readiness()

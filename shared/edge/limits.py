@@ -4,8 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.env import upper_case
-
 BODY_BYTES_MAX = 64 * 1024
 BODY_WIRE_BYTES_MAX = 1024 * 1024  # chunk by chunk, and what still comes after an early answer
 BODY_BYTES_A_SECOND_MIN = 1024  # who is slow but keeps to this is waited for
@@ -17,7 +15,7 @@ Patience = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
-class HttpLimits(Struct, frozen=True, kw_only=True, rename=upper_case):
+class HttpLimits(Struct, frozen=True, kw_only=True, rename=str.upper):
     """Read from the environment: `http_head_seconds` from `HTTP_HEAD_SECONDS`, and so on.
 
     Whoever is slower than the deadlines loses the connection; beyond the counts the answer is 503 with Retry-After.

@@ -16,9 +16,7 @@ _WEIGHT = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # RFC 9110 §1
 
 
 class Preference(NamedTuple):
-    """How much a client wants a media type: by its weight, from 0 (not at all) to 1; of two equal ones by how exactly the
-    client names it.
-    """
+    """How much a client wants a media type: by weight, from 0 (not at all) to 1, then by how exactly it is named."""
 
     weight: float
     exactness: tuple[int, int]
@@ -39,9 +37,7 @@ def parse_media_type(value: str) -> tuple[str, list[tuple[str, str]]] | None:
 
 
 def prefers_html(accept: Sequence[str]) -> bool:
-    """Whether a client with these Accept headers would rather have a page than JSON, as browsers do. One that takes both
-    alike would not.
-    """
+    """Whether a client with these Accept headers wants a page more than JSON, as browsers do."""
     html = preference(accept, HTML)
     return html.weight > 0 and all(html > preference(accept, json) for json in _JSON)
 

@@ -27,9 +27,7 @@ SHOWN_KEPT_SECONDS = 0.2  # making it takes about ten milliseconds, in which nob
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NO_ROUTE = "none"  # never the path itself: anybody can make up new ones
 _REQUESTS = Counter(
-    "http_requests_total",
-    "Requests by route; with status 0, no answer was begun",
-    ["method", "route", "status"],
+    "http_requests_total", "Requests by route; with status 0, no answer was begun", ["method", "route", "status"]
 )
 _DURATION = Histogram(
     "http_request_duration_seconds", "Time to answer requests, by route", ["method", "route"], buckets=SECONDS
@@ -83,8 +81,12 @@ class Exposition:
                 self._shown_until = now + SHOWN_KEPT_SECONDS
             if open_metrics not in self._shown:
                 make = openmetrics.generate_latest if open_metrics else generate_latest
-                self._shown[open_metrics] = make(_Everything(self._stock))
+                self._shown[open_metrics] = make(self)
             return self._shown[open_metrics]
+
+    def collect(self) -> Iterable[Metric]:
+        """What `generate_latest` asks a registry for."""
+        return chain(REGISTRY.collect(), self._stock)
 
     async def _take_stock(self) -> Sequence[Metric]:
         answers = await is_reachable(self._client)
@@ -97,14 +99,6 @@ class Exposition:
             except PyMongoError as error:
                 log.warning("not counted", reason=describe(error))
         return stock
-
-
-class _Everything:
-    def __init__(self, stock: Sequence[Metric]) -> None:
-        self._stock = stock
-
-    def collect(self) -> Iterable[Metric]:
-        return chain(REGISTRY.collect(), self._stock)
 
 
 @get("/metrics", public=True, always=True, include_in_schema=False)

@@ -1,6 +1,4 @@
-"""Around the whole application: an id for every request, in its answer and in every log line; its place in a trace; one
-line, and its metrics, when it ends.
-"""
+"""Around the application: for every request an id, its place in a trace, and at its end a log line and its metrics."""
 
 import re
 import time
@@ -55,12 +53,8 @@ def observe(app: ASGIApp) -> ASGIApp:
 
 def _caller(scope: Scope) -> Trace | None:
     """Whose trace this request is part of, by its headers; two of a kind, or malformed, are none."""
-    parents, states = [], []
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            parents.append(value)
-        elif name == b"tracestate":
-            states.append(value)
+    parents = [value for name, value in scope["headers"] if name == b"traceparent"]
+    states = [value for name, value in scope["headers"] if name == b"tracestate"]
     return parse(parents[0].decode("latin-1"), b",".join(states).decode("latin-1")) if len(parents) == 1 else None
 
 

@@ -58,12 +58,7 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "Retry-After": "How many seconds to wait.",
     "WWW-Authenticate": "How to authenticate.",
 }
-_KEY_PROBLEMS = (
-    "idempotency-key-missing",
-    "idempotency-key-malformed",
-    "idempotency-key-reused",
-    "idempotency-key-in-flight",
-)
+_KEY_PROBLEMS = tuple(slug for slug in KINDS if slug.startswith("idempotency-key-"))
 _BODY_PROBLEMS = ("malformed-json", "invalid-fields", "unsupported-media-type", "body-too-large")
 
 
@@ -101,9 +96,9 @@ def document_of(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapp
         for method, (handler, _) in getattr(route, "route_handler_map", {}).items()
     }
     used = [handlers[path, method] for path, item in found.items() for method in item]
-    structs = [Problem, *api.examples, *(kind for handler in used if (kind := _body(handler, api)))]
-    structs += [kind for handler in used for _, kind in _answers(handler).values()]
-    schemas, components = schemas_of(structs, api.examples)
+    bodies = [kind for handler in used if (kind := _body(handler, api))]
+    answers = [kind for handler in used for _, kind in _answers(handler).values()]
+    schemas, components = schemas_of([Problem, *api.examples, *bodies, *answers], api.examples)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -115,16 +110,16 @@ def document_of(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapp
         "tags": [{"name": name, "description": description} for name, description in api.tags.items()],
         "security": [{"apiKey": []}],
         "paths": {
-            path: {
-                method: _operation(operation, handlers[path, method], api, schemas)
-                for method, operation in item.items()
-            }
+            path: {method: _operation(one, handlers[path, method], api, schemas) for method, one in item.items()}
             for path, item in sorted(found.items())
         },
         **({"webhooks": api.webhooks} if api.webhooks else {}),
         "components": {
             "schemas": components,
-            "examples": {slug: _example(slug) for slug in KINDS},
+            "examples": {
+                slug: {"summary": kind.title, "value": msgspec.to_builtins(_answer(slug).content)}
+                for slug, kind in KINDS.items()
+            },
             "headers": {
                 name: {"description": description, "schema": {"type": "string"}}
                 for name, description in _ANSWER_HEADERS.items()
@@ -170,12 +165,8 @@ def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mappin
 
 
 def _parameter(found: Json, api: Api) -> Json:
-    parameter = {
-        "name": found["name"],
-        "in": found["in"],
-        "required": found["required"],
-        "schema": parameter_schema(found["schema"]),
-    }
+    parameter = {name: found[name] for name in ("name", "in", "required")}
+    parameter["schema"] = parameter_schema(found["schema"])
     if "description" in found:
         parameter["description"] = found["description"]
     if found["name"] in api.parameters:
@@ -229,10 +220,6 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
 
 def _headers(names: Sequence[str]) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-def _example(slug: str) -> Json:
-    return {"summary": KINDS[slug].title, "value": msgspec.to_builtins(_answer(slug).content)}
 
 
 def _answer(slug: str) -> Response[Problem]:

@@ -31,6 +31,8 @@ from shared.telemetry import log
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
 UNSENT_BYTES_MAX = 128 * 1024
 STOPPING_SECONDS = 2.0  # how long a slow client may still take when the server stops
+_HEAD_TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {HEAD_BYTES_MAX} bytes")
+_TARGET_TOO_LONG = (HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
 _BLANKS = (b" ", b"\t")
 _HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 §3.2.2
 
@@ -42,12 +44,7 @@ class _Phase(IntEnum):
 
 
 class _RefusedError(Exception):
-    """Raised in a callback of the parser: this connection ends here."""
-
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status = status
-        self.reason = reason
+    """Raised in a callback of the parser, with status and reason: this connection ends here."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -69,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._progress_at = 0.0  # when the client was last seen to take any of it
         self._stopping = False
         self._held: asyncio.Event | None = None  # set to end a hold early
-        self._extensions = {"hold": self._hold, "hang_up": self._hang_up}  # for `shared.edge.connection`
+        self._extensions = {"hold": self._hold, "hang_up": self._hang_up}  # for handlers
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -92,7 +89,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self._refused:
-            self._discard(len(data))
+            self._phase_bytes += len(data)
+            if self._phase_bytes > BODY_WIRE_BYTES_MAX:
+                self.transport.abort()
             return
         steps = self._steps
         self._piece_bytes = len(data)
@@ -102,7 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, _RefusedError):
-                self._refuse(cause.status, cause.reason)
+                self._refuse(*cause.args)
             else:
                 self._refuse(HTTPStatus.BAD_REQUEST, "not a valid HTTP request")
             return
@@ -222,10 +221,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         """Raises _RefusedError."""
         if len(self.url) > TARGET_BYTES_MAX:
-            raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
+            raise _RefusedError(*_TARGET_TOO_LONG)
         may_be_too_large = self._head_is_split or self._piece_bytes > HEAD_BYTES_MAX
         if may_be_too_large and self._head_bytes() > HEAD_BYTES_MAX:
-            raise _too_large_a_head()
+            raise _RefusedError(*_HEAD_TOO_LARGE)
         if len(self.pipeline) >= PIPELINE_MAX:
             raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"more than {PIPELINE_MAX} pipelined requests")
 
@@ -255,8 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Counts what was received in the present phase."""
         self._phase_bytes += received
         if self._phase is _Phase.HEAD and self._phase_bytes > HEAD_BYTES_MAX:
-            refusal = _too_large_a_head() if self.headers else _too_long_a_target()
-            self._refuse(refusal.status, refusal.reason)
+            self._refuse(*(_HEAD_TOO_LARGE if self.headers else _TARGET_TOO_LONG))
         elif self._phase is _Phase.BODY and self._phase_bytes > BODY_WIRE_BYTES_MAX:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
         elif self._phase is _Phase.BODY and self._phase_bytes <= BODY_BYTES_MAX:  # slow, but steady
@@ -315,11 +313,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 
-    def _discard(self, received: int) -> None:
-        self._phase_bytes += received
-        if self._phase_bytes > BODY_WIRE_BYTES_MAX:
-            self.transport.abort()
-
 
 class BoundedServer(uvicorn.Server):
     """Sweeps over its connections until the last one is closed. The last line of its start says the `url` to open."""
@@ -365,14 +358,6 @@ def _keep_little_unsent(transport: asyncio.Transport) -> None:
 
 def _bad_request(reason: str) -> _RefusedError:
     return _RefusedError(HTTPStatus.BAD_REQUEST, reason)
-
-
-def _too_large_a_head() -> _RefusedError:
-    return _RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {HEAD_BYTES_MAX} bytes")
-
-
-def _too_long_a_target() -> _RefusedError:
-    return _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
 
 
 def _plain_answer(status: HTTPStatus, reason: str, *headers: str) -> bytes:

@@ -5,6 +5,7 @@ Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two
 
 import json
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -17,14 +18,21 @@ from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
-from shared.text import is_visible
 
 T = TypeVar("T")
-
 
 Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
 METADATA_KEY_LENGTH_MAX = 40
 PARAMETERS_MAX = 32
+
+_PLAIN = re.compile(r"[!-~]+\Z")
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
+
+# What shows nothing though its category is that of a letter, mark or symbol: Default_Ignorable_Code_Point (Unicode 16,
+# DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 class Amount(Decimal):
@@ -126,27 +134,33 @@ def require_single_parameters(request: Request[Any, Any, Any]) -> None:
 def require_visible(pointer: str, text: str) -> None:
     """Raises ProblemError for an identifier that does not show as what it is."""
     if not is_visible(text):
-        raise invalid_field(
-            pointer,
-            "must be visible characters in Unicode's form NFC: no spaces, no controls, nothing that shows nothing",
-        )
+        fault = "must be visible characters in Unicode's form NFC: no spaces, no controls, nothing that shows nothing"
+        raise invalid_field(pointer, fault)
+
+
+def is_visible(text: str) -> bool:
+    """Whether every character of `text` shows, so that what looks the same is the same, as far as that can be had.
+
+    It is normalised (NFC, Unicode Annex 15), as otherwise "é" could be two names; and it does not start with a combining
+    mark, which would join what stands before it. Empty text does not show.
+    """
+    if text.isascii():
+        return _PLAIN.match(text) is not None
+    return (
+        unicodedata.is_normalized("NFC", text)
+        and not unicodedata.category(text[0]).startswith("M")
+        and not any(unicodedata.category(character) in _UNSEEN for character in text)
+        and _BLANK.search(text) is None
+    )
 
 
 def check_metadata(metadata: dict[str, str]) -> None:
-    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values are data: they may
-    be whatever a JSON string can be.
-    """
-    if not all(_is_metadata_key(name) for name in metadata):
-        raise invalid_field(
-            "/metadata",
-            f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start",
-        )
-
-
-def _is_metadata_key(name: str) -> bool:
-    if len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name:
-        return False
-    return all(is_visible(word) for word in name.split(" "))
+    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values may be any text."""
+    rule = f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start"
+    for name in metadata:
+        is_odd = len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name
+        if is_odd or not all(is_visible(word) for word in name.split(" ")):
+            raise invalid_field("/metadata", rule)
 
 
 def _is_json(content_type: str) -> bool:
@@ -164,13 +178,11 @@ _NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise ValueError(f"duplicate key {name[:40]!r}")
-            seen.add(name)
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError(f"duplicate key {name[:40]!r}")
+        members[name] = value
     return members
 
 
@@ -206,9 +218,7 @@ def _decode_own(kind: Any, value: Any) -> Any:
 
 
 def _field_error(error: msgspec.ValidationError) -> ProblemError:
-    """msgspec names the place as `$.metadata[...]`, or as `key` in `$.metadata`; a missing or unknown field it only names
-    in the message.
-    """
+    """msgspec names the place as `$.metadata[...]` or `key` in `$.metadata`; a missing or unknown field in its message."""
     message, _, place = str(error).partition(" - at `")
     steps = place.rpartition("$")[2].rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "").split(".")
     if named := _NAMED_FIELD.search(message):

@@ -19,7 +19,7 @@ from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
-from shared.mongo import Client, UnusableDatabaseError, connect, is_reachable, is_replica_set
+from shared.mongo import Client, UnusableDatabaseError, connect, is_reachable
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
@@ -72,12 +72,8 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _any_will_do(_client: Client) -> None:
-    """No check beyond those that every service needs."""
-
-
 def await_database_or_exit(
-    uri: str, check: Callable[[Client], Awaitable[None]] = _any_will_do, *, patience_seconds: float = 10.0
+    uri: str, check: Callable[[Client], Awaitable[None]] | None = None, *, patience_seconds: float = 10.0
 ) -> None:
     """Returns when MongoDB answers as a replica set; if it is none, refuses us, does not pass `check` (which raises
     UnusableDatabaseError) or does not answer in time, exit status 1 with one line that says why on standard error.
@@ -91,12 +87,14 @@ def await_database_or_exit(
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
                 await asyncio.sleep(0.2)
-            if not await is_replica_set(client):
+            hello = await client.admin.command("hello")
+            if "setName" not in hello and hello.get("msg") != "isdbgrid":  # nor a router in front of several
                 raise UnusableDatabaseError(
                     "this MongoDB is no replica set, and forgets in a crash what it has confirmed: start it with --replSet "
                     "and run rs.initiate() once (one node is enough), or use `make run` or `docker compose up`"
                 )
-            await check(client)
+            if check:
+                await check(client)
         finally:
             await client.close()
 

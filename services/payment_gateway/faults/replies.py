@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.faults.rates import ReplyFault
 from shared.edge.admit import release
-from shared.edge.connection import NoAnswer, hold
 from shared.edge.problems import ProblemError
 from shared.edge.responses import replayable
 from shared.idempotency import Answer
@@ -25,6 +25,16 @@ _PROBLEMS: Mapping[ReplyFault, str] = {
     "server_error": "internal",
     "unavailable": "overloaded",
 }
+
+
+class NoAnswer(Response[Any]):
+    """Closes the connection without a byte of an answer; logs and metrics show status 0."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]
+        return _hang_up
 
 
 async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -> Response[Any]:
@@ -40,7 +50,7 @@ async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -
         await _until(request, outcome.told)
     if fault in {"timeout", "slow"}:
         release(request.scope)
-        await hold(request, scenario.reply_seconds)
+        await _hold(request, scenario.reply_seconds)
     match fault:
         case "lost" | "timeout":
             return NoAnswer()
@@ -57,8 +67,23 @@ async def _until(request: Request[Any, Any, Any], told: Callable[[], Awaitable[b
     release(request.scope)
     deadline = time.monotonic() + EARLY_SECONDS
     while not await told() and time.monotonic() < deadline:
-        if not await hold(request, EARLY_POLL_SECONDS):
+        if not await _hold(request, EARLY_POLL_SECONDS):
             return
+
+
+async def _hold(request: Request[Any, Any, Any], seconds: float) -> bool:
+    """Lets the client wait. False if that ended early, because the client has gone or the server stops."""
+    wait: Callable[[float], Awaitable[bool]] = _extension(request.scope, "hold")
+    return await wait(seconds)
+
+
+async def _hang_up(scope: Scope, _receive: Receive, _send: Send) -> None:
+    _extension(scope, "hang_up")()
+
+
+def _extension(scope: Scope, name: str) -> Any:
+    """From BoundedProtocol, which is what serves."""
+    return scope["extensions"][name]  # type: ignore[index]
 
 
 def _with_other_reference(body: str) -> str:

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.misbehave import Misbehave, Misbehaved, Plan
 from payment_gateway.faults.scenario import charge_scenario
-from payment_gateway.keys import known_key
 from payment_gateway.money.charge import Charge, new_charge, on_the_wire
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store
 from shared import wire
+from shared.documents.keys import known_key
 from shared.idempotency import Answer, KeyReused, new_key
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span

@@ -9,12 +9,12 @@ import msgspec
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.misbehave import Misbehave, Misbehaved, Plan
 from payment_gateway.faults.scenario import refund_scenario
-from payment_gateway.keys import change_once, known_key
 from payment_gateway.money.charge import Charge, NoSuchCharge, Refusal, refund, refund_on_the_wire, why_not
 from payment_gateway.money.refund import Refund, new_refund
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store
 from shared import wire
+from shared.documents.keys import change_once, known_key
 from shared.idempotency import Answer, Key, KeyReused, new_key
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from payment_gateway.keys import known_keys
 from payment_gateway.money.charge import Charge, announced, part
 from payment_gateway.store import Store
 from payment_gateway.webhooks.announce import Told
 from shared.documents import Documents
+from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
 from shared.mongo import Document
 
@@ -20,7 +20,7 @@ def stored_charges(store: Store) -> StoredCharges:
     async def explain(charges: Sequence[Charge]) -> Sequence[Answer | KeyReused | None]:
         return await known_keys(store.charges, [(one.merchant, one.keys[0]) for one in charges])
 
-    return Documents(store.client, store.charges, Charge, explain=explain)
+    return Documents(store.charges, Charge, explain=explain)
 
 
 async def read_charges(store: Store, *stages: Mapping[str, Any]) -> list[Document]:

@@ -3,12 +3,12 @@
 import msgspec
 
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.keys import known_key
 from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX, TooManyEndpoints, new_endpoint, new_secret
 from payment_gateway.webhooks.stored_endpoints import StoredEndpoints
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
+from shared.documents.keys import known_key
 from shared.idempotency import Answer, KeyReused, new_key
 from shared.times import utc_now
 

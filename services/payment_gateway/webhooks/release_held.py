@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from payment_gateway.claim import COUNTED
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from shared.leases import LeasedWork
-from shared.mongo import Document
+from shared.mongo import COUNTED, Document
 
 POLL_SECONDS = 0.5
 

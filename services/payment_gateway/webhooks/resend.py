@@ -12,13 +12,12 @@ from typing import Any
 import msgspec
 from pymongo.errors import BulkWriteError
 
-from payment_gateway.claim import COUNTED
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, as_stored, resent
 from payment_gateway.webhooks.endpoint import Endpoint, wants
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
-from shared.mongo import Document
+from shared.mongo import COUNTED, Document
 
 EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
 

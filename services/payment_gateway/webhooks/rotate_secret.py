@@ -5,7 +5,6 @@ from datetime import timedelta
 import msgspec
 
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.keys import change_once
 from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import (
     OVERLAP_SECONDS,
@@ -19,6 +18,7 @@ from payment_gateway.webhooks.endpoint import (
 from payment_gateway.webhooks.stored_endpoints import StoredEndpoints
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
+from shared.documents.keys import change_once
 from shared.idempotency import Answer, KeyReused, new_key
 from shared.times import utc_now
 

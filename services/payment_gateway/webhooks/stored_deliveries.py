@@ -6,4 +6,4 @@ from shared.documents import Documents
 
 
 def stored_deliveries(store: Store) -> Documents[Delivery, None]:
-    return Documents(store.client, store.deliveries, Delivery, encode=as_stored)
+    return Documents(store.deliveries, Delivery, encode=as_stored)

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from bson import Int64, ObjectId
 
-from payment_gateway.keys import known_keys
 from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import Endpoint
 from shared.documents import Documents
+from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
 from shared.mongo import Collection, Document, to_document
 
@@ -22,7 +22,7 @@ def stored_endpoints(store: Store) -> StoredEndpoints:
     async def explain(endpoints: Sequence[Endpoint]) -> Sequence[Answer | KeyReused | None]:
         return await known_keys(store.webhook_endpoints, [(one.merchant, one.keys[0]) for one in endpoints])
 
-    return Documents(store.client, store.webhook_endpoints, Endpoint, explain=explain)
+    return Documents(store.webhook_endpoints, Endpoint, explain=explain)
 
 
 async def find_endpoints(collection: Collection, conditions: Mapping[str, Any]) -> list[Endpoint]:

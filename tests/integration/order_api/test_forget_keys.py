@@ -3,11 +3,9 @@
 from datetime import timedelta
 
 from order_api.app import Application
-from order_api.forget_keys import ForgetKeys
+from shared.idempotency import TTL
 from shared.times import utc_now
 from tests.integration.order_api.conftest import place
-
-TTL = timedelta(hours=24)
 
 
 async def test_c10_expired_keys_are_forgotten_and_others_are_kept(application: Application) -> None:
@@ -15,9 +13,9 @@ async def test_c10_expired_keys_are_forgotten_and_others_are_kept(application: A
     orders = application.store.orders
     await orders.update_one({"_id": expired.id}, {"$set": {"keys.0.expires_at": utc_now() - timedelta(seconds=1)}})
     before = {one["_id"]: one async for one in orders.find()}
-    forget = ForgetKeys(application.store, idempotency_ttl=TTL, now=lambda: utc_now() + TTL + timedelta(minutes=10))
-    assert await forget.run_once() == 1
-    assert await forget.run_once() == 0
+    later = utc_now() + TTL + timedelta(minutes=10)
+    assert await application.forget_keys.run_once(later) == 1
+    assert await application.forget_keys.run_once(later) == 0
     after = {one["_id"]: one async for one in orders.find()}
     assert after[kept.id] == before[kept.id]
     changed = {name for name in before[expired.id] if before[expired.id][name] != after[expired.id][name]}
@@ -29,4 +27,4 @@ async def test_keys_of_orders_whose_day_has_not_ended_are_not_looked_at(applicat
     order = await place(application)
     orders = application.store.orders
     await orders.update_one({"_id": order.id}, {"$set": {"keys.0.expires_at": utc_now() - timedelta(seconds=1)}})
-    assert await ForgetKeys(application.store, idempotency_ttl=TTL).run_once() == 0
+    assert await application.forget_keys.run_once(utc_now()) == 0

@@ -8,7 +8,6 @@ import pytest
 from bson import Int64
 
 from order_api.app import Application
-from order_api.idempotency_keys import Held, forget_expired
 from order_api.place_order import OrderNumberTaken
 from shared.batches import Limits, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import Answer, KeyReused
@@ -19,7 +18,6 @@ from tests.integration.order_api.conftest import (
     charge_call_of,
     new_order,
     place,
-    stored_order,
 )
 
 UNCONFIRMED = {"code": 64, "errmsg": "waiting for replication timed out"}
@@ -163,17 +161,6 @@ async def test_c10_an_expired_key_is_taken_over_by_exactly_one(make_application:
             assert all(isinstance(answer, Answer) for answer in answers)
             assert len({answer.body for answer in answers if isinstance(answer, Answer)}) == 1
             assert await one.store.orders.count_documents({"order_number": new.order_number}) == 1
-
-
-async def test_c10_a_key_that_is_only_late_to_be_taken_off_is_kept_if_it_has_not_expired(
-    application: Application,
-) -> None:
-    """The filter of the write judges, by the server's clock, and not the process that has read the key."""
-    order = await place(application)
-    [key] = order.keys
-    now = key.expires_at + timedelta(seconds=1)  # by the clock of whoever read it
-    await forget_expired(application.store.orders, Held(order.id, order.merchant, key, now))
-    assert (await stored_order(application, order.id)).keys == (key,)
 
 
 async def test_c10_no_index_of_order_api_deletes_anything(application: Application) -> None:

@@ -104,7 +104,7 @@ async def things(mongo: Client, database_name: str) -> Collection:
 
 @asynccontextmanager
 async def at_work(
-    client: Client, things: Collection, *, limits: Limits = _LIMITS, collection: Any = None
+    things: Collection, *, limits: Limits = _LIMITS, collection: Any = None
 ) -> AsyncIterator[Documents[Thing, Taken]]:
     async def explain(wanted: Sequence[Thing]) -> Sequence[Taken | None]:
         found = things.find({"name": {"$in": [one.name for one in wanted]}})
@@ -112,14 +112,13 @@ async def at_work(
         return [Taken() if one.name in names else None for one in wanted]
 
     documents = Documents[Thing, Taken](
-        client,
         cast("Collection", collection or things),
         Thing,
         explain=explain,
         insert_limits=limits,
         change_limits=limits,
     )
-    running = asyncio.create_task(documents.run())
+    running = asyncio.gather(*(writer.run() for writer in documents.writers))
     try:
         yield documents
     finally:
@@ -167,14 +166,14 @@ def add_key(key: str) -> Callable[[Thing | None, datetime | None], Verdict[Thing
 
 
 async def test_c6_of_64_callers_three_are_refused_and_61_stored_in_one_write(
-    mongodb_uri: str, mongo: Client, things: Collection
+    mongodb_uri: str, things: Collection
 ) -> None:
     await things.insert_one({"_id": "other", "name": "a-taken"})
     commands = Commands()
     client: Client = pymongo.AsyncMongoClient(mongodb_uri, event_listeners=[commands], w="majority")
     wanted = [thing(f"{number:02}") for number in range(61)]
     wanted += [thing("a-taken"), thing("invalid", note="x" * 21), thing("huge", total=2**70)]
-    async with at_work(client, client[things.database.name]["things"]) as documents:
+    async with at_work(client[things.database.name]["things"]) as documents:
         outcomes = await asyncio.gather(*(documents.insert(one) for one in wanted), return_exceptions=True)
     await client.close()
     assert outcomes[:62] == [None] * 61 + [Taken()]
@@ -183,9 +182,9 @@ async def test_c6_of_64_callers_three_are_refused_and_61_stored_in_one_write(
     assert await things.count_documents({}) == 62
 
 
-async def test_c5_an_insert_whose_reply_was_lost_is_its_own_success(mongo: Client, things: Collection) -> None:
+async def test_c5_an_insert_whose_reply_was_lost_is_its_own_success(things: Collection) -> None:
     await things.insert_one({"_id": "id_mine", "name": "mine", "version": 1})
-    async with at_work(mongo, things) as documents:
+    async with at_work(things) as documents:
         assert await documents.insert(thing("mine")) is None
 
 
@@ -197,7 +196,7 @@ async def test_c7_a_write_concern_error_says_nothing_definite_about_a_duplicate(
     await things.insert_one({"_id": "other", "name": "contended"})
     await fail_command("unconfirmed", ["insert"], times=1, **UNCONFIRMED)
     limits = Limits(deadline_seconds=30)
-    async with at_work(client, client[things.database.name]["things"], limits=limits) as documents:
+    async with at_work(client[things.database.name]["things"], limits=limits) as documents:
         assert await documents.insert(thing("contended")) == Taken()
         await fail_command("unconfirmed", ["insert"], times=1, **UNCONFIRMED)
         assert await documents.insert(thing("free")) is None
@@ -205,16 +204,14 @@ async def test_c7_a_write_concern_error_says_nothing_definite_about_a_duplicate(
     assert await things.count_documents({"name": "free"}) == 1
 
 
-async def test_c5_a_duplicate_that_nothing_explains_is_asked_for_again_until_the_deadline(
-    mongo: Client, things: Collection
-) -> None:
+async def test_c5_a_duplicate_that_nothing_explains_is_asked_for_again_until_the_deadline(things: Collection) -> None:
     async def explain(wanted: Sequence[Thing]) -> Sequence[None]:
         return [None] * len(wanted)
 
     await things.insert_one({"_id": "other", "name": "contended"})
     limits = Limits(deadline_seconds=0.5)
-    documents = Documents[Thing, None](mongo, things, Thing, explain=explain, insert_limits=limits)
-    running = asyncio.create_task(documents.run())
+    documents = Documents[Thing, None](things, Thing, explain=explain, insert_limits=limits)
+    running = asyncio.gather(*(writer.run() for writer in documents.writers))
     with pytest.raises(UnresolvedDuplicateError):
         await documents.insert(thing("contended"))
     later = asyncio.create_task(documents.insert(thing("contended")))
@@ -230,7 +227,7 @@ async def test_c7_what_the_server_refuses_for_good_is_not_tried_again(
 ) -> None:
     client = connect(mongodb_uri, app_name="unauthorised")
     await fail_command("unauthorised", ["insert", "update"], times=2, errorCode=13)
-    async with at_work(client, client[things.database.name]["things"]) as documents:
+    async with at_work(client[things.database.name]["things"]) as documents:
         with pytest.raises(OperationFailure):
             await documents.insert(thing("one"))
         await things.insert_one({"_id": "id_two", "name": "two", "version": 1})
@@ -242,8 +239,8 @@ async def test_c7_what_the_server_refuses_for_good_is_not_tried_again(
 # Changes
 
 
-async def test_a_change_writes_only_what_it_changed_and_counts_the_version(mongo: Client, things: Collection) -> None:
-    async with at_work(mongo, things) as documents:
+async def test_a_change_writes_only_what_it_changed_and_counts_the_version(things: Collection) -> None:
+    async with at_work(things) as documents:
         await documents.insert(thing("one", total=9))
         await things.update_one({"_id": "id_one"}, {"$set": {"unknown_to_us": 7}})
         assert await documents.change("id_one", add_part(Part("p1", 2))) == "p1"
@@ -262,12 +259,12 @@ async def test_a_change_writes_only_what_it_changed_and_counts_the_version(mongo
 
 
 async def test_c18_of_400_parts_of_one_thing_from_two_processes_just_those_that_fit_are_made_in_few_writes(
-    mongodb_uri: str, mongo: Client, things: Collection
+    mongodb_uri: str, things: Collection
 ) -> None:
     commands = Commands()
     client: Client = pymongo.AsyncMongoClient(mongodb_uri, event_listeners=[commands], w="majority")
     there = client[things.database.name]["things"]
-    async with at_work(client, there) as first, at_work(client, there) as second:
+    async with at_work(there) as first, at_work(there) as second:
         await first.insert(thing("hot", total=200))
         parts = [Part(f"p{number}", 1) for number in range(400)]
         outcomes = await asyncio.gather(
@@ -282,9 +279,9 @@ async def test_c18_of_400_parts_of_one_thing_from_two_processes_just_those_that_
 
 
 async def test_c3_a_document_that_was_changed_since_it_was_read_is_read_and_decided_about_again(
-    mongo: Client, things: Collection
+    things: Collection,
 ) -> None:
-    async with at_work(mongo, things) as documents:
+    async with at_work(things) as documents:
         await documents.insert(thing("one", total=5))
         stale = {**(await things.find_one() or {}), "read_at": datetime(2026, 1, 1)}  # noqa: DTZ001 - not looked at
         await documents.change("id_one", add_part(Part("p1", 4)))
@@ -294,7 +291,7 @@ async def test_c3_a_document_that_was_changed_since_it_was_read_is_read_and_deci
     assert [part["id"] for part in stored["parts"]] == ["p1", "p3"]
 
 
-async def test_c3_totals_that_are_short_harm_only_the_change_that_missed(mongo: Client, things: Collection) -> None:
+async def test_c3_totals_that_are_short_harm_only_the_change_that_missed(things: Collection) -> None:
     ran: Counter[str] = Counter()
 
     def counted(name: str, part: Part) -> Callable[[Thing | None, datetime | None], Verdict[Thing, str | Refused]]:
@@ -304,7 +301,7 @@ async def test_c3_totals_that_are_short_harm_only_the_change_that_missed(mongo: 
 
         return decide
 
-    async with at_work(mongo, things) as documents:
+    async with at_work(things) as documents:
         for name in ("a", "b", "c"):
             await documents.insert(thing(name, total=9))
         stale = {**(await things.find_one({"name": "b"}) or {}), "read_at": None}
@@ -319,9 +316,9 @@ async def test_c3_totals_that_are_short_harm_only_the_change_that_missed(mongo: 
     assert await things.count_documents({"parts.1": {"$exists": True}}) == 0
 
 
-async def test_c4_a_change_whose_reply_was_lost_finds_its_own_effect(mongo: Client, things: Collection) -> None:
+async def test_c4_a_change_whose_reply_was_lost_finds_its_own_effect(things: Collection) -> None:
     lossy = Lossy(things, unsent=0, lost=0.5, seed=1)
-    async with at_work(mongo, things, collection=lossy) as documents:
+    async with at_work(things, collection=lossy) as documents:
         await things.insert_one({"_id": "id_one", "name": "one", "total": 1000, "version": 1})
         for number in range(20):
             assert await documents.change("id_one", add_part(Part(f"p{number}", 1))) == f"p{number}"
@@ -329,16 +326,14 @@ async def test_c4_a_change_whose_reply_was_lost_finds_its_own_effect(mongo: Clie
     assert [part["id"] for part in stored["parts"]] == [f"p{number}" for number in range(20)]
 
 
-async def test_c7_on_a_bad_line_three_processes_lose_nothing_and_double_nothing(
-    mongo: Client, things: Collection
-) -> None:
+async def test_c7_on_a_bad_line_three_processes_lose_nothing_and_double_nothing(things: Collection) -> None:
     lossy = [Lossy(things, unsent=0.15, lost=0.2, seed=number) for number in range(3)]
     limits = Limits(deadline_seconds=60)
     names = [f"n{number}" for number in range(30)]
     async with (
-        at_work(mongo, things, collection=lossy[0], limits=limits) as first,
-        at_work(mongo, things, collection=lossy[1], limits=limits) as second,
-        at_work(mongo, things, collection=lossy[2], limits=limits) as third,
+        at_work(things, collection=lossy[0], limits=limits) as first,
+        at_work(things, collection=lossy[1], limits=limits) as second,
+        at_work(things, collection=lossy[2], limits=limits) as third,
     ):
         processes = (first, second, third)
         inserting = [
@@ -368,7 +363,7 @@ async def test_c7_a_write_concern_error_of_a_change_is_neither_success_nor_failu
     client = connect(mongodb_uri, app_name="unconfirmed-change")
     await things.insert_one({"_id": "id_one", "name": "one", "total": 9, "version": 1})
     await fail_command("unconfirmed-change", ["update"], times=2, **UNCONFIRMED)
-    async with at_work(client, client[things.database.name]["things"]) as documents:
+    async with at_work(client[things.database.name]["things"]) as documents:
         assert await documents.change("id_one", add_part(Part("p", 1))) == "p"
     await client.close()
     [stored] = await things.find().to_list()
@@ -383,7 +378,7 @@ async def test_c7_a_reply_with_a_write_concern_error_is_no_answer(
     await things.insert_one({"_id": "other", "name": "contended"})
     await fail_command("never-confirmed", ["insert"], times="always", **UNCONFIRMED)
     there = client[things.database.name]["things"]
-    async with at_work(client, there, limits=Limits(deadline_seconds=1)) as documents:
+    async with at_work(there, limits=Limits(deadline_seconds=1)) as documents:
         inserting = [documents.insert(thing(name)) for name in ("free", "contended")]
         outcomes = await asyncio.gather(*inserting, return_exceptions=True)
     await client.close()
@@ -397,7 +392,7 @@ async def test_c3_nobody_whose_answer_rests_on_a_write_is_answered_before_it(
     client = connect(mongodb_uri, app_name="slow-write")
     await things.insert_one({"_id": "id_one", "name": "one", "version": 1})
     await fail_command("slow-write", ["update"], times=1, blockConnection=True, blockTimeMS=1500)
-    async with at_work(client, client[things.database.name]["things"]) as documents:
+    async with at_work(client[things.database.name]["things"]) as documents:
         callers = [asyncio.create_task(documents.change("id_one", set_note("x"))) for _ in range(2)]
         answered, _ = await asyncio.wait(callers, return_when=asyncio.FIRST_COMPLETED)
         assert await things.count_documents({"note": "x"}) == 1, f"{len(answered)} were answered before the write"
@@ -405,13 +400,11 @@ async def test_c3_nobody_whose_answer_rests_on_a_write_is_answered_before_it(
     await client.close()
 
 
-async def test_c6_a_decision_that_raises_or_is_refused_harms_only_its_own_caller(
-    mongo: Client, things: Collection
-) -> None:
+async def test_c6_a_decision_that_raises_or_is_refused_harms_only_its_own_caller(things: Collection) -> None:
     def fail(_found: Thing | None, _now: datetime | None) -> Verdict[Thing, str]:
         raise ZeroDivisionError
 
-    async with at_work(mongo, things) as documents:
+    async with at_work(things) as documents:
         await documents.insert(thing("other", keys=(Key("taken"),)))
         await documents.insert(thing("one", total=9))
         outcomes = await asyncio.gather(
@@ -434,12 +427,12 @@ async def test_c6_a_decision_that_raises_or_is_refused_harms_only_its_own_caller
     assert (stored["note"], stored["keys"]) == ("", [])
 
 
-async def test_c6_a_value_that_bson_refuses_harms_only_its_own_caller(mongo: Client, things: Collection) -> None:
+async def test_c6_a_value_that_bson_refuses_harms_only_its_own_caller(things: Collection) -> None:
     def grow(found: Thing | None, _now: datetime | None) -> Verdict[Thing, str]:
         assert found is not None
         return Verdict("grown", msgspec.structs.replace(found, total=2**70))
 
-    async with at_work(mongo, things) as documents:
+    async with at_work(things) as documents:
         for name in ("a", "b"):
             await documents.insert(thing(name))
         outcomes = await asyncio.gather(
@@ -448,10 +441,8 @@ async def test_c6_a_value_that_bson_refuses_harms_only_its_own_caller(mongo: Cli
     assert [one if isinstance(one, str) else type(one) for one in outcomes] == [InvalidError, "ok"]
 
 
-async def test_equal_changes_of_many_documents_are_one_statement_and_each_is_made(
-    mongo: Client, things: Collection
-) -> None:
-    async with at_work(mongo, things) as documents:
+async def test_equal_changes_of_many_documents_are_one_statement_and_each_is_made(things: Collection) -> None:
+    async with at_work(things) as documents:
         await asyncio.gather(*(documents.insert(thing(f"{number}")) for number in range(50)))
         await things.update_one({"name": "7"}, {"$set": {"note": "mine", "version": 5}})
         await asyncio.gather(*(documents.change(f"id_{number}", set_note("same")) for number in range(50)))
@@ -459,10 +450,8 @@ async def test_equal_changes_of_many_documents_are_one_statement_and_each_is_mad
     assert await things.count_documents({"name": "7", "note": "same", "version": 6}) == 1
 
 
-async def test_c6_a_group_of_equal_changes_that_is_refused_is_tried_one_by_one(
-    mongo: Client, things: Collection
-) -> None:
-    async with at_work(mongo, things) as documents:
+async def test_c6_a_group_of_equal_changes_that_is_refused_is_tried_one_by_one(things: Collection) -> None:
+    async with at_work(things) as documents:
         await asyncio.gather(
             *(documents.insert(thing(f"{number}", keys=(Key(f"own{number}"),))) for number in range(4))
         )
@@ -477,10 +466,8 @@ async def test_c6_a_group_of_equal_changes_that_is_refused_is_tried_one_by_one(
     assert await things.count_documents({"keys.value": "shared"}) == 1
 
 
-async def test_c9_an_answer_that_rests_on_absence_is_given_after_a_write_of_our_own(
-    mongo: Client, things: Collection
-) -> None:
-    async with at_work(mongo, things) as documents:
+async def test_c9_an_answer_that_rests_on_absence_is_given_after_a_write_of_our_own(things: Collection) -> None:
+    async with at_work(things) as documents:
         await documents.insert(thing("one", total=0))
         barriers = things.database["barriers"]
         assert await documents.change("id_one", set_note("")) == ""  # found
@@ -493,11 +480,11 @@ async def test_c9_an_answer_that_rests_on_absence_is_given_after_a_write_of_our_
     assert sum([one["passed"] async for one in barriers.find()]) == 2
 
 
-async def test_a_document_that_does_not_decode_spoils_no_other(mongo: Client, things: Collection) -> None:
+async def test_a_document_that_does_not_decode_spoils_no_other(things: Collection) -> None:
     await things.insert_many(
         [{"_id": "id_odd", "name": 7, "version": 1}, {"_id": "id_one", "name": "one", "version": 1}]
     )
-    async with at_work(mongo, things) as documents:
+    async with at_work(things) as documents:
         outcomes = await asyncio.gather(
             documents.change("id_odd", set_note("x")), documents.change("id_one", set_note("x")), return_exceptions=True
         )
@@ -507,8 +494,8 @@ async def test_a_document_that_does_not_decode_spoils_no_other(mongo: Client, th
 # Callers
 
 
-async def test_c8_a_caller_that_goes_away_harms_nobody(mongo: Client, things: Collection) -> None:
-    async with at_work(mongo, things) as documents:
+async def test_c8_a_caller_that_goes_away_harms_nobody(things: Collection) -> None:
+    async with at_work(things) as documents:
         callers = [asyncio.create_task(documents.insert(thing(f"{number}"))) for number in range(64)]
         await asyncio.sleep(0)
         callers[13].cancel()
@@ -523,7 +510,7 @@ async def test_c8_a_caller_that_goes_away_in_mid_write_never_touches_its_neighbo
     client = connect(mongodb_uri, app_name="slow-insert")
     there = client[things.database.name]["things"]
     await fail_command("slow-insert", ["insert"], times=1, blockConnection=True, blockTimeMS=1000)
-    async with at_work(client, there, limits=Limits(batches_in_flight=1)) as documents:
+    async with at_work(there, limits=Limits(batches_in_flight=1)) as documents:
         callers = [asyncio.create_task(documents.insert(thing(f"{number}"))) for number in range(8)]
         await asyncio.sleep(0.3)
         assert not any(caller.done() for caller in callers)
@@ -534,13 +521,13 @@ async def test_c8_a_caller_that_goes_away_in_mid_write_never_touches_its_neighbo
     assert outcomes == [None] * 7
 
 
-async def test_c8_the_writer_outlives_whatever_a_batch_throws(mongo: Client, things: Collection) -> None:
+async def test_c8_the_writer_outlives_whatever_a_batch_throws(things: Collection) -> None:
     async def explain(_wanted: Sequence[Thing]) -> Sequence[None]:
         raise ZeroDivisionError
 
     await things.insert_one({"_id": "other", "name": "contended"})
-    documents = Documents[Thing, None](mongo, things, Thing, explain=explain)
-    running = asyncio.create_task(documents.run())
+    documents = Documents[Thing, None](things, Thing, explain=explain)
+    running = asyncio.gather(*(writer.run() for writer in documents.writers))
     for _ in range(3):  # more than there are batches in flight
         with pytest.raises(ZeroDivisionError):
             await documents.insert(thing("contended"))
@@ -551,11 +538,11 @@ async def test_c8_the_writer_outlives_whatever_a_batch_throws(mongo: Client, thi
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_beyond_its_bounds_in_callers_or_bytes_nothing_is_taken(mongo: Client, things: Collection) -> None:
-    async with at_work(mongo, things, limits=Limits(queue_max=2)) as documents:
+async def test_beyond_its_bounds_in_callers_or_bytes_nothing_is_taken(things: Collection) -> None:
+    async with at_work(things, limits=Limits(queue_max=2)) as documents:
         outcomes = await asyncio.gather(*(documents.insert(thing(f"{n}")) for n in range(4)), return_exceptions=True)
     assert [type(one) for one in outcomes] == [type(None), type(None), OverloadedError, OverloadedError]
-    async with at_work(mongo, things, limits=Limits(queue_bytes_max=400)) as documents:
+    async with at_work(things, limits=Limits(queue_bytes_max=400)) as documents:
         outcomes = await asyncio.gather(*(documents.insert(thing(f"b{n}")) for n in range(4)), return_exceptions=True)
     assert OverloadedError in [type(one) for one in outcomes]
     assert type(None) in [type(one) for one in outcomes]
@@ -566,7 +553,7 @@ async def test_c7_whoever_is_in_hand_when_it_stops_is_told_that_the_outcome_is_u
 ) -> None:
     client = connect(mongodb_uri, app_name="slow")
     await fail_command("slow", ["insert"], times=1, blockConnection=True, blockTimeMS=1500)
-    async with at_work(client, client[things.database.name]["things"], limits=Limits(batches_in_flight=1)) as documents:
+    async with at_work(client[things.database.name]["things"], limits=Limits(batches_in_flight=1)) as documents:
         callers = [asyncio.create_task(documents.insert(thing(f"{number}"))) for number in range(2)]
         await asyncio.sleep(0)
     outcomes = await asyncio.gather(*callers, return_exceptions=True)
@@ -574,9 +561,9 @@ async def test_c7_whoever_is_in_hand_when_it_stops_is_told_that_the_outcome_is_u
     assert [type(one) for one in outcomes] == [UnavailableError, UnavailableError]
 
 
-async def test_one_document_is_in_one_write_of_a_process_at_a_time(mongo: Client, things: Collection) -> None:
+async def test_one_document_is_in_one_write_of_a_process_at_a_time(things: Collection) -> None:
     """The second change of a document waits for the first, and is then decided on what that has made of it."""
-    async with at_work(mongo, things, limits=Limits(batches_in_flight=3)) as documents:
+    async with at_work(things, limits=Limits(batches_in_flight=3)) as documents:
         await documents.insert(thing("one", total=1000))
         turns = [documents.change("id_one", add_part(Part(f"{number}", 1))) for number in range(30)]
         tasks = []

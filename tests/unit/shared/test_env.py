@@ -4,10 +4,10 @@ from typing import Literal
 import msgspec
 import pytest
 
-from shared.env import Port, Seconds, Secret, SettingError, load, upper_case
+from shared.env import Port, Seconds, Secret, SettingError, load
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=upper_case):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     database_uri: Secret
     app_env: Literal["production", "development"] = "production"
     port: Port = 8000
@@ -102,7 +102,7 @@ def test_a_secret_does_not_show_itself() -> None:
 
 
 def test_a_refusal_never_shows_a_secret() -> None:
-    class Other(msgspec.Struct, rename=upper_case):
+    class Other(msgspec.Struct, rename=str.upper):
         api_keys: tuple[Secret, Secret]
 
     with pytest.raises(SettingError) as refused:

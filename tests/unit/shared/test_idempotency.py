@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from shared.idempotency import (
     TTL,
     Answer,
+    KeyedRequest,
     KeyMalformedError,
     KeyReused,
     entry_of,
@@ -118,9 +119,13 @@ def test_a_key_remembers_the_request_and_its_answer_byte_for_byte_for_24_hours()
     assert (key.value, key.of, key.expires_at) == ("key-1", "ord_1", NOW + TTL)
     assert key.answer == Answer(201, '{"id": 1}', "/x/ord_1", replayed=False)
     same, other = fingerprint(ENDPOINT, Command(9990)), fingerprint(ENDPOINT, Command(1))
-    assert key.judged(ENDPOINT, same) == Answer(201, '{"id": 1}', "/x/ord_1", replayed=True)
-    assert key.judged(ENDPOINT, other) == KeyReused()
-    assert key.judged("POST /api/other", same) == KeyReused()
+
+    def asked(endpoint: str, command: str) -> KeyedRequest:
+        return KeyedRequest(value="key-1", endpoint=endpoint, fingerprint=command)
+
+    assert key.replayed_for(asked(ENDPOINT, same)) == Answer(201, '{"id": 1}', "/x/ord_1", replayed=True)
+    assert key.replayed_for(asked(ENDPOINT, other)) == KeyReused()
+    assert key.replayed_for(asked("POST /api/other", same)) == KeyReused()
     assert entry_of([key], "key-1") is key
     assert entry_of([key], "key-2") is None
 

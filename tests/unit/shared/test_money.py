@@ -13,8 +13,6 @@ from shared.money import (
     in_major,
     in_minor,
     parse_plain_decimal,
-    to_major,
-    to_minor,
 )
 
 CURRENCIES = st.sampled_from(["JPY", "USD", "EUR", "KWD", "CLF"])
@@ -36,21 +34,21 @@ def test_anything_else_is_no_currency(currency: str) -> None:
     [("99.99", "USD", 9999), ("99.9", "USD", 9990), ("99.90", "USD", 9990), ("5", "JPY", 5), ("1.234", "KWD", 1234)],
 )
 def test_major_units_become_minor_units(major: str, currency: str, minor: int) -> None:
-    assert to_minor(Decimal(major), currency) == minor
+    assert in_minor(Decimal(major), currency, exponent_of(currency)) == minor
 
 
 @given(st.integers(1, AMOUNT_MINOR_MAX), CURRENCIES)
 def test_every_payable_amount_survives_the_way_to_major_units_and_back(minor: int, currency: str) -> None:
-    assert to_minor(to_major(minor, currency), currency) == minor
+    assert in_minor(in_major(minor, exponent_of(currency)), currency, exponent_of(currency)) == minor
 
 
 @given(st.integers(1, AMOUNT_MINOR_MAX), CURRENCIES)
 def test_an_amount_is_never_shown_with_an_exponent(minor: int, currency: str) -> None:
-    assert "E" not in str(to_major(minor, currency))
+    assert "E" not in str(in_major(minor, exponent_of(currency)))
 
 
 def test_an_amount_is_shown_with_its_currencys_decimal_places() -> None:
-    assert str(to_major(9990, "USD")) == "99.90"
+    assert str(in_major(9990, 2)) == "99.90"
 
 
 @pytest.mark.parametrize(
@@ -59,13 +57,13 @@ def test_an_amount_is_shown_with_its_currencys_decimal_places() -> None:
 )
 def test_a_fraction_of_the_smallest_unit_is_not_payable(major: str, currency: str) -> None:
     with pytest.raises(AmountError, match="decimal places"):
-        to_minor(Decimal(major), currency)
+        in_minor(Decimal(major), currency, exponent_of(currency))
 
 
 @pytest.mark.parametrize("major", ["0", "0.00", "-1", "10000000000.00"])
 def test_nothing_less_than_nothing_and_too_much_are_not_payable(major: str) -> None:
     with pytest.raises(AmountError, match=r"at most 9999999999\.99 USD"):
-        to_minor(Decimal(major), "USD")
+        in_minor(Decimal(major), "USD", 2)
 
 
 @pytest.mark.parametrize("text", ["0", "1", "99.99", "007", "0.10", "9" * 64])

@@ -6,7 +6,7 @@ import pytest
 import standardwebhooks
 import stripe
 
-from shared.signing import SignatureError, sign, sign_standard, verify, verify_standard
+from shared.signing import SignatureError, sign, sign_standard, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"id": "evt_1", "object": "event", "data": {"naïve": "日本"}}'
@@ -89,12 +89,10 @@ def test_the_standardwebhooks_library_accepts_us_in_the_middle_of_a_rotation() -
 
 
 @pytest.mark.parametrize("tampered", ["body", "webhook-id", "webhook-timestamp"])
-def test_the_standardwebhooks_library_and_we_both_refuse_what_was_tampered_with(tampered: str) -> None:
+def test_the_standardwebhooks_library_refuses_what_was_tampered_with(tampered: str) -> None:
     headers = sign_standard(BODY.encode(), [SECRET], now(), "evt_1")
     body = TAMPERED if tampered == "body" else BODY
     if tampered != "body":
         headers[tampered] = {"webhook-id": "evt_2", "webhook-timestamp": str(now() - 10)}[tampered]
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         standardwebhooks.Webhook(SECRET).verify(body, headers)
-    with pytest.raises(SignatureError):
-        verify_standard(headers, body.encode(), [SECRET], now=now())

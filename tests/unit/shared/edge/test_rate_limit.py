@@ -1,4 +1,4 @@
-from shared.edge.rate_limit import RateLimit
+from shared.edge.admit import RateLimit
 
 
 class Clock:
