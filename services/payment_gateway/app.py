@@ -9,9 +9,11 @@ from typing import Any
 from litestar.types import ASGIApp
 
 from payment_gateway.clock.advance import AdvanceClock, Schedule, first_due_in
+from payment_gateway.clock.clock import Clock
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.reset import Reset
 from payment_gateway.faults.misbehave import Misbehave
+from payment_gateway.faults.rates import Faults
 from payment_gateway.faults.scenario import Scenario
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.money.charge import Charge
@@ -57,7 +59,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
-        self.clock = StoredClock(self.store.clock, enabled=settings.test_endpoints)
+        self.clock = StoredClock(self.store.clock, Clock, enabled=settings.test_endpoints)
         delay = timedelta(seconds=settings.charge_delay_seconds)
         self.destinations = settings.destinations
         self.send_webhook = SendWebhook(
@@ -95,7 +97,7 @@ class Application:
         )
         self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges)
         self.show_money = ShowMoney(self.store, self.announce_charges)
-        self.faults = StoredFaults(self.store.faults, enabled=settings.test_endpoints)
+        self.faults = StoredFaults(self.store.faults, Faults, enabled=settings.test_endpoints)
         self.misbehave = Misbehave(self.store, self.faults, partial(has_told, self.store))
         expect = self.settle_charges.expect
         self.create_charge = CreateCharge(
