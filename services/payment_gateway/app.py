@@ -9,17 +9,18 @@ from typing import Any
 from litestar.types import ASGIApp
 
 from payment_gateway.clock.advance import AdvanceClock, Schedule, first_due_in
+from payment_gateway.clock.clock import Clock
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.reset import Reset
 from payment_gateway.faults.misbehave import Misbehave
+from payment_gateway.faults.rates import Faults
 from payment_gateway.faults.scenario import Scenario
 from payment_gateway.faults.stored_faults import StoredFaults
-from payment_gateway.money.charge import Charge
-from payment_gateway.money.create_charge import CreateCharge
-from payment_gateway.money.create_refund import CreateRefund
+from payment_gateway.money.charge import Charge, announced
+from payment_gateway.money.create import CreateMoney
 from payment_gateway.money.settle import Settle
 from payment_gateway.money.show import ShowMoney
-from payment_gateway.money.stored_charges import stored_charges, told, without
+from payment_gateway.money.stored_charges import stored_charges, told
 from payment_gateway.money.tell_early import has_told
 from payment_gateway.openapi import API
 from payment_gateway.routes import PROBLEMS, ROUTES
@@ -27,21 +28,19 @@ from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.store import Store
 from payment_gateway.take_stock import counts
-from payment_gateway.webhooks.announce import Announce, Told
-from payment_gateway.webhooks.announce_endpoints import AnnounceEndpoints
-from payment_gateway.webhooks.change_endpoint import ChangeEndpoint
-from payment_gateway.webhooks.create_endpoint import CreateEndpoint
+from payment_gateway.webhooks.announce import Announce, AnnounceLeftOver
+from payment_gateway.webhooks.change_endpoints import ChangeEndpoints
 from payment_gateway.webhooks.deliver import SLOTS, DeliverWebhooks
-from payment_gateway.webhooks.delivery import pause_max
+from payment_gateway.webhooks.delivery import Delivery, as_stored, pause_max
 from payment_gateway.webhooks.endpoint import Endpoint, configured_endpoint
 from payment_gateway.webhooks.endpoint import announced as endpoint_announced
+from payment_gateway.webhooks.event import Told
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.release_held import ReleaseHeld
 from payment_gateway.webhooks.resend import ResendEvents
-from payment_gateway.webhooks.rotate_secret import RotateSecret
 from payment_gateway.webhooks.send import SendWebhook
-from payment_gateway.webhooks.stored_deliveries import stored_deliveries
 from payment_gateway.webhooks.stored_endpoints import ensure_endpoint, stored_endpoints
+from shared.documents import Documents
 from shared.documents.keys import ForgetKeys
 from shared.edge.admit import Admission
 from shared.edge.application import Writer, at_work, build
@@ -58,17 +57,16 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store(connect(settings.mongodb_uri, app_name="payment_gateway"), settings.payment_gateway_database)
-        self.clock = StoredClock(self.store.clock, enabled=settings.test_endpoints)
-        delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.clock = StoredClock(self.store.clock, Clock, enabled=settings.test_endpoints)
         self.destinations = settings.destinations
-        self.send_webhook = SendWebhook(
-            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+        open_sender = partial(
+            SendWebhook, self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
         )
-        self.send_once = SendWebhook(
-            self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
-        )  # of its own, so that what a test sends takes no connection from deliveries
+        self.send_webhook = open_sender()
+        self.send_once = open_sender()  # so that what a test sends takes no connection from deliveries
         self.release_held = ReleaseHeld(self.store, self.clock, wake=self._wake_deliveries)
-        self.endpoints, self.deliveries = stored_endpoints(self.store), stored_deliveries(self.store)
+        self.endpoints = stored_endpoints(self.store)
+        self.deliveries = Documents[Delivery, None](self.store.deliveries, Delivery, encode=as_stored)
         self.announce_endpoints = Announce(
             self.store,
             self.endpoints,
@@ -78,7 +76,7 @@ class Application:
             without=endpoint_announced,
             wake=self._wake_deliveries,
         )
-        self.announce_left_over = AnnounceEndpoints(self.store, self.clock, self.announce_endpoints)
+        self.announce_left_over = AnnounceLeftOver(self.store, self.clock, self.announce_endpoints)
         pause = pause_max(settings.webhook_retry_schedule_seconds)
         self.deliver_webhooks = DeliverWebhooks(
             self.store,
@@ -92,28 +90,24 @@ class Application:
         )
         self.charges = stored_charges(self.store)
         self.announce_charges = Announce(
-            self.store, self.charges, Charge, self.clock, told=told, without=without, wake=self._wake_deliveries
+            self.store, self.charges, Charge, self.clock, told=told, without=announced, wake=self._wake_deliveries
         )
         self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges)
         self.show_money = ShowMoney(self.store, self.announce_charges)
-        self.faults = StoredFaults(self.store.faults, enabled=settings.test_endpoints)
+        self.faults = StoredFaults(self.store.faults, Faults, enabled=settings.test_endpoints)
         self.misbehave = Misbehave(self.store, self.faults, partial(has_told, self.store))
-        expect = self.settle_charges.expect
-        self.create_charge = CreateCharge(
-            self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
+        delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.create_money = CreateMoney(
+            self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=self.settle_charges.expect
         )
         self.forget_keys = [ForgetKeys(self.store.charges, "ch"), ForgetKeys(self.store.webhook_endpoints, "we")]
-        self.create_refund = CreateRefund(
-            self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=expect
-        )
-        self.create_endpoint = CreateEndpoint(self.store, self.endpoints, self.clock)
-        self.change_endpoint = ChangeEndpoint(self.store, self.endpoints)
-        self.rotate_secret = RotateSecret(self.store, self.endpoints, self.clock)
+        self.change_endpoints = ChangeEndpoints(self.store, self.endpoints, self.clock)
         self.resend_events = ResendEvents(self.store, self.clock, wake=self._wake_deliveries)
         self.advance_clock = AdvanceClock(
             self.store, self.clock, self._schedules(), stuck_seconds=self.deliver_webhooks.lease_seconds
         )
         self.reset = Reset(self.store, self.clock, self._begin_anew)
+        self.readiness = Readiness(self.store.client)
         self.exposition = Exposition(self.store.client, counts(self.store, self.clock))
         self.keys = settings.keys
 
@@ -172,34 +166,10 @@ class Application:
 
 
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
-    """The ASGI application."""
+    """The ASGI application. Its handlers get the parts that they name."""
     application = Application(settings)
-    parts = {
-        "exposition": application.exposition,
-        "readiness": Readiness(application.store.client),
-        "advance_clock": application.advance_clock,
-        "clock": application.clock,
-        "change_endpoint": application.change_endpoint,
-        "create_charge": application.create_charge,
-        "create_refund": application.create_refund,
-        "create_endpoint": application.create_endpoint,
-        "destinations": application.destinations,
-        "resend_events": application.resend_events,
-        "send_once": application.send_once,
-        "rotate_secret": application.rotate_secret,
-        "faults": application.faults,
-        "reset": application.reset,
-        "show_money": application.show_money,
-        "store": application.store,
-    }
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    return build(
-        API,
-        ROUTES,
-        admission=admission,
-        parts=parts,
-        problems=PROBLEMS,
-        running=application.running,
-    )
+    parts = vars(application)
+    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

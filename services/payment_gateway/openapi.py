@@ -5,7 +5,8 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
-from payment_gateway.controls.routes import ClockRequest, ClockView, Done, SendWebhookRequest, WebhookReplyView
+from payment_gateway.controls.routes import ClockRequest, ClockView, Done, WebhookReplyView
+from payment_gateway.controls.send_anything import SendWebhookRequest
 from payment_gateway.faults.rates import Faults
 from payment_gateway.money.routes import CreateChargeRequest, CreateRefundRequest
 from payment_gateway.webhooks.endpoint_routes import (
@@ -85,12 +86,7 @@ _ENDPOINT: Json = {
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the Standard Webhooks specification
-_FAILING: Json = {
-    **_ENDPOINT,
-    "state": "disabled",
-    "disabledReason": "failing",
-    "failingSince": "2026-11-23T19:37:23.387Z",
-}
+_FAILING: Json = {"state": "disabled", "disabledReason": "failing", "failingSince": "2026-11-23T19:37:23.387Z"}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", _CHARGE),
     "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
@@ -98,17 +94,8 @@ _EVENTS: Mapping[str, tuple[str, Json]] = {
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
     "webhook_endpoint.disabled": (
         "Another endpoint of yours is disabled: it has failed for days, or is gone",
-        _FAILING,
+        {**_ENDPOINT, **_FAILING},
     ),
-}
-_FAULTS: Json = {
-    "seed": 42,
-    "rates": {"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2},
-    "settleDelaySeconds": 60,
-    "replySeconds": 5,
-    "retryAfterSeconds": 1,
-    "webhookDelaySeconds": 60,
-    "copies": 3,
 }
 _EVENT_ID = "evt_01a209e9aade7ffe862f26fa1fb6b5a0"
 
@@ -181,12 +168,12 @@ API = Api(
     },
     parameters={
         "charge_id": _CHARGE["id"],
+        "chargeId": _CHARGE["id"],
         "refund_id": _REFUND["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
-        "endpointId": _ENDPOINT["id"],
         "endpoint_id": _ENDPOINT["id"],
-        "chargeId": _CHARGE["id"],
+        "endpointId": _ENDPOINT["id"],
         "slug": "idempotency-key-reused",
     },
     answers={
@@ -245,7 +232,7 @@ API = Api(
             "fault": None,
             "createdAt": "2026-11-23T19:37:23.370Z",
         },
-        Faults: _FAULTS,
+        Faults: Faults(seed=42, rates={"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2}),
         ClockRequest: {"action": "advance", "seconds": 259200},
         ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},

@@ -54,11 +54,7 @@ async def ensure_schema(database: Database) -> None:
         ],
         schema=_HAS_KEYS,
     )
-    await ensure_collection(
-        database,
-        "events",
-        indexes=[by_reference, newest],
-    )
+    await ensure_collection(database, "events", indexes=[by_reference, newest])
     gone = IndexModel([("gone_at", ASCENDING)], expireAfterSeconds=0)
     await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, _DUE, newest, gone], schema=_HAS_KEYS)
     await ensure_collection(

@@ -1,10 +1,9 @@
-"""What the verbs read and write together. Each verb's own writes are in the verb."""
+"""The collections, and what the verbs read of them alike. Each verb's own writes are in the verb."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from shared.mongo import Client, Collection, Document
-from shared.pages import older_than
 
 
 class Store:
@@ -25,13 +24,7 @@ class Store:
         """Unless it was deleted."""
         return await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
 
-    async def newest(
-        self, collection: Collection, conditions: Mapping[str, Any], *, before: str | None, limit: int
-    ) -> list[Document]:
-        """The newest documents first, from just after the position `before`. Raises CursorError.
 
-        By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
-        """
-        position = older_than("created_at", before) if before else {}
-        found = collection.find({**conditions, **position})
-        return await found.sort([("created_at", -1), ("_id", -1)]).limit(limit).to_list()
+async def read(collection: Collection, *stages: Mapping[str, Any]) -> list[Document]:
+    """What an aggregation finds, with the server's time in `read_at`. Raises PyMongoError."""
+    return await (await collection.aggregate([*stages, {"$set": {"read_at": "$$NOW"}}])).to_list()

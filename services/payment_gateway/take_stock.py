@@ -4,6 +4,7 @@ database's truth: every replica reports the same.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from prometheus_client import Info, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -22,39 +23,33 @@ Info("payment_gateway_build", "The version that runs").info({"version": VERSION}
 
 def counts(store: Store, clock: StoredClock) -> Sequence[Count]:
     """Each raises PyMongoError."""
-    stock = _TakeStock(store, clock)
-    return (stock.settlements, stock.deliveries)
+    return (partial(_settlements, store, clock), partial(_deliveries, store, clock))
 
 
-class _TakeStock:
-    def __init__(self, store: Store, clock: StoredClock) -> None:
-        self._store = store
-        self._clock = clock
+async def _settlements(store: Store, clock: StoredClock) -> Sequence[Metric]:
+    return [
+        GaugeMetricFamily(
+            "payment_gateway_settlement_oldest_due_age_seconds",
+            "For how long the charge that waits longest should have been settled, or a refund of it, or be announced",
+            await _oldest_due(store.charges, {}, "due_at", await clock.now()),
+        )
+    ]
 
-    async def settlements(self) -> Sequence[Metric]:
-        now = await self._clock.now()
-        return [
-            GaugeMetricFamily(
-                "payment_gateway_settlement_oldest_due_age_seconds",
-                "For how long the charge that waits longest should have been settled, or a refund of it, or be announced",
-                await _oldest_due(self._store.charges, {}, "due_at", now),
-            )
-        ]
 
-    async def deliveries(self) -> Sequence[Metric]:
-        deliveries, pending = self._store.deliveries, {"state": "pending", "next_attempt_at": {"$type": "date"}}
-        return [
-            GaugeMetricFamily(
-                "payment_gateway_pending_deliveries",
-                f"Deliveries that have not succeeded and will be tried again, counted up to {COUNT_MAX}",
-                await deliveries.count_documents(pending, limit=COUNT_MAX),
-            ),
-            GaugeMetricFamily(
-                "payment_gateway_delivery_oldest_due_age_seconds",
-                "For how long the delivery that waits longest has been due",
-                await _oldest_due(deliveries, {"state": "pending"}, "next_attempt_at", await self._clock.now()),
-            ),
-        ]
+async def _deliveries(store: Store, clock: StoredClock) -> Sequence[Metric]:
+    pending = {"state": "pending", "next_attempt_at": {"$type": "date"}}
+    return [
+        GaugeMetricFamily(
+            "payment_gateway_pending_deliveries",
+            f"Deliveries that have not succeeded and will be tried again, counted up to {COUNT_MAX}",
+            await store.deliveries.count_documents(pending, limit=COUNT_MAX),
+        ),
+        GaugeMetricFamily(
+            "payment_gateway_delivery_oldest_due_age_seconds",
+            "For how long the delivery that waits longest has been due",
+            await _oldest_due(store.deliveries, {"state": "pending"}, "next_attempt_at", await clock.now()),
+        ),
+    ]
 
 
 async def _oldest_due(collection: Collection, condition: Document, due_at: str, now: datetime) -> float:

@@ -1,13 +1,14 @@
 """The command line. It talks to a gateway over HTTP, as any client does, and imports nothing of what serves.
 
-`lists.py`, `endpoints.py` and `controls.py` have the commands that ask one thing; `trigger.py` makes events; `listen.py`
-forwards them. `client.py` is the HTTP, `options.py` what commands take, `terminal.py` what they print and the exit status.
+`lists.py`, `endpoints.py` and `controls.py` have the commands that ask one thing; `trigger.py` makes events, and
+`forward.py` forwards them. `client.py` is the HTTP, `options.py` what commands take, `terminal.py` what they print and the
+exit status.
 """
 
-from payment_gateway.cli import controls, endpoints, listen, lists, trigger
+from payment_gateway.cli import controls, endpoints, lists, trigger
 from payment_gateway.cli.root import payment_gateway
 
-__all__ = ["controls", "endpoints", "listen", "lists", "main", "trigger"]
+__all__ = ["controls", "endpoints", "lists", "main", "trigger"]
 
 
 def main() -> None:

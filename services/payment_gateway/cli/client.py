@@ -6,7 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from math import inf
 from typing import Any
@@ -83,13 +83,7 @@ class Gateway:
         return {"data": found, "nextCursor": cursor}
 
     def create(
-        self,
-        path: str,
-        body: Json,
-        *,
-        again: Callable[[str], None],
-        reference: str | None = None,
-        until: float = inf,
+        self, path: str, body: Json, *, again: Callable[[str], None], reference: str | None = None, until: float = inf
     ) -> Json:
         """Asks, with one Idempotency-Key, until there is an answer; never again after `until`, in monotonic seconds. `again`
         is told why it asks once more. An answer about another `reference` than ours is none.
@@ -115,14 +109,15 @@ class Gateway:
             time.sleep(wait)
         raise failure
 
+    def add_endpoint(
+        self, url: str | None, event_types: Sequence[str], secret: str | None, *, again: Callable[[str], None]
+    ) -> Json:
+        """Without a `secret` one is made."""
+        body = {"url": url, "eventTypes": event_types, **({"secret": secret} if secret else {})}
+        return self.create("/v1/webhook-endpoints", body, again=again)
+
     def call(
-        self,
-        method: str,
-        path: str,
-        body: Json | None = None,
-        *,
-        key: str | None = None,
-        seconds: float = CALL_SECONDS,
+        self, method: str, path: str, body: Json | None = None, *, key: str | None = None, seconds: float = CALL_SECONDS
     ) -> Json:
         """Bounded: `seconds` for each step of it."""
         request = urllib.request.Request(self.url + path, method=method, headers=self._headers)  # noqa: S310

@@ -1,6 +1,7 @@
 """How the gateway is, and what it is told to do: its faults, its clock, a fresh start."""
 
 from time import monotonic, sleep
+from typing import Any
 
 import rich_click as click
 
@@ -70,19 +71,11 @@ def reset(gateway: Gateway, terminal: Terminal) -> None:
 @click.argument("body")
 @click.option("--secret", help="Any string; without it, nothing is signed.")
 @click.option("--timestamp", type=int, help="When it claims to be signed, in Unix seconds; without it, now.")
-@click.option("--id", "message_id", help="Its webhook-id; without it, a fresh one.")
-def send(
-    gateway: Gateway,
-    terminal: Terminal,
-    receiver_url: str,
-    body: str,
-    secret: str | None,
-    timestamp: int | None,
-    message_id: str | None,
-) -> None:
+@click.option("--id", help="Its webhook-id; without it, a fresh one.")
+def send(gateway: Gateway, terminal: Terminal, receiver_url: str, body: str, **own: Any) -> None:
     """Have the gateway POST any BODY to RECEIVER_URL, once, and show the answer."""
-    given = {"secret": secret, "timestamp": timestamp, "id": message_id}
-    asked: Json = {"url": receiver_url, "body": body, **{name: one for name, one in given.items() if one is not None}}
+    given = {name: value for name, value in own.items() if value is not None}
+    asked: Json = {"url": receiver_url, "body": body, **given}
     answer = gateway.call("POST", "/v1/test/webhooks", asked)
     shown = f"{answer['status'] or answer['error']} in {answer['durationMs']} ms"
     terminal.result(answer, visible(shown), visible(answer["responseBody"].rstrip()))

@@ -1,6 +1,8 @@
-"""Where the gateway delivers to."""
+"""Where the gateway delivers to, and `listen`, which is such a place."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import rich_click as click
 
@@ -20,8 +22,9 @@ def endpoints() -> None:
 def list_endpoints(gateway: Gateway, terminal: Terminal, limit: int) -> None:
     """Webhook endpoints, newest first."""
     page = gateway.list("/v1/webhook-endpoints", limit)
-    rows = [[one["id"], one["state"], one["url"], " ".join(one["eventTypes"]) or "all"] for one in page["data"]]
-    terminal.table(page, ["ENDPOINT", "STATE", "URL", "EVENTS"], rows)
+    terminal.table(
+        page, ENDPOINT="id", STATE="state", URL="url", EVENTS=lambda one: " ".join(one["eventTypes"]) or "all"
+    )
 
 
 @command(endpoints, "add")
@@ -32,8 +35,7 @@ def add_endpoint(
     gateway: Gateway, terminal: Terminal, endpoint_url: str, event_types: list[str], secret: str | None
 ) -> None:
     """Have events delivered to ENDPOINT_URL. Prints the secret, which is shown only now."""
-    body = {"url": endpoint_url, "eventTypes": event_types, **({"secret": secret} if secret else {})}
-    answer = gateway.create("/v1/webhook-endpoints", body, again=terminal.say)
+    answer = gateway.add_endpoint(endpoint_url, event_types, secret, again=terminal.say)
     terminal.result(answer, f"{answer['id']}  {answer['secret']}")
 
 
@@ -74,3 +76,25 @@ def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, s
     body = {"since": (now - timedelta(seconds=since)).isoformat()}
     answer = gateway.call("POST", f"/v1/webhook-endpoints/{endpoint_id}/resend", body)
     terminal.result(answer, f"resent: {answer['resent']}")
+
+
+@command(payment_gateway, "listen")
+@click.option("--forward-to", type=HTTP_URL, required=True, help="Your service's webhook URL.")
+@click.option("--events", "event_types", type=WORDS, default="", help="Only these types; without it, all.")
+@click.option("--secret", envvar="WEBHOOK_SECRET", show_envvar=True, help="To sign with; without it, one is made.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; without it, any free one.")
+@click.option("--public-url", type=HTTP_URL, help="Where the gateway reaches this, if not at --host and --port.")
+def listen(gateway: Gateway, terminal: Terminal, host: str, port: int, **own: Any) -> None:
+    """Forward every delivery to your service until Ctrl-C, and show it.
+
+    Your service gets the gateway's bytes and headers, the gateway your service's answer.
+
+    For a gateway in a container: --host 0.0.0.0 --port 8002 --public-url http://host.docker.internal:8002
+    """
+    from payment_gateway.cli.forward import Listener  # noqa: PLC0415 - aiohttp takes half a second, and is needed here only
+
+    try:
+        asyncio.run(Listener(gateway, terminal, **own).run(host, port))
+    except OSError as error:
+        raise click.BadParameter(f"cannot listen on {host}:{port}: {error.strerror or error}") from None

@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
@@ -37,27 +38,18 @@ class _Answer(NamedTuple):
     error: str | None = None
 
 
+@dataclass
 class Listener:
     """Registered as an endpoint for as long as it runs."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        terminal: Terminal,
-        *,
-        forward_to: str,
-        event_types: list[str],
-        secret: str | None,
-        public_url: str | None,
-    ) -> None:
-        self._gateway = gateway
-        self._terminal = terminal
-        self._forward_to = forward_to
-        self._event_types = event_types
-        self._secret = secret
-        self._url = public_url
-        self._endpoint_id = ""
-        self._trouble = ""
+    gateway: Gateway
+    terminal: Terminal
+    forward_to: str
+    event_types: list[str]
+    secret: str | None
+    public_url: str | None
+    endpoint_id: str = field(default="", init=False)
+    trouble: str = field(default="", init=False)
 
     async def run(self, host: str, port: int) -> None:
         """Until SIGINT or SIGTERM. Raises OSError if it cannot listen, and what Gateway raises."""
@@ -65,7 +57,7 @@ class Listener:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         async with self._serving(host, port) as own_url:
-            self._url = self._url or own_url
+            self.public_url = self.public_url or own_url
             await self._register()
             try:
                 self._announce()
@@ -91,19 +83,15 @@ class Listener:
                 await runner.cleanup()
 
     async def _register(self) -> None:
-        body = {"url": self._url, "eventTypes": self._event_types, **({"secret": self._secret} if self._secret else {})}
-        made = await asyncio.to_thread(self._gateway.create, "/v1/webhook-endpoints", body, again=self._terminal.say)
-        self._endpoint_id, self._secret = str(made["id"]), str(made["secret"])
+        asked = (self.public_url, self.event_types, self.secret)
+        made = await asyncio.to_thread(self.gateway.add_endpoint, *asked, again=self.terminal.say)
+        self.endpoint_id, self.secret = str(made["id"]), str(made["secret"])
 
     def _announce(self) -> None:
-        document = {
-            "endpointId": self._endpoint_id,
-            "url": self._url,
-            "secret": self._secret,
-            "forwardTo": self._forward_to,
-        }
-        self._terminal.result(document, Text.assemble("secret  ", Text(str(self._secret), "bold")))
-        self._terminal.say(f"{self._endpoint_id} forwards to {self._forward_to}; Ctrl-C ends it")
+        about = {"endpointId": self.endpoint_id, "url": self.public_url}
+        document = {**about, "secret": self.secret, "forwardTo": self.forward_to}
+        self.terminal.result(document, Text.assemble("secret  ", Text(str(self.secret), "bold")))
+        self.terminal.say(f"{self.endpoint_id} forwards to {self.forward_to}; Ctrl-C ends it")
 
     async def _watch(self, stopping: asyncio.Event) -> None:
         """Comes back after a reset of the gateway, which forgets endpoints, and says when deliveries cannot come."""
@@ -117,7 +105,7 @@ class Listener:
             except RefusedError as error:
                 self._warn(describe(error) if error.status != 404 else "")
                 if error.status == 404:
-                    self._terminal.say("the gateway was reset: listening again")
+                    self.terminal.say("the gateway was reset: listening again")
                     await self._register()
             except (UnreachableError, NoAnswerError) as error:
                 self._warn(str(error))
@@ -126,17 +114,17 @@ class Listener:
         try:
             await self._call("DELETE")
         except (RefusedError, UnreachableError, NoAnswerError) as error:
-            self._terminal.say(f"the endpoint {self._endpoint_id} is still there: {describe(error)}", "red")
+            self.terminal.say(f"the endpoint {self.endpoint_id} is still there: {describe(error)}", "red")
 
     async def _call(self, method: str) -> dict[str, object]:
-        path = f"/v1/webhook-endpoints/{self._endpoint_id}"
-        return await asyncio.to_thread(self._gateway.call, method, path, seconds=STOP_SECONDS)
+        path = f"/v1/webhook-endpoints/{self.endpoint_id}"
+        return await asyncio.to_thread(self.gateway.call, method, path, seconds=STOP_SECONDS)
 
     def _warn(self, trouble: str) -> None:
         """Once, however long it lasts."""
-        if trouble and trouble != self._trouble:
-            self._terminal.say(trouble, "red")
-        self._trouble = trouble
+        if trouble and trouble != self.trouble:
+            self.terminal.say(trouble, "red")
+        self.trouble = trouble
 
     async def _forward(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -150,7 +138,7 @@ class Listener:
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
         try:
             async with self._session.post(
-                self._forward_to,
+                self.forward_to,
                 data=body,
                 headers=headers,
                 allow_redirects=False,
@@ -177,7 +165,7 @@ class Listener:
             "durationMs": duration_ms,
             "error": answer.error,
         }
-        self._terminal.result(document, line)
+        self.terminal.result(document, line)
 
 
 def _type_in(body: bytes) -> str:

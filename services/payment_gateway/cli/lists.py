@@ -1,4 +1,6 @@
-"""What the gateway knows: charges, refunds, events, deliveries."""
+"""What the gateway knows: charges, refunds, events, deliveries. Options have the names of the API's parameters."""
+
+from typing import Any
 
 import rich_click as click
 
@@ -17,14 +19,12 @@ def charges() -> None:
 @click.option("--reference", type=NAME, help="Only those with this reference of yours.")
 @click.option("--status", type=click.Choice(["pending", "succeeded", "failed"]), help="Only these.")
 @limit_option
-def list_charges(gateway: Gateway, terminal: Terminal, reference: str | None, status: str | None, limit: int) -> None:
+def list_charges(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Charges, newest first."""
-    page = gateway.list("/v1/charges", limit, reference=reference, status=status)
-    rows = [
-        [_at(one), one["id"], one["status"], _amount(one), one["reference"], one["failureCode"] or ""]
-        for one in page["data"]
-    ]
-    terminal.table(page, ["AT", "CHARGE", "STATUS", "AMOUNT", "REFERENCE", "FAILURE"], rows)
+    page = gateway.list("/v1/charges", **asked)
+    terminal.table(
+        page, AT="createdAt", CHARGE="id", STATUS="status", AMOUNT=_amount, REFERENCE="reference", FAILURE="failureCode"
+    )
 
 
 @payment_gateway.group("refunds")
@@ -35,14 +35,12 @@ def refunds() -> None:
 @command(refunds, "list")
 @click.option("--reference", type=NAME, help="Only those with this reference of yours.")
 @limit_option
-def list_refunds(gateway: Gateway, terminal: Terminal, reference: str | None, limit: int) -> None:
+def list_refunds(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Refunds, newest first."""
-    page = gateway.list("/v1/refunds", limit, reference=reference)
-    rows = [
-        [_at(one), one["id"], one["status"], _amount(one), one["chargeId"], one["failureCode"] or ""]
-        for one in page["data"]
-    ]
-    terminal.table(page, ["AT", "REFUND", "STATUS", "AMOUNT", "CHARGE", "FAILURE"], rows)
+    page = gateway.list("/v1/refunds", **asked)
+    terminal.table(
+        page, AT="createdAt", REFUND="id", STATUS="status", AMOUNT=_amount, CHARGE="chargeId", FAILURE="failureCode"
+    )
 
 
 @payment_gateway.group("events")
@@ -52,18 +50,18 @@ def events() -> None:
 
 @command(events, "list")
 @click.option("--reference", type=NAME, help="Only those about the charge with this reference of yours.")
-@click.option("--type", "event_type", type=NAME, help="Only these, such as payment.succeeded.")
+@click.option("--type", type=NAME, help="Only these, such as payment.succeeded.")
 @limit_option
-def list_events(
-    gateway: Gateway, terminal: Terminal, reference: str | None, event_type: str | None, limit: int
-) -> None:
+def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Events, newest first."""
-    page = gateway.list("/v1/events", limit, reference=reference, type=event_type)
-    rows = [
-        [one["timestamp"], one["id"], one["type"], str(one["data"].get("id", "")), str(one["data"].get("amount", ""))]
-        for one in page["data"]
-    ]
-    terminal.table(page, ["AT", "EVENT", "TYPE", "ABOUT", "AMOUNT"], rows)
+    terminal.table(
+        gateway.list("/v1/events", **asked),
+        AT="timestamp",
+        EVENT="id",
+        TYPE="type",
+        ABOUT=lambda one: str(one["data"].get("id", "")),
+        AMOUNT=lambda one: str(one["data"].get("amount", "")),
+    )
 
 
 @command(events, "resend")
@@ -82,36 +80,21 @@ def deliveries() -> None:
 
 
 @command(deliveries, "list")
-@click.option("--event", "event_id", type=NAME, help="Only those of this event.")
-@click.option("--endpoint", "endpoint_id", type=NAME, help="Only those to this endpoint.")
+@click.option("--event", "eventId", type=NAME, help="Only those of this event.")
+@click.option("--endpoint", "endpointId", type=NAME, help="Only those to this endpoint.")
 @click.option("--state", type=click.Choice(["pending", "delivered", "failed", "cancelled"]), help="Only these.")
 @limit_option
-def list_deliveries(
-    gateway: Gateway,
-    terminal: Terminal,
-    event_id: str | None,
-    endpoint_id: str | None,
-    state: str | None,
-    limit: int,
-) -> None:
+def list_deliveries(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Deliveries, newest first, with what came of each attempt. --json shows when, how long, and the answers."""
-    page = gateway.list("/v1/deliveries", limit, eventId=event_id, endpointId=endpoint_id, state=state)
-    rows = [
-        [
-            _at(one),
-            one["eventId"],
-            one["endpointId"],
-            one["state"],
-            " ".join(str(attempt["status"] or "-") for attempt in one["attempts"]),
-            one["nextAttemptAt"] or "",
-        ]
-        for one in page["data"]
-    ]
-    terminal.table(page, ["AT", "EVENT", "ENDPOINT", "STATE", "ATTEMPTS", "NEXT"], rows)
-
-
-def _at(one: Json) -> str:
-    return str(one["createdAt"])
+    terminal.table(
+        gateway.list("/v1/deliveries", **asked),
+        AT="createdAt",
+        EVENT="eventId",
+        ENDPOINT="endpointId",
+        STATE="state",
+        ATTEMPTS=lambda one: " ".join(str(attempt["status"] or "-") for attempt in one["attempts"]),
+        NEXT="nextAttemptAt",
+    )
 
 
 def _amount(one: Json) -> str:

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import rich_click as click
@@ -20,96 +20,70 @@ _PART = re.compile(r"([0-9]+)([smhd]?)")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Function = Callable[..., None]
+T = TypeVar("T")
 
 
-class Duration(click.ParamType[int]):
-    """Whole seconds, from `90`, `90s`, `5m`, `72h`, `3d` or `1h30m`."""
+class Kind(click.ParamType[T]):
+    """A kind of value. `read` makes one of what was typed, or raises ValueError, which says why it is none."""
 
-    name = "duration"
+    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+        self.name = name
+        self._read = read
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        if not _DURATION.fullmatch(value):
-            self.fail(f"{value!r} is no duration: write 90s, 5m, 72h or 3d", param, ctx)
-        return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(value))
-
-
-class Words(click.ParamType[list[str]]):
-    """Words with commas between them."""
-
-    name = "a,b"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        return value if isinstance(value, list) else [word.strip() for word in value.split(",") if word.strip()]
-
-
-class HttpUrl(click.ParamType[str]):
-    name = "url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
         try:
-            parts = urlsplit(value)
-            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and value.isprintable()
-        except ValueError:  # of its brackets, or its port
-            valid = False
-        if not valid or " " in value:
-            self.fail(f"{value!r} is no http or https URL", param, ctx)
-        return str(value)
+            return self._read(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-class Name(click.ParamType[str]):
+def _seconds(text: str) -> int:
+    """Whole seconds, from `90`, `90s`, `5m`, `72h`, `3d` or `1h30m`."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is no duration: write 90s, 5m, 72h or 3d")
+    return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _http_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and text.isprintable()
+    except ValueError:  # of its brackets, or its port
+        valid = False
+    if not valid or " " in text:
+        raise ValueError(f"{text!r} is no http or https URL")
+    return text
+
+
+def _name(text: str) -> str:
     """Of something, to choose it by. One that is empty, such as a script's variable that is not set, would choose all."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not value:
-            self.fail("is empty", param, ctx)
-        return str(value)
+    if not text:
+        raise ValueError("is empty")
+    return text
 
 
-class Id(Name):
+def _id(text: str) -> str:
     """Of something at the gateway, fit to be a part of a path."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return quote(super().convert(value, param, ctx), safe="")
+    return quote(_name(text), safe="")
 
 
-class ApiKey(click.ParamType[str]):
-    name = "key"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not (value.isascii() and value.isprintable()):
-            self.fail("not visible ASCII", param, ctx)
-        return str(value)
+def _api_key(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("not visible ASCII")
+    return text
 
 
-DURATION, WORDS, HTTP_URL, NAME, ID = Duration(), Words(), HttpUrl(), Name(), Id()
+DURATION, WORDS, HTTP_URL = Kind("duration", _seconds), Kind("a,b", _words), Kind("url", _http_url)
+NAME, ID, API_KEY = Kind("text", _name), Kind("id", _id), Kind("key", _api_key)
 
+_setting = partial(click.option, panel="Gateway", show_default=True, show_envvar=True)
 _COMMON = (
-    click.option(
-        "--url",
-        panel="Gateway",
-        type=HTTP_URL,
-        default=DEFAULT_URL,
-        envvar="PAYMENT_GATEWAY_URL",
-        show_default=True,
-        show_envvar=True,
-        help="Where the gateway is.",
-    ),
-    click.option(
-        "--api-key",
-        panel="Gateway",
-        type=ApiKey(),
-        default=DEFAULT_API_KEY,
-        envvar="PAYMENT_GATEWAY_API_KEY",
-        show_default=True,
-        show_envvar=True,
-        help="Its key.",
-    ),
+    _setting("--url", type=HTTP_URL, default=DEFAULT_URL, envvar="PAYMENT_GATEWAY_URL", help="Where the gateway is."),
+    _setting("--api-key", type=API_KEY, default=DEFAULT_API_KEY, envvar="PAYMENT_GATEWAY_API_KEY", help="Its key."),
     click.option(
         "--json",
         "as_json",

@@ -5,7 +5,7 @@ terminals only.
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -55,9 +55,12 @@ class Terminal:
             for line in lines:
                 self._out.print(line)
 
-    def table(self, document: Json, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A list: every row in full, whatever the terminal's width."""
-        self.result(document, *columns(heads, rows))
+    def table(self, page: Json, **columns: str | Callable[[Json], str]) -> None:
+        """A list, with a member of what it lists in each column, or what is made of it. Every row is shown in full, whatever
+        the terminal's width.
+        """
+        rows = [[_cell(one, column) for column in columns.values()] for one in page["data"]]
+        self.result(page, *_lines([*columns], rows))
         if not rows:
             self.say("none")
 
@@ -72,7 +75,11 @@ class Terminal:
         self._err.print(Text(visible(text), style))
 
 
-def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Text]:
+def _cell(one: Json, column: str | Callable[[Json], str]) -> str:
+    return str(one[column] or "") if isinstance(column, str) else column(one)
+
+
+def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Text]:
     if not rows:
         return
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]

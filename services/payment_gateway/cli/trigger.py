@@ -1,16 +1,17 @@
 """`payment-gateway trigger`: makes an event, as a right client would, and shows how it was delivered."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic, sleep
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import rich_click as click
 from rich.text import Text
 
 from payment_gateway.cli.client import Gateway, Json
-from payment_gateway.cli.options import DURATION, command
+from payment_gateway.cli.options import DURATION, WORDS, Kind, command
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import LateError, Terminal, word
 
@@ -19,49 +20,30 @@ POLL_SECONDS = 0.05
 EVENTS_MAX = 100
 
 
-class Asked(NamedTuple):
-    """`scenario` is for what the event is about; `charge_scenario` for the charge under a refund."""
+def _scenario(text: str) -> Json:
+    """From JSON as the API takes it, or the names of faults: `lost,duplicated`."""
+    if text.lstrip().startswith("{"):
+        try:
+            scenario: Json = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"not JSON: {error}") from None
+        return scenario
 
-    event_type: str
-    amount: int
-    currency: str
-    payment_method: str | None
-    scenario: Json
-    charge_scenario: Json
-    timeout_seconds: float
+    from payment_gateway.faults.rates import REPLY_FAULTS, WEBHOOK_FAULTS, WRONG_AMOUNT  # noqa: PLC0415 - 0.1 s
 
-
-class ScenarioOption(click.ParamType[Json]):
-    """JSON as the API takes it, or the names of faults: `lost,duplicated`."""
-
-    name = "json|fault,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Json:
-        if isinstance(value, dict):
-            return value
-        if value.lstrip().startswith("{"):
-            try:
-                scenario: Json = json.loads(value)
-            except ValueError as error:
-                self.fail(f"not JSON: {error}", param, ctx)
-            return scenario
-        return self._of_names([name.strip() for name in value.split(",") if name.strip()], param, ctx)
-
-    def _of_names(self, names: list[str], param: click.Parameter | None, ctx: click.Context | None) -> Json:
-        from payment_gateway.faults.rates import REPLY_FAULTS, WEBHOOK_FAULTS, WRONG_AMOUNT  # noqa: PLC0415 - 0.1 s
-
-        known = {*REPLY_FAULTS, *WEBHOOK_FAULTS, WRONG_AMOUNT}
-        if unknown := [name for name in names if name not in known]:
-            self.fail(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}", param, ctx)
-        scenario: Json = {
-            "replies": [name for name in names if name in REPLY_FAULTS],
-            "webhooks": [name for name in names if name in WEBHOOK_FAULTS],
-            "wrongAmount": WRONG_AMOUNT in names,
-        }
-        return {name: value for name, value in scenario.items() if value}
+    names = WORDS.convert(text, None, None)
+    known = {*REPLY_FAULTS, *WEBHOOK_FAULTS, WRONG_AMOUNT}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}")
+    scenario = {
+        "replies": [name for name in names if name in REPLY_FAULTS],
+        "webhooks": [name for name in names if name in WEBHOOK_FAULTS],
+        "wrongAmount": WRONG_AMOUNT in names,
+    }
+    return {name: value for name, value in scenario.items() if value}
 
 
-SCENARIO = ScenarioOption()
+SCENARIO = Kind("json|fault,…", _scenario)
 
 
 @command(payment_gateway, "trigger")
@@ -75,50 +57,59 @@ SCENARIO = ScenarioOption()
 @click.option("--reference", help="Your id of what is paid; without it, a fresh one.")
 @click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for what follows.")
 def trigger(
-    gateway: Gateway, terminal: Terminal, repeat: int, reference: str | None, timeout: float, **own: Any
+    gateway: Gateway, terminal: Terminal, event_type: str, repeat: int, reference: str | None, **own: Any
 ) -> None:
     """Make a charge, refund it if EVENT is of a refund, and show the events and how they were delivered.
 
     EVENT is payment.succeeded, payment.failed, refund.succeeded or refund.failed. It settles at once, unless
     --payment-method or --scenario says otherwise. A reply that goes wrong is answered by asking again, with the same key.
     """
-    asked = Asked(timeout_seconds=timeout, **own)
     others = 0
     for _ in range(repeat):
-        made = _Run(gateway, terminal, asked).play(reference or f"cli-{uuid4().hex[:12]}")
+        made = _Run(gateway, terminal, event_type, **own).play(reference or f"cli-{uuid4().hex[:12]}")
         _show(terminal, made)
-        others += all(one["event"]["type"] != asked.event_type for one in made["events"])
+        others += all(one["event"]["type"] != event_type for one in made["events"])
     if others:
-        raise LateError(f"{asked.event_type} did not come of {others} out of {repeat}")
+        raise LateError(f"{event_type} did not come of {others} out of {repeat}")
 
 
+@dataclass
 class _Run:
-    """One event, from the charge to its deliveries. Raises LateError, and what Gateway raises."""
+    """One event, from the charge to its deliveries. `scenario` is for what the event is about, `charge_scenario` for the
+    charge under a refund. Raises LateError, and what Gateway raises.
+    """
 
-    def __init__(self, gateway: Gateway, terminal: Terminal, asked: Asked) -> None:
-        self._gateway = gateway
-        self._terminal = terminal
-        self._asked = asked
-        self._deadline = monotonic() + asked.timeout_seconds
+    gateway: Gateway
+    terminal: Terminal
+    event_type: str
+    amount: int
+    currency: str
+    payment_method: str | None
+    scenario: Json
+    charge_scenario: Json
+    timeout: float  # in seconds
+
+    def __post_init__(self) -> None:
+        self._deadline = monotonic() + self.timeout
 
     def play(self, reference: str) -> Json:
         before = {event["id"] for event in self._events(reference)}
         charge, refund = self._charge(reference), None
-        if self._asked.event_type.startswith("refund."):
+        if self.event_type.startswith("refund."):
             refund = self._refund(charge)
         made = [event for event in self._events(reference) if event["id"] not in before]
         return {"charge": charge, "refund": refund, "events": self._delivered(made)}
 
     def _charge(self, reference: str) -> Json:
-        refunding = self._asked.event_type.startswith("refund.")
-        scenario = self._asked.charge_scenario if refunding else self._asked.scenario
-        method = self._asked.payment_method
+        refunding = self.event_type.startswith("refund.")
+        scenario = self.charge_scenario if refunding else self.scenario
+        method = self.payment_method
         if method is None:
-            method = "pm_card_declined" if self._asked.event_type == "payment.failed" else "pm_card_visa"
+            method = "pm_card_declined" if self.event_type == "payment.failed" else "pm_card_visa"
             scenario = {"settleDelaySeconds": 0, **scenario}
         body = {
-            "amount": self._asked.amount,
-            "currency": self._asked.currency,
+            "amount": self.amount,
+            "currency": self.currency,
             "reference": reference,
             "paymentMethod": method,
             "scenario": scenario,
@@ -126,27 +117,27 @@ class _Run:
         return self._settled("/v1/charges", self._create("/v1/charges", body))
 
     def _refund(self, charge: Json) -> Json:
-        fails = {"failureCode": "refused"} if self._asked.event_type == "refund.failed" else {}
+        fails = {"failureCode": "refused"} if self.event_type == "refund.failed" else {}
         body = {
             "amount": charge["amount"],
             "reference": f"refund-{uuid4().hex[:12]}",
-            "scenario": {"settleDelaySeconds": 0, **fails, **self._asked.scenario},
+            "scenario": {"settleDelaySeconds": 0, **fails, **self.scenario},
         }
         return self._settled("/v1/refunds", self._create(f"/v1/charges/{charge['id']}/refunds", body))
 
     def _create(self, path: str, body: Json) -> Json:
-        return self._gateway.create(
-            path, body, again=self._terminal.say, reference=body["reference"], until=self._deadline
+        return self.gateway.create(
+            path, body, again=self.terminal.say, reference=body["reference"], until=self._deadline
         )
 
     def _settled(self, path: str, made: Json) -> Json:
-        while (found := self._gateway.get(f"{path}/{made['id']}"))["status"] == "pending":
+        while (found := self.gateway.get(f"{path}/{made['id']}"))["status"] == "pending":
             self._wait(f"{made['id']} is still pending; does its clock stand still? See: payment-gateway clock show")
         return found
 
     def _events(self, reference: str) -> list[Json]:
         """The oldest first."""
-        found: list[Json] = self._gateway.list("/v1/events", EVENTS_MAX, reference=reference)["data"]
+        found: list[Json] = self.gateway.list("/v1/events", EVENTS_MAX, reference=reference)["data"]
         return found[::-1]
 
     def _delivered(self, events: list[Json]) -> list[Json]:
@@ -159,12 +150,12 @@ class _Run:
             self._wait("not every delivery was tried yet")
 
     def _deliveries(self, event_id: str) -> list[Json]:
-        found: list[Json] = self._gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
+        found: list[Json] = self.gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
         return found
 
     def _wait(self, otherwise: str) -> None:
         if monotonic() > self._deadline:
-            raise LateError(f"{otherwise} ({self._asked.timeout_seconds:g} s)")
+            raise LateError(f"{otherwise} ({self.timeout:g} s)")
         sleep(POLL_SECONDS)
 
 

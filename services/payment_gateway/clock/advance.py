@@ -56,12 +56,7 @@ class AdvanceClock:
         self._schedules = schedules
         self._stuck_seconds = stuck_seconds
         self.work = LeasedWork[Document](
-            self._claim,
-            self._advance,
-            name="advance_clock",
-            slots=1,
-            poll_seconds=POLL_SECONDS,
-            release=self._release,
+            self._claim, self._advance, name="advance_clock", slots=1, poll_seconds=POLL_SECONDS, release=self._release
         )
 
     async def __call__(self, by: timedelta) -> Clock:

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pymongo
 
-from payment_gateway.clock.stored_clock import SEEN_SECONDS, StoredClock
+from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.seen import SEEN_SECONDS
 from payment_gateway.store import Store
 
 IN_HAND_SECONDS = 0.2

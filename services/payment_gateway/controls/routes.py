@@ -1,7 +1,6 @@
 """HTTP under /v1/test: what no real provider lets its merchants do. Refused unless PAYMENT_GATEWAY_TEST_ENDPOINTS."""
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -10,17 +9,17 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta
 
 from payment_gateway.clock import clock as clocks
 from payment_gateway.clock.advance import AdvanceClock
 from payment_gateway.clock.clock import Clock, ClockError
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.reset import Reset
-from payment_gateway.controls.send_anything import Anything, Sent, send_anything
+from payment_gateway.controls.send_anything import SendWebhookRequest, Sent, send_anything
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
 from payment_gateway.faults.stored_faults import StoredFaults
-from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
+from payment_gateway.webhooks.destination import Destinations
 from payment_gateway.webhooks.send import SendWebhook
 from shared import wire
 from shared.edge.admit import release
@@ -87,30 +86,6 @@ def _clock_response(clock: Clock, status: int) -> Response[ClockView]:
     return json_response(wire.encode(ClockView(clock.now(utc_now()), clock.state, clock.until)), status)
 
 
-Headers = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)]
-
-
-class SendWebhookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """What to send: `body` as it is if it is a string, as JSON otherwise. `secret` may be any string: without one nothing is
-    signed, and those of Standard Webhooks are for a proper one only. `timestamp` is in Unix seconds. `headers` replace what
-    would be sent.
-    """
-
-    url: Annotated[str, Meta(max_length=URL_LENGTH_MAX)]
-    body: Any
-    secret: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    timestamp: Annotated[int, Meta(ge=-(10**12), le=10**12)] | UnsetType = UNSET
-    id: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    headers: Headers = {}
-
-
-class SentView(msgspec.Struct, frozen=True):
-    """What went out."""
-
-    headers: Mapping[str, str]
-    body: str
-
-
 class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the receiver answered. `status` is null where no whole response came; then `error` says why."""
 
@@ -118,7 +93,7 @@ class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     duration_ms: int
     error: str | None
     response_body: str
-    sent: SentView
+    sent: Sent
 
 
 @post("/v1/test/webhooks", tags=["Test"], test=True, status_code=200)
@@ -131,18 +106,11 @@ async def send_test_webhook(
     """Sends any body to a URL, once, signed with any secret for any time, and answers what the receiver said."""
     if fault := destinations.fault_of(data.url):
         raise invalid_field("/url", fault)
-    anything = _anything(data)
+    _check(data)
     release(request.scope)  # from here on it only waits for the receiver
-    return _reply_response(await send_anything(send_once, anything))
-
-
-def _reply_response(sent: Sent) -> Response[WebhookReplyView]:
+    sent, reply = await send_anything(send_once, data)
     view = WebhookReplyView(
-        status=sent.reply.status,
-        duration_ms=sent.reply.duration_ms,
-        error=sent.reply.error,
-        response_body=sent.reply.body,
-        sent=SentView(sent.headers, sent.body),
+        status=reply.status, duration_ms=reply.duration_ms, error=reply.error, response_body=reply.body, sent=sent
     )
     return json_response(msgspec.json.encode(view))
 
@@ -153,11 +121,10 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?\Z|\Z")
 _FRAMING = frozenset(
     ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
-_JSON = msgspec.json.Encoder(decimal_format="number")  # numbers as they were sent to us
 
 
-def _anything(data: SendWebhookRequest) -> Anything:
-    """Checks what types alone cannot say. Raises ProblemError."""
+def _check(data: SendWebhookRequest) -> None:
+    """What types alone cannot say. Raises ProblemError."""
     given: set[str] = set()
     for name, value in data.headers.items():
         if not _HEADER_NAME.match(name) or name.lower() in _FRAMING or name.lower() in given:
@@ -167,14 +134,6 @@ def _anything(data: SendWebhookRequest) -> Anything:
         given.add(name.lower())
     if data.id is not UNSET and not _HEADER_VALUE.match(data.id):
         raise invalid_field("/id", "must be visible ASCII characters, with spaces between them only")
-    return Anything(
-        url=data.url,
-        body=data.body if isinstance(data.body, str) else _JSON.encode(data.body).decode(),
-        secret=None if data.secret is UNSET else data.secret,
-        timestamp=None if data.timestamp is UNSET else data.timestamp,
-        id=None if data.id is UNSET else data.id,
-        headers=data.headers,
-    )
 
 
 @post("/v1/test/reset", tags=["Test"], test=True, status_code=200)

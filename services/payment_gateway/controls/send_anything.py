@@ -3,57 +3,69 @@ stored, nothing is tried again; what the receiver said is the answer.
 """
 
 from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
+from payment_gateway.webhooks.destination import URL_LENGTH_MAX
 from payment_gateway.webhooks.send import Reply, SendWebhook
 from shared.ids import new_id
 from shared.signing import SecretError, check_secret, sign, sign_standard
 from shared.times import utc_now
 from shared.tracing import trace_headers
 
+_JSON = msgspec.json.Encoder(decimal_format="number")  # numbers as they were sent to us
 
-class Anything(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send. Without a `secret` it is not signed; without a `timestamp`, in Unix seconds, it is signed for now."""
+Headers = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)]
 
-    url: str
-    body: str
-    secret: str | None = None
-    timestamp: int | None = None
-    id: str | None = None
-    headers: Mapping[str, str] = {}
+
+class SendWebhookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What to send: `body` as it is if it is a string, as JSON otherwise. `secret` may be any string: without one nothing is
+    signed, and those of Standard Webhooks are for a proper one only. `timestamp` is in Unix seconds. `headers` replace what
+    would be sent.
+    """
+
+    url: Annotated[str, Meta(max_length=URL_LENGTH_MAX)]
+    body: Any
+    secret: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    timestamp: Annotated[int, Meta(ge=-(10**12), le=10**12)] | UnsetType = UNSET
+    id: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    headers: Headers = {}
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What went out, and what came back."""
+    """What went out."""
 
     headers: Mapping[str, str]
     body: str
-    reply: Reply
 
 
-async def send_anything(send: SendWebhook, anything: Anything) -> Sent:
-    """The headers asked for replace those that would be sent."""
-    body = anything.body.encode()
-    given = {name.lower() for name in anything.headers}
+async def send_anything(send: SendWebhook, asked: SendWebhookRequest) -> tuple[Sent, Reply]:
+    """What went out, and what came back."""
+    text = asked.body if isinstance(asked.body, str) else _JSON.encode(asked.body).decode()
+    body = text.encode()
+    given = {name.lower() for name in asked.headers}
     ours = {
         "Content-Type": "application/json",
         "User-Agent": "payment_gateway",
-        **_signatures(anything, body),
+        **_signatures(asked, body),
         **trace_headers(),
     }
-    headers = {**{name: value for name, value in ours.items() if name.lower() not in given}, **anything.headers}
-    return Sent(headers, anything.body, await send(anything.url, body, headers))
+    headers = {**{name: value for name, value in ours.items() if name.lower() not in given}, **asked.headers}
+    return Sent(headers, text), await send(asked.url, body, headers)
 
 
-def _signatures(anything: Anything, body: bytes) -> Mapping[str, str]:
-    """Both schemes, where the secret allows: that of Standard Webhooks needs one in base64."""
-    if anything.secret is None:
+def _signatures(asked: SendWebhookRequest, body: bytes) -> Mapping[str, str]:
+    """Both schemes, where the secret allows: that of Standard Webhooks needs one in base64. For now, unless a `timestamp`
+    says otherwise.
+    """
+    if asked.secret is UNSET:
         return {}
-    timestamp = int(utc_now().timestamp()) if anything.timestamp is None else anything.timestamp
-    headers = {"X-Signature": sign(body, [anything.secret], timestamp)}
+    timestamp = int(utc_now().timestamp()) if asked.timestamp is UNSET else asked.timestamp
+    headers = {"X-Signature": sign(body, [asked.secret], timestamp)}
     try:
-        check_secret(anything.secret)
+        check_secret(asked.secret)
     except SecretError:
         return headers
-    return headers | sign_standard(body, [anything.secret], timestamp, anything.id or new_id("evt"))
+    return headers | sign_standard(body, [asked.secret], timestamp, asked.id or new_id("evt"))

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from payment_gateway.faults.rates import NOT_DONE, Faults, ReplyFault, spoils_replies
 from payment_gateway.faults.scenario import Scenario, reply_fault
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.store import Store
+from shared.documents.keys import known_key
 from shared.idempotency import TTL, Answer, Key, KeyReused
 
 Refusal = TypeVar("Refusal")
@@ -30,18 +31,6 @@ class Misbehaved:
     told: Callable[[], Awaitable[bool]] | None = None
 
 
-class Plan(NamedTuple):
-    """What is to go wrong with a request that has this Idempotency-Key."""
-
-    scenario: Scenario
-    faults: Faults
-    key: str
-
-    @property
-    def may_spoil_a_reply(self) -> bool:
-        return bool(self.scenario.replies) or spoils_replies(self.faults)
-
-
 class Misbehave:
     """`has_told` says whether the webhooks about a charge or refund, by its id, have been tried."""
 
@@ -54,26 +43,23 @@ class Misbehave:
         self,
         merchant: str,
         key: Key,
-        plan: Plan,
-        *,
-        known: Callable[[], Awaitable[Answer | KeyReused | None]],
+        scenario: Scenario,
+        faults: Faults,
         create: Callable[[], Awaitable[Answer | KeyReused | Refusal]],
         refusal: Refusal | None = None,
     ) -> Answer | Misbehaved | KeyReused | Refusal:
-        """Does `create`, which makes a charge or refund under `key`, unless the fault of this attempt forbids it. `known`
-        says what is known of the key without doing anything, and `refusal` why it would be refused if it is new: faults
-        replace only what would have succeeded. Raises what these raise, and PyMongoError.
+        """Does `create`, which makes a charge or refund under `key`, unless the fault of this attempt forbids it.
+        `refusal` is why it would be refused if its key is new: faults replace only what would have succeeded. Raises what
+        `create` raises, and PyMongoError.
         """
-        scenario = plan.scenario
         early = scenario.timing == "early"
         fault = None
-        if plan.may_spoil_a_reply:
-            found = await known() or refusal
+        if scenario.replies or spoils_replies(faults):
+            found = await known_key(self._store.charges, merchant, key) or refusal
             if found is not None and not isinstance(found, Answer):
                 return found
-            fault = reply_fault(
-                scenario, await self._count(f"{merchant}:{key.endpoint}:{key.value}"), plan.faults, plan.key
-            )
+            attempt = await self._count(f"{merchant}:{key.endpoint}:{key.value}")
+            fault = reply_fault(scenario, attempt, faults, key.value)
         if fault in NOT_DONE:
             return Misbehaved(None, fault, scenario)
         outcome = await create()

@@ -21,24 +21,18 @@ class Outcome(NamedTuple):
     refund_failure_code: str | None = None
 
 
-def _declined(code: str) -> tuple[str, Outcome]:
-    return f"pm_{code}", Outcome(failure_code=code)
-
-
-OUTCOMES: Mapping[str, Outcome] = dict(
-    [
-        ("pm_card_visa", Outcome()),
-        _declined("card_declined"),
-        _declined("insufficient_funds"),
-        _declined("expired_card"),
-        _declined("incorrect_cvc"),
-        _declined("lost_card"),
-        _declined("stolen_card"),
-        _declined("processing_error"),
-        ("pm_slow", Outcome(settle_delay_seconds=SLOW_SECONDS)),
-        ("pm_refund_fails", Outcome(refund_failure_code=REFUND_FAILURE)),
-    ]
-)
+OUTCOMES: Mapping[str, Outcome] = {
+    "pm_card_visa": Outcome(),
+    "pm_card_declined": Outcome("card_declined"),
+    "pm_insufficient_funds": Outcome("insufficient_funds"),
+    "pm_expired_card": Outcome("expired_card"),
+    "pm_incorrect_cvc": Outcome("incorrect_cvc"),
+    "pm_lost_card": Outcome("lost_card"),
+    "pm_stolen_card": Outcome("stolen_card"),
+    "pm_processing_error": Outcome("processing_error"),
+    "pm_slow": Outcome(settle_delay_seconds=SLOW_SECONDS),
+    "pm_refund_fails": Outcome(refund_failure_code=REFUND_FAILURE),
+}
 STEPS: Mapping[str, ReplyFault] = {
     "pm_429": "too_many_requests",
     "pm_500": "server_error",

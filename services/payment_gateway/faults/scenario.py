@@ -2,37 +2,15 @@
 ways to say so; all end in one Scenario, which is stored with what it is about. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from payment_gateway.faults import rates
 from payment_gateway.faults.payment_method import OUTCOMES, REFUND_FAILURE, Chain, Outcome, PaymentMethodError, chain_of
-from payment_gateway.faults.rates import (
-    DECLINED,
-    FORGERIES,
-    REFUND_FAILED,
-    SETTLE_SLOW,
-    STEPS_MAX,
-    TIMINGS,
-    WEBHOOK,
-    WEBHOOK_FAULTS,
-    WRONG_AMOUNT,
-    Copies,
-    Faults,
-    Forgery,
-    ReplyFault,
-    ReplySeconds,
-    RetryAfterSeconds,
-    SettleSeconds,
-    Timing,
-    WebhookDelaySeconds,
-    WebhookFault,
-    drawn,
-    drawn_reply,
-)
 
 
 class ScenarioError(ValueError):
@@ -50,48 +28,49 @@ class Scenario(
     """What goes wrong, each as the descriptions say; nothing by default. It is stored as it is sent."""
 
     settle_delay_seconds: Annotated[
-        SettleSeconds | None,
+        rates.SettleSeconds | None,
         Meta(description="For how long it stays pending. Null: as paymentMethod says, or else as long as usual."),
     ] = None
     replies: Annotated[
-        tuple[ReplyFault, ...],
+        tuple[rates.ReplyFault, ...],
         Meta(
-            max_length=STEPS_MAX,
+            max_length=rates.STEPS_MAX,
             description="How the reply to each attempt with the same Idempotency-Key goes wrong. Those after are true. "
             "Nothing is done by too_many_requests (429), server_error (500) and unavailable (503).",
         ),
     ] = ()
     replies_forever: Annotated[bool, Meta(description="The last of `replies` is for all attempts after it.")] = False
-    reply_seconds: Annotated[ReplySeconds, Meta(description="How long a slow reply, or a timeout, takes.")] = 5
-    retry_after_seconds: Annotated[RetryAfterSeconds, Meta(description="The Retry-After of 429 and 503.")] = 1
+    reply_seconds: Annotated[rates.ReplySeconds, Meta(description="How long a slow reply, or a timeout, takes.")] = 5
+    retry_after_seconds: Annotated[rates.RetryAfterSeconds, Meta(description="The Retry-After of 429 and 503.")] = 1
     wrong_amount: Annotated[
         bool, Meta(description="First comes an extra event, with an id of its own and a wrong amount.")
     ] = False
     webhooks: Annotated[
-        tuple[WebhookFault, ...],
+        tuple[rates.WebhookFault, ...],
         Meta(
-            max_length=STEPS_MAX,
+            max_length=rates.STEPS_MAX,
             description="How its event is delivered: delayed, dropped (until it is resent), early (before the reply), "
             "out_of_order (after the endpoint's next event) or duplicated; and then what is forged, an attempt each, "
             "before the true ones.",
         ),
     ] = ()
     webhook_delay_seconds: Annotated[
-        WebhookDelaySeconds, Meta(description="How long an event is delayed, and held at most to be out of order.")
+        rates.WebhookDelaySeconds,
+        Meta(description="How long an event is delayed, and held at most to be out of order."),
     ] = 60
-    copies: Annotated[Copies, Meta(description="How often a duplicated event is delivered.")] = 3
+    copies: Annotated[rates.Copies, Meta(description="How often a duplicated event is delivered.")] = 3
     failure_code: Annotated[
         Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z")] | None,
         Meta(description="Why a refund fails. Not for charges: there, paymentMethod says it."),
     ] = None
 
     @property
-    def timing(self) -> Timing | None:
-        return next((fault for fault in TIMINGS if fault in self.webhooks), None)
+    def timing(self) -> rates.Timing | None:
+        return next((fault for fault in rates.TIMINGS if fault in self.webhooks), None)
 
     @property
-    def forgeries(self) -> tuple[Forgery, ...]:
-        return tuple(fault for fault in self.webhooks if fault in FORGERIES)
+    def forgeries(self) -> tuple[rates.Forgery, ...]:
+        return tuple(fault for fault in self.webhooks if fault in rates.FORGERIES)
 
     @property
     def deliveries(self) -> int:
@@ -99,7 +78,7 @@ class Scenario(
         return self.copies if "duplicated" in self.webhooks else 1
 
 
-def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: Faults, key: str) -> Scenario:
+def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
     """What goes wrong with a charge. Raises ScenarioError."""
     told = _told(asked, faults)
     steps, outcome = _chain(payment_method)
@@ -116,27 +95,25 @@ def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: Fault
     if delay is not None and told.settle_delay_seconds is None:
         changes["settle_delay_seconds"] = delay
     resolved = msgspec.structs.replace(told, **changes) if changes else told
-    _check(resolved)
-    return _with_drawn(resolved, faults, key, (DECLINED,))
+    return _with_drawn(resolved, faults, key, rates.DECLINED)
 
 
-def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: Faults, key: str) -> Scenario:
+def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
     """What goes wrong with a refund of a charge that was paid by `payment_method`. Raises ScenarioError."""
     told = _told(asked, faults)
     outcome = _chain(payment_method).outcome or Outcome()
     if told.failure_code is None and outcome.refund_failure_code:
         told = msgspec.structs.replace(told, failure_code=outcome.refund_failure_code)
-    _check(told)
-    return _with_drawn(told, faults, key, (REFUND_FAILED,))
+    return _with_drawn(told, faults, key, rates.REFUND_FAILED)
 
 
-def reply_fault(scenario: Scenario, attempt: int, faults: Faults, key: str) -> ReplyFault | None:
+def reply_fault(scenario: Scenario, attempt: int, faults: rates.Faults, key: str) -> rates.ReplyFault | None:
     """What goes wrong with the reply to an attempt; the first is 1."""
     if attempt <= len(scenario.replies):
         return scenario.replies[attempt - 1]
     if scenario.replies_forever:
         return scenario.replies[-1]
-    return drawn_reply(faults, key, attempt)
+    return rates.drawn_reply(faults, key, attempt)
 
 
 def _chain(payment_method: str) -> Chain:
@@ -154,7 +131,7 @@ def settle_delay(scenario: Scenario, *, usual: timedelta) -> timedelta:
     return timedelta() if scenario.timing == "early" else usual
 
 
-def _told(asked: Mapping[str, Any], faults: Faults) -> Scenario:
+def _told(asked: Mapping[str, Any], faults: rates.Faults) -> Scenario:
     """What a request says, with the numbers of the rates where it says nothing at all."""
     if asked or not faults.rates:
         return msgspec.convert(asked, Scenario)
@@ -166,23 +143,17 @@ def _told(asked: Mapping[str, Any], faults: Faults) -> Scenario:
     )
 
 
-def _check(scenario: Scenario) -> None:
-    """Raises ScenarioError for what contradicts itself."""
-    if contradiction := _contradiction(scenario):
-        name, detail = contradiction
-        raise ScenarioError(f"/scenario/{name}", detail)
-
-
 def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
     """A member, and what is wrong with it."""
     webhooks, timing = scenario.webhooks, scenario.timing
+    timings = [fault for fault in webhooks if fault in rates.TIMINGS]
     rules = (
         (
             scenario.replies_forever and not scenario.replies,
             "repliesForever",
             "of `replies` there is none that could stay",
         ),
-        (sum(fault in TIMINGS for fault in webhooks) > 1, "webhooks", f"more than one of {', '.join(TIMINGS)}"),
+        (len(timings) > 1, "webhooks", f"more than one of {', '.join(rates.TIMINGS)}"),
         (webhooks.count("duplicated") > 1, "webhooks", "duplicated more than once: say `copies`"),
         (timing == "dropped" and len(webhooks) > 1, "webhooks", "what is dropped is delivered in no other way"),
         (timing == "early" and scenario.settle_delay_seconds, "webhooks", "early, and yet it settles after a delay"),
@@ -191,20 +162,24 @@ def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
     return next(((name, detail) for broken, name, detail in rules if broken), None)
 
 
-def _with_drawn(scenario: Scenario, faults: Faults, key: str, outcomes: Sequence[str]) -> Scenario:
-    """With what the rates add, as far as it does not contradict what there is."""
+def _with_drawn(scenario: Scenario, faults: rates.Faults, key: str, outcome: str) -> Scenario:
+    """With what the rates add, as far as it does not contradict what there is. Raises ScenarioError for what contradicts
+    itself without them.
+    """
+    if contradiction := _contradiction(scenario):
+        name, detail = contradiction
+        raise ScenarioError(f"/scenario/{name}", detail)
     if not faults.rates:
         return scenario
-    for name in drawn(
-        faults, key, (*outcomes, SETTLE_SLOW, WRONG_AMOUNT, *(f"{WEBHOOK}{one}" for one in WEBHOOK_FAULTS))
-    ):
+    webhooks = [f"{rates.WEBHOOK}{fault}" for fault in rates.WEBHOOK_FAULTS]
+    for name in rates.drawn(faults, key, (outcome, rates.SETTLE_SLOW, rates.WRONG_AMOUNT, *webhooks)):
         more = msgspec.structs.replace(scenario, **_added(scenario, faults, name))
         if _contradiction(more) is None:
             scenario = more
     return scenario
 
 
-def _added(scenario: Scenario, faults: Faults, name: str) -> dict[str, Any]:
+def _added(scenario: Scenario, faults: rates.Faults, name: str) -> dict[str, Any]:
     match name:
         case "declined":
             return {"failure_code": scenario.failure_code or OUTCOMES["pm_card_declined"].failure_code}
@@ -216,6 +191,6 @@ def _added(scenario: Scenario, faults: Faults, name: str) -> dict[str, Any]:
             return {}
         case "wrong_amount":
             return {"wrong_amount": True}
-    fault = name.removeprefix(WEBHOOK)
-    room = fault not in scenario.webhooks and len(scenario.webhooks) < STEPS_MAX
+    fault = name.removeprefix(rates.WEBHOOK)
+    room = fault not in scenario.webhooks and len(scenario.webhooks) < rates.STEPS_MAX
     return {"webhooks": (*scenario.webhooks, fault)} if room else {}

@@ -8,8 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from payment_gateway.faults.scenario import Scenario, settle_delay
-from payment_gateway.money.refund import Refund
-from payment_gateway.webhooks.mark import Mark, without
+from payment_gateway.webhooks.event import Mark, without
 from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, Key, KeyReused, live
@@ -17,7 +16,22 @@ from shared.ids import new_id
 
 REFUNDS_MAX = 500  # they are in the document of their charge. C25
 
-Ending = TypeVar("Ending", "Charge", Refund)
+Ending = TypeVar("Ending", "Charge", "Refund")
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund as stored in its charge, in minor units of the charge's currency. `settles_at` is when it ends."""
+
+    id: str
+    reference: str
+    amount: int
+    status: wire.MoneyState = "pending"
+    failure_code: str | None = None
+    scenario: Scenario = Scenario()
+    created_at: datetime
+    settles_at: datetime
+    settled_at: datetime | None = None
+    trace: str | None = None
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +98,23 @@ def new_charge(
     )
 
 
+def new_refund(
+    asked: wire.RefundRequest, scenario: Scenario, *, now: datetime, delay: timedelta, trace: str | None = None
+) -> Refund:
+    """A pending refund that settles after `delay`, unless its scenario says otherwise."""
+    return Refund(
+        id=new_id("re"),
+        reference=asked.reference,
+        amount=asked.amount,
+        scenario=scenario,
+        created_at=now,
+        settles_at=now + settle_delay(scenario, usual=delay),
+        trace=trace,
+    )
+
+
 class NoSuchCharge(msgspec.Struct, frozen=True):
-    charge_id: str
+    pass
 
 
 class NotRefundable(msgspec.Struct, frozen=True):
@@ -108,11 +137,11 @@ Refusal = NoSuchCharge | NotRefundable | TooManyRefunds | ExceedsCharge
 
 
 def refund(
-    charge: Charge | None, asked: Refund, key: Key, charge_id: str, now: datetime | None
+    charge: Charge | None, asked: Refund, key: Key, now: datetime | None
 ) -> Verdict[Charge, Answer | KeyReused | Refusal]:
     """Adds a refund, with its key, if the charge still has as much. `now` is the server's time of the read. C25"""
     if charge is None or now is None:  # a reset took it
-        return Verdict(NoSuchCharge(charge_id))
+        return Verdict(NoSuchCharge())
     if any(one.id == asked.id for one in charge.refunds):  # our own effect
         return Verdict(key.answer, found=True)
     keys = live(charge.keys, now)
@@ -173,19 +202,7 @@ def announced(charge: Charge, ids: Collection[str]) -> Charge:
 
 
 def on_the_wire(charge: Charge) -> wire.Charge:
-    return wire.Charge(
-        id=charge.id,
-        amount=charge.amount,
-        currency=charge.currency,
-        reference=charge.reference,
-        status=charge.status,
-        failure_code=charge.failure_code,
-        amount_refunded=charge.amount_refunded,
-        payment_method=charge.payment_method,
-        metadata=charge.metadata,
-        created_at=charge.created_at,
-        settled_at=charge.settled_at,
-    )
+    return msgspec.convert(charge, wire.Charge, from_attributes=True)
 
 
 def refund_on_the_wire(charge: Charge, refund: Refund) -> wire.Refund:

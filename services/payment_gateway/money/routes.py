@@ -12,11 +12,11 @@ from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
 from payment_gateway.faults.replies import reply
 from payment_gateway.faults.scenario import Scenario, ScenarioError
-from payment_gateway.money.charge import REFUNDS_MAX, ExceedsCharge, NoSuchCharge, NotRefundable, TooManyRefunds
-from payment_gateway.money.create_charge import CreateCharge
-from payment_gateway.money.create_refund import CreateRefund
+from payment_gateway.money import charge as charges
+from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable, Refusal, TooManyRefunds
+from payment_gateway.money.create import CreateMoney
 from payment_gateway.money.show import ShowMoney
-from payment_gateway.reads import Limit, Text
+from payment_gateway.reads import Limit, Text, there
 from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, Table, invalid_field
@@ -70,32 +70,21 @@ class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 @post("/v1/charges", tags=["Charges"], takes_key=True, problems=["rate-limited"])
 async def create_charge(
-    request: Request[Any, Any, Any],
-    data: JSONBody[CreateChargeRequest],
-    create_charge: NamedDependency[CreateCharge],
+    request: Request[Any, Any, Any], data: JSONBody[CreateChargeRequest], create_money: NamedDependency[CreateMoney]
 ) -> Response[wire.Charge]:
     """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
-    merchant = merchant_of(request)
-    key = idempotency_key(request)
-    match await create_charge(merchant, key, _charge_request(data)):
-        case Answer() | Misbehaved() as outcome:
-            return await reply(request, outcome)
-        case KeyReused():
-            raise ProblemError("idempotency-key-reused")
-        case outcome:
-            assert_never(outcome)
+    merchant, key = merchant_of(request), idempotency_key(request)
+    _check(data)
+    asked = msgspec.convert(msgspec.to_builtins(data), wire.ChargeRequest)
+    return await _answer(request, await create_money.charge(merchant, key, asked))
 
 
 @get("/v1/charges/{charge_id:str}", tags=["Charges"], problems=["not-found"])
 async def get_charge(
-    request: Request[Any, Any, Any],
-    charge_id: FromPath[str],
-    show_money: NamedDependency[ShowMoney],
+    request: Request[Any, Any, Any], charge_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Charge]:
     """One charge."""
-    charge = await show_money.charge(merchant_of(request), charge_id)
-    if charge is None:
-        raise ProblemError("not-found", "no such charge")
+    charge = there(await show_money.charge(merchant_of(request), charge_id), "charge")
     note(reference=charge.reference)
     return json_response(wire.encode(charge))
 
@@ -125,42 +114,21 @@ async def create_refund(
     request: Request[Any, Any, Any],
     charge_id: FromPath[str],
     data: JSONBody[CreateRefundRequest],
-    create_refund: NamedDependency[CreateRefund],
+    create_money: NamedDependency[CreateMoney],
 ) -> Response[wire.Refund]:
     """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
-    merchant = merchant_of(request)
-    key = idempotency_key(request)
+    merchant, key = merchant_of(request), idempotency_key(request)
     require_visible("/reference", data.reference)
-    asked = wire.RefundRequest(
-        amount=data.amount, reference=data.reference, scenario=msgspec.to_builtins(data.scenario)
-    )
-    match await create_refund(merchant, key, charge_id, asked):
-        case Answer() | Misbehaved() as outcome:
-            return await reply(request, outcome)
-        case KeyReused():
-            raise ProblemError("idempotency-key-reused")
-        case NoSuchCharge():
-            raise ProblemError("not-found", "no such charge")
-        case NotRefundable(status):
-            raise ProblemError("not-refundable", f"the charge is {status}")
-        case TooManyRefunds():
-            raise ProblemError("not-refundable", f"the charge has {REFUNDS_MAX} refunds already")
-        case ExceedsCharge(left):
-            raise ProblemError("exceeds-paid", f"{left} of the charge is left to refund")
-        case outcome:
-            assert_never(outcome)
+    asked = msgspec.convert(msgspec.to_builtins(data), wire.RefundRequest)
+    return await _answer(request, await create_money.refund(merchant, key, charge_id, asked))
 
 
 @get("/v1/refunds/{refund_id:str}", tags=["Refunds"], problems=["not-found"])
 async def get_refund(
-    request: Request[Any, Any, Any],
-    refund_id: FromPath[str],
-    show_money: NamedDependency[ShowMoney],
+    request: Request[Any, Any, Any], refund_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Refund]:
     """One refund."""
-    refund = await show_money.refund(merchant_of(request), refund_id)
-    if refund is None:
-        raise ProblemError("not-found", "no such refund")
+    refund = there(await show_money.refund(merchant_of(request), refund_id), "refund")
     note(reference=refund.charge_reference)
     return json_response(wire.encode(refund))
 
@@ -181,22 +149,33 @@ async def list_refunds(
     return json_response(wire.encode(page))
 
 
-def _charge_request(data: CreateChargeRequest) -> wire.ChargeRequest:
-    """Checks what types alone cannot say. Raises ProblemError."""
+def _check(data: CreateChargeRequest) -> None:
+    """What types alone cannot say. Raises ProblemError."""
     try:
         exponent_of(data.currency)
     except CurrencyError as error:
         raise invalid_field("/currency", str(error)) from None
     require_visible("/reference", data.reference)
     check_metadata(data.metadata)
-    return wire.ChargeRequest(
-        amount=data.amount,
-        currency=data.currency,
-        reference=data.reference,
-        payment_method=data.payment_method,
-        metadata=data.metadata,
-        scenario=msgspec.to_builtins(data.scenario),
-    )
+
+
+async def _answer(request: Request[Any, Any, Any], outcome: Answer | Misbehaved | KeyReused | Refusal) -> Response[Any]:
+    """Raises ProblemError."""
+    match outcome:
+        case Answer() | Misbehaved():
+            return await reply(request, outcome)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case NoSuchCharge():
+            raise ProblemError("not-found", "no such charge")
+        case NotRefundable(status):
+            raise ProblemError("not-refundable", f"the charge is {status}")
+        case TooManyRefunds():
+            raise ProblemError("not-refundable", f"the charge has {charges.REFUNDS_MAX} refunds already")
+        case ExceedsCharge(left):
+            raise ProblemError("exceeds-paid", f"{left} of the charge is left to refund")
+        case _:
+            assert_never(outcome)
 
 
 MONEY_ROUTES = [create_charge, get_charge, list_charges, create_refund, get_refund, list_refunds]

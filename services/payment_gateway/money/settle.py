@@ -12,15 +12,14 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
+from prometheus_client import Counter
 from pymongo.errors import PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.money.announcement import marks_of
-from payment_gateway.money.charge import Charge, due, part, with_ended
-from payment_gateway.money.metrics import count_settled
-from payment_gateway.money.refund import Refund
-from payment_gateway.money.stored_charges import StoredCharges, read_charges
-from payment_gateway.store import Store
+from payment_gateway.money.charge import Charge, Refund, due, part, with_ended
+from payment_gateway.money.stored_charges import StoredCharges
+from payment_gateway.store import Store, read
 from payment_gateway.webhooks.announce import Announce
 from payment_gateway.webhooks.endpoint import Endpoint
 from payment_gateway.webhooks.passed_over import PassedOver
@@ -37,6 +36,11 @@ HAND_SECONDS = 5.0  # for so long nobody else announces what we have settled
 POLL_SECONDS = 0.5
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
 INTERVAL_SECONDS = 0.1  # what falls due in the meantime is settled and announced together
+
+_SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
+_SETTLED_BY_STATUS = {
+    (noun, status): _SETTLED.labels(noun, status) for noun in ("charge", "refund") for status in ("succeeded", "failed")
+}
 
 
 class Settle:
@@ -75,7 +79,7 @@ class Settle:
         is_due = {"$lte": await self._clock.now(), "$type": "date"}
         out_of_hand = {"$expr": {"$lte": ["$hand_until", "$$NOW"]}}  # null comes before any date
         conditions = {"_id": {"$nin": self._passed_over.ids()}, "due_at": is_due, **out_of_hand}
-        return await read_charges(self._store, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
+        return await read(self._store.charges, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
 
     async def _do(self, found: Sequence[Document]) -> None:
         await self._settle_and_announce(found)
@@ -85,13 +89,11 @@ class Settle:
             return 0
         # Read when the charges have been found due: an endpoint that is made later hears nothing of them. C23
         merchants = list({one["merchant"] for one in found})
-        endpoints = await find_endpoints(
-            self._store.webhook_endpoints, {"merchant": {"$in": merchants}, "state": "enabled"}
-        )
+        endpoints = await find_endpoints(self._store, {"merchant": {"$in": merchants}, "state": "enabled"})
         now = await self._clock.now()
         ended = await asyncio.gather(*(self._settle_all(one, endpoints, now) for one in found), return_exceptions=True)
         done = [one["_id"] for one, error in zip(found, ended, strict=True) if error is None]
-        unannounced = await self._announce(await read_charges(self._store, {"$match": {"_id": {"$in": done}}}))
+        unannounced = await self._announce(await read(self._store.charges, {"$match": {"_id": {"$in": done}}}))
         failed = {one["_id"]: error for one, error in zip(found, ended, strict=True) if error is not None}
         unavailable = {one for one, error in failed.items() if isinstance(error, _DATABASE_ERRORS)}
         for document_id in {*failed, *unannounced} - unavailable:
@@ -124,7 +126,7 @@ class Settle:
 
             ended = await self._charges.change(charge.id, decide, read=document)
         if ended is not None:
-            count_settled(ended)
+            _SETTLED_BY_STATUS[noun, ended.status].inc()
             log.info(f"{noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
 
 

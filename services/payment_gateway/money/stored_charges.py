@@ -1,15 +1,14 @@
 """Charges as several verbs read and write them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from payment_gateway.money.charge import Charge, announced, part
+from payment_gateway.money.charge import Charge, part
 from payment_gateway.store import Store
-from payment_gateway.webhooks.announce import Told
+from payment_gateway.webhooks.event import Told
 from shared.documents import Documents
 from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
-from shared.mongo import Document
 
 StoredCharges = Documents[Charge, Answer | KeyReused]
 
@@ -23,11 +22,6 @@ def stored_charges(store: Store) -> StoredCharges:
     return Documents(store.charges, Charge, explain=explain)
 
 
-async def read_charges(store: Store, *stages: Mapping[str, Any]) -> list[Document]:
-    """The charges that an aggregation finds, with the server's time in `read_at`. Raises PyMongoError."""
-    return await (await store.charges.aggregate([*stages, {"$set": {"read_at": "$$NOW"}}])).to_list()
-
-
 def told(charge: Charge) -> Told:
     """What is announced of it and its refunds, and how."""
 
@@ -37,6 +31,3 @@ def told(charge: Charge) -> Told:
         return subject.scenario
 
     return Told(charge.merchant, charge.reference, charge.id, scenario_of)
-
-
-without = announced

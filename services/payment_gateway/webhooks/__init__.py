@@ -1,15 +1,14 @@
 """Events on their way to merchants.
 
-1. Merchants say where to deliver: `endpoint_routes.py`, `create_endpoint.py`, `change_endpoint.py`, `rotate_secret.py`.
-2. `announce.py` stores what has happened as an event, with a delivery for each endpoint that hears of it;
-   `announce_endpoints.py` does so for endpoints.
+1. Merchants say where to deliver: `endpoint_routes.py`, `change_endpoints.py`.
+2. `announce.py` stores what has happened as an event, with a delivery for each endpoint that hears of it.
 3. `deliver.py` takes the deliveries that are due and sends each, signed; `send.py` is one POST, to no address that the
    operator forbids (`destination.py`), and `judge_endpoint.py` decides what came of it for the endpoint.
    `release_held.py` lets go what was to wait for another.
 4. `event_routes.py` shows events and deliveries; `resend.py` sends again what was missed.
 
-The rules: `mark.py` (what is still to be announced), `event.py` (what happened), `endpoint.py` (where to), `delivery.py`
-(one event for one endpoint, and when it is tried next) and `shares.py` (how many requests each endpoint may have at once).
-`views.py` is how all of this is shown, `stored_endpoints.py` and `stored_deliveries.py` are for the verbs, `passed_over.py`
-remembers what cannot be worked on, and `metrics.py` counts.
+The rules: `event.py` (what happened, and what of it is still to be announced), `endpoint.py` (where to), `delivery.py` (one
+event for one endpoint, and when it is tried next) and `shares.py` (how many requests each endpoint may have at once).
+`views.py` is how all of this is shown, `stored_endpoints.py` reads and writes endpoints for the verbs, and `passed_over.py`
+remembers what cannot be worked on.
 """

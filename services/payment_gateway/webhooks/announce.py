@@ -7,63 +7,47 @@ there once, and a mark goes last. What is announced is what a majority has: mark
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.faults.scenario import Scenario
-from payment_gateway.store import Store
+from payment_gateway.store import Store, read
 from payment_gateway.webhooks.delivery import Delivery, as_stored, new_deliveries
-from payment_gateway.webhooks.event import Event, event_of
-from payment_gateway.webhooks.mark import Mark
+from payment_gateway.webhooks.endpoint import Endpoint
+from payment_gateway.webhooks.event import Event, Mark, Told, event_of
+from payment_gateway.webhooks.passed_over import PassedOver
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Documents, InvalidError, Verdict
 from shared.documents.replies import refusals
+from shared.leases import LeasedWork
 from shared.mongo import Collection as MongoCollection
 from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
 
 DELIVERIES_MAX = 1000  # in one insert
-
+LEFT_OVER_MAX = 100  # endpoints at once
+LEFT_OVER_POLL_SECONDS = 2.0  # seldom, and never in a hurry
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Told(NamedTuple):
-    """What an announcement says of the document whose marks it announces; `scenario_of` an object's id says how."""
-
-    merchant: str
-    reference: str
-    charge_id: str | None
-    scenario_of: Callable[[str], Scenario]
-
-
+@dataclass(frozen=True)
 class Announce(Generic[T]):
     """Announces the marks of documents of one kind. `told` says what of, and `without` is the document when the marks of
     these ids have been announced. `wake` hints at new deliveries.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        documents: Documents[T, Any],
-        kind: type[T],
-        clock: StoredClock,
-        *,
-        told: Callable[[T], Told],
-        without: Callable[[T, Collection[str]], T],
-        wake: Callable[[], None],
-    ) -> None:
-        self._store = store
-        self._documents = documents
-        self._kind = kind
-        self._clock = clock
-        self._told = told
-        self._without = without
-        self._wake = wake
+    store: Store
+    documents: Documents[T, Any]
+    kind: type[T]
+    clock: StoredClock
+    told: Callable[[T], Told]
+    without: Callable[[T, Collection[str]], T]
+    wake: Callable[[], None]
 
     async def __call__(self, found: Sequence[Document]) -> set[str]:
         """Announces all marks of the documents, which were just read, with the server's time of that in `read_at`. Returns
@@ -84,34 +68,31 @@ class Announce(Generic[T]):
         return set()
 
     async def _announce(self, found: Sequence[Document]) -> None:
-        now = await self._clock.now()
+        now = await self.clock.now()
         events: dict[str, list[Event]] = {}
         deliveries: dict[str, list[Delivery]] = {}
         for document in found:
-            thing = msgspec.convert(document, self._kind)
+            thing = msgspec.convert(document, self.kind)
             document_id = document["_id"]
             events[document_id], deliveries[document_id] = self._made(thing, now=now, read_at=document["read_at"])
-        await _insert(self._store.events, [to_document(one) for made in events.values() for one in made])
+        await _insert(self.store.events, [to_document(one) for made in events.values() for one in made])
         # Those that are held come first: whoever releases them is not tried before they are there.
         queue = sorted((one for made in deliveries.values() for one in made), key=lambda one: one.hold is None)
         for begin in range(0, len(queue), DELIVERIES_MAX):
-            await _insert(self._store.deliveries, [as_stored(one) for one in queue[begin : begin + DELIVERIES_MAX]])
+            await _insert(self.store.deliveries, [as_stored(one) for one in queue[begin : begin + DELIVERIES_MAX]])
         if queue:
-            self._wake()
+            self.wake()
         there = await asyncio.gather(*(self._take_off(document, events[document["_id"]]) for document in found))
         gone = [document["_id"] for document, is_there in zip(found, there, strict=True) if not is_there]
         if gone:
-            await self._take_back(
-                [one.id for each in gone for one in events[each]], [one.id for each in gone for one in deliveries[each]]
-            )
+            # What a reset took while it was announced has not happened.
+            await _delete(self.store.deliveries, [one.id for each in gone for one in deliveries[each]])
+            await _delete(self.store.events, [one.id for each in gone for one in events[each]])
 
     def _made(self, thing: T, *, now: datetime, read_at: datetime) -> tuple[list[Event], list[Delivery]]:
-        told = self._told(thing)
+        told = self.told(thing)
         marks: tuple[Mark, ...] = thing.announce  # type: ignore[attr-defined]  # of every kind
-        events = [
-            event_of(mark, merchant=told.merchant, reference=told.reference, charge_id=told.charge_id, now=now)
-            for mark in marks
-        ]
+        events = [event_of(mark, told, now=now) for mark in marks]
         deliveries = [
             one
             for mark in marks
@@ -126,15 +107,10 @@ class Announce(Generic[T]):
         def off(thing: T | None, _now: datetime | None) -> Verdict[T, bool]:
             if thing is None:
                 return Verdict(answer=False)  # confirmed: what is taken back was durable
-            after = self._without(thing, ids)
+            after = self.without(thing, ids)
             return Verdict(answer=True, after=after if after != thing else None, found=True)
 
-        return await self._documents.change(document["_id"], off, read=document)
-
-    async def _take_back(self, events: Sequence[str], deliveries: Sequence[str]) -> None:
-        """What a reset took while it was announced has not happened."""
-        await self._store.deliveries.delete_many({"_id": {"$in": list(deliveries)}})
-        await self._store.events.delete_many({"_id": {"$in": list(events)}})
+        return await self.documents.change(document["_id"], off, read=document)
 
 
 async def _insert(collection: MongoCollection, documents: Sequence[Document]) -> None:
@@ -151,3 +127,38 @@ async def _insert(collection: MongoCollection, documents: Sequence[Document]) ->
             raise
         if bad := [one for one in refused.values() if not one.duplicate]:
             raise InvalidError(f"{collection.name}: {bad[0].reason}") from None
+
+
+async def _delete(collection: MongoCollection, ids: Sequence[str]) -> None:
+    await collection.delete_many({"_id": {"$in": ids}})
+
+
+class AnnounceLeftOver:
+    """Announces what has happened to endpoints, where whoever disabled one did not live to do so. C23"""
+
+    def __init__(self, store: Store, clock: StoredClock, announce: Announce[Endpoint]) -> None:
+        self._store = store
+        self._clock = clock
+        self._announce = announce
+        self._passed_over = PassedOver()
+        self.work = LeasedWork[Sequence[Document]](
+            self._claim, self._do, name="announce_endpoints", slots=1, poll_seconds=LEFT_OVER_POLL_SECONDS
+        )
+
+    async def run_once(self) -> int:
+        """Of how many endpoints something was announced. Raises PyMongoError."""
+        found = await self._due()
+        await self._do(found)
+        return len(found)
+
+    async def _claim(self, _limit: int) -> Sequence[Sequence[Document]]:
+        return [found] if (found := await self._due()) else []
+
+    async def _due(self) -> Sequence[Document]:
+        is_due = {"$lte": await self._clock.now(), "$type": "date"}
+        conditions = {"_id": {"$nin": self._passed_over.ids()}, "due_at": is_due}
+        return await read(self._store.webhook_endpoints, {"$match": conditions}, {"$limit": LEFT_OVER_MAX})
+
+    async def _do(self, found: Sequence[Document]) -> None:
+        for endpoint_id in await self._announce(found):
+            self._passed_over.add(endpoint_id)

@@ -3,10 +3,12 @@ process died, is made again: at least once, never lost.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import msgspec
+from prometheus_client import Counter, Histogram
 from pymongo.errors import PyMongoError
 
 from payment_gateway.claim import claim, release
@@ -14,24 +16,35 @@ from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.forge import signed
 from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, after, recorded
+from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt, Delivery, Next, after, recorded
 from payment_gateway.webhooks.endpoint import Endpoint, retired_secret, signing_secrets
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
-from payment_gateway.webhooks.metrics import count_attempt
 from payment_gateway.webhooks.send import Reply, SendWebhook
 from payment_gateway.webhooks.shares import Shares
 from shared.documents import Documents
 from shared.leases import Lease, LeasedWork
+from shared.metrics import SECONDS
 from shared.mongo import Collection, Document
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
 
-SLOTS = (
-    256  # most wait for a receiver; an endpoint alone gets 64 (see shares.py), and seven that hang leave 77 to the rest
-)
+SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 to the rest: shares.py
 RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
 POLL_SECONDS = 0.5
+
+_ATTEMPTS = Counter(
+    "payment_gateway_delivery_attempts_total",
+    "Webhooks sent, by the class of the answer's status, or why there was none",
+    ["result"],
+)
+_ATTEMPTS_BY_RESULT = {
+    result: _ATTEMPTS.labels(result)
+    for result in ("2xx", "3xx", "4xx", "5xx", "other", "timeout", "forbidden", "no_answer")
+}
+_ATTEMPT_SECONDS = Histogram(
+    "payment_gateway_delivery_seconds", "One webhook sent, until its answer was read", buckets=SECONDS
+)
 
 
 class _Claimed(msgspec.Struct, frozen=True):
@@ -43,32 +56,23 @@ class _Claimed(msgspec.Struct, frozen=True):
     endpoint: Document | None
 
 
+@dataclass
 class DeliverWebhooks:
     """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails. `tried` hears
     that one was recorded.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        deliveries: Documents[Delivery, None],
-        clock: StoredClock,
-        send: SendWebhook,
-        judge: JudgeEndpoint,
-        *,
-        schedule_seconds: Sequence[float],
-        timeout_seconds: float,
-        tried: Callable[[], None],
-    ) -> None:
-        self._store = store
-        self._deliveries = deliveries
-        self._judge = judge
-        self._tried = tried
-        self._clock = clock
-        self._send = send
-        self._schedule_seconds = schedule_seconds
-        self._timeout_seconds = timeout_seconds
-        self.lease_seconds = timeout_seconds + RECORD_SECONDS + 5.0
+    store: Store
+    deliveries: Documents[Delivery, None]
+    clock: StoredClock
+    send: SendWebhook
+    judge: JudgeEndpoint
+    schedule_seconds: Sequence[float]
+    timeout_seconds: float
+    tried: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.lease_seconds = self.timeout_seconds + RECORD_SECONDS + 5.0
         self._shares = Shares()
         self._last_endpoint_id = ""
         self.work = LeasedWork[_Claimed](
@@ -82,18 +86,18 @@ class DeliverWebhooks:
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         lease, documents = await claim(
-            self._store.deliveries,
+            self.store.deliveries,
             due={"state": "pending"},
             due_at="next_attempt_at",
-            now=await self._clock.now(),
+            now=await self.clock.now(),
             limit=limit,
             lease_seconds=self.lease_seconds,
             choose=lambda free: self._choose(free, limit),
         )
         if not documents:
             return []
-        events = await _by_id(self._store.events, {one["event_id"] for one in documents})
-        endpoints = await _by_id(self._store.webhook_endpoints, {one["endpoint_id"] for one in documents})
+        events = await _by_id(self.store.events, {one["event_id"] for one in documents})
+        endpoints = await _by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents})
         claimed = [
             _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents
         ]
@@ -113,7 +117,7 @@ class DeliverWebhooks:
         while (left := limit - len(chosen)) > 0:
             full = shares.full(left)
             others = {"endpoint_id": {"$gt": self._last_endpoint_id, "$nin": full}, "_id": {"$nin": chosen}}
-            query = self._store.deliveries.find({**free, **others}, {"endpoint_id": 1})
+            query = self.store.deliveries.find({**free, **others}, {"endpoint_id": 1})
             found = await query.hint(DUE_BY_ENDPOINT).limit(left).to_list()
             taken = shares.fill([one["endpoint_id"] for one in found], left)
             self.work.more |= bool(full) or not all(taken)
@@ -141,21 +145,22 @@ class DeliverWebhooks:
         if endpoint is None or endpoint.state == "disabled" or endpoint.deleted_at is not None:
             await self._record(claimed, None, Next("cancelled"))
             return
-        if not claimed.lease.covers(self._timeout_seconds + RECORD_SECONDS):
+        if not claimed.lease.covers(self.timeout_seconds + RECORD_SECONDS):
             await self._release(claimed)
             return
-        body, at = claimed.event["raw"].encode(), await self._clock.now()
+        body, at = claimed.event["raw"].encode(), await self.clock.now()
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             sent, headers = _signed(delivery, endpoint, body, now=at)
-            reply = await self._send(endpoint.url, sent, headers)
+            reply = await self.send(endpoint.url, sent, headers)
             attempt = _attempt(delivery, reply, at=at)
-            count_attempt(attempt)
+            _ATTEMPTS_BY_RESULT[result_of(attempt)].inc()
+            _ATTEMPT_SECONDS.observe(attempt.duration_ms / 1000)
             asked_seconds, ended_at = reply.retry_after_seconds, await self._ended_at(attempt)
-            following = after(attempt, self._schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
+            following = after(attempt, self.schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
-        await self._judge(endpoint, delivery, attempt, following)
+        await self.judge(endpoint, delivery, attempt, following)
         was_recorded = await self._record(claimed, attempt, following)  # last: else it would be made again. C23
-        self._tried()
+        self.tried()
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
             delivery_id=delivery.id,
@@ -171,7 +176,7 @@ class DeliverWebhooks:
     async def _record(self, claimed: _Claimed, attempt: Attempt | None, following: Next) -> bool:
         """Whether it was recorded. If nobody came between, the delivery is as it was claimed, and is not read again."""
         document = claimed.delivery
-        return await self._deliveries.change(
+        return await self.deliveries.change(
             document["_id"],
             lambda found, _now: recorded(found, document["claim"], attempt, following),
             read=document,
@@ -180,12 +185,12 @@ class DeliverWebhooks:
     async def _ended_at(self, attempt: Attempt) -> datetime:
         """By the gateway's clock. What was answered is recorded, also if the clock cannot be read now."""
         try:
-            return await self._clock.now()
+            return await self.clock.now()
         except PyMongoError:
             return attempt.at + timedelta(milliseconds=attempt.duration_ms)
 
     async def _release(self, claimed: _Claimed) -> None:
-        await release(self._store.deliveries, claimed.delivery)
+        await release(self.store.deliveries, claimed.delivery)
 
 
 async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
@@ -216,3 +221,12 @@ def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
         response_body=reply.body,
         forgery=delivery.forgery,
     )
+
+
+def result_of(attempt: Attempt) -> str:
+    if attempt.status is not None:
+        return f"{attempt.status // 100}xx" if 200 <= attempt.status < 600 else "other"  # a stranger may answer 999
+    kind = (attempt.error or "").partition(":")[0]
+    if kind == FORBIDDEN:
+        return "forbidden"
+    return "timeout" if kind.endswith("TimeoutError") else "no_answer"

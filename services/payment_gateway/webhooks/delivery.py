@@ -9,8 +9,7 @@ import msgspec
 from payment_gateway.faults.rates import WRONG_AMOUNT, Forgery, Timing
 from payment_gateway.faults.scenario import Scenario
 from payment_gateway.webhooks.endpoint import FAILED_AT_STEP, Endpoint
-from payment_gateway.webhooks.event import event_id
-from payment_gateway.webhooks.mark import Mark
+from payment_gateway.webhooks.event import Mark, event_id
 from shared.backoff import scheduled
 from shared.documents import Verdict
 from shared.ids import derive_id
@@ -157,14 +156,8 @@ def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> 
     """One more delivery, after `before` others of this event to this endpoint. Its id follows from all three: two who
     resend at once send once.
     """
-    return Delivery(
-        id=derive_id("dlv", event_id, endpoint.id, "resent", str(before)),
-        merchant=endpoint.merchant,
-        event_id=event_id,
-        endpoint_id=endpoint.id,
-        next_attempt_at=now,
-        created_at=now,
-    )
+    own_id = derive_id("dlv", event_id, endpoint.id, "resent", str(before))
+    return msgspec.structs.replace(new_delivery(event_id, endpoint.merchant, endpoint.id, now=now), id=own_id)
 
 
 def after(

@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
-from payment_gateway.webhooks.mark import Mark, without
+from payment_gateway.webhooks.event import Mark, without
 from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, Key, KeyReused, live
@@ -64,7 +64,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class NoSuchEndpoint(Struct, frozen=True):
-    endpoint_id: str
+    pass
 
 
 class TooManyEndpoints(Struct, frozen=True):
@@ -130,18 +130,11 @@ def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetim
 
 
 def rotate(
-    endpoint: Endpoint | None,
-    endpoint_id: str,
-    secret: str,
-    key: Key,
-    *,
-    overlap: timedelta,
-    now: datetime,
-    read_at: datetime | None,
+    endpoint: Endpoint | None, secret: str, key: Key, *, overlap: timedelta, now: datetime, read_at: datetime | None
 ) -> Verdict[Endpoint, Answer | KeyReused | NoSuchEndpoint | TooManyRotations]:
     """Gives it a secret, with the key of the request. `read_at` is the server's time of the read."""
     if endpoint is None or read_at is None or endpoint.deleted_at is not None:
-        return Verdict(NoSuchEndpoint(endpoint_id), found=True)
+        return Verdict(NoSuchEndpoint(), found=True)
     if key in endpoint.keys:  # our own effect
         return Verdict(key.answer, found=True)
     keys = live(endpoint.keys, read_at)
@@ -228,12 +221,4 @@ def after_attempt(endpoint: Endpoint, *, delivered: bool, gone: bool, at: dateti
 
 def on_the_wire(endpoint: Endpoint) -> wire.WebhookEndpoint:
     """Without its secrets, which are shown to whoever makes them and to nobody else."""
-    return wire.WebhookEndpoint(
-        id=endpoint.id,
-        url=endpoint.url,
-        event_types=list(endpoint.event_types),
-        state=endpoint.state,
-        disabled_reason=endpoint.disabled_reason,
-        failing_since=endpoint.failing_since,
-        created_at=endpoint.created_at,
-    )
+    return convert(endpoint, wire.WebhookEndpoint, from_attributes=True)

@@ -8,24 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from payment_gateway.reads import Limit, Text, found, page
+from payment_gateway.reads import Limit, Text, found, page, there
 from payment_gateway.store import Store
-from payment_gateway.webhooks.change_endpoint import ChangeEndpoint
-from payment_gateway.webhooks.create_endpoint import CreateEndpoint, NewEndpoint
+from payment_gateway.webhooks import endpoint as endpoints
+from payment_gateway.webhooks.change_endpoints import ChangeEndpoints, NewEndpoint, Rotation
 from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
-from payment_gateway.webhooks.endpoint import (
-    ENDPOINTS_MAX,
-    KEYS_MAX,
-    OVERLAP_SECONDS,
-    OVERLAP_SECONDS_MAX,
-    Change,
-    Endpoint,
-    NoSuchEndpoint,
-    TooManyEndpoints,
-    TooManyRotations,
-    on_the_wire,
-)
-from payment_gateway.webhooks.rotate_secret import RotateSecret, Rotation
+from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, TooManyEndpoints, TooManyRotations
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of
@@ -70,52 +58,40 @@ class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """The new secret, and for how long the one before signs along."""
 
     secret: GivenSecret | UnsetType = UNSET
-    overlap_seconds: Annotated[int, Meta(ge=0, le=OVERLAP_SECONDS_MAX)] = OVERLAP_SECONDS
+    overlap_seconds: Annotated[int, Meta(ge=0, le=endpoints.OVERLAP_SECONDS_MAX)] = endpoints.OVERLAP_SECONDS
 
 
 @post("/v1/webhook-endpoints", tags=["Webhook endpoints"], takes_key=True, problems=["too-many-endpoints"])
 async def create_webhook_endpoint(
     request: Request[Any, Any, Any],
     data: JSONBody[CreateWebhookEndpointRequest],
-    create_endpoint: NamedDependency[CreateEndpoint],
+    change_endpoints: NamedDependency[ChangeEndpoints],
     destinations: NamedDependency[Destinations],
 ) -> Response[WebhookEndpointWithSecretView]:
     """Adds an endpoint. Its secret is in this answer, and shown nowhere else."""
     merchant, key = merchant_of(request), idempotency_key(request)
     _check_url(destinations, data.url)
     asked = NewEndpoint(data.url, tuple(dict.fromkeys(data.event_types)), _checked_secret(data.secret))
-    match await create_endpoint(merchant, key, asked):
-        case Answer() as answer:
-            return replayable(answer)
-        case KeyReused():
-            raise ProblemError("idempotency-key-reused")
-        case TooManyEndpoints():
-            raise ProblemError("too-many-endpoints", f"there are {ENDPOINTS_MAX} already")
-        case outcome:
-            assert_never(outcome)
+    return _answer(await change_endpoints.add(merchant, key, asked))
 
 
 @get("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
 async def get_webhook_endpoint(
-    request: Request[Any, Any, Any],
-    endpoint_id: FromPath[str],
-    store: NamedDependency[Store],
+    request: Request[Any, Any, Any], endpoint_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[wire.WebhookEndpoint]:
     """One endpoint, without its secret."""
-    return _shown(await found(store, store.webhook_endpoints, merchant_of(request), endpoint_id))
+    document = await found(store, store.webhook_endpoints, merchant_of(request), endpoint_id)
+    return json_response(wire.encode(endpoints.on_the_wire(msgspec.convert(document, Endpoint))))
 
 
 @get("/v1/webhook-endpoints", tags=["Webhook endpoints"])
 async def list_webhook_endpoints(
-    request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Text = None,
+    request: Request[Any, Any, Any], store: NamedDependency[Store], limit: Limit = LIMIT_DEFAULT, cursor: Text = None
 ) -> Response[Page[wire.WebhookEndpoint]]:
     """A page of endpoints, newest first, without their secrets."""
     conditions = {"merchant": merchant_of(request), "deleted_at": {"$eq": None}}
-    documents, following = await page(store, store.webhook_endpoints, conditions, limit, cursor)
-    shown = [on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]
+    documents, following = await page(store.webhook_endpoints, conditions, limit, cursor)
+    shown = [endpoints.on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]
     return json_response(wire.encode(Page(shown, following)))
 
 
@@ -124,7 +100,7 @@ async def update_webhook_endpoint(
     request: Request[Any, Any, Any],
     endpoint_id: FromPath[str],
     data: JSONBody[UpdateWebhookEndpointRequest],
-    change_endpoint: NamedDependency[ChangeEndpoint],
+    change_endpoints: NamedDependency[ChangeEndpoints],
     destinations: NamedDependency[Destinations],
 ) -> Response[wire.WebhookEndpoint]:
     """Changes an endpoint. One that is enabled again starts anew: that it was failing is forgotten. What is pending for one
@@ -137,21 +113,17 @@ async def update_webhook_endpoint(
         event_types=None if data.event_types is UNSET else tuple(dict.fromkeys(data.event_types)),
         state=data.state or None,
     )
-    endpoint = await change_endpoint(merchant_of(request), endpoint_id, change)
-    if endpoint is None:
-        raise _no_such_endpoint()
-    return json_response(wire.encode(on_the_wire(endpoint)))
+    endpoint = there(await change_endpoints.change(merchant_of(request), endpoint_id, change), "webhook endpoint")
+    return json_response(wire.encode(endpoints.on_the_wire(endpoint)))
 
 
 @delete("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
 async def delete_webhook_endpoint(
-    request: Request[Any, Any, Any],
-    endpoint_id: FromPath[str],
-    change_endpoint: NamedDependency[ChangeEndpoint],
+    request: Request[Any, Any, Any], endpoint_id: FromPath[str], change_endpoints: NamedDependency[ChangeEndpoints]
 ) -> None:
     """Removes an endpoint. What is pending for it is cancelled when it is due."""
-    if not await change_endpoint.delete(merchant_of(request), endpoint_id):
-        raise _no_such_endpoint()
+    if not await change_endpoints.delete(merchant_of(request), endpoint_id):
+        raise ProblemError("not-found", "no such webhook endpoint")
 
 
 @post(
@@ -164,27 +136,32 @@ async def rotate_webhook_secret(
     request: Request[Any, Any, Any],
     endpoint_id: FromPath[str],
     data: JSONBody[RotateSecretRequest],
-    rotate_secret: NamedDependency[RotateSecret],
+    change_endpoints: NamedDependency[ChangeEndpoints],
 ) -> Response[WebhookEndpointWithSecretView]:
     """Gives an endpoint another secret, which is in this answer. For `overlapSeconds` both sign every delivery."""
     merchant, key = merchant_of(request), idempotency_key(request)
     asked = Rotation(_checked_secret(data.secret), data.overlap_seconds)
-    match await rotate_secret(merchant, key, endpoint_id, asked):
-        case Answer() as answer:
-            return replayable(answer)
+    return _answer(await change_endpoints.rotate_secret(merchant, key, endpoint_id, asked))
+
+
+def _answer(
+    outcome: Answer | KeyReused | NoSuchEndpoint | TooManyEndpoints | TooManyRotations,
+) -> Response[WebhookEndpointWithSecretView]:
+    """Raises ProblemError."""
+    match outcome:
+        case Answer():
+            return replayable(outcome)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
         case NoSuchEndpoint():
-            raise _no_such_endpoint()
+            raise ProblemError("not-found", "no such webhook endpoint")
+        case TooManyEndpoints():
+            raise ProblemError("too-many-endpoints", f"there are {endpoints.ENDPOINTS_MAX} already")
         case TooManyRotations():
-            detail = f"an endpoint's secret is rotated at most {KEYS_MAX - 1} times a day"
+            detail = f"an endpoint's secret is rotated at most {endpoints.KEYS_MAX - 1} times a day"
             raise ProblemError("rate-limited", detail, retry_after_seconds=3600)
-        case outcome:
+        case _:
             assert_never(outcome)
-
-
-def _shown(document: dict[str, Any]) -> Response[wire.WebhookEndpoint]:
-    return json_response(wire.encode(on_the_wire(msgspec.convert(document, Endpoint))))
 
 
 def _check_url(destinations: Destinations, url: str) -> None:
@@ -202,10 +179,6 @@ def _checked_secret(secret: str | UnsetType) -> str | None:
     except SecretError as error:
         raise invalid_field("/secret", str(error)) from None
     return secret
-
-
-def _no_such_endpoint() -> ProblemError:
-    return ProblemError("not-found", "no such webhook endpoint")
 
 
 ENDPOINT_ROUTES = [

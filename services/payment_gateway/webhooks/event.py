@@ -1,13 +1,15 @@
-"""What an event is: something that happened to a charge, a refund or an endpoint. Its bytes are made once. Pure."""
+"""What an event is: something that happened to a charge, a refund or an endpoint. Its bytes are made once. Until it is
+announced it is a mark in the document of what it is about. Pure. C23
+"""
 
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
 from payment_gateway.faults.rates import WRONG_AMOUNT
-from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
-from payment_gateway.webhooks.mark import Mark
+from payment_gateway.faults.scenario import Scenario
 from shared import wire
 from shared.ids import derive_id
 
@@ -29,27 +31,35 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` and `raw` are those of the event, `object` is the id of what it is about, and `at` is when it happened. `to` are
+    the endpoints that hear of it: those that wanted it when it had been found due.
+    """
+
+    id: str
+    object: str
+    type: wire.EventType
+    fault: Literal["wrong_amount"] | None = None
+    raw: str
+    trace: str | None = None
+    at: datetime
+    to: tuple[str, ...] = ()
+
+
+class Told(NamedTuple):
+    """What an announcement says of the document whose marks it announces; `scenario_of` an object's id says how."""
+
+    merchant: str
+    reference: str
+    charge_id: str | None
+    scenario_of: Callable[[str], Scenario]
+
+
 def event_id(object_id: str, kind: wire.EventType, fault: str | None = None) -> str:
     """The id of the one event of this type about this object. It follows from both, so that two gateways that settle one
     object make one event. The wrong event sorts before the true one: both may be announced in one millisecond. C23
     """
     return derive_id("evt", object_id, kind, *([fault] if fault else []), place=0 if fault else 1)
-
-
-def event_of(mark: Mark, *, merchant: str, reference: str, charge_id: str | None, now: datetime) -> Event:
-    """What a mark becomes when it is announced."""
-    return Event(
-        id=mark.id,
-        merchant=merchant,
-        type=mark.type,
-        object_id=mark.object,
-        charge_id=charge_id,
-        reference=reference,
-        raw=mark.raw,
-        trace=mark.trace,
-        fault=mark.fault,
-        created_at=now,
-    )
 
 
 def event_ids(object_id: str) -> list[str]:
@@ -58,18 +68,38 @@ def event_ids(object_id: str) -> list[str]:
     return [event_id(object_id, kind, fault) for kind in kinds for fault in (None, WRONG_AMOUNT)]
 
 
-def disabled_mark(
-    endpoint: Endpoint, delivery_id: str, attempt: int, *, now: datetime, to: tuple[str, ...], trace: str | None
+def mark_of(
+    event: wire.Event, to: tuple[str, ...], *, trace: str | None, fault: Literal["wrong_amount"] | None = None
 ) -> Mark:
-    """The mark that says why an endpoint gets nothing any more. Its id follows from the attempt that showed it."""
-    made = derive_id("evt", delivery_id, "webhook_endpoint.disabled", str(attempt))
-    body = wire.Event(id=made, type="webhook_endpoint.disabled", timestamp=now, data=on_the_wire(endpoint))
+    """The mark for an event that the endpoints `to` are to hear."""
     return Mark(
-        id=made,
-        object=endpoint.id,
-        type="webhook_endpoint.disabled",
-        raw=wire.encode(body).decode(),
+        id=event.id,
+        object=event.data.id,
+        type=event.type,
+        fault=fault,
+        raw=wire.encode(event).decode(),
         trace=trace,
-        at=now,
+        at=event.timestamp,
         to=to,
     )
+
+
+def event_of(mark: Mark, told: Told, *, now: datetime) -> Event:
+    """What a mark becomes when it is announced."""
+    return Event(
+        id=mark.id,
+        merchant=told.merchant,
+        type=mark.type,
+        object_id=mark.object,
+        charge_id=told.charge_id,
+        reference=told.reference,
+        raw=mark.raw,
+        trace=mark.trace,
+        fault=mark.fault,
+        created_at=now,
+    )
+
+
+def without(marks: Iterable[Mark], ids: Collection[str]) -> tuple[Mark, ...]:
+    """Those that are still to be announced when `ids` have been."""
+    return tuple(mark for mark in marks if mark.id not in ids)

@@ -1,6 +1,5 @@
 """HTTP for what happened and how it was delivered: events, deliveries, resending. Parse, call a verb, respond."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
@@ -37,9 +36,7 @@ class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 @get("/v1/events/{event_id:str}", tags=["Events"], problems=["not-found"])
 async def get_event(
-    request: Request[Any, Any, Any],
-    event_id: FromPath[str],
-    store: NamedDependency[Store],
+    request: Request[Any, Any, Any], event_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[EventView]:
     """One event, byte for byte as it is delivered."""
     document = await found(store, store.events, merchant_of(request), event_id)
@@ -58,7 +55,7 @@ async def list_events(
     """A page of events, newest first, each byte for byte as it is delivered."""
     note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
-    documents, following = await page(store, store.events, conditions, limit, cursor)
+    documents, following = await page(store.events, conditions, limit, cursor)
     raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
     return json_response(msgspec.json.encode(Page(raw, following)))
 
@@ -74,23 +71,14 @@ async def list_deliveries(
     cursor: Text = None,
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
-    conditions = {
-        "merchant": merchant_of(request),
-        "event_id": event_id,
-        "endpoint_id": endpoint_id,
-        "state": delivery_state,
-    }
-    documents, following = await page(store, store.deliveries, conditions, limit, cursor)
+    asked = {"event_id": event_id, "endpoint_id": endpoint_id, "state": delivery_state}
+    conditions = {"merchant": merchant_of(request), **asked}
+    documents, following = await page(store.deliveries, conditions, limit, cursor)
     shown = [delivery_view(msgspec.convert(document, Delivery)) for document in documents]
     return json_response(wire.encode(Page(shown, following)))
 
 
-@post(
-    "/v1/events/{event_id:str}/resend",
-    tags=["Events"],
-    status_code=202,
-    problems=["not-found", "endpoint-disabled"],
-)
+@post("/v1/events/{event_id:str}/resend", tags=["Events"], status_code=202, problems=["not-found", "endpoint-disabled"])
 async def resend_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
@@ -98,9 +86,7 @@ async def resend_event(
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
     """Delivers an event again, whether it was delivered before or not: to one endpoint, or to every one that wants it."""
-    return _resent(
-        await resend_events.one(merchant_of(request), event_id, None if data.endpoint_id is UNSET else data.endpoint_id)
-    )
+    return _answer(await resend_events.one(merchant_of(request), event_id, data.endpoint_id or None))
 
 
 @post(
@@ -116,10 +102,15 @@ async def resend_since(
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
     """Delivers everything that has happened since a time and that the endpoint has not taken."""
-    return _resent(await resend_events.since(merchant_of(request), endpoint_id, _storable("/since", data.since)))
+    try:
+        since = stored(data.since)
+    except (ValueError, OverflowError) as error:  # MongoDB cannot hold it
+        raise invalid_field("/since", str(error)) from None
+    return _answer(await resend_events.since(merchant_of(request), endpoint_id, since))
 
 
-def _resent(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:
+def _answer(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:
+    """Raises ProblemError."""
     match outcome:
         case Resent():
             return json_response(msgspec.json.encode(outcome), 202)
@@ -127,16 +118,8 @@ def _resent(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:
             raise ProblemError("not-found", f"no such {what}")
         case EndpointDisabled():
             raise ProblemError("endpoint-disabled")
-        case other:
-            assert_never(other)
-
-
-def _storable(pointer: str, at: datetime) -> datetime:
-    """Raises ProblemError for a time that MongoDB cannot hold."""
-    try:
-        return stored(at)
-    except (ValueError, OverflowError) as error:
-        raise invalid_field(pointer, str(error)) from None
+        case _:
+            assert_never(outcome)
 
 
 EVENT_ROUTES = [get_event, list_events, list_deliveries, resend_event, resend_since]

@@ -60,7 +60,7 @@ class ResendEvents:
             if not isinstance(endpoint, Endpoint):
                 return endpoint
             return Resent(await self._send_again([event], endpoint, delivered_too=True))
-        endpoints = await find_endpoints(self._store.webhook_endpoints, {"merchant": merchant, "state": "enabled"})
+        endpoints = await find_endpoints(self._store, {"merchant": merchant, "state": "enabled"})
         wanting = [one for one in endpoints if wants(one, merchant, event["type"])]
         return Resent(sum([await self._send_again([event], one, delivered_too=True) for one in wanting]))
 

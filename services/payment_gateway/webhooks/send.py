@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from concurrent.futures import Future
 from typing import Any
 
 import aiohttp
@@ -117,25 +117,16 @@ class _OwnThreads(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Any]] = loop.create_future()
-
-        def settle(found: list[Any] | OSError) -> None:
-            if answer.done():
-                return
-            if isinstance(found, OSError):
-                answer.set_exception(found)
-            else:
-                answer.set_result(found)
+        answer = Future[list[Any]]()
+        answer.set_running_or_notify_cancel()  # whoever waits may go away, and the thread ends when it can
 
         def ask() -> None:
-            found: list[Any] | OSError
             try:
-                found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
-            except (OSError, UnicodeError) as error:
-                found = error if isinstance(error, OSError) else OSError(f"not a host name: {error}")
-            with suppress(RuntimeError):  # nobody waits any more: the loop is closed
-                loop.call_soon_threadsafe(settle, found)
+                answer.set_result(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG))
+            except OSError as error:
+                answer.set_exception(error)
+            except UnicodeError as error:
+                answer.set_exception(OSError(f"not a host name: {error}"))
 
         threading.Thread(target=ask, name=f"look up {host[:64]}", daemon=True).start()
         return [
@@ -147,7 +138,7 @@ class _OwnThreads(AbstractResolver):
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for kind, _, protocol, _, address in await answer
+            for kind, _, protocol, _, address in await asyncio.wrap_future(answer)
         ]
 
     async def close(self) -> None:

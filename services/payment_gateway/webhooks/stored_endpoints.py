@@ -11,7 +11,7 @@ from payment_gateway.webhooks.endpoint import Endpoint
 from shared.documents import Documents
 from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
-from shared.mongo import Collection, Document, to_document
+from shared.mongo import Collection, to_document
 
 StoredEndpoints = Documents[Endpoint, Answer | KeyReused]
 
@@ -25,16 +25,10 @@ def stored_endpoints(store: Store) -> StoredEndpoints:
     return Documents(store.webhook_endpoints, Endpoint, explain=explain)
 
 
-async def find_endpoints(collection: Collection, conditions: Mapping[str, Any]) -> list[Endpoint]:
+async def find_endpoints(store: Store, conditions: Mapping[str, Any]) -> list[Endpoint]:
     """Those that are not deleted."""
-    found = collection.find({**conditions, "deleted_at": None})
+    found = store.webhook_endpoints.find({**conditions, "deleted_at": None})
     return [msgspec.convert(document, Endpoint) async for document in found]
-
-
-async def read_endpoints(store: Store, conditions: Mapping[str, Any], *, limit: int = 1) -> list[Document]:
-    """Also deleted ones, with the server's time in `read_at`. Raises PyMongoError."""
-    stages: list[Mapping[str, Any]] = [{"$match": conditions}, {"$limit": limit}, {"$set": {"read_at": "$$NOW"}}]
-    return await (await store.webhook_endpoints.aggregate(stages)).to_list()
 
 
 async def ensure_endpoint(collection: Collection, endpoint: Endpoint) -> None:

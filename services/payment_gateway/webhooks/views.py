@@ -52,19 +52,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def delivery_view(delivery: Delivery) -> DeliveryView:
-    return DeliveryView(
-        id=delivery.id,
-        event_id=delivery.event_id,
-        endpoint_id=delivery.endpoint_id,
-        state=delivery.state,
-        next_attempt_at=delivery.next_attempt_at,
-        attempts=[
-            AttemptView(one.number, one.at, one.status, one.duration_ms, one.error, one.response_body, one.forgery)
-            for one in delivery.attempts
-        ],
-        fault=delivery.fault,
-        created_at=delivery.created_at,
-    )
+    return msgspec.convert(delivery, DeliveryView, from_attributes=True)
 
 
 class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):

@@ -66,7 +66,7 @@ def asked(**changes: Any) -> wire.ChargeRequest:
 
 async def create(application: Application, *, early: bool = False, **changes: Any) -> wire.Charge:
     """`early`: its reply is to wait for the webhook, and is not waited for."""
-    outcome = await application.create_charge("default", uuid4().hex, asked(**changes))
+    outcome = await application.create_money.charge("default", uuid4().hex, asked(**changes))
     answer = outcome.answer if early and isinstance(outcome, Misbehaved) else outcome
     assert isinstance(answer, Answer)
     return msgspec.json.decode(answer.body, type=wire.Charge)

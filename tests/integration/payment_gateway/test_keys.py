@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from payment_gateway.app import Application
-from payment_gateway.webhooks.create_endpoint import NewEndpoint
+from payment_gateway.webhooks.change_endpoints import NewEndpoint
 from shared.idempotency import TTL
 from shared.times import utc_now
 from tests.integration.payment_gateway.conftest import create
@@ -11,7 +11,7 @@ from tests.integration.payment_gateway.conftest import create
 
 async def test_c10_expired_keys_are_forgotten_and_others_are_kept(application: Application) -> None:
     store = application.store
-    await application.create_endpoint("default", "a-key", NewEndpoint("http://127.0.0.1:1/hooks"))
+    await application.change_endpoints.add("default", "a-key", NewEndpoint("http://127.0.0.1:1/hooks"))
     for _ in range(2):
         await create(application)
     later = utc_now() + TTL + timedelta(minutes=10)

@@ -37,8 +37,8 @@ METRIC_MODULES = (
     "shared.edge.metrics",
     "order_api.metrics",
     "order_api.take_stock",
-    "payment_gateway.money.metrics",
-    "payment_gateway.webhooks.metrics",
+    "payment_gateway.money.settle",
+    "payment_gateway.webhooks.deliver",
     "payment_gateway.take_stock",
 )
 

@@ -7,8 +7,7 @@ import msgspec
 
 from payment_gateway.faults.rates import NO_FAULTS
 from payment_gateway.faults.scenario import Scenario, charge_scenario
-from payment_gateway.money.charge import Charge, ended, new_charge
-from payment_gateway.money.refund import Refund, new_refund
+from payment_gateway.money.charge import Charge, Refund, ended, new_charge, new_refund
 from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from shared import wire
 from shared.idempotency import Key, new_key

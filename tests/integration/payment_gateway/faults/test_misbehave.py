@@ -57,7 +57,7 @@ async def test_each_step_of_a_chain_is_taken_once_on_two_gateways(make_applicati
     async with make_application() as one, make_application() as other:
         request = asked(payment_method="pm_500|pm_429|pm_malformed_json|pm_card_visa")
         outcomes = await asyncio.gather(
-            *(gateway.create_charge("default", "key", request) for gateway in (one, other) for _ in range(10))
+            *(gateway.create_money.charge("default", "key", request) for gateway in (one, other) for _ in range(10))
         )
         counted = Counter(one.fault if isinstance(one, Misbehaved) else type(one) for one in outcomes)
         assert counted == {"server_error": 1, "too_many_requests": 1, "malformed_json": 1, Answer: 17}
@@ -66,32 +66,32 @@ async def test_each_step_of_a_chain_is_taken_once_on_two_gateways(make_applicati
 
 async def test_attempts_are_forgotten_when_the_key_is(application: Application) -> None:
     request = asked(payment_method="pm_500|pm_card_visa")
-    assert isinstance(await application.create_charge("default", "key", request), Misbehaved)
-    assert isinstance(await application.create_charge("default", "key", request), Answer)
+    assert isinstance(await application.create_money.charge("default", "key", request), Misbehaved)
+    assert isinstance(await application.create_money.charge("default", "key", request), Answer)
     past = {"$set": {"expires_at": utc_now() - timedelta(seconds=1)}}
     await application.store.reply_attempts.update_many({}, past)
     await application.store.charges.update_many({}, {"$set": {"keys.$[].expires_at": utc_now() - timedelta(seconds=1)}})
-    assert isinstance(await application.create_charge("default", "key", request), Misbehaved)
+    assert isinstance(await application.create_money.charge("default", "key", request), Misbehaved)
 
 
 async def test_merchants_with_the_same_key_have_attempts_of_their_own(application: Application) -> None:
     request = asked(payment_method="pm_500|pm_card_visa")
     for merchant in ("one", "other"):
-        assert isinstance(await application.create_charge(merchant, "key", request), Misbehaved)
+        assert isinstance(await application.create_money.charge(merchant, "key", request), Misbehaved)
 
 
 async def test_a_request_that_is_refused_takes_no_step(application: Application) -> None:
-    await application.create_charge("default", "key", asked())
+    await application.create_money.charge("default", "key", asked())
     spoilt = asked(payment_method="pm_500|pm_card_visa")
-    assert await application.create_charge("default", "key", spoilt) == KeyReused()
+    assert await application.create_money.charge("default", "key", spoilt) == KeyReused()
     assert await application.store.reply_attempts.count_documents({}) == 0
 
 
 async def test_the_scenario_is_part_of_what_a_key_remembers(application: Application) -> None:
     request = asked()
-    assert isinstance(await application.create_charge("default", "key", request), Answer)
+    assert isinstance(await application.create_money.charge("default", "key", request), Answer)
     other = asked(reference=request.reference, scenario={"wrongAmount": True})
-    assert await application.create_charge("default", "key", other) == KeyReused()
+    assert await application.create_money.charge("default", "key", other) == KeyReused()
 
 
 async def test_what_is_held_is_released_by_another_gateway(
@@ -236,7 +236,7 @@ async def test_an_attempt_that_was_not_recorded_releases_nothing(
 
 async def refund(application: Application, charge: wire.Charge, amount: int, **scenario: Any) -> object:
     request = wire.RefundRequest(amount=amount, reference=f"rf_{uuid4().hex}", scenario=scenario)
-    return await application.create_refund("default", uuid4().hex, charge.id, request)
+    return await application.create_money.refund("default", uuid4().hex, charge.id, request)
 
 
 async def test_c25_refunds_that_fail_while_others_are_made_never_let_the_charge_be_exceeded(
@@ -278,11 +278,11 @@ async def test_a_gateway_without_test_endpoints_has_no_rates(make_application: M
         await development.store.faults.insert_one({"_id": "default", "rates": {"reply_lost": 1.0}})
         assert (await rates.read()).rates == {"reply_lost": 1.0}
     async with make_application(payment_gateway_test_endpoints=False) as production:
-        assert isinstance(await production.create_charge("default", uuid4().hex, asked()), Answer)
+        assert isinstance(await production.create_money.charge("default", uuid4().hex, asked()), Answer)
 
 
 async def test_every_replica_has_seen_new_rates_when_they_are_set(make_application: MakeApplication) -> None:
     async with make_application() as one, make_application() as other:
         before = await other.faults.current()
         await one.faults.replace(type(before)(rates={"reply_lost": 1.0}))
-        assert isinstance(await other.create_charge("default", uuid4().hex, asked()), Misbehaved)
+        assert isinstance(await other.create_money.charge("default", uuid4().hex, asked()), Misbehaved)

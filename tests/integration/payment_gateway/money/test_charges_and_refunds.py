@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
 from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable
-from payment_gateway.money.stored_charges import read_charges
+from payment_gateway.store import read
 from shared import wire
 from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
@@ -28,18 +28,18 @@ async def settle(application: Application) -> int:
 
 async def refund(application: Application, charge: wire.Charge, amount: int, key: str = "") -> object:
     request = wire.RefundRequest(amount=amount, reference=f"rf_{uuid4().hex}")
-    return await application.create_refund("default", key or uuid4().hex, charge.id, request)
+    return await application.create_money.refund("default", key or uuid4().hex, charge.id, request)
 
 
 async def test_the_same_key_creates_one_charge_on_two_gateways(make_application: MakeApplication) -> None:
     async with make_application() as one, make_application() as other:
         request = asked()
         answers = await asyncio.gather(
-            *(gateway.create_charge("default", "key", request) for gateway in (one, other) for _ in range(30))
+            *(gateway.create_money.charge("default", "key", request) for gateway in (one, other) for _ in range(30))
         )
         assert len({answer.body for answer in answers if isinstance(answer, Answer)}) == 1
         assert await one.store.charges.count_documents({}) == 1
-        assert await one.create_charge("default", "key", asked()) == KeyReused()
+        assert await one.create_money.charge("default", "key", asked()) == KeyReused()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_a_charge_that_is_not_there_or_not_yours_cannot_be_refunded(applic
     charge = await create(application)
     await settle(application)
     request = wire.RefundRequest(amount=1, reference="rf_1")
-    assert await application.create_refund("other", "key", charge.id, request) == NoSuchCharge(charge.id)
+    assert await application.create_money.refund("other", "key", charge.id, request) == NoSuchCharge()
 
 
 async def test_a_charge_that_a_reset_takes_meanwhile_cannot_be_refunded(application: Application) -> None:
@@ -165,7 +165,7 @@ async def test_a_charge_that_a_reset_takes_meanwhile_cannot_be_refunded(applicat
         return document
 
     application.store.one = found_then_gone  # type: ignore[assignment,method-assign]
-    assert await refund(application, charge, 100) == NoSuchCharge(charge.id)
+    assert await refund(application, charge, 100) == NoSuchCharge()
 
 
 async def test_a_refund_settles_with_an_event_of_its_own(application: Application) -> None:
@@ -297,7 +297,7 @@ async def settled_only(application: Application, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as dead:
         dead.setattr(application.settle_charges, "_announce", nobody)
         await settle(application)
-    return await read_charges(application.store)
+    return await read(application.store.charges)
 
 
 async def out_of_hand(application: Application) -> None:
@@ -424,8 +424,8 @@ async def test_a_key_of_a_charge_is_not_one_for_a_refund_and_the_other_way_round
     assert await refund(application, charges[0], 1, "key") == KeyReused()
     assert await refund(application, charges[1], 1, "key") == KeyReused()
     assert await refund(application, charges[1], 1001, "key") == KeyReused(), "before it is refused"
-    assert await application.create_charge("default", "key", asked()) == KeyReused()
-    assert isinstance(await application.create_charge("other", "key", asked()), Answer)
+    assert await application.create_money.charge("default", "key", asked()) == KeyReused()
+    assert isinstance(await application.create_money.charge("other", "key", asked()), Answer)
 
 
 async def test_c10_a_key_that_has_expired_is_free_for_a_charge_and_for_a_refund(
@@ -434,10 +434,10 @@ async def test_c10_a_key_that_has_expired_is_free_for_a_charge_and_for_a_refund(
     async with make_application() as one, make_application() as other:
         charges = [await create(one, amount=1000) for _ in range(2)]
         await settle(one)
-        first = await one.create_charge("default", "key", asked())
+        first = await one.create_money.charge("default", "key", asked())
         request = asked()
         for make in (
-            lambda gateway: gateway.create_charge("default", "key", request),
+            lambda gateway: gateway.create_money.charge("default", "key", request),
             lambda gateway: refund_as(gateway, charges[0], "key"),
             lambda gateway: refund_as(gateway, charges[1], "key"),
         ):
@@ -451,7 +451,9 @@ async def test_c10_a_key_that_has_expired_is_free_for_a_charge_and_for_a_refund(
 
 
 async def refund_as(application: Application, charge: wire.Charge, key: str) -> Any:
-    return await application.create_refund("default", key, charge.id, wire.RefundRequest(amount=1, reference="rf_1"))
+    return await application.create_money.refund(
+        "default", key, charge.id, wire.RefundRequest(amount=1, reference="rf_1")
+    )
 
 
 async def expire_keys(application: Application) -> None:
@@ -474,7 +476,7 @@ async def test_c3_every_write_of_a_charge_counts_once(application: Application) 
     await settle(application)
     versions.append(await version_of(application))
     await expire_keys(application)
-    await application.create_charge("other", "key", asked())
+    await application.create_money.charge("other", "key", asked())
     await refund_as(application, charge, "another")
     versions.append(await version_of(application))
     assert versions == [0, 2, 3, 5, 6], "a mark is one write, taking it off another"

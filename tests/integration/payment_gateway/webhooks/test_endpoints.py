@@ -14,7 +14,7 @@ import stripe
 
 from payment_gateway.app import Application
 from payment_gateway.clock import clock as clocks
-from payment_gateway.webhooks.create_endpoint import NewEndpoint
+from payment_gateway.webhooks.change_endpoints import NewEndpoint, Rotation
 from payment_gateway.webhooks.endpoint import (
     ENDPOINTS_MAX,
     Change,
@@ -22,7 +22,6 @@ from payment_gateway.webhooks.endpoint import (
     TooManyEndpoints,
     TooManyRotations,
 )
-from payment_gateway.webhooks.rotate_secret import Rotation
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
@@ -37,13 +36,13 @@ from tests.waiting import until
 async def add(
     application: Application, url: str, *event_types: wire.EventType, merchant: str = "default"
 ) -> WebhookEndpointWithSecretView:
-    answer = await application.create_endpoint(merchant, uuid4().hex, NewEndpoint(url, event_types))
+    answer = await application.change_endpoints.add(merchant, uuid4().hex, NewEndpoint(url, event_types))
     assert isinstance(answer, Answer)
     return msgspec.json.decode(answer.body, type=WebhookEndpointWithSecretView)
 
 
 async def rotate(application: Application, endpoint_id: str, **asked: Any) -> WebhookEndpointWithSecretView:
-    answer = await application.rotate_secret("default", uuid4().hex, endpoint_id, Rotation(**asked))
+    answer = await application.change_endpoints.rotate_secret("default", uuid4().hex, endpoint_id, Rotation(**asked))
     assert isinstance(answer, Answer)
     return msgspec.json.decode(answer.body, type=WebhookEndpointWithSecretView)
 
@@ -94,15 +93,15 @@ def _accepts(verify: Any, sent: Asked, secret: str) -> bool:
 
 async def test_creating_an_endpoint_a_hundred_times_with_one_key_makes_one(application: Application) -> None:
     asked, key = NewEndpoint("http://127.0.0.1:1/hooks"), uuid4().hex
-    answers = await asyncio.gather(*(application.create_endpoint("default", key, asked) for _ in range(100)))
+    answers = await asyncio.gather(*(application.change_endpoints.add("default", key, asked) for _ in range(100)))
     assert {answer.body for answer in answers if isinstance(answer, Answer)} == {answers[0].body}  # type: ignore[union-attr]
     assert await application.store.webhook_endpoints.count_documents({"url": asked.url}) == 1
 
 
 async def test_a_key_is_for_one_endpoint(application: Application) -> None:
     key = uuid4().hex
-    await application.create_endpoint("default", key, NewEndpoint("http://127.0.0.1:1/hooks"))
-    other = await application.create_endpoint("default", key, NewEndpoint("http://127.0.0.1:1/other"))
+    await application.change_endpoints.add("default", key, NewEndpoint("http://127.0.0.1:1/hooks"))
+    other = await application.change_endpoints.add("default", key, NewEndpoint("http://127.0.0.1:1/other"))
     assert other == KeyReused()
 
 
@@ -165,7 +164,9 @@ async def test_rotating_again_with_the_same_key_shows_the_same_secret_and_change
     application: Application,
 ) -> None:
     endpoint_id, key = await configured_id(application), uuid4().hex
-    answers = [await application.rotate_secret("default", key, endpoint_id, Rotation()) for _ in range(2)]
+    answers = [
+        await application.change_endpoints.rotate_secret("default", key, endpoint_id, Rotation()) for _ in range(2)
+    ]
     assert [isinstance(answer, Answer) and answer.replayed for answer in answers] == [False, True]
     [endpoint] = await application.store.webhook_endpoints.find().to_list()
     assert len(endpoint["secrets"]) == 2
@@ -174,8 +175,8 @@ async def test_rotating_again_with_the_same_key_shows_the_same_secret_and_change
 @pytest.mark.parametrize("merchant", ["default", "other"])
 async def test_what_is_not_there_or_not_yours_cannot_be_rotated(application: Application, merchant: str) -> None:
     endpoint_id = "we_nothing" if merchant == "default" else await configured_id(application)
-    answer = await application.rotate_secret(merchant, uuid4().hex, endpoint_id, Rotation())
-    assert answer == NoSuchEndpoint(endpoint_id)
+    answer = await application.change_endpoints.rotate_secret(merchant, uuid4().hex, endpoint_id, Rotation())
+    assert answer == NoSuchEndpoint()
 
 
 async def test_the_endpoint_of_the_environment_gets_the_events_of_the_only_merchant(
@@ -183,7 +184,7 @@ async def test_the_endpoint_of_the_environment_gets_the_events_of_the_only_merch
 ) -> None:
     hashed = Secret(f"alice:{hashlib.sha256(b'sk_1').hexdigest()}")
     async with make_application(payment_gateway_api_keys=(hashed,)) as application:
-        assert isinstance(await application.create_charge("alice", "key", asked()), Answer)
+        assert isinstance(await application.create_money.charge("alice", "key", asked()), Answer)
         await settle_and_deliver(application)
     assert len(receiver.asked) == 1
 
@@ -220,7 +221,7 @@ async def test_one_failure_after_days_without_an_attempt_disables_nothing(
     await application.store.webhook_endpoints.update_many({}, {"$set": {"failed_at": utc_now() - timedelta(days=29)}})
     await create(application)
     await settle_and_deliver(application)
-    [endpoint] = await find_endpoints(application.store.webhook_endpoints, {})
+    [endpoint] = await find_endpoints(application.store, {})
     [delivery] = await application.store.deliveries.find().to_list()
     at = delivery["attempts"][0]["at"]
     assert (endpoint.state, endpoint.failing_since, endpoint.failed_at) == ("enabled", at, at)
@@ -232,7 +233,7 @@ async def test_an_endpoint_that_fails_for_less_is_kept_and_its_failing_is_known(
     receiver.answer = always(500)
     await create(application)
     await settle_and_deliver(application)
-    [endpoint] = await find_endpoints(application.store.webhook_endpoints, {})
+    [endpoint] = await find_endpoints(application.store, {})
     [delivery] = await application.store.deliveries.find().to_list()
     assert (endpoint.state, endpoint.failing_since) == ("enabled", delivery["attempts"][0]["at"])
 
@@ -243,7 +244,7 @@ async def test_a_delivery_that_is_taken_forgives_the_days_before(
     await fail_since(application, 30)
     await create(application)
     await settle_and_deliver(application)
-    [endpoint] = await find_endpoints(application.store.webhook_endpoints, {})
+    [endpoint] = await find_endpoints(application.store, {})
     assert (endpoint.state, endpoint.failing_since) == ("enabled", None)
     assert len(receiver.asked) == 1
 
@@ -268,17 +269,17 @@ async def test_an_endpoint_that_is_disabled_again_in_the_same_frozen_moment_is_t
     for _ in range(2):
         await create(application)
         await settle_and_deliver(application)
-        await application.change_endpoint("default", await configured_id(application), Change(state="enabled"))
+        await application.change_endpoints.change("default", await configured_id(application), Change(state="enabled"))
     assert await application.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 2
 
 
 async def test_enabling_forgets_why_an_endpoint_was_disabled(application: Application) -> None:
     await fail_since(application, 30)
     endpoint_id = await configured_id(application)
-    off = await application.change_endpoint("default", endpoint_id, Change(state="disabled"))
+    off = await application.change_endpoints.change("default", endpoint_id, Change(state="disabled"))
     assert off is not None
     assert off.disabled_reason == "merchant"
-    on = await application.change_endpoint("default", endpoint_id, Change(state="enabled"))
+    on = await application.change_endpoints.change("default", endpoint_id, Change(state="enabled"))
     assert on is not None
     assert (on.state, on.disabled_reason, on.failing_since) == ("enabled", None, None)
 
@@ -291,9 +292,9 @@ async def test_what_is_pending_for_an_endpoint_that_wants_no_more_is_cancelled_w
     await application.settle_charges.run_once()
     endpoint_id = await configured_id(application)
     if how == "disabled":
-        await application.change_endpoint("default", endpoint_id, Change(state="disabled"))
+        await application.change_endpoints.change("default", endpoint_id, Change(state="disabled"))
     else:
-        assert await application.change_endpoint.delete("default", endpoint_id)
+        assert await application.change_endpoints.delete("default", endpoint_id)
     await application.deliver_webhooks.work.run_once()
     [delivery] = await application.store.deliveries.find().to_list()
     assert (delivery["state"], receiver.asked) == ("cancelled", [])
@@ -305,7 +306,7 @@ async def test_what_the_old_url_answers_does_not_disable_the_new_one(
     endpoint_id = await configured_id(application)
 
     async def move_and_be_gone(_asked: Asked) -> Any:
-        await application.change_endpoint("default", endpoint_id, Change(url=f"{receiver.url}/new"))
+        await application.change_endpoints.change("default", endpoint_id, Change(url=f"{receiver.url}/new"))
         return await always(410)(_asked)
 
     receiver.answer = move_and_be_gone
@@ -413,7 +414,7 @@ async def test_c23_what_was_to_be_told_of_an_endpoint_is_told_by_another_gateway
         async def die(_found: Any) -> set[str]:
             raise RuntimeError
 
-        monkeypatch.setattr(first.deliver_webhooks._judge, "_announce", die)
+        monkeypatch.setattr(first.deliver_webhooks.judge, "_announce", die)
         await create(first)
         await settle_and_deliver(first)
         assert await second.store.events.count_documents({"type": "webhook_endpoint.disabled"}) == 0
@@ -429,7 +430,7 @@ async def test_c23_an_endpoint_that_was_enabled_again_meanwhile_is_another(
     endpoint_id = await configured_id(application)
 
     async def enable_and_be_gone(_asked: Asked) -> Any:
-        await application.change_endpoint("default", endpoint_id, Change(state="enabled"))
+        await application.change_endpoints.change("default", endpoint_id, Change(state="enabled"))
         return await always(410)(_asked)
 
     receiver.answer = enable_and_be_gone
@@ -442,17 +443,17 @@ async def test_c23_an_endpoint_that_was_enabled_again_meanwhile_is_another(
 async def test_a_deleted_endpoint_answers_its_key_and_is_shown_to_nobody(application: Application) -> None:
     """A request that comes again makes no second endpoint."""
     asked, key = NewEndpoint("http://127.0.0.1:1/hooks"), uuid4().hex
-    answer = await application.create_endpoint("default", key, asked)
+    answer = await application.change_endpoints.add("default", key, asked)
     assert isinstance(answer, Answer)
     endpoint_id = answer.resource_id
-    assert await application.change_endpoint.delete("default", endpoint_id)
-    assert not await application.change_endpoint.delete("default", endpoint_id)
-    again = await application.create_endpoint("default", key, asked)
+    assert await application.change_endpoints.delete("default", endpoint_id)
+    assert not await application.change_endpoints.delete("default", endpoint_id)
+    again = await application.change_endpoints.add("default", key, asked)
     assert isinstance(again, Answer)
     assert (again.body, again.replayed) == (answer.body, True)
-    assert await application.change_endpoint("default", endpoint_id, Change(state="enabled")) is None
-    assert await application.rotate_secret("default", "k", endpoint_id, Rotation()) == NoSuchEndpoint(endpoint_id)
-    [left] = await find_endpoints(application.store.webhook_endpoints, {"merchant": "default"})
+    assert await application.change_endpoints.change("default", endpoint_id, Change(state="enabled")) is None
+    assert await application.change_endpoints.rotate_secret("default", "k", endpoint_id, Rotation()) == NoSuchEndpoint()
+    [left] = await find_endpoints(application.store, {"merchant": "default"})
     assert left.id != endpoint_id
     stored = await application.store.webhook_endpoints.find_one({"_id": endpoint_id})
     assert stored is not None
@@ -461,32 +462,32 @@ async def test_a_deleted_endpoint_answers_its_key_and_is_shown_to_nobody(applica
 
 async def test_the_endpoint_of_the_environment_comes_back_at_the_next_start(make_application: MakeApplication) -> None:
     async with make_application() as one:
-        assert await one.change_endpoint.delete("default", await configured_id(one))
-        assert await find_endpoints(one.store.webhook_endpoints, {}) == []
+        assert await one.change_endpoints.delete("default", await configured_id(one))
+        assert await find_endpoints(one.store, {}) == []
     async with make_application() as later:
-        [endpoint] = await find_endpoints(later.store.webhook_endpoints, {})
+        [endpoint] = await find_endpoints(later.store, {})
         assert (endpoint.state, endpoint.gone_at, endpoint.generation) == ("enabled", None, 2)
 
 
 async def test_a_merchant_has_a_hundred_endpoints_at_most(application: Application) -> None:
-    await application.change_endpoint.delete("default", await configured_id(application))
+    await application.change_endpoints.delete("default", await configured_id(application))
     made = [await add(application, f"http://127.0.0.1:1/{number}") for number in range(ENDPOINTS_MAX)]
     asked, key = NewEndpoint("http://127.0.0.1:1/more"), uuid4().hex
-    assert await application.create_endpoint("default", key, asked) == TooManyEndpoints()
+    assert await application.change_endpoints.add("default", key, asked) == TooManyEndpoints()
     await add(application, "http://127.0.0.1:1/other", merchant="other")
-    await application.change_endpoint.delete("default", made[0].id)
-    assert isinstance(await application.create_endpoint("default", key, asked), Answer)
+    await application.change_endpoints.delete("default", made[0].id)
+    assert isinstance(await application.change_endpoints.add("default", key, asked), Answer)
 
 
 async def test_endpoints_and_their_rotations_have_one_name_space_of_keys(application: Application) -> None:
     key, endpoint = uuid4().hex, await add(application, "http://127.0.0.1:1/one")
     asked = NewEndpoint("http://127.0.0.1:1/other")
-    assert isinstance(await application.create_endpoint("default", key, asked), Answer)
-    assert await application.rotate_secret("default", key, endpoint.id, Rotation()) == KeyReused()
+    assert isinstance(await application.change_endpoints.add("default", key, asked), Answer)
+    assert await application.change_endpoints.rotate_secret("default", key, endpoint.id, Rotation()) == KeyReused()
     past = {"$set": {"keys.$[].expires_at": utc_now() - timedelta(seconds=1)}}
     await application.store.webhook_endpoints.update_many({"keys.0": {"$exists": True}}, past)
-    assert isinstance(await application.rotate_secret("default", key, endpoint.id, Rotation()), Answer)
-    assert await application.create_endpoint("default", key, asked) == KeyReused()
+    assert isinstance(await application.change_endpoints.rotate_secret("default", key, endpoint.id, Rotation()), Answer)
+    assert await application.change_endpoints.add("default", key, asked) == KeyReused()
 
 
 async def test_an_endpoint_remembers_a_hundred_requests(
@@ -496,4 +497,7 @@ async def test_an_endpoint_remembers_a_hundred_requests(
     endpoint = await add(application, "http://127.0.0.1:1/one")
     for _ in range(2):
         await rotate(application, endpoint.id)
-    assert await application.rotate_secret("default", "more", endpoint.id, Rotation()) == TooManyRotations()
+    assert (
+        await application.change_endpoints.rotate_secret("default", "more", endpoint.id, Rotation())
+        == TooManyRotations()
+    )

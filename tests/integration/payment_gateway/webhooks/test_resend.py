@@ -132,7 +132,7 @@ async def test_twenty_who_resend_an_event_at_once_send_it_once(application: Appl
 async def test_nothing_is_sent_to_a_disabled_endpoint(application: Application, receiver: HttpDouble) -> None:
     [event_id] = await events_of(application, 1, receiver, 200)
     endpoint_id = await configured_id(application)
-    await application.change_endpoint("default", endpoint_id, Change(state="disabled"))
+    await application.change_endpoints.change("default", endpoint_id, Change(state="disabled"))
     assert await application.resend_events.one("default", event_id, endpoint_id) == EndpointDisabled()
     assert await since(application) == EndpointDisabled()
     assert await application.resend_events.one("default", event_id) == Resent(0)
@@ -154,7 +154,7 @@ async def test_an_endpoint_gets_everything_that_it_has_not_taken_and_nothing_tha
     await events_of(application, 3, receiver, 200)
     taken = set(ids(receiver))
     await events_of(application, 2, receiver, 410)  # the endpoint is disabled
-    await application.change_endpoint("default", await configured_id(application), Change(state="enabled"))
+    await application.change_endpoints.change("default", await configured_id(application), Change(state="enabled"))
     receiver.asked.clear()
     assert await since(application) == Resent(3)
     await application.deliver_webhooks.work.run_once()

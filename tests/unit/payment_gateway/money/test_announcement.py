@@ -3,9 +3,8 @@ import pytest
 
 from payment_gateway.money import charge as charges
 from payment_gateway.money.announcement import marks_of
-from payment_gateway.money.charge import Charge
-from payment_gateway.money.refund import Refund
-from payment_gateway.webhooks.mark import Mark
+from payment_gateway.money.charge import Charge, Refund
+from payment_gateway.webhooks.event import Mark
 from shared import wire
 from tests.unit.payment_gateway.examples import NOW, a_charge, a_refund, an_endpoint, at, paid
 

@@ -11,6 +11,7 @@ from payment_gateway.money.charge import (
     ExceedsCharge,
     NoSuchCharge,
     NotRefundable,
+    Refund,
     TooManyRefunds,
     announced,
     due,
@@ -19,7 +20,6 @@ from payment_gateway.money.charge import (
     refund,
     with_ended,
 )
-from payment_gateway.money.refund import Refund
 from payment_gateway.money.settle import HAND_SECONDS, settled
 from shared import wire
 from shared.idempotency import KeyReused
@@ -86,7 +86,7 @@ def test_a_merchant_sees_the_charge_it_asked_for() -> None:
 
 def refunded_by(charge: Charge, *made: Refund) -> Charge:
     for one in made:
-        verdict = refund(charge, one, a_key(one.id, of=one.id), charge.id, NOW)
+        verdict = refund(charge, one, a_key(one.id, of=one.id), NOW)
         assert verdict.after is not None
         charge = verdict.after
     return charge
@@ -149,38 +149,38 @@ def test_a_mark_that_was_made_meanwhile_stays() -> None:
 def test_refunds_never_exceed_their_charge_and_those_that_failed_do_not_count() -> None:
     """C25"""
     charge = refunded_by(paid(), a_refund(9000), failed := a_refund(999, failure_code="refused"))
-    assert refund(charge, a_refund(1), a_key("3"), charge.id, NOW).answer == ExceedsCharge(0)
+    assert refund(charge, a_refund(1), a_key("3"), NOW).answer == ExceedsCharge(0)
     assert charge.amount_refunded == 9999
     charge = with_ended(charge, failed.id, now=at(6))
     assert charge.amount_refunded == 9000
-    assert refund(charge, a_refund(1000), a_key("4"), charge.id, NOW).answer == ExceedsCharge(999)
-    assert refund(charge, a_refund(999), a_key("5"), charge.id, NOW).after is not None
+    assert refund(charge, a_refund(1000), a_key("4"), NOW).answer == ExceedsCharge(999)
+    assert refund(charge, a_refund(999), a_key("5"), NOW).after is not None
 
 
 def test_a_charge_takes_five_hundred_refunds() -> None:
     """C25"""
     charge = replace(paid(), refunds=(a_refund(1),) * REFUNDS_MAX)
-    assert refund(charge, a_refund(1), a_key("last"), charge.id, NOW).answer == TooManyRefunds()
+    assert refund(charge, a_refund(1), a_key("last"), NOW).answer == TooManyRefunds()
 
 
 def test_what_is_pending_or_failed_or_not_there_is_not_refunded() -> None:
     for charge in (a_charge(), ended(a_charge("pm_card_declined"), now=at(5))):
-        assert refund(charge, a_refund(), a_key(), charge.id, NOW).answer == NotRefundable(charge.status)
-    verdict = refund(None, a_refund(), a_key(), "ch_1", None)
-    assert (verdict.answer, verdict.found) == (NoSuchCharge("ch_1"), False)
+        assert refund(charge, a_refund(), a_key(), NOW).answer == NotRefundable(charge.status)
+    verdict = refund(None, a_refund(), a_key(), None)
+    assert (verdict.answer, verdict.found) == (NoSuchCharge(), False)
 
 
 def test_a_key_is_one_refund_and_a_decision_knows_its_own() -> None:
     """C3: our own effect is answered as if it had just been written."""
     made, key = a_refund(), a_key()
     charge = refunded_by(paid(), a_refund(1))
-    after = refund(charge, made, key, charge.id, NOW).after
+    after = refund(charge, made, key, NOW).after
     assert after is not None
-    again = refund(after, made, key, charge.id, at(86400 * 2))
+    again = refund(after, made, key, at(86400 * 2))
     assert (again.answer, again.after, again.found) == (key.answer, None, True)
-    replayed = refund(after, a_refund(), key, charge.id, NOW)
+    replayed = refund(after, a_refund(), key, NOW)
     assert (replayed.answer, replayed.after) == (replace(key.answer, replayed=True), None)
-    assert refund(after, a_refund(), a_key(command="another"), charge.id, NOW).answer == KeyReused()
+    assert refund(after, a_refund(), a_key(command="another"), NOW).answer == KeyReused()
 
 
 def test_a_key_that_has_expired_by_the_servers_clock_is_taken_off_in_the_same_write() -> None:
@@ -188,8 +188,8 @@ def test_a_key_that_has_expired_by_the_servers_clock_is_taken_off_in_the_same_wr
     charge = refunded_by(paid(), a_refund(1), a_refund(2))
     key = charge.keys[0]
     last_moment = key.expires_at - timedelta(milliseconds=1)
-    assert refund(charge, a_refund(), a_key(key.value), charge.id, last_moment).after is None
-    after = refund(charge, a_refund(), a_key(key.value), charge.id, key.expires_at).after
+    assert refund(charge, a_refund(), a_key(key.value), last_moment).after is None
+    after = refund(charge, a_refund(), a_key(key.value), key.expires_at).after
     assert after is not None
     assert [one.value for one in after.keys] == [key.value]
     assert len(after.refunds) == 3

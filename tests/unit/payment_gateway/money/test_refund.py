@@ -1,6 +1,5 @@
 from payment_gateway.faults.scenario import Scenario
-from payment_gateway.money.charge import ended, refund_on_the_wire
-from payment_gateway.money.refund import new_refund
+from payment_gateway.money.charge import ended, new_refund, refund_on_the_wire
 from shared import wire
 from tests.unit.payment_gateway.examples import DELAY, NOW, a_charge, a_refund, at
 

@@ -20,8 +20,7 @@ from payment_gateway.webhooks.delivery import (
     new_deliveries,
     recorded,
 )
-from payment_gateway.webhooks.event import event_id
-from payment_gateway.webhooks.mark import Mark
+from payment_gateway.webhooks.event import Mark, event_id
 from shared.env import load
 from tests.unit.payment_gateway.examples import NOW, at
 

@@ -1,8 +1,8 @@
 import aiohttp
 import pytest
 
+from payment_gateway.webhooks.deliver import result_of
 from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt
-from payment_gateway.webhooks.metrics import result_of
 from tests.unit.payment_gateway.examples import NOW
 
 

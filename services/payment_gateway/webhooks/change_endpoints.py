@@ -1,0 +1,104 @@
+"""Webhook endpoints: added, changed, removed, and given another secret. A secret is shown in the answer to whoever makes it,
+and to nobody who asks later. What is pending for an endpoint that is disabled or gone is cancelled when due.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.store import Store
+from payment_gateway.webhooks import endpoint as endpoints
+from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, TooManyEndpoints, TooManyRotations
+from payment_gateway.webhooks.stored_endpoints import StoredEndpoints
+from payment_gateway.webhooks.views import with_secret
+from shared import wire
+from shared.documents import Verdict
+from shared.documents.keys import change_once, known_key
+from shared.idempotency import Answer, KeyReused, new_key
+from shared.times import utc_now
+
+
+class NewEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is asked for. Without a `secret` one is made."""
+
+    url: str
+    event_types: tuple[wire.EventType, ...] = ()
+    secret: str | None = None
+
+
+class Rotation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is asked for. Without a `secret` one is made."""
+
+    secret: str | None = None
+    overlap_seconds: int = endpoints.OVERLAP_SECONDS
+
+
+@dataclass(frozen=True)
+class ChangeEndpoints:
+    """Raises PyMongoError, and what `Documents` and `change_once` raise."""
+
+    store: Store
+    endpoints: StoredEndpoints
+    clock: StoredClock
+
+    async def add(self, merchant: str, key: str, asked: NewEndpoint) -> Answer | KeyReused | TooManyEndpoints:
+        """Endpoints that are made at the same moment may pass the bound by as many."""
+        secret, now = asked.secret or endpoints.new_secret(), await self.clock.now()
+        endpoint = endpoints.new_endpoint(merchant, asked.url, asked.event_types, secret, now=now)
+        remembered = new_key(
+            key,
+            endpoint="POST /v1/webhook-endpoints",
+            command=asked,
+            body=wire.encode(with_secret(endpoint)),
+            location=f"/v1/webhook-endpoints/{endpoint.id}",
+            now=utc_now(),  # keys stay on real time. C24
+        )
+        if known := await known_key(self.store.webhook_endpoints, merchant, remembered):
+            return known
+        there, most = {"merchant": merchant, "deleted_at": None}, endpoints.ENDPOINTS_MAX
+        if await self.store.webhook_endpoints.count_documents(there, limit=most) >= most:
+            return TooManyEndpoints()
+        keyed = msgspec.structs.replace(endpoint, keys=(remembered,))
+        return await self.endpoints.insert(keyed) or remembered.answer
+
+    async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | None:
+        """The endpoint after the change; None if there is none."""
+        if await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id) is None:
+            return None
+        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.changed(found, change))
+
+    async def delete(self, merchant: str, endpoint_id: str) -> bool:
+        """Whether there was one."""
+        if await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id) is None:
+            return False
+        at = utc_now()  # keys stay on real time. C24
+        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.deleted(found, at=at))
+
+    async def rotate_secret(
+        self, merchant: str, key: str, endpoint_id: str, asked: Rotation
+    ) -> Answer | KeyReused | NoSuchEndpoint | TooManyRotations:
+        """For a while the secret before signs along, so that no delivery fails meanwhile."""
+        document = await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id)
+        if document is None:
+            return NoSuchEndpoint()
+        overlap, now = timedelta(seconds=asked.overlap_seconds), await self.clock.now()
+        secret = asked.secret or endpoints.new_secret()
+        shown = endpoints.rotated(msgspec.convert(document, Endpoint), secret, overlap=overlap, now=now)
+        remembered = new_key(
+            key,
+            endpoint=f"POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret",
+            command=asked,
+            body=wire.encode(with_secret(shown)),
+            location=f"/v1/webhook-endpoints/{endpoint_id}",
+            now=utc_now(),  # keys stay on real time. C24
+        )
+
+        def rotate(found: Endpoint | None, read_at: datetime | None) -> Verdict[Endpoint, Any]:
+            return endpoints.rotate(found, secret, remembered, overlap=overlap, now=now, read_at=read_at)
+
+        return await change_once(
+            self.store.webhook_endpoints, merchant, remembered, lambda: self.endpoints.change(endpoint_id, rotate)
+        )
