@@ -103,7 +103,12 @@ async def _an_order_cancelled_in_flight(shop: Shop, say: Say) -> None:
 
 
 async def _an_order_whose_replies_are_lost(shop: Shop, say: Say) -> None:
-    wanted = {"orderNumber": "DEMO-6", "amount": 7.5, "currency": "EUR", "paymentMethod": "pm_lost|pm_lost|pm_card_visa"}
+    wanted = {
+        "orderNumber": "DEMO-6",
+        "amount": 7.5,
+        "currency": "EUR",
+        "paymentMethod": "pm_lost|pm_lost|pm_card_visa",
+    }
     _, placed, _ = await shop.place("demo-6", wanted)
     shop.survivor = await shop.settled(placed["id"])
     moments, charges = await shop.timeline_of(shop.survivor), await shop.charges_of(shop.survivor)
