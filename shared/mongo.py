@@ -146,8 +146,8 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error)[:300]}"
 
 
-def to_document(value: msgspec.Struct) -> Document:
-    """A struct as MongoDB keeps it: dates as dates; amounts, and counters that only grow, as 64-bit integers."""
+def to_document(value: msgspec.Struct | Mapping[str, Any]) -> Document:
+    """A struct, or fields of one, as stored: dates as dates; amounts, and counters that only grow, as 64-bit integers."""
     document: Document = msgspec.to_builtins(value, builtin_types=(datetime,))
     return _with_longs(document)
 

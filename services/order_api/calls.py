@@ -4,6 +4,7 @@ A call is written into the order with the decision to move money, and posted unt
 the provider's Idempotency-Key and its body is frozen, so posting again is posting once. C12
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, assert_never
 
@@ -190,6 +191,11 @@ def settled(call: Call, decision: Decision, tried: Try, *, now: datetime) -> Cal
             return replace(after, state="void")
         case _:
             assert_never(decision)
+
+
+def first_due(calls: Iterable[Call]) -> datetime | None:
+    """When the first of the open calls is due, None if none is open: what claims look for. C11"""
+    return min((call.due_at for call in calls if call.state == "open" and call.due_at is not None), default=None)
 
 
 def redriven(call: Call, redrive: str, *, at: datetime, now: datetime) -> Call:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from order_api.calls import Call
+from order_api.calls import Call, first_due
 from shared.idempotency import Key
 from shared.ids import derive_id
 
@@ -90,7 +90,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     that cancelled it.
 
     `reconcile_at` is when the provider is asked about it next, None while there is nothing to ask; `asks_left` is how many
-    more answers of the provider it takes to believe that the facts are complete.
+    more answers of the provider it takes to believe that the facts are complete. `due_at` follows from the calls.
     """
 
     id: str = msgspec.field(name="_id")
@@ -111,6 +111,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[StatusChange, ...] = ()
     keys: tuple[Key, ...] = ()
     calls: tuple[Call, ...] = ()
+    due_at: datetime | None = None
     reconcile_at: datetime | None = None
     reconcile_attempts: int = 0
     asks_left: int = 0
@@ -118,6 +119,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     trace: str | None = None
     created_at: datetime
     updated_at: datetime
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "due_at", first_due(self.calls))
 
 
 Fact: TypeAlias = Charge | Refund | Review | Cancellation

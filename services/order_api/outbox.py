@@ -1,6 +1,5 @@
 """The calls of an order: what it asks of the provider, and how it learns what became of that. Pure."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -55,11 +54,6 @@ def refund_call_id(refund_id: str) -> str:
 
 def call_by_id(order: Order, call_id: str) -> Call | None:
     return next((call for call in order.calls if call.id == call_id), None)
-
-
-def due_at(calls: Iterable[Call]) -> datetime | None:
-    """When the first of the open calls is due, None if none is open: what claims look for. C11"""
-    return min((call.due_at for call in calls if call.state == "open" and call.due_at is not None), default=None)
 
 
 def ask_for_refund(order: Order, refund: Refund, *, now: datetime, why: str) -> Order:

@@ -9,7 +9,7 @@ import msgspec
 from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
 from order_api.outbox import charge_call
-from order_api.store import Store, order_document
+from order_api.store import Store
 from order_api.views import order_view, to_json
 from shared.batches import Limits
 from shared.documents import Inserts
@@ -52,9 +52,7 @@ class PlaceOrder:
         self._store = store
         self._ttl = idempotency_ttl
         self._wake = wake
-        self._insert = Inserts[Order, Outcome](
-            store.orders, explain=self._explain, encode=order_document, limits=LIMITS
-        )
+        self._insert = Inserts[Order, Outcome](store.orders, explain=self._explain, limits=LIMITS)
         self.writers = (self._insert,)
 
     async def __call__(self, key: str, new: NewOrder) -> Outcome:

@@ -10,9 +10,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from order_api.calls import Call
 from order_api.event import StoredEvent
 from order_api.order import Order, scheduled
-from order_api.outbox import due_at
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
-from shared.mongo import Client, Collection, Document, to_document
+from shared.mongo import Client, Collection, Document
 from shared.pages import older_than
 from shared.tracing import note
 
@@ -35,7 +34,7 @@ class Store:
         self.payment_events = self.database["payment_events"]
         self.barriers = self.database["barriers"]
         self.reconcile_after = reconcile_after
-        self._change = Changes[Order](self.orders, Order, encode=order_document)
+        self._change = Changes[Order](self.orders, Order)
         self.events = Documents[StoredEvent, StoredEvent](
             self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
         )
@@ -170,8 +169,3 @@ async def pages_of(collection: Collection, shown: Document) -> AsyncIterator[lis
     while page := await collection.find({"_id": {"$gt": last}}, shown).sort("_id", 1).limit(PAGE_MAX).to_list():
         yield page
         last = page[-1]["_id"]
-
-
-def order_document(order: Order) -> Document:
-    """An order as stored: with `due_at`, the least of its open calls', by which claims find it. C11"""
-    return {**to_document(order), "due_at": due_at(order.calls)}

@@ -31,7 +31,7 @@ from payment_gateway.take_stock import counts
 from payment_gateway.webhooks.announce import Announce, AnnounceLeftOver
 from payment_gateway.webhooks.change_endpoints import ChangeEndpoints
 from payment_gateway.webhooks.deliver import SLOTS, DeliverWebhooks
-from payment_gateway.webhooks.delivery import Delivery, as_stored, pause_max
+from payment_gateway.webhooks.delivery import Delivery, pause_max
 from payment_gateway.webhooks.endpoint import Endpoint, configured_endpoint
 from payment_gateway.webhooks.endpoint import announced as endpoint_announced
 from payment_gateway.webhooks.event import Told
@@ -66,7 +66,7 @@ class Application:
         self.send_once = open_sender()  # so that what a test sends takes no connection from deliveries
         self.release_held = ReleaseHeld(self.store, self.clock, wake=self._wake_deliveries)
         self.endpoints = stored_endpoints(self.store)
-        self.deliveries = Documents[Delivery, None](self.store.deliveries, Delivery, encode=as_stored)
+        self.deliveries = Documents[Delivery, None](self.store.deliveries, Delivery)
         self.announce_endpoints = Announce(
             self.store,
             self.endpoints,

@@ -87,14 +87,12 @@ class Changes(Generic[T]):
         collection: Collection,
         kind: type[T],
         *,
-        encode: Callable[[T], Document] = to_document,
         limits: Limits = CHANGE_LIMITS,
     ) -> None:
         self._collection = collection
         self._barriers = collection.database["barriers"]
         self._replies = Replies(collection)
         self._kind = kind
-        self._encode = encode
         self._batches = Batches[_Change[T], Any](self._change, name=f"change {self._collection.name}", limits=limits)
         self.run = self._batches.run
 
@@ -228,7 +226,7 @@ class Changes(Generic[T]):
             assert fold.after is not None
             assert fold.before is not None, f"{fold.document_id} is not there: there is nothing to change"
             version: int = fold.before.version  # type: ignore[attr-defined]  # of every kind
-            update = update_between(self._encode(fold.before), self._encode(fold.after))
+            update = update_between(*_differing(fold.before, fold.after))
             update["$set"] = {**update.get("$set", {}), "version": Int64(version + 1), "writer": writer}
             key = repr((version, update)) if len(folds) > 1 else None
             groups.setdefault(key, _Group([], version, update)).ids.append(fold.document_id)
@@ -252,6 +250,18 @@ async def pass_barrier(barriers: Collection, session: AsyncClientSession) -> Non
     """
     one = random.randrange(_BARRIERS)  # noqa: S311 - so that processes seldom meet in one document
     await barriers.update_one({"_id": one}, {"$inc": {"passed": Int64(1)}}, upsert=True, session=session)
+
+
+def _differing(before: T, after: T) -> tuple[Document, Document]:
+    """Both as stored, but only the fields in which they may differ: encoding all of them costs more than writing two."""
+    fields = zip(after.__struct_fields__, after.__struct_encode_fields__, strict=True)
+    names = {stored: name for name, stored in fields if getattr(before, name) is not getattr(after, name)}
+
+    def stored_fields(thing: T) -> Document:
+        values = {stored: getattr(thing, name) for stored, name in names.items()}
+        return to_document({stored: value for stored, value in values.items() if value is not msgspec.UNSET})
+
+    return stored_fields(before), stored_fields(after)
 
 
 def _newest_read(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | None:

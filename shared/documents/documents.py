@@ -1,6 +1,5 @@
 """The documents of one collection: inserts and changes of them."""
 
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from shared.batches import Limits
 from shared.documents.changes import CHANGE_LIMITS, Changes
 from shared.documents.inserts import INSERT_LIMITS, Explain, Inserts
-from shared.mongo import Collection, Document, to_document
+from shared.mongo import Collection
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -23,14 +22,11 @@ class Documents(Generic[T, R]):
         kind: type[T],
         *,
         explain: Explain[T, R] | None = None,
-        encode: Callable[[T], Document] = to_document,
         insert_limits: Limits = INSERT_LIMITS,
         change_limits: Limits = CHANGE_LIMITS,
         ids_are_ours: bool = True,
     ) -> None:
-        self.insert = Inserts[T, R](
-            collection, explain=explain, encode=encode, limits=insert_limits, ids_are_ours=ids_are_ours
-        )
-        self.change = Changes[T](collection, kind, encode=encode, limits=change_limits)
+        self.insert = Inserts[T, R](collection, explain=explain, limits=insert_limits, ids_are_ours=ids_are_ours)
+        self.change = Changes[T](collection, kind, limits=change_limits)
         self.read = self.change.read
         self.writers = (self.insert, self.change)

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 
 from shared.batches import Batches, Caller, Limits, UnresolvedDuplicateError
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, refusals
-from shared.mongo import Collection, Document, to_document
+from shared.mongo import Collection, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -40,13 +40,11 @@ class Inserts(Generic[T, R]):
         collection: Collection,
         *,
         explain: Explain[T, R] | None = None,
-        encode: Callable[[T], Document] = to_document,
         limits: Limits = INSERT_LIMITS,
         ids_are_ours: bool = True,
     ) -> None:
         self._collection = collection
         self._replies = Replies(collection)
-        self._encode = encode
         self._explain = explain
         self._ids_are_ours = ids_are_ours
         self._batches = Batches[_New[T], R | None](self._insert, name=f"insert {self._collection.name}", limits=limits)
@@ -54,7 +52,7 @@ class Inserts(Generic[T, R]):
 
     async def __call__(self, thing: T) -> R | None:
         """None once it is stored; otherwise what `explain` found. Raises InvalidError, and what Batches.submit raises."""
-        document = {**self._encode(thing), "writer": ObjectId()}
+        document = {**to_document(thing), "writer": ObjectId()}
         try:
             raw = RawBSONDocument(bson.encode(document))
         except ENCODING_ERRORS as error:

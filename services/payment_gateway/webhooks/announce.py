@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store, read
-from payment_gateway.webhooks.delivery import Delivery, as_stored, new_deliveries
+from payment_gateway.webhooks.delivery import Delivery, new_deliveries
 from payment_gateway.webhooks.endpoint import Endpoint
 from payment_gateway.webhooks.event import Event, Mark, Told, event_of
 from payment_gateway.webhooks.passed_over import PassedOver
@@ -77,9 +78,9 @@ class Announce(Generic[T]):
             events[document_id], deliveries[document_id] = self._made(thing, now=now, read_at=document["read_at"])
         await _insert(self.store.events, [to_document(one) for made in events.values() for one in made])
         # Those that are held come first: whoever releases them is not tried before they are there.
-        queue = sorted((one for made in deliveries.values() for one in made), key=lambda one: one.hold is None)
+        queue = sorted((one for made in deliveries.values() for one in made), key=lambda one: one.hold is UNSET)
         for begin in range(0, len(queue), DELIVERIES_MAX):
-            await _insert(self.store.deliveries, [as_stored(one) for one in queue[begin : begin + DELIVERIES_MAX]])
+            await _insert(self.store.deliveries, [to_document(one) for one in queue[begin : begin + DELIVERIES_MAX]])
         if queue:
             self.wake()
         there = await asyncio.gather(*(self._take_off(document, events[document["_id"]]) for document in found))

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from payment_gateway.faults.rates import WRONG_AMOUNT, Forgery, Timing
 from payment_gateway.faults.scenario import Scenario
@@ -13,7 +14,6 @@ from payment_gateway.webhooks.event import Mark, event_id
 from shared.backoff import scheduled
 from shared.documents import Verdict
 from shared.ids import derive_id
-from shared.mongo import Document, to_document
 
 RESPONSE_BYTES_MAX = 2048
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
@@ -64,7 +64,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     fault: Fault | None = None
     forgeries: tuple[Forgery, ...] = ()
-    hold: Hold | None = None
+    hold: Hold | UnsetType = UNSET  # not there where there is none: an index has those that are held
     queued_at: datetime | None = None
     created_at: datetime
     version: int = 0
@@ -101,12 +101,12 @@ def new_deliveries(
 def _true_deliveries(first: Delivery, mark: Mark, scenario: Scenario, *, now: datetime) -> list[Delivery]:
     """More than one if it is duplicated. What is held is due when it has been held for long enough."""
     timing = scenario.timing
-    hold = None
+    hold: Hold | UnsetType = UNSET
     if timing == "out_of_order":
         hold = Hold()
     elif scenario.wrong_amount:
         hold = Hold(delivery_id(event_id(mark.object, mark.type, WRONG_AMOUNT), first.endpoint_id))
-    waits = timing == "delayed" or hold is not None
+    waits = timing == "delayed" or hold is not UNSET
     first = msgspec.structs.replace(
         first,
         state="cancelled" if timing == "dropped" else "pending",
@@ -142,14 +142,6 @@ def delivery_id(event_id: str, endpoint_id: str) -> str:
 def _copy(first: Delivery, number: int) -> Delivery:
     copy_id = derive_id("dlv", first.event_id, first.endpoint_id, str(number))
     return msgspec.structs.replace(first, id=copy_id, fault=first.fault or "duplicated")
-
-
-def as_stored(delivery: Delivery) -> Document:
-    """Without a `hold` where there is none: an index has those that are held."""
-    document = to_document(delivery)
-    if delivery.hold is None:
-        del document["hold"]
-    return document
 
 
 def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:
@@ -203,7 +195,7 @@ def recorded(
         lease_until=None,
         claim=None,
         resent=None,
-        hold=None,
+        hold=UNSET,
     )
     return Verdict(answer=True, after=after)
 

@@ -14,10 +14,10 @@ from pymongo.errors import BulkWriteError
 
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import Delivery, as_stored, resent
+from payment_gateway.webhooks.delivery import Delivery, resent
 from payment_gateway.webhooks.endpoint import Endpoint, wants
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
-from shared.mongo import COUNTED, Document
+from shared.mongo import COUNTED, Document, to_document
 
 EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
 
@@ -110,7 +110,7 @@ class ResendEvents:
         return due_now + len(missing)
 
     async def _insert(self, deliveries: Iterable[Delivery]) -> None:
-        if not (documents := [as_stored(one) for one in deliveries]):
+        if not (documents := [to_document(one) for one in deliveries]):
             return
         try:
             await self._store.deliveries.insert_many(documents, ordered=False)

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from payment_gateway.faults.rates import STEPS_MAX
 from payment_gateway.faults.scenario import Scenario
@@ -16,12 +17,12 @@ from payment_gateway.webhooks.delivery import (
     Hold,
     Next,
     after,
-    as_stored,
     new_deliveries,
     recorded,
 )
 from payment_gateway.webhooks.event import Mark, event_id
 from shared.env import load
+from shared.mongo import to_document
 from tests.unit.payment_gateway.examples import NOW, at
 
 SCHEDULE = [5, 300, 1800]
@@ -148,29 +149,29 @@ def test_a_new_delivery_is_due_at_once_and_held_for_nothing() -> None:
     [delivery] = made(mark())
     assert (delivery.state, delivery.next_attempt_at, delivery.attempts) == ("pending", NOW, ())
     assert (delivery.merchant, delivery.event_id, delivery.endpoint_id) == ("default", mark().id, "we_1")
-    assert (delivery.hold, delivery.queued_at) == (None, at(1))
-    assert "hold" not in as_stored(delivery), "an index has those that are held"
+    assert (delivery.hold, delivery.queued_at) == (UNSET, at(1))
+    assert "hold" not in to_document(delivery), "an index has those that are held"
 
 
 def test_a_true_event_waits_behind_the_one_with_a_wrong_amount() -> None:
     wrong, true = (
         made(mark(fault), wrong_amount=True, webhook_delay_seconds=60)[0] for fault in ("wrong_amount", None)
     )
-    assert (wrong.hold, wrong.next_attempt_at, wrong.fault) == (None, NOW, "wrong_amount")
+    assert (wrong.hold, wrong.next_attempt_at, wrong.fault) == (UNSET, NOW, "wrong_amount")
     assert (true.hold, true.next_attempt_at, true.fault) == (Hold(wrong.id), at(60), None)
-    assert as_stored(true)["hold"] == {"for": wrong.id}
+    assert to_document(true)["hold"] == {"for": wrong.id}
 
 
 def test_what_is_out_of_order_waits_for_whatever_is_queued_next_and_what_is_delayed_for_its_time() -> None:
     [out_of_order] = made(mark(), webhooks=["out_of_order"], webhook_delay_seconds=60)
     assert (out_of_order.hold, out_of_order.next_attempt_at) == (Hold(None), at(60))
     [delayed] = made(mark(), webhooks=["delayed"], webhook_delay_seconds=60)
-    assert (delayed.hold, delayed.next_attempt_at) == (None, at(60))
+    assert (delayed.hold, delayed.next_attempt_at) == (UNSET, at(60))
 
 
 def test_what_is_dropped_is_there_to_be_resent_and_never_tried() -> None:
     [dropped] = made(mark(), webhooks=["dropped"])
-    assert (dropped.state, dropped.next_attempt_at, dropped.hold) == ("cancelled", None, None)
+    assert (dropped.state, dropped.next_attempt_at, dropped.hold) == ("cancelled", None, UNSET)
 
 
 def claimed(**changes: Any) -> Delivery:
@@ -186,7 +187,7 @@ def test_an_attempt_is_recorded_under_its_claim_and_ends_it() -> None:
     assert verdict.answer
     assert after is not None
     assert (after.attempts, after.state, after.next_attempt_at) == ((attempt,), "pending", at(5))
-    assert (after.claim, after.lease_until, after.hold) == (None, None, None)
+    assert (after.claim, after.lease_until, after.hold) == (None, None, UNSET)
     again = recorded(msgspec.structs.replace(after, claim="another"), "mine", attempt, later)
     assert (again.answer, again.after) == (True, None), "our own effect"
 
