@@ -15,7 +15,7 @@ From the route to the document, `POST /api/orders` is eight files: `order_routes
 holds `order.py` (facts), `outbox.py` (the call), `shared/idempotency.py` (the key) and `views.py` (its answer);
 `shared/documents/inserts.py`, `shared/batches.py`.
 
-So is a refund, whose key and answer are made in the same way: `refund_routes.py`, `refund_order.py`; `refund.py` (may it be
-made), `order.py` and `outbox.py` (what it adds to the order); `store.py`; `shared/documents/changes.py`,
-`shared/batches.py`.
+A refund is nine, with key and answer made in the same way: `refund_routes.py`, `refund_order.py`; `refund.py` (may it be
+made), `order.py` and `outbox.py` (what it adds to the order); `store.py`; `shared/documents/keys.py` (a key that another
+order has), `shared/documents/changes.py`, `shared/batches.py`.
 """
