@@ -88,10 +88,12 @@ async def story(replica_set: ReplicaSet, tmp_path_factory: pytest.TempPathFactor
         await while_no_majority_has_it(story, primary, provider, http, services)
 
         primary.kill()
+        sent_before = len(provider.posts())
         for member in others:
             resume_replication(member)
         await asyncio.to_thread(replica_set.wait_for_primary)
-        await afterwards(story, provider, http, services)
+        await afterwards(story, http, services)
+        story.sent_afterwards = provider.posts()[sent_before:]
         primary.launch()
         await asyncio.to_thread(replica_set.wait_until_whole)
         yield story
@@ -161,11 +163,8 @@ async def denied(api: Api, story: Story) -> Mapping[str, int]:
     return dict(zip(asked, [status for status, _, _ in await asyncio.gather(*calls)], strict=True))
 
 
-async def afterwards(
-    story: Story, provider: HttpDouble, http: aiohttp.ClientSession, services: Sequence[Service]
-) -> None:
+async def afterwards(story: Story, http: aiohttp.ClientSession, services: Sequence[Service]) -> None:
     """The client asks again with its key, and the provider tells its event again."""
-    sent_before = len(provider.posts())
     one, other = (Api(http, service.url) for service in services)
 
     async def placed() -> bool:
@@ -180,7 +179,6 @@ async def afterwards(
     await until(told, "the event is acknowledged")
     story.acknowledged.append(story.again[2]["id"])
     await until(partial(all_sent, story.database["orders"], 5), "all charges are sent")
-    story.sent_afterwards = provider.posts()[sent_before:]
 
 
 def test_c9_what_no_majority_has_is_never_acknowledged(story: Story) -> None:
