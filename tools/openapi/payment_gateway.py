@@ -9,6 +9,7 @@ from payment_gateway.controls.routes import ClockRequest, ClockView, Done, Webho
 from payment_gateway.controls.send_anything import SendWebhookRequest
 from payment_gateway.faults.rates import Faults
 from payment_gateway.money.routes import CreateChargeRequest, CreateRefundRequest
+from payment_gateway.routes import ROUTES
 from payment_gateway.webhooks.endpoint_routes import (
     CreateWebhookEndpointRequest,
     RotateSecretRequest,
@@ -19,8 +20,8 @@ from payment_gateway.webhooks.resend import Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.health import Live, Ready
-from shared.edge.openapi import SIGNATURE, Api, prose, required_header
-from shared.edge.schemas import Json
+from tools.openapi.document import SIGNATURE, Api, prose, required_header
+from tools.openapi.schemas import Json
 
 _DESCRIPTION = """\
 A mock payment provider. It moves no money, and behaves like one that does.
@@ -85,7 +86,7 @@ _ENDPOINT: Json = {
     "failingSince": None,
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
-_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the Standard Webhooks specification
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of the Standard Webhooks specification
 _FAILING: Json = {"state": "disabled", "disabledReason": "failing", "failingSince": "2026-11-23T19:37:23.387Z"}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", _CHARGE),
@@ -157,6 +158,7 @@ def _webhook(event_type: str) -> Json:
 
 API = Api(
     title="payment_gateway",
+    routes=ROUTES,
     description=_DESCRIPTION,
     tags={
         "Charges": "Taking money.",

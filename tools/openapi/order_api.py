@@ -12,10 +12,10 @@ from order_api.order import Cancellation, Charge, Order, Refund, Review, StatusC
 from order_api.order_routes import PlaceOrderRequest
 from order_api.outbox import charge_call
 from order_api.refund_routes import RefundRequest, ReviewDecision
-from order_api.routes import WebhookReceipt
+from order_api.routes import ROUTES, WebhookReceipt
 from shared.edge.health import Live, Ready
-from shared.edge.openapi import SIGNATURE, Api
 from shared.wire import EventEnvelope
+from tools.openapi.document import SIGNATURE, Api
 
 _DESCRIPTION = """\
 Takes orders, has them charged by a payment provider, and says what became of them. An order is `Paid` only after a signed
@@ -112,6 +112,7 @@ _SHOWN = _shown(views.order_view(_PAID))
 
 API = Api(
     title="order_api",
+    routes=ROUTES,
     description=_DESCRIPTION,
     tags={
         "Orders": "Placing orders and following them.",

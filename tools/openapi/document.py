@@ -22,8 +22,9 @@ from litestar.types import ControllerRouterHandler
 from litestar.utils import get_enum_string_value
 
 from shared import VERSION
+from shared.edge.application import ROUTES_OF_EVERY_SERVICE
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
-from shared.edge.schemas import Json, parameter_schema, schemas_of
+from tools.openapi.schemas import Json, parameter_schema, schemas_of
 
 
 def prose(text: str) -> str:
@@ -70,6 +71,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     title: str
+    routes: Sequence[ControllerRouterHandler]
     description: str
     tags: Mapping[str, str]
     examples: Mapping[Any, Any]
@@ -81,10 +83,10 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     rate_limited: bool = False
 
 
-def document_of(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping[str, object]) -> Json:
-    """The document. `parts` names what the handlers of `routes` depend on."""
+def document_of(api: Api, parts: Mapping[str, object]) -> Json:
+    """The document. `parts` names what the handlers of its routes depend on."""
     litestar = Litestar(
-        route_handlers=routes,
+        route_handlers=[*api.routes, *ROUTES_OF_EVERY_SERVICE],
         dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in parts},
         openapi_config=OpenAPIConfig(title=api.title, version=VERSION, use_handler_docstrings=True),
         logging_config=None,
