@@ -1,7 +1,7 @@
 """The OpenAPI document of a service: what its handlers and structs say already, and what only people know.
 
 Paths and parameters come from Litestar, schemas from msgspec, whose structs they are, problems from `KINDS`. A handler adds
-- `problems`: the slugs that only it can tell; the others follow from what it takes, see `_slugs`;
+- `problems`: the slugs that only it can tell; the others follow from its path and what it takes, see `_slugs`;
 - `takes_key=True` if it reads an Idempotency-Key, `public=True` if it asks for no API key, `test=True` if a setting can
   disable it;
 - `responses`: what it answers besides its first status and problems.
@@ -201,6 +201,8 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
     """The problems that it can end in."""
     fields = handler.parsed_fn_signature.parameters.values()
     yield from handler.opt.get("problems", ())
+    if any("{" in path for path in handler.paths):
+        yield "not-found"
     if not handler.opt.get("public"):
         yield "unauthenticated"
         if api.rate_limited:
