@@ -19,18 +19,15 @@ from payment_gateway.webhooks.event_routes import ResendEventRequest, ResendSinc
 from payment_gateway.webhooks.resend import Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
-from shared.edge.health import Live, Ready
-from tools.openapi.document import SIGNATURE, Api, prose, required_header
+from tools.openapi.document import ERRORS, IDEMPOTENCY, LISTS, SIGNATURE, Api, prose, required_header
 from tools.openapi.schemas import Json
 
-_DESCRIPTION = """\
+_DESCRIPTION = f"""\
 A mock payment provider. It moves no money, and behaves like one that does.
 
 **Access.** `Authorization: Bearer <key>`.
 
-**Idempotency.** A POST that creates needs an `Idempotency-Key`. For 24 hours the same key and body get the same answer,
-marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
-stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
+{IDEMPOTENCY}
 
 **What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
 succeeds, `pm_card_declined`, `pm_insufficient_funds` and others fail with that code. Then an event is sent, see
@@ -44,12 +41,11 @@ get `webhook_endpoint.disabled`. What was missed can be sent again.
 true one. `scenario` in a charge or refund says how replies and webhooks go wrong. `PUT /v1/test/faults` gives every fault a
 rate, drawn by a seed and the Idempotency-Keys.
 
-**Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
-the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
+{ERRORS}
 
 **Amounts** are whole minor units of an ISO 4217 currency: 9999 is 99.99 USD, 5000 JPY is 5000.
 
-**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
+{LISTS}
 """
 
 _CHARGE: Json = {
@@ -176,7 +172,6 @@ API = Api(
         "eventId": _EVENT_ID,
         "endpoint_id": _ENDPOINT["id"],
         "endpointId": _ENDPOINT["id"],
-        "slug": "idempotency-key-reused",
     },
     answers={
         "create_charge": {**_CHARGE, "status": "pending", "settledAt": None},
@@ -238,7 +233,5 @@ API = Api(
         ClockRequest: {"action": "advance", "seconds": 259200},
         ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},
-        Live: {"status": "live"},
-        Ready: {"status": "ready"},
     },
 )
