@@ -170,11 +170,5 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    return build(
-        "payment_gateway",
-        ROUTES,
-        admission=admission,
-        parts=vars(application),
-        problems=PROBLEMS,
-        running=application.running,
-    )
+    parts, running = vars(application), application.running
+    return build("payment_gateway", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=running)
