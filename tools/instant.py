@@ -7,7 +7,6 @@ from typing import Any
 
 from litestar import Response, get
 
-from order_api.openapi import API
 from order_api.order_routes import create_order
 from order_api.place_order import NewOrder, Outcome, PlaceOrder
 from order_api.routes import PROBLEMS
@@ -46,7 +45,9 @@ def main() -> None:
     parts = {"place_order": Instant.__new__(Instant)}
     limits = HttpLimits()
     admission = Admission((), requests_max=limits.http_requests_max)
-    app = build(API, [create_order, ready], admission=admission, parts=parts, problems=PROBLEMS, running=running)
+    app = build(
+        "order_api", [create_order, ready], admission=admission, parts=parts, problems=PROBLEMS, running=running
+    )
     serve(app, settings.address, limits=limits)
 
 

@@ -10,7 +10,6 @@ from litestar.types import ASGIApp
 from order_api.cancel_order import CancelOrder
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
-from order_api.openapi import API
 from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
@@ -90,4 +89,4 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         rate_limit=RateLimit(per_second) if per_second else None,
     )
     parts = vars(application)
-    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    return build("order_api", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)

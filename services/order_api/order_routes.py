@@ -57,7 +57,7 @@ async def create_order(
             assert_never(outcome)
 
 
-@get("/api/orders/{order_id:str}", tags=["Orders"], problems=["not-found"])
+@get("/api/orders/{order_id:str}", tags=["Orders"])
 async def get_order(
     request: Request[Any, Any, Any], order_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[OrderView]:
@@ -93,7 +93,7 @@ async def list_orders(
     return json_response(to_json(Page([order_view(order) for order in page], following)))
 
 
-@get("/api/orders/{order_id:str}/events", tags=["Orders"], problems=["not-found"])
+@get("/api/orders/{order_id:str}/events", tags=["Orders"])
 async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
@@ -109,7 +109,7 @@ async def list_events(
     return json_response(to_json(Page([event_view(event) for event in page], following)))
 
 
-@get("/api/orders/{order_id:str}/timeline", tags=["Orders"], problems=["not-found"])
+@get("/api/orders/{order_id:str}/timeline", tags=["Orders"])
 async def get_timeline(
     request: Request[Any, Any, Any], order_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[TimelineView]:
@@ -121,7 +121,7 @@ async def get_timeline(
     return json_response(to_json(timeline(order, events)))
 
 
-@post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-found", "not-cancellable"])
+@post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-cancellable"])
 async def cancel_order(
     request: Request[Any, Any, Any], order_id: FromPath[str], cancel_order: NamedDependency[CancelOrder]
 ) -> Response[OrderView]:

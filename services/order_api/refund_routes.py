@@ -41,7 +41,7 @@ class ReviewDecision(Struct, rename="camel", forbid_unknown_fields=True):
     status_code=202,
     response_description="Asked for",
     takes_key=True,
-    problems=["not-found", "exceeds-paid", "not-refundable"],
+    problems=["exceeds-paid", "not-refundable"],
 )
 async def create_refund(
     request: Request[Any, Any, Any],
@@ -74,7 +74,7 @@ async def create_refund(
             assert_never(outcome)
 
 
-@get("/api/orders/{order_id:str}/refunds/{refund_id:str}", tags=["Orders"], problems=["not-found"])
+@get("/api/orders/{order_id:str}/refunds/{refund_id:str}", tags=["Orders"])
 async def get_refund(
     request: Request[Any, Any, Any], order_id: FromPath[str], refund_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[RefundView]:
@@ -93,7 +93,7 @@ async def get_refund(
     "/api/orders/{order_id:str}/reviews/{code:str}/resolve",
     tags=["Orders"],
     status_code=200,
-    problems=["not-found", "review-resolved", "exceeds-paid", "not-refundable"],
+    problems=["review-resolved", "exceeds-paid", "not-refundable"],
 )
 async def resolve_review(
     request: Request[Any, Any, Any],

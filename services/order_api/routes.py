@@ -62,7 +62,7 @@ async def list_messages(
     tags=["Outbox"],
     status_code=202,
     response_description="Sent again",
-    problems=["not-found", "not-redrivable"],
+    problems=["not-redrivable"],
 )
 async def redrive_message(
     request: Request[Any, Any, Any], message_id: FromPath[str], redrive_message: NamedDependency[RedriveMessage]

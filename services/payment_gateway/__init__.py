@@ -8,7 +8,6 @@
 - `cli/` is the command line: a client of a gateway over HTTP, as any other.
 
 Around them, `routes.py` lists all routes, and `reads.py` is what every GET does. `schema.py` and `store.py` are the
-database, `keys.py` looks up Idempotency-Keys in it, `claim.py` takes work for a while, and `seen.py` remembers for a moment
-what is read all the time. `settings.py`, `openapi.py` and `take_stock.py` (gauges for `/metrics`) are what an operator sees.
-`app.py` puts it all together and `serve.py` runs it.
+database, `claim.py` takes work for a while, and `seen.py` remembers for a moment what is read all the time. `settings.py`
+and `take_stock.py` (gauges for `/metrics`) are what an operator sees. `app.py` puts it all together and `serve.py` runs it.
 """

@@ -22,7 +22,6 @@ from payment_gateway.money.settle import Settle
 from payment_gateway.money.show import ShowMoney
 from payment_gateway.money.stored_charges import stored_charges, told
 from payment_gateway.money.tell_early import has_told
-from payment_gateway.openapi import API
 from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
@@ -171,5 +170,5 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    parts = vars(application)
-    return build(API, ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    parts, running = vars(application), application.running
+    return build("payment_gateway", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=running)

@@ -11,6 +11,6 @@ A request passes these files in this order:
 6. `requests.py` reads body, headers and parameters strictly. Then the handler of the service runs.
 7. `responses.py` sends bytes that are made already; `problems.py` turns errors into problem documents.
 
-`health.py` says whether the service can serve. `openapi.py` and `schemas.py` describe the API, `api_page.py` shows it;
+`health.py` says whether the service can serve. `api_page.py` shows the API, which `tools/openapi/` describes;
 `media_types.py` reads Accept and Content-Type for it and for `requests.py`.
 """

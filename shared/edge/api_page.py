@@ -1,8 +1,7 @@
 """`/schema`: the OpenAPI document, and Swagger UI to read and try it with, from this host alone. `/` leads there."""
 
-from collections.abc import Callable
-from functools import cache
 from importlib.metadata import distribution
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from litestar.response import File
 from shared.edge.media_types import prefers_html
 from shared.edge.problems import ProblemError, respond
 from shared.edge.requests import header_values
-from shared.edge.schemas import Json
 
 # It is looked up, not imported: its code is for Flask.
 _SWAGGER_UI = distribution("flask-swagger-ui")
@@ -62,21 +60,18 @@ def front_page(request: Request[Any, Any, Any]) -> Response[Any]:
     return respond(request, ProblemError("not-found"), varies)
 
 
-def api_page(title: str, make: Callable[[], Json]) -> Router:
-    """The routes under `/schema`. `make` makes the document, when it is first asked for."""
-
-    @cache
-    def document() -> bytes:
-        return msgspec.json.encode(make())
+def api_page(service: str) -> Router:
+    """The routes under `/schema`. The document is the file `openapi.json` in the service's package."""
+    document = msgspec.json.format((files(service) / "openapi.json").read_bytes(), indent=-1)
 
     @get("/", sync_to_thread=False)
     def page() -> Response[Any]:
-        body = _PAGE.format(title=title, folder=_FOLDER)
+        body = _PAGE.format(title=service, folder=_FOLDER)
         return _response(body, "text/html", {"Content-Security-Policy": _POLICY})
 
-    @get("/openapi.json", sync_to_thread=True)  # making it takes a while, once
+    @get("/openapi.json", sync_to_thread=False)
     def openapi() -> Response[Any]:
-        return _response(document(), "application/json")
+        return _response(document, "application/json")
 
     @get("/start.js", sync_to_thread=False)
     def start() -> Response[Any]:
@@ -90,7 +85,7 @@ def api_page(title: str, make: Callable[[], Json]) -> Router:
     )
 
 
-def _response(body: Any, media_type: str, headers: Json | None = None) -> Response[Any]:
+def _response(body: Any, media_type: str, headers: dict[str, str] | None = None) -> Response[Any]:
     return Response(body, media_type=media_type, headers={"Cache-Control": "no-cache", **(headers or {})})
 
 

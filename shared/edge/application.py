@@ -16,16 +16,17 @@ from shared.edge.health import health_ready, is_live
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.metrics import show_metrics
 from shared.edge.observe import observe
-from shared.edge.openapi import Api, document_of
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.requests import StrictRequest
 from shared.edge.server import stop_as_failed
 from shared.leases import LeasedWork
 from shared.telemetry import log
 
+ROUTES_OF_EVERY_SERVICE = [health_ready, show_metrics, is_live, explain_problem]
+
 
 def build(
-    api: Api,
+    service: str,
     routes: Sequence[ControllerRouterHandler],
     *,
     admission: Admission,
@@ -33,7 +34,9 @@ def build(
     problems: Table,
     running: Callable[[], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
-    """The ASGI application. Handlers get `parts` by name, `admission` decides who is served, all of it inside `running`."""
+    """The ASGI application of the package `service`. Handlers get `parts` by name, `admission` decides who is served, all of
+    it inside `running`.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -41,9 +44,8 @@ def build(
             yield
         log.info("stopped")
 
-    described = [*routes, health_ready, show_metrics, is_live, explain_problem]
     litestar = Litestar(
-        route_handlers=[*described, front_page, api_page(api.title, lambda: document_of(api, described, parts))],
+        route_handlers=[*routes, *ROUTES_OF_EVERY_SERVICE, front_page, api_page(service)],
         lifespan=[lifespan],
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,

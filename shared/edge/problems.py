@@ -179,14 +179,7 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Pro
     return respond(request, ProblemError("internal"))
 
 
-@get(
-    "/problems/{slug:str}",
-    tags=["Service"],
-    public=True,
-    problems=["not-found"],
-    media_type="text/plain",
-    sync_to_thread=False,
-)
+@get("/problems/{slug:str}", tags=["Service"], public=True, media_type="text/plain", sync_to_thread=False)
 def explain_problem(slug: FromPath[str]) -> str:
     """What the `type` of a problem means, for a person."""
     if slug not in KINDS:

@@ -54,6 +54,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(**given)
         self._limits = limits
         self._write_seconds = limits.http_write_seconds
+        self._phase_seconds = {  # how long each may last
+            _Phase.IDLE: math.inf,
+            _Phase.HEAD: limits.http_head_seconds,
+            _Phase.BODY: limits.http_body_seconds,
+        }
         self._phase = _Phase.IDLE
         self._steps = 0  # how often the phase has changed
         self._phase_bytes = 0  # received since
@@ -82,8 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         # uvicorn tells only the latest request's application: one whose answer is due first would write to nobody.
         if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+            _disconnect(self._running)
         self._end_hold()
 
     def data_received(self, data: bytes) -> None:
@@ -108,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._steps == steps:
             self._count(len(data))
         else:
-            self._deadline = self._seconds_from_now()
+            self._deadline = self.loop.time() + self._phase_seconds[self._phase]
             self._phase_bytes = 0
             if self._phase is _Phase.HEAD:  # the piece may have held other requests before this one
                 self._count(self._head_bytes())
@@ -173,7 +177,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stopping = True
         self._end_hold()
         if self._is_answering() and self.cycle.response_started:
-            self._disconnect()
+            _disconnect(self.cycle)
             self.transport.close()
         self._deadline = min(self._deadline, self.loop.time() + STOPPING_SECONDS)
         self._write_seconds = min(self._write_seconds, STOPPING_SECONDS)
@@ -262,19 +266,12 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._phase is _Phase.IDLE and not self._is_answering():  # empty lines; uvicorn's own timer is off now
             self._deadline = min(self._deadline, self.loop.time() + self._limits.http_head_seconds)
 
-    def _seconds_from_now(self) -> float:
-        """The deadline of the phase that has just begun."""
-        if self._phase is _Phase.IDLE:
-            return math.inf
-        is_head = self._phase is _Phase.HEAD
-        return self.loop.time() + (self._limits.http_head_seconds if is_head else self._limits.http_body_seconds)
-
     def _out_of_time(self) -> None:
         if self._refused:
             self._deadline = math.inf
             self.transport.close()
         elif self.flow.read_paused:  # we are the slow ones
-            self._deadline = self._seconds_from_now()
+            self._deadline = self.loop.time() + self._phase_seconds[self._phase]
         elif self._phase is _Phase.IDLE:
             self._deadline = math.inf
             if not self._is_answering():  # when stopping, an answer in hand is still finished
@@ -300,18 +297,13 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         may_answer = not (self.cycle.response_started or self.pipeline) if answering else self._phase is not _Phase.BODY
         if answering:
-            self._disconnect()
+            _disconnect(self.cycle)
         if may_answer:
             # Closed at once, with something of the client's unread, TCP would take the answer back.
             self.transport.write(_plain_answer(status, reason))
             self.transport.write_eof()
         elif not self.pipeline:
             self.transport.close()
-
-    def _disconnect(self) -> None:
-        """Tells the application that its client is gone."""
-        self.cycle.disconnected = True
-        self.cycle.message_event.set()
 
 
 class BoundedServer(uvicorn.Server):
@@ -347,6 +339,12 @@ class BoundedServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
                     log.error("sweep failed", exc_info=error)
+
+
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    """Tells the application that its client is gone."""
+    cycle.disconnected = True
+    cycle.message_event.set()
 
 
 def _keep_little_unsent(transport: asyncio.Transport) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 import uvicorn
 from litestar.types import ASGIApp
@@ -101,13 +102,9 @@ def await_database_or_exit(
     try:
         asyncio.run(answers())
     except OperationFailure as error:
-        reason = str((error.details or {}).get("errmsg", type(error).__name__))
+        _exit(f"MONGODB_URI: {(error.details or {}).get('errmsg', type(error).__name__)}", 1)
     except (PyMongoError, ValueError, TimeoutError, UnusableDatabaseError) as error:
-        reason = str(error)
-    else:
-        return
-    print(f"cannot start: MONGODB_URI: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
-    raise SystemExit(1)
+        _exit(f"MONGODB_URI: {error}", 1)
 
 
 def require_port_or_exit(address: Address) -> None:
@@ -115,8 +112,7 @@ def require_port_or_exit(address: Address) -> None:
     try:
         address.require_free()
     except SettingError as error:
-        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201 - not a log line, as for all that keeps us from starting
-        raise SystemExit(1) from None
+        _exit(error, 1)
 
 
 def load_or_exit(
@@ -127,6 +123,10 @@ def load_or_exit(
         loaded = load(settings, environ)
         check(loaded)
     except SettingError as error:
-        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
-        raise SystemExit(2) from None
+        _exit(error, 2)
     return loaded
+
+
+def _exit(reason: object, status: int) -> NoReturn:
+    print(f"cannot start: {reason}", file=sys.stderr)  # noqa: T201 - logs are not configured yet
+    raise SystemExit(status)

@@ -1,7 +1,7 @@
 """The OpenAPI document of a service: what its handlers and structs say already, and what only people know.
 
 Paths and parameters come from Litestar, schemas from msgspec, whose structs they are, problems from `KINDS`. A handler adds
-- `problems`: the slugs that only it can tell; the others follow from what it takes, see `_slugs`;
+- `problems`: the slugs that only it can tell; the others follow from its path and what it takes, see `_slugs`;
 - `takes_key=True` if it reads an Idempotency-Key, `public=True` if it asks for no API key, `test=True` if a setting can
   disable it;
 - `responses`: what it answers besides its first status and problems.
@@ -22,8 +22,10 @@ from litestar.types import ControllerRouterHandler
 from litestar.utils import get_enum_string_value
 
 from shared import VERSION
+from shared.edge.application import ROUTES_OF_EVERY_SERVICE
+from shared.edge.health import Live, Ready
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
-from shared.edge.schemas import Json, parameter_schema, schemas_of
+from tools.openapi.schemas import Json, parameter_schema, schemas_of
 
 
 def prose(text: str) -> str:
@@ -51,6 +53,18 @@ SIGNATURE = required_header(
     example="t=1795462618,v1=e7df43adcf699b3839cf5fe20429cae4712141aee3660a1671b34f77a1be9444",
 )
 
+IDEMPOTENCY = """\
+**Idempotency.** A POST that creates needs an `Idempotency-Key`. For 24 hours the same key and body get the same answer,
+marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
+stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again."""
+ERRORS = """\
+**Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
+the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too."""
+LISTS = (
+    "**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null."
+)
+
+_EXAMPLES: Mapping[Any, Any] = {Live: Live("live"), Ready: Ready("ready")}  # of what every service has
 _ANSWER_HEADERS: Mapping[str, str] = {
     "X-Request-Id": "The request's id, as in the logs: the one that it came with, or a new one.",
     "Location": "Where the created thing is.",
@@ -70,6 +84,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     title: str
+    routes: Sequence[ControllerRouterHandler]
     description: str
     tags: Mapping[str, str]
     examples: Mapping[Any, Any]
@@ -81,10 +96,10 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     rate_limited: bool = False
 
 
-def document_of(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapping[str, object]) -> Json:
-    """The document. `parts` names what the handlers of `routes` depend on."""
+def document_of(api: Api, parts: Mapping[str, object]) -> Json:
+    """The document. `parts` names what the handlers of its routes depend on."""
     litestar = Litestar(
-        route_handlers=routes,
+        route_handlers=[*api.routes, *ROUTES_OF_EVERY_SERVICE],
         dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in parts},
         openapi_config=OpenAPIConfig(title=api.title, version=VERSION, use_handler_docstrings=True),
         logging_config=None,
@@ -98,7 +113,8 @@ def document_of(api: Api, routes: Sequence[ControllerRouterHandler], parts: Mapp
     used = [handlers[path, method] for path, item in found.items() for method in item]
     bodies = [kind for handler in used if (kind := _body(handler, api))]
     answers = [kind for handler in used for _, kind in _answers(handler).values()]
-    schemas, components = schemas_of([Problem, *api.examples, *bodies, *answers], api.examples)
+    examples = {**api.examples, **_EXAMPLES}
+    schemas, components = schemas_of([Problem, *examples, *bodies, *answers], examples)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -169,8 +185,8 @@ def _parameter(found: Json, api: Api) -> Json:
     parameter["schema"] = parameter_schema(found["schema"])
     if "description" in found:
         parameter["description"] = found["description"]
-    if found["name"] in api.parameters:
-        parameter["example"] = api.parameters[found["name"]]
+    if example := {"slug": "idempotency-key-reused", **api.parameters}.get(found["name"]):
+        parameter["example"] = example
     return parameter
 
 
@@ -199,6 +215,8 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
     """The problems that it can end in."""
     fields = handler.parsed_fn_signature.parameters.values()
     yield from handler.opt.get("problems", ())
+    if any("{" in path for path in handler.paths):
+        yield "not-found"
     if not handler.opt.get("public"):
         yield "unauthenticated"
         if api.rate_limited:

@@ -9,6 +9,7 @@ from payment_gateway.controls.routes import ClockRequest, ClockView, Done, Webho
 from payment_gateway.controls.send_anything import SendWebhookRequest
 from payment_gateway.faults.rates import Faults
 from payment_gateway.money.routes import CreateChargeRequest, CreateRefundRequest
+from payment_gateway.routes import ROUTES
 from payment_gateway.webhooks.endpoint_routes import (
     CreateWebhookEndpointRequest,
     RotateSecretRequest,
@@ -18,18 +19,15 @@ from payment_gateway.webhooks.event_routes import ResendEventRequest, ResendSinc
 from payment_gateway.webhooks.resend import Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
-from shared.edge.health import Live, Ready
-from shared.edge.openapi import SIGNATURE, Api, prose, required_header
-from shared.edge.schemas import Json
+from tools.openapi.document import ERRORS, IDEMPOTENCY, LISTS, SIGNATURE, Api, prose, required_header
+from tools.openapi.schemas import Json
 
-_DESCRIPTION = """\
+_DESCRIPTION = f"""\
 A mock payment provider. It moves no money, and behaves like one that does.
 
 **Access.** `Authorization: Bearer <key>`.
 
-**Idempotency.** A POST that creates needs an `Idempotency-Key`. For 24 hours the same key and body get the same answer,
-marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
-stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
+{IDEMPOTENCY}
 
 **What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
 succeeds, `pm_card_declined`, `pm_insufficient_funds` and others fail with that code. Then an event is sent, see
@@ -43,12 +41,11 @@ get `webhook_endpoint.disabled`. What was missed can be sent again.
 true one. `scenario` in a charge or refund says how replies and webhooks go wrong. `PUT /v1/test/faults` gives every fault a
 rate, drawn by a seed and the Idempotency-Keys.
 
-**Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
-the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
+{ERRORS}
 
 **Amounts** are whole minor units of an ISO 4217 currency: 9999 is 99.99 USD, 5000 JPY is 5000.
 
-**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
+{LISTS}
 """
 
 _CHARGE: Json = {
@@ -85,7 +82,7 @@ _ENDPOINT: Json = {
     "failingSince": None,
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
-_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the Standard Webhooks specification
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of the Standard Webhooks specification
 _FAILING: Json = {"state": "disabled", "disabledReason": "failing", "failingSince": "2026-11-23T19:37:23.387Z"}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", _CHARGE),
@@ -157,6 +154,7 @@ def _webhook(event_type: str) -> Json:
 
 API = Api(
     title="payment_gateway",
+    routes=ROUTES,
     description=_DESCRIPTION,
     tags={
         "Charges": "Taking money.",
@@ -174,7 +172,6 @@ API = Api(
         "eventId": _EVENT_ID,
         "endpoint_id": _ENDPOINT["id"],
         "endpointId": _ENDPOINT["id"],
-        "slug": "idempotency-key-reused",
     },
     answers={
         "create_charge": {**_CHARGE, "status": "pending", "settledAt": None},
@@ -236,7 +233,5 @@ API = Api(
         ClockRequest: {"action": "advance", "seconds": 259200},
         ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
         Done: {},
-        Live: {"status": "live"},
-        Ready: {"status": "ready"},
     },
 )

@@ -7,32 +7,30 @@ import msgspec
 from msgspec.structs import replace
 
 from order_api import views
-from order_api.calls import redriven
+from order_api.calls import Try, redriven
+from order_api.event import StoredEvent
 from order_api.order import Cancellation, Charge, Order, Refund, Review, StatusChange, merge
 from order_api.order_routes import PlaceOrderRequest
 from order_api.outbox import charge_call
 from order_api.refund_routes import RefundRequest, ReviewDecision
-from order_api.routes import WebhookReceipt
-from shared.edge.health import Live, Ready
-from shared.edge.openapi import SIGNATURE, Api
+from order_api.routes import ROUTES, WebhookReceipt
+from order_api.timeline import timeline
 from shared.wire import EventEnvelope
+from tools.openapi.document import ERRORS, IDEMPOTENCY, LISTS, SIGNATURE, Api
 
-_DESCRIPTION = """\
+_DESCRIPTION = f"""\
 Takes orders, has them charged by a payment provider, and says what became of them. An order is `Paid` only after a signed
 event of the provider, or the same event fetched from it.
 
 **Access.** `Authorization: Bearer <key>`. A service that was set up without keys serves everybody as one merchant.
 
-**Idempotency.** A POST that creates needs an `Idempotency-Key`. For 24 hours the same key and body get the same answer,
-marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
-stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again.
+{IDEMPOTENCY}
 
-**Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
-the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too.
+{ERRORS}
 
 **Amounts** are decimal, in major units of an ISO 4217 currency: 99.99 USD, 5000 JPY, 1.250 KWD.
 
-**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null.
+{LISTS}
 """
 
 
@@ -78,6 +76,15 @@ _PENDING = Order(
     updated_at=_at("19:37:18.280"),
 )
 _PAID = merge(_PENDING, _CHARGE, now=_at("19:37:23.390"), cause=f"payment.succeeded {_EVENT['id']}")
+_STORED = StoredEvent(
+    id=_EVENT["id"],
+    type=_EVENT["type"],
+    charge_id=_CHARGE.id,
+    outcome="applied",
+    source="webhook",
+    raw=msgspec.json.encode(_EVENT).decode(),
+    received_at=_at("19:37:23.390"),
+)
 _CANCELLED_AT = _at("19:37:19.120")
 _CANCELLED = merge(_PENDING, Cancellation(_CANCELLED_AT), now=_CANCELLED_AT, cause="cancelled by the merchant")
 _REVIEW = Review(
@@ -97,6 +104,11 @@ _REFUND = Refund(
     at=_at("19:39:02.410"),
 )
 _ASKED_FOR = replace(_REFUND, state="requested", at=_at("19:39:01.020"))
+_MADE = replace(
+    charge_call(_PENDING),
+    state="done",
+    tries=(Try(at=_at("19:37:18.305"), ms=14, outcome="accepted", reason=f"made {_CHARGE.id}"),),
+)
 _DEAD = replace(
     charge_call(_PENDING),
     state="dead",
@@ -112,6 +124,7 @@ _SHOWN = _shown(views.order_view(_PAID))
 
 API = Api(
     title="order_api",
+    routes=ROUTES,
     description=_DESCRIPTION,
     tags={
         "Orders": "Placing orders and following them.",
@@ -127,7 +140,6 @@ API = Api(
         "message_id": _DEAD.id,
         "orderNumber": "ORD-001",
         "review": "open",
-        "slug": "idempotency-key-reused",
     },
     answers={
         "create_order": _shown(views.order_view(_PENDING)),
@@ -147,37 +159,9 @@ API = Api(
         views.RefundView: _shown(views.refund_view(_REFUND, _PAID)),
         ReviewDecision: {"decision": "accept"},
         views.MessageView: views.message_view(_PAID.id, _DEAD),
-        views.EventView: {
-            "id": _EVENT["id"],
-            "type": _EVENT["type"],
-            "outcome": "applied",
-            "detail": None,
-            "source": "webhook",
-            "chargeId": _CHARGE.id,
-            "raw": f'{{"id":"{_EVENT["id"]}","type":"{_EVENT["type"]}", … }}',
-            "receivedAt": "2026-11-23T19:37:23.390Z",
-            "timesReceived": 1,
-        },
-        views.TimelineView: {
-            "data": [
-                {"at": _SHOWN["createdAt"], "kind": "placed", "id": _PAID.id, "amount": 99.99},
-                {"at": _SHOWN["createdAt"], "kind": "call", "id": _DEAD.id, "state": "done", "type": "charge"},
-                {"at": _SHOWN["createdAt"], "kind": "status", "state": "Pending", "reason": "placed"},
-                {
-                    "at": "2026-11-23T19:37:18.291Z",
-                    "kind": "attempt",
-                    "id": _DEAD.id,
-                    "state": "accepted",
-                    "type": "charge",
-                    "ms": 14,
-                    "reason": f"made {_CHARGE.id}",
-                },
-                {"at": "2026-11-23T19:37:23.390Z", "kind": "status", "state": "Paid"},
-            ]
-        },
+        views.EventView: _shown(views.event_view(_STORED)),
+        views.TimelineView: _shown(timeline(replace(_PAID, calls=(_MADE,)), [_STORED])),
         EventEnvelope: _EVENT,
         WebhookReceipt: {"outcome": "applied"},
-        Live: {"status": "live"},
-        Ready: {"status": "ready"},
     },
 )
