@@ -2,6 +2,8 @@
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from shared.documents.validator import validator
+from shared.idempotency import Key
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 
 # What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
@@ -11,15 +13,7 @@ _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
 
 # An entry that lacks its value would be indexed as null, and a merchant's second such document be refused for ever.
-_KEYS = {
-    "bsonType": "array",
-    "items": {
-        "bsonType": "object",
-        "required": ["value", "endpoint", "fingerprint", "status", "body", "location", "expires_at", "of"],
-        "properties": {"value": {"bsonType": "string"}, "expires_at": {"bsonType": "date"}},
-    },
-}
-_HAS_KEYS = {"properties": {"keys": _KEYS}}
+_HAS_KEYS = {"properties": {"keys": {"bsonType": "array", "items": validator(Key)}}}
 # Of one document several keys may be equal for the index: there the decision looks. C5
 _KEY = IndexModel(
     [("merchant", ASCENDING), ("keys.value", ASCENDING)],
