@@ -127,12 +127,9 @@ def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
     """A member, and what is wrong with it."""
     webhooks, timing = scenario.webhooks, scenario.timing
     timings = [fault for fault in webhooks if fault in rates.TIMINGS]
+    none_stays = scenario.replies_forever and not scenario.replies
     rules = (
-        (
-            scenario.replies_forever and not scenario.replies,
-            "repliesForever",
-            "of `replies` there is none that could stay",
-        ),
+        (none_stays, "repliesForever", "of `replies` there is none that could stay"),
         (len(timings) > 1, "webhooks", f"more than one of {', '.join(rates.TIMINGS)}"),
         (webhooks.count("duplicated") > 1, "webhooks", "duplicated more than once: say `copies`"),
         (timing == "dropped" and len(webhooks) > 1, "webhooks", "what is dropped is delivered in no other way"),
@@ -165,10 +162,9 @@ def _added(scenario: Scenario, faults: rates.Faults, name: str) -> dict[str, Any
             return {"failure_code": scenario.failure_code or OUTCOMES["pm_card_declined"].failure_code}
         case "refund_failed":
             return {"failure_code": scenario.failure_code or REFUND_FAILURE}
-        case "settle_slow" if scenario.settle_delay_seconds is None:
-            return {"settle_delay_seconds": faults.settle_delay_seconds}
         case "settle_slow":
-            return {}
+            asked = scenario.settle_delay_seconds
+            return {"settle_delay_seconds": faults.settle_delay_seconds if asked is None else asked}
         case "wrong_amount":
             return {"wrong_amount": True}
     fault = name.removeprefix(rates.WEBHOOK)
