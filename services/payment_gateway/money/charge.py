@@ -83,14 +83,9 @@ def new_charge(
     """A pending charge that settles after `delay`, unless its scenario says otherwise."""
     settles_at = now + settle_delay(scenario, usual=delay)
     return Charge(
+        **{**msgspec.structs.asdict(asked), "scenario": scenario},
         id=new_id("ch"),
         merchant=merchant,
-        amount=asked.amount,
-        currency=asked.currency,
-        reference=asked.reference,
-        payment_method=asked.payment_method,
-        metadata=asked.metadata,
-        scenario=scenario,
         created_at=now,
         settles_at=settles_at,
         due_at=settles_at,

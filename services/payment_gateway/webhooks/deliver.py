@@ -75,11 +75,7 @@ class DeliverWebhooks:
         self._shares = Shares()
         self._last_endpoint_id = ""
         self.work = LeasedWork[_Claimed](
-            self._claim,
-            self._deliver_in_share,
-            name="deliver_webhooks",
-            slots=SLOTS,
-            release=self._release,
+            self._claim, self._deliver_in_share, name="deliver_webhooks", slots=SLOTS, release=self._release
         )
 
     async def _claim(self, limit: int) -> list[_Claimed]:
