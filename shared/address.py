@@ -41,14 +41,6 @@ class Address(NamedTuple):
             if error.errno == errno.EACCES:
                 raise SettingError(f"{where}: {os.strerror(error.errno)}; set another port") from None
 
-    @property
-    def is_free(self) -> bool:
-        try:
-            self.require_free()
-        except SettingError:
-            return False
-        return True
-
     def _bind(self) -> None:
         """And lets go again, with the options of a server. Raises OSError."""
         for family, kind, protocol, _, where in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):

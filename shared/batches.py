@@ -44,7 +44,7 @@ class Limits:
 
     batch_max: int = 128
     batch_bytes_max: int = 16 * 2**20
-    batches_in_flight: int = 2
+    batches_in_flight: int = 2  # while one waits for the disk, the next is made; a third brings nothing
     queue_max: int = 4096
     queue_bytes_max: int = 64 * 2**20
     deadline_seconds: float = ANSWER_SECONDS

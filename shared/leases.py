@@ -56,7 +56,7 @@ class LeasedWork(Generic[Work]):
     def __init__(
         self,
         claim: Callable[[int], Awaitable[Sequence[Work]]],
-        attempt: Callable[[Work], Awaitable[None]],
+        attempt: Callable[[Work], Awaitable[object]],
         *,
         name: str,
         slots: int,

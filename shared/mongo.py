@@ -32,7 +32,7 @@ QUERY_SECONDS = 5.0
 INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
 COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in the pipeline of every total write. C3
 
-_LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
+LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
 _NAMESPACE_EXISTS = 48
 # Another replica of the service is creating the same thing; a moment later it exists.
 _CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
@@ -154,7 +154,7 @@ def to_document(value: msgspec.Struct | Mapping[str, Any]) -> Document:
 
 def _with_longs(document: Document) -> Document:
     for name, value in document.items():
-        if name in _LONGS:
+        if name in LONGS:
             document[name] = Int64(value)
         elif isinstance(value, list | tuple):
             for item in value:

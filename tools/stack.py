@@ -19,7 +19,7 @@ import order_api.settings
 import payment_gateway.settings
 from shared.address import Address
 from shared.edge.limits import HttpLimits
-from shared.env import Secret, load
+from shared.env import Secret, SettingError, load
 from tools.mongod import Mongod
 from tools.process import free_port, spawn, stop, tail
 
@@ -221,7 +221,15 @@ def mongodb(data: Path) -> Iterator[str]:
 
 def port_or_free(service: str, usual: int, *, host: str = LOCAL, but_not: int | None = None) -> int:
     """The `usual` port, so that the README's lines work when pasted. A free one if that is taken, or is `but_not`."""
-    return usual if usual != but_not and Address(service, host, usual).is_free else free_port()
+    return usual if usual != but_not and _is_free(Address(service, host, usual)) else free_port()
+
+
+def _is_free(address: Address) -> bool:
+    try:
+        address.require_free()
+    except SettingError:
+        return False
+    return True
 
 
 def exit_on_sigterm() -> None:

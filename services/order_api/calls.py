@@ -6,9 +6,10 @@ the provider's Idempotency-Key and its body is frozen, so posting again is posti
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias, assert_never
+from typing import Annotated, Literal, TypeAlias, assert_never
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from shared.backoff import exponential
@@ -47,7 +48,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     or given back, so that anybody who watches the collection can see that nobody ever did under a lapsed one. C11
     """
 
-    id: str
+    id: Annotated[str, Meta(extra_json_schema={"pattern": "^obx_[0-9a-f]{32}$"})]
     kind: Kind
     reference: str
     refund_id: str | None = None
@@ -67,7 +68,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     redriven_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
-    tries: tuple[Try, ...] = ()
+    tries: Annotated[tuple[Try, ...], Meta(extra_json_schema={"maxItems": TRIES_KEPT})] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):

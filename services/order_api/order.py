@@ -6,9 +6,10 @@ Nothing depends on the order in which facts arrive: `merge` is commutative, asso
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from order_api.calls import Call, first_due
 from shared.idempotency import Key
@@ -19,6 +20,11 @@ ChargeState = Literal["pending", "failed", "succeeded"]
 RefundState = Literal["requested", "succeeded", "failed"]
 RefundCause = Literal["merchant", "cancelled", "duplicateCharge"]
 DisputeState = Literal["open", "won", "lost"]
+# An `extra_json_schema` is checked by the database when an order is written; reading it costs nothing more.
+OrderId = Annotated[str, Meta(extra_json_schema={"pattern": "^ord_[0-9a-f]{32}$"})]
+Currency = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Z]{3}$"})]
+AmountMinor = Annotated[int, Meta(extra_json_schema={"minimum": 1})]
+_NotEmpty = Meta(extra_json_schema={"minItems": 1})
 
 AUTOMATIC_REFUNDS_MAX = 5  # of one charge; after that a person must look
 ASKS_IN_DOUBT = 3  # answers of the provider, with growing pauses: a request that was on its way has arrived by then
@@ -32,7 +38,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     state: ChargeState
-    amount_minor: int
+    amount_minor: AmountMinor
     failure_code: str | None = None
     at: datetime
 
@@ -42,7 +48,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     charge_id: str
-    amount_minor: int
+    amount_minor: AmountMinor
     state: RefundState = "requested"
     cause: RefundCause
     failure_code: str | None = None
@@ -57,7 +63,7 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     charge_id: str
-    amount_minor: int
+    amount_minor: AmountMinor
     state: DisputeState
     reason: str
     at: datetime
@@ -93,11 +99,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     more answers of the provider it takes to believe that the facts are complete. `due_at` follows from the calls.
     """
 
-    id: str = msgspec.field(name="_id")
+    id: OrderId = msgspec.field(name="_id")
     merchant: str
     order_number: str
-    amount_minor: int
-    currency: str
+    amount_minor: AmountMinor
+    currency: Currency
     exponent: int
     payment_method: str
     metadata: dict[str, str] = {}
@@ -108,9 +114,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_at: datetime | None = None
     cancelled_by: str | None = None
     reviews: tuple[Review, ...] = ()
-    history: tuple[StatusChange, ...] = ()
+    history: Annotated[tuple[StatusChange, ...], _NotEmpty] = ()
     keys: tuple[Key, ...] = ()
-    calls: tuple[Call, ...] = ()
+    calls: Annotated[tuple[Call, ...], _NotEmpty] = ()
     due_at: datetime | None = None
     reconcile_at: datetime | None = None
     reconcile_attempts: int = 0

@@ -11,7 +11,6 @@ from order_api.order import Order, StatusChange
 from order_api.outbox import charge_call
 from order_api.store import Store
 from order_api.views import order_view, to_json
-from shared.batches import Limits
 from shared.documents import Inserts
 from shared.documents.keys import known_keys
 from shared.idempotency import Answer, Key, KeyReused, entry_of, new_key
@@ -21,8 +20,6 @@ from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /api/orders"
-# While one waits for the disk, requests are parsed for the next; a third brings nothing.
-LIMITS = Limits(batches_in_flight=2)
 
 
 class NewOrder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,7 +49,7 @@ class PlaceOrder:
         self._store = store
         self._ttl = idempotency_ttl
         self._wake = wake
-        self._insert = Inserts[Order, Outcome](store.orders, explain=self._explain, limits=LIMITS)
+        self._insert = Inserts[Order, Outcome](store.orders, explain=self._explain)
         self.writers = (self._insert,)
 
     async def __call__(self, key: str, new: NewOrder) -> Outcome:

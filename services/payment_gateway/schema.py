@@ -2,6 +2,8 @@
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from shared.documents.validator import validator
+from shared.idempotency import Key
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 
 # What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
@@ -10,35 +12,22 @@ DUE_BY_ENDPOINT = [("endpoint_id", ASCENDING), ("next_attempt_at", ASCENDING)]
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
 
-# An entry that lacks its value would be indexed as null, and a merchant's second such document be refused for ever.
-_KEYS = {
-    "bsonType": "array",
-    "items": {
-        "bsonType": "object",
-        "required": ["value", "endpoint", "fingerprint", "status", "body", "location", "expires_at", "of"],
-        "properties": {"value": {"bsonType": "string"}, "expires_at": {"bsonType": "date"}},
-    },
-}
-_HAS_KEYS = {"properties": {"keys": _KEYS}}
-# Of one document several keys may be equal for the index: there the decision looks. C5
-_KEY = IndexModel(
-    [("merchant", ASCENDING), ("keys.value", ASCENDING)],
-    unique=True,
-    partialFilterExpression={"keys.value": {"$exists": True}},
-)
-_DUE = IndexModel([("due_at", ASCENDING)], partialFilterExpression={"due_at": {"$type": "date"}})
-
-
 def _where_there(*fields: str, unique: bool = False) -> IndexModel:
     """An index of the documents that have the last of these fields: the others cost nothing."""
-    keys = [(field, ASCENDING) for field in fields]
-    return IndexModel(keys, unique=unique, partialFilterExpression={fields[-1]: {"$exists": True}})
+    return IndexModel([*fields], unique=unique, partialFilterExpression={fields[-1]: {"$exists": True}})
+
+
+# An entry that lacks its value would be indexed as null, and a merchant's second such document be refused for ever.
+_HAS_KEYS = {"properties": {"keys": {"bsonType": "array", "items": validator(Key)}}}
+# Of one document several keys may be equal for the index: there the decision looks. C5
+_KEY = _where_there("merchant", "keys.value", unique=True)
+_DUE = IndexModel(["due_at"], partialFilterExpression={"due_at": {"$type": "date"}})
 
 
 async def ensure_schema(database: Database) -> None:
     """Raises PyMongoError if the database stays away."""
-    by_reference = IndexModel([("merchant", ASCENDING), ("reference", ASCENDING), *_NEWEST_FIRST])
-    newest = IndexModel([("merchant", ASCENDING), *_NEWEST_FIRST])
+    by_reference = IndexModel(["merchant", "reference", *_NEWEST_FIRST])
+    newest = IndexModel(["merchant", *_NEWEST_FIRST])
     await ensure_collection(  # C10: never a TTL index here
         database,
         "charges",
@@ -55,21 +44,21 @@ async def ensure_schema(database: Database) -> None:
         schema=_HAS_KEYS,
     )
     await ensure_collection(database, "events", indexes=[by_reference, newest])
-    gone = IndexModel([("gone_at", ASCENDING)], expireAfterSeconds=0)
+    gone = IndexModel(["gone_at"], expireAfterSeconds=0)
     await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, _DUE, newest, gone], schema=_HAS_KEYS)
     await ensure_collection(
         database,
         "deliveries",
         indexes=[
-            IndexModel([("next_attempt_at", ASCENDING)], partialFilterExpression={"state": "pending"}),
+            IndexModel(["next_attempt_at"], partialFilterExpression={"state": "pending"}),
             IndexModel(DUE_BY_ENDPOINT, partialFilterExpression={"state": "pending"}),
-            IndexModel([("merchant", ASCENDING), ("event_id", ASCENDING), *_NEWEST_FIRST]),
-            IndexModel([("merchant", ASCENDING), ("endpoint_id", ASCENDING), *_NEWEST_FIRST]),
-            IndexModel([("endpoint_id", ASCENDING)], partialFilterExpression={"hold": {"$exists": True}}),
+            IndexModel(["merchant", "event_id", *_NEWEST_FIRST]),
+            IndexModel(["merchant", "endpoint_id", *_NEWEST_FIRST]),
+            IndexModel(["endpoint_id"], partialFilterExpression={"hold": {"$exists": True}}),
             newest,
         ],
     )
-    expiring = IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)
+    expiring = IndexModel(["expires_at"], expireAfterSeconds=0)
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
 
 

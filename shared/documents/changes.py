@@ -56,14 +56,10 @@ class _Fold(Generic[T]):
     before: T | None
     after: T | None = None
     rests_on_absence: bool = False
-    answers: list[tuple[Caller[_Change[T], Any], Any]] = field(default_factory=list)
-
-    @property
-    def callers(self) -> list[Caller[_Change[T], Any]]:
-        return [caller for caller, _ in self.answers]
+    answers: dict[Caller[_Change[T], Any], Any] = field(default_factory=dict)
 
     def answer(self) -> None:
-        for caller, answer in self.answers:
+        for caller, answer in self.answers.items():
             caller.answer(answer)
 
 
@@ -82,13 +78,7 @@ class _Group(NamedTuple):
 class Changes(Generic[T]):
     """Changes of the documents of one collection, one write in flight a document."""
 
-    def __init__(
-        self,
-        collection: Collection,
-        kind: type[T],
-        *,
-        limits: Limits = CHANGE_LIMITS,
-    ) -> None:
+    def __init__(self, collection: Collection, kind: type[T], *, limits: Limits = CHANGE_LIMITS) -> None:
         self._collection = collection
         self._barriers = collection.database["barriers"]
         self._replies = Replies(collection)
@@ -182,7 +172,7 @@ class Changes(Generic[T]):
             if verdict.after is not None:
                 thing = fold.after = verdict.after
             fold.rests_on_absence |= verdict.after is None and not verdict.found
-            fold.answers.append((caller, verdict.answer))
+            fold.answers[caller] = verdict.answer
         fold.rests_on_absence &= fold.after is None  # C9: otherwise its own write confirms it
         return fold
 
@@ -210,7 +200,7 @@ class Changes(Generic[T]):
                 self._refuse_fold(fold, refused[fold.document_id])
             else:
                 self._replies.counts["missed"].inc()
-                self._batches.again(fold.callers)
+                self._batches.again(fold.answers)
 
     async def _not_written(self, ids: Sequence[str], writer: ObjectId) -> set[str]:
         """Those that do not carry our mark: totals alone do not say which were hit. One that was hit, and written over by
@@ -234,7 +224,7 @@ class Changes(Generic[T]):
 
     def _refuse_fold(self, fold: "_Fold[T]", refusal: "Refusal") -> None:
         """One decision of several may be to blame: each is then tried alone. C6"""
-        callers = fold.callers
+        callers = [*fold.answers]
         if len(callers) > 1 or not callers[0].alone:
             self._batches.again(callers, alone=True)
         elif refusal.duplicate:

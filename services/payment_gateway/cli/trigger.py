@@ -114,7 +114,7 @@ class _Run:
             "paymentMethod": method,
             "scenario": scenario,
         }
-        return self._settled("/v1/charges", self._create("/v1/charges", body))
+        return self._settled("/v1/charges", "/v1/charges", body)
 
     def _refund(self, charge: Json) -> Json:
         fails = {"failureCode": "refused"} if self.event_type == "refund.failed" else {}
@@ -123,15 +123,12 @@ class _Run:
             "reference": f"refund-{uuid4().hex[:12]}",
             "scenario": {"settleDelaySeconds": 0, **fails, **self.scenario},
         }
-        return self._settled("/v1/refunds", self._create(f"/v1/charges/{charge['id']}/refunds", body))
+        return self._settled(f"/v1/charges/{charge['id']}/refunds", "/v1/refunds", body)
 
-    def _create(self, path: str, body: Json) -> Json:
-        return self.gateway.create(
-            path, body, again=self.terminal.say, reference=body["reference"], until=self._deadline
-        )
-
-    def _settled(self, path: str, made: Json) -> Json:
-        while (found := self.gateway.get(f"{path}/{made['id']}"))["status"] == "pending":
+    def _settled(self, made_at: str, shown_at: str, body: Json) -> Json:
+        again, reference = self.terminal.say, body["reference"]
+        made = self.gateway.create(made_at, body, again=again, reference=reference, until=self._deadline)
+        while (found := self.gateway.get(f"{shown_at}/{made['id']}"))["status"] == "pending":
             self._wait(f"{made['id']} is still pending; does its clock stand still? See: payment-gateway clock show")
         return found
 

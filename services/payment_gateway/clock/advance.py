@@ -24,7 +24,6 @@ from shared.telemetry import log
 from shared.times import utc_now
 
 LEASE_SECONDS = 30.0
-POLL_SECONDS = 0.5
 IN_HAND_POLL_SECONDS = 0.01
 ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
 
@@ -56,7 +55,7 @@ class AdvanceClock:
         self._schedules = schedules
         self._stuck_seconds = stuck_seconds
         self.work = LeasedWork[Document](
-            self._claim, self._advance, name="advance_clock", slots=1, poll_seconds=POLL_SECONDS, release=self._release
+            self._claim, self._advance, name="advance_clock", slots=1, release=self._release
         )
 
     async def __call__(self, by: timedelta) -> Clock:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from payment_gateway.webhooks.destination import URL_LENGTH_MAX
-from payment_gateway.webhooks.send import Reply, SendWebhook
+from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
 from shared.ids import new_id
 from shared.signing import SecretError, check_secret, sign, sign_standard
 from shared.times import utc_now
@@ -46,12 +46,7 @@ async def send_anything(send: SendWebhook, asked: SendWebhookRequest) -> tuple[S
     text = asked.body if isinstance(asked.body, str) else _JSON.encode(asked.body).decode()
     body = text.encode()
     given = {name.lower() for name in asked.headers}
-    ours = {
-        "Content-Type": "application/json",
-        "User-Agent": "payment_gateway",
-        **_signatures(asked, body),
-        **trace_headers(),
-    }
+    ours = {**USUAL_HEADERS, **_signatures(asked, body), **trace_headers()}
     headers = {**{name: value for name, value in ours.items() if name.lower() not in given}, **asked.headers}
     return Sent(headers, text), await send(asked.url, body, headers)
 

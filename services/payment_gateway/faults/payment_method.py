@@ -9,8 +9,13 @@ SLOW_SECONDS = 60.0
 REFUND_FAILURE = "refused"
 
 
-class PaymentMethodError(ValueError):
-    """Nobody has such a payment method."""
+class ScenarioError(ValueError):
+    """`detail` says what is wrong with the member of the request at `pointer`."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(pointer, detail)
+        self.pointer = pointer
+        self.detail = detail
 
 
 class Outcome(NamedTuple):
@@ -55,13 +60,12 @@ class Chain(NamedTuple):
 
 
 def chain_of(payment_method: str) -> Chain:
-    """Raises PaymentMethodError."""
+    """Raises ScenarioError."""
     *before, last = payment_method.split("|")
     names = before if last in OUTCOMES else [*before, last]
     if not all(name in STEPS for name in names):
-        raise PaymentMethodError(
-            f"not one of {', '.join(OUTCOMES)}, nor a chain of {', '.join(STEPS)} that may end in one of them"
-        )
+        detail = f"not one of {', '.join(OUTCOMES)}, nor a chain of {', '.join(STEPS)} that may end in one of them"
+        raise ScenarioError("/paymentMethod", detail)
     if len(names) > STEPS_MAX:
-        raise PaymentMethodError(f"a chain of more than {STEPS_MAX} steps")
+        raise ScenarioError("/paymentMethod", f"a chain of more than {STEPS_MAX} steps")
     return Chain([STEPS[name] for name in names], OUTCOMES.get(last))

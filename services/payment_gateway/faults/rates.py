@@ -78,22 +78,18 @@ def spoils_replies(faults: Faults) -> bool:
 
 def drawn(faults: Faults, key: str, names: Iterable[str]) -> list[str]:
     """Those of `names` that hit the request with this Idempotency-Key."""
-    return [name for name in names if _hits(faults, name, key, name)]
+    return [name for name in names if _hits(faults, name, key)]
 
 
 def drawn_reply(faults: Faults, key: str, attempt: int) -> ReplyFault | None:
     """What goes wrong with the reply to one attempt. Of several that hit, the first in the list."""
-    for fault in REPLY_FAULTS:
-        name = f"{REPLY}{fault}"
-        if _hits(faults, name, key, str(attempt), name):
-            return fault
-    return None
+    return next((fault for fault in REPLY_FAULTS if _hits(faults, f"{REPLY}{fault}", key, str(attempt))), None)
 
 
 def _hits(faults: Faults, name: str, *parts: str) -> bool:
-    """By SHA-256 of the seed and `parts`, so that it can be told beforehand and comes out the same again."""
+    """By SHA-256 of the seed, `parts` and `name`, so that it can be told beforehand and comes out the same again."""
     rate = faults.rates.get(name)
     if not rate:
         return False
-    digest = hashlib.sha256("\0".join((str(faults.seed), *parts)).encode()).digest()
+    digest = hashlib.sha256("\0".join((str(faults.seed), *parts, name)).encode()).digest()
     return int.from_bytes(digest[:8]) < rate * 2**64

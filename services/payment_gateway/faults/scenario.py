@@ -10,16 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from payment_gateway.faults import rates
-from payment_gateway.faults.payment_method import OUTCOMES, REFUND_FAILURE, Chain, Outcome, PaymentMethodError, chain_of
-
-
-class ScenarioError(ValueError):
-    """`detail` says what is wrong with the member of the request at `pointer`."""
-
-    def __init__(self, pointer: str, detail: str) -> None:
-        super().__init__(pointer, detail)
-        self.pointer = pointer
-        self.detail = detail
+from payment_gateway.faults.payment_method import OUTCOMES, REFUND_FAILURE, Outcome, ScenarioError, chain_of
 
 
 class Scenario(
@@ -81,27 +72,24 @@ class Scenario(
 def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
     """What goes wrong with a charge. Raises ScenarioError."""
     told = _told(asked, faults)
-    steps, outcome = _chain(payment_method)
+    steps, outcome = chain_of(payment_method)
     if told.failure_code is not None:
         raise ScenarioError("/scenario/failureCode", "how a charge fails is said by paymentMethod")
     if steps and told.replies:
         raise ScenarioError("/scenario/replies", "paymentMethod says already how replies go wrong")
     code, delay, _ = outcome or Outcome()
-    changes: dict[str, Any] = {}
     if steps:
-        changes = {"replies": tuple(steps), "replies_forever": outcome is None}
-    if code:
-        changes["failure_code"] = code
-    if delay is not None and told.settle_delay_seconds is None:
-        changes["settle_delay_seconds"] = delay
-    resolved = msgspec.structs.replace(told, **changes) if changes else told
-    return _with_drawn(resolved, faults, key, rates.DECLINED)
+        told = msgspec.structs.replace(told, replies=tuple(steps), replies_forever=outcome is None)
+    if told.settle_delay_seconds is not None:
+        delay = told.settle_delay_seconds
+    told = msgspec.structs.replace(told, failure_code=code, settle_delay_seconds=delay)
+    return _with_drawn(told, faults, key, rates.DECLINED)
 
 
 def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
     """What goes wrong with a refund of a charge that was paid by `payment_method`. Raises ScenarioError."""
     told = _told(asked, faults)
-    outcome = _chain(payment_method).outcome or Outcome()
+    outcome = chain_of(payment_method).outcome or Outcome()
     if told.failure_code is None and outcome.refund_failure_code:
         told = msgspec.structs.replace(told, failure_code=outcome.refund_failure_code)
     return _with_drawn(told, faults, key, rates.REFUND_FAILED)
@@ -114,14 +102,6 @@ def reply_fault(scenario: Scenario, attempt: int, faults: rates.Faults, key: str
     if scenario.replies_forever:
         return scenario.replies[-1]
     return rates.drawn_reply(faults, key, attempt)
-
-
-def _chain(payment_method: str) -> Chain:
-    """Raises ScenarioError."""
-    try:
-        return chain_of(payment_method)
-    except PaymentMethodError as error:
-        raise ScenarioError("/paymentMethod", str(error)) from None
 
 
 def settle_delay(scenario: Scenario, *, usual: timedelta) -> timedelta:
@@ -147,12 +127,9 @@ def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
     """A member, and what is wrong with it."""
     webhooks, timing = scenario.webhooks, scenario.timing
     timings = [fault for fault in webhooks if fault in rates.TIMINGS]
+    none_stays = scenario.replies_forever and not scenario.replies
     rules = (
-        (
-            scenario.replies_forever and not scenario.replies,
-            "repliesForever",
-            "of `replies` there is none that could stay",
-        ),
+        (none_stays, "repliesForever", "of `replies` there is none that could stay"),
         (len(timings) > 1, "webhooks", f"more than one of {', '.join(rates.TIMINGS)}"),
         (webhooks.count("duplicated") > 1, "webhooks", "duplicated more than once: say `copies`"),
         (timing == "dropped" and len(webhooks) > 1, "webhooks", "what is dropped is delivered in no other way"),
@@ -185,10 +162,9 @@ def _added(scenario: Scenario, faults: rates.Faults, name: str) -> dict[str, Any
             return {"failure_code": scenario.failure_code or OUTCOMES["pm_card_declined"].failure_code}
         case "refund_failed":
             return {"failure_code": scenario.failure_code or REFUND_FAILURE}
-        case "settle_slow" if scenario.settle_delay_seconds is None:
-            return {"settle_delay_seconds": faults.settle_delay_seconds}
         case "settle_slow":
-            return {}
+            asked = scenario.settle_delay_seconds
+            return {"settle_delay_seconds": faults.settle_delay_seconds if asked is None else asked}
         case "wrong_amount":
             return {"wrong_amount": True}
     fault = name.removeprefix(rates.WEBHOOK)

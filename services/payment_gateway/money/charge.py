@@ -11,7 +11,7 @@ from payment_gateway.faults.scenario import Scenario, settle_delay
 from payment_gateway.webhooks.event import Mark, without
 from shared import wire
 from shared.documents import Verdict
-from shared.idempotency import Answer, Key, KeyReused, live
+from shared.idempotency import Answer, Key, KeyReused, entry_of, live
 from shared.ids import new_id
 
 REFUNDS_MAX = 500  # they are in the document of their charge. C25
@@ -83,14 +83,9 @@ def new_charge(
     """A pending charge that settles after `delay`, unless its scenario says otherwise."""
     settles_at = now + settle_delay(scenario, usual=delay)
     return Charge(
+        **{**msgspec.structs.asdict(asked), "scenario": scenario},
         id=new_id("ch"),
         merchant=merchant,
-        amount=asked.amount,
-        currency=asked.currency,
-        reference=asked.reference,
-        payment_method=asked.payment_method,
-        metadata=asked.metadata,
-        scenario=scenario,
         created_at=now,
         settles_at=settles_at,
         due_at=settles_at,
@@ -145,7 +140,7 @@ def refund(
     if any(one.id == asked.id for one in charge.refunds):  # our own effect
         return Verdict(key.answer, found=True)
     keys = live(charge.keys, now)
-    if known := next((one for one in keys if one.value == key.value), None):
+    if known := entry_of(keys, key.value):
         return Verdict(known.replayed_for(key), found=True)
     if refused := why_not(charge, asked.amount):
         return Verdict(refused)

@@ -9,9 +9,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from payment_gateway.faults.misbehave import Misbehaved
-from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
+from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS, ScenarioError
 from payment_gateway.faults.replies import reply
-from payment_gateway.faults.scenario import Scenario, ScenarioError
+from payment_gateway.faults.scenario import Scenario
 from payment_gateway.money import charge as charges
 from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable, Refusal, TooManyRefunds
 from payment_gateway.money.create import CreateMoney

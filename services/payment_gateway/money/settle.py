@@ -33,7 +33,6 @@ from shared.tracing import continue_trace, current_trace, span
 
 AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long nobody else announces what we have settled
-POLL_SECONDS = 0.5
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
 INTERVAL_SECONDS = 0.1  # what falls due in the meantime is settled and announced together
 
@@ -52,10 +51,9 @@ class Settle:
         self._passed_over = PassedOver()
         self.work = LeasedWork[Sequence[Document]](
             self._claim,
-            self._do,
+            self._settle_and_announce,
             name="settle_charges",
             slots=1,  # a round is a piece of work
-            poll_seconds=POLL_SECONDS,
             interval_seconds=INTERVAL_SECONDS,
         )
 
@@ -80,9 +78,6 @@ class Settle:
         out_of_hand = {"$expr": {"$lte": ["$hand_until", "$$NOW"]}}  # null comes before any date
         conditions = {"_id": {"$nin": self._passed_over.ids()}, "due_at": is_due, **out_of_hand}
         return await read(self._store.charges, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
-
-    async def _do(self, found: Sequence[Document]) -> None:
-        await self._settle_and_announce(found)
 
     async def _settle_and_announce(self, found: Sequence[Document]) -> int:
         if not found:

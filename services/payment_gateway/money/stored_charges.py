@@ -1,9 +1,8 @@
 """Charges as several verbs read and write them."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from payment_gateway.money.charge import Charge, part
+from payment_gateway.money.charge import Charge
 from payment_gateway.store import Store
 from payment_gateway.webhooks.event import Told
 from shared.documents import Documents
@@ -24,10 +23,5 @@ def stored_charges(store: Store) -> StoredCharges:
 
 def told(charge: Charge) -> Told:
     """What is announced of it and its refunds, and how."""
-
-    def scenario_of(object_id: str) -> Any:
-        subject = part(charge, object_id)
-        assert subject is not None, f"{charge.id}: a mark of {object_id}, which is no part of it"
-        return subject.scenario
-
-    return Told(charge.merchant, charge.reference, charge.id, scenario_of)
+    scenarios = {charge.id: charge.scenario, **{refund.id: refund.scenario for refund in charge.refunds}}
+    return Told(charge.merchant, charge.reference, charge.id, scenarios.__getitem__)

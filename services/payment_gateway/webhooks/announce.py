@@ -76,11 +76,11 @@ class Announce(Generic[T]):
             thing = msgspec.convert(document, self.kind)
             document_id = document["_id"]
             events[document_id], deliveries[document_id] = self._made(thing, now=now, read_at=document["read_at"])
-        await _insert(self.store.events, [to_document(one) for made in events.values() for one in made])
+        await insert_all(self.store.events, [to_document(one) for made in events.values() for one in made])
         # Those that are held come first: whoever releases them is not tried before they are there.
         queue = sorted((one for made in deliveries.values() for one in made), key=lambda one: one.hold is UNSET)
         for begin in range(0, len(queue), DELIVERIES_MAX):
-            await _insert(self.store.deliveries, [to_document(one) for one in queue[begin : begin + DELIVERIES_MAX]])
+            await insert_all(self.store.deliveries, [to_document(one) for one in queue[begin : begin + DELIVERIES_MAX]])
         if queue:
             self.wake()
         there = await asyncio.gather(*(self._take_off(document, events[document["_id"]]) for document in found))
@@ -114,7 +114,7 @@ class Announce(Generic[T]):
         return await self.documents.change(document["_id"], off, read=document)
 
 
-async def _insert(collection: MongoCollection, documents: Sequence[Document]) -> None:
+async def insert_all(collection: MongoCollection, documents: Sequence[Document]) -> None:
     """Returns once a majority has all of them. One that is there already counts only if the reply has no write concern
     error: with one, a failover might still take it away. Raises PyMongoError, InvalidError, and what encoding raises.
     """

@@ -66,16 +66,12 @@ class ChangeEndpoints:
 
     async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | None:
         """The endpoint after the change; None if there is none."""
-        if await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id) is None:
-            return None
-        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.changed(found, change))
+        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.changed(found, merchant, change))
 
     async def delete(self, merchant: str, endpoint_id: str) -> bool:
         """Whether there was one."""
-        if await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id) is None:
-            return False
         at = utc_now()  # keys stay on real time. C24
-        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.deleted(found, at=at))
+        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.deleted(found, merchant, at=at))
 
     async def rotate_secret(
         self, merchant: str, key: str, endpoint_id: str, asked: Rotation

@@ -19,7 +19,7 @@ from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt, Delivery, Next, after, recorded
 from payment_gateway.webhooks.endpoint import Endpoint, retired_secret, signing_secrets
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
-from payment_gateway.webhooks.send import Reply, SendWebhook
+from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
 from payment_gateway.webhooks.shares import Shares
 from shared.documents import Documents
 from shared.leases import Lease, LeasedWork
@@ -31,7 +31,6 @@ from shared.tracing import continue_trace, span, trace_headers
 
 SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 to the rest: shares.py
 RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
-POLL_SECONDS = 0.5
 
 _ATTEMPTS = Counter(
     "payment_gateway_delivery_attempts_total",
@@ -76,12 +75,7 @@ class DeliverWebhooks:
         self._shares = Shares()
         self._last_endpoint_id = ""
         self.work = LeasedWork[_Claimed](
-            self._claim,
-            self._deliver_in_share,
-            name="deliver_webhooks",
-            slots=SLOTS,
-            poll_seconds=POLL_SECONDS,
-            release=self._release,
+            self._claim, self._deliver_in_share, name="deliver_webhooks", slots=SLOTS, release=self._release
         )
 
     async def _claim(self, limit: int) -> list[_Claimed]:
@@ -177,9 +171,7 @@ class DeliverWebhooks:
         """Whether it was recorded. If nobody came between, the delivery is as it was claimed, and is not read again."""
         document = claimed.delivery
         return await self.deliveries.change(
-            document["_id"],
-            lambda found, _now: recorded(found, document["claim"], attempt, following),
-            read=document,
+            document["_id"], lambda found, _now: recorded(found, document["claim"], attempt, following), read=document
         )
 
     async def _ended_at(self, attempt: Attempt) -> datetime:
@@ -207,8 +199,7 @@ def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetim
         forgery=delivery.forgery,
         retired_secret=retired_secret(endpoint, now=now),
     )
-    usual = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
-    return sent, {**usual, **signatures, **trace_headers()}
+    return sent, {**USUAL_HEADERS, **signatures, **trace_headers()}
 
 
 def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:

@@ -107,12 +107,11 @@ def _true_deliveries(first: Delivery, mark: Mark, scenario: Scenario, *, now: da
     elif scenario.wrong_amount:
         hold = Hold(delivery_id(event_id(mark.object, mark.type, WRONG_AMOUNT), first.endpoint_id))
     waits = timing == "delayed" or hold is not UNSET
+    due_at = now + timedelta(seconds=scenario.webhook_delay_seconds * waits)
     first = msgspec.structs.replace(
         first,
         state="cancelled" if timing == "dropped" else "pending",
-        next_attempt_at=None
-        if timing == "dropped"
-        else now + timedelta(seconds=scenario.webhook_delay_seconds * waits),
+        next_attempt_at=None if timing == "dropped" else due_at,
         fault=timing,
         forgeries=scenario.forgeries,
         hold=hold,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from payment_gateway.webhooks.event import Mark, without
 from shared import wire
 from shared.documents import Verdict
-from shared.idempotency import Answer, Key, KeyReused, live
+from shared.idempotency import Answer, Key, KeyReused, entry_of, live
 from shared.ids import new_id
 from shared.signing import SECRET_PREFIX, SIGNATURES_MAX
 
@@ -99,9 +99,7 @@ def new_endpoint(
 def configured_endpoint(merchant: str, url: str, secret: str, *, now: datetime) -> Endpoint:
     """The endpoint that the environment names. Its id follows from its URL, so that every replica means the same. C23"""
     digest = hashlib.sha256(f"{merchant}\0{url}".encode()).hexdigest()
-    return Endpoint(
-        id=f"we_{digest[:32]}", merchant=merchant, url=url, secrets=(SigningSecret(str(secret)),), created_at=now
-    )
+    return replace(new_endpoint(merchant, url, (), str(secret), now=now), id=f"we_{digest[:32]}")
 
 
 def new_secret() -> str:
@@ -138,16 +136,16 @@ def rotate(
     if key in endpoint.keys:  # our own effect
         return Verdict(key.answer, found=True)
     keys = live(endpoint.keys, read_at)
-    if known := next((one for one in keys if one.value == key.value), None):
+    if known := entry_of(keys, key.value):
         return Verdict(known.replayed_for(key), found=True)
     if len(keys) >= KEYS_MAX:
         return Verdict(TooManyRotations(), found=True)
     return Verdict(key.answer, replace(rotated(endpoint, secret, overlap=overlap, now=now), keys=(*keys, key)))
 
 
-def changed(endpoint: Endpoint | None, change: Change) -> Verdict[Endpoint, Endpoint | None]:
-    """None if there is none. Enabling it forgets why it was disabled, and both that and a new URL that it failed."""
-    if endpoint is None or endpoint.deleted_at is not None:
+def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict[Endpoint, Endpoint | None]:
+    """None if the merchant has none. Enabling it forgets why it was disabled, and both that and a new URL that it failed."""
+    if endpoint is None or endpoint.merchant != merchant or endpoint.deleted_at is not None:
         return Verdict(None, found=True)
     after = endpoint
     if change.event_types is not None:
@@ -163,12 +161,14 @@ def changed(endpoint: Endpoint | None, change: Change) -> Verdict[Endpoint, Endp
     return Verdict(after, after if after != endpoint else None, found=True)
 
 
-def deleted(endpoint: Endpoint | None, *, at: datetime) -> Verdict[Endpoint, bool]:
-    """Whether there was one. `at` is real time. It stays, shown to nobody, until the last of its keys has expired: a
+def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdict[Endpoint, bool]:
+    """Whether the merchant had one. `at` is real time. It stays, shown to nobody, until the last of its keys has expired: a
     request that comes again then is answered as it was, and makes no second endpoint.
     """
-    if endpoint is None or endpoint.deleted_at is not None:
-        return Verdict(answer=endpoint is not None and endpoint.deleted_at == at, found=True)
+    if endpoint is None or endpoint.merchant != merchant:
+        return Verdict(answer=False, found=True)
+    if endpoint.deleted_at is not None:
+        return Verdict(answer=endpoint.deleted_at == at, found=True)
     gone_at = max([at, *(key.expires_at for key in endpoint.keys)])
     after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at)
     return Verdict(answer=True, after=after)

@@ -12,7 +12,7 @@ from payment_gateway.reads import Limit, Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from payment_gateway.webhooks.resend import EndpointDisabled, NotThere, ResendEvents, Resent
-from payment_gateway.webhooks.views import DeliveryView, EventView, delivery_view
+from payment_gateway.webhooks.views import DeliveryView, EventView
 from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, invalid_field
@@ -74,7 +74,8 @@ async def list_deliveries(
     asked = {"event_id": event_id, "endpoint_id": endpoint_id, "state": delivery_state}
     conditions = {"merchant": merchant_of(request), **asked}
     documents, following = await page(store.deliveries, conditions, limit, cursor)
-    shown = [delivery_view(msgspec.convert(document, Delivery)) for document in documents]
+    deliveries = msgspec.convert(documents, list[Delivery])
+    shown = msgspec.convert(deliveries, list[DeliveryView], from_attributes=True)
     return json_response(wire.encode(Page(shown, following)))
 
 

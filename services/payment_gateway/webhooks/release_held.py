@@ -11,8 +11,6 @@ from payment_gateway.store import Store
 from shared.leases import LeasedWork
 from shared.mongo import COUNTED, Document
 
-POLL_SECONDS = 0.5
-
 HELD = {"endpoint_id": {"$gt": ""}, "hold": {"$exists": True}, "state": "pending"}
 _TRIED = {"attempts.0": {"$exists": True}}
 
@@ -25,9 +23,7 @@ class ReleaseHeld:
         self._clock = clock
         self._wake = wake
         self._any = False
-        self.work = LeasedWork[list[str]](
-            self._claim, self._release, name="release_held", slots=1, poll_seconds=POLL_SECONDS
-        )
+        self.work = LeasedWork[list[str]](self._claim, self._release, name="release_held", slots=1)
 
     def hint(self) -> None:
         """A delivery has been tried."""

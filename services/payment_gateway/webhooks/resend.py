@@ -5,23 +5,21 @@ needs a transaction: whoever is interrupted asks again, and what is pending by t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from pymongo.errors import BulkWriteError
 
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import Delivery, resent
+from payment_gateway.webhooks.announce import insert_all
+from payment_gateway.webhooks.delivery import resent
 from payment_gateway.webhooks.endpoint import Endpoint, wants
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.mongo import COUNTED, Document, to_document
 
 EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
-
-_DUPLICATE_KEY = 11000
 
 
 class NotThere(msgspec.Struct, frozen=True):
@@ -105,18 +103,10 @@ class ResendEvents:
             due_now = (await self._store.deliveries.update_many(waiting, change)).matched_count
         before = Counter(one["event_id"] for one in known)
         missing = [one for one in ids if one not in pending | taken]
-        await self._insert(resent(one, endpoint, before[one], now=now) for one in missing)
+        anew = [to_document(resent(one, endpoint, before[one], now=now)) for one in missing]
+        await insert_all(self._store.deliveries, anew)  # what somebody else resends just now is on its way
         self._wake()
         return due_now + len(missing)
-
-    async def _insert(self, deliveries: Iterable[Delivery]) -> None:
-        if not (documents := [to_document(one) for one in deliveries]):
-            return
-        try:
-            await self._store.deliveries.insert_many(documents, ordered=False)
-        except BulkWriteError as error:  # what somebody else resends just now is on its way
-            if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
 
 
 def _later_than(event: Document) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from payment_gateway.webhooks.destination import Destinations
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
 
 CONNECT_SECONDS = 5.0
-
 ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
+USUAL_HEADERS = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
 
 _MARK = "not an allowed destination"
 

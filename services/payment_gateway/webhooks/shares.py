@@ -15,8 +15,8 @@ FREE_PER_HELD = 3
 class Shares:
     """Slots by endpoint, as they are held."""
 
-    def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
+    def __init__(self, held: Counter[str] | None = None) -> None:
+        self._held = Counter(held)
 
     def hold(self, endpoint_id: str) -> None:
         self._held[endpoint_id] += 1
@@ -42,6 +42,4 @@ class Shares:
 
     def copy(self) -> "Shares":
         """To try something out on."""
-        other = Shares()
-        other._held = self._held.copy()
-        return other
+        return Shares(self._held)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.webhooks.delivery import Delivery, Fault, State
+from payment_gateway.webhooks.delivery import Fault, State
 from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
 from shared import wire
 
@@ -49,10 +49,6 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     attempts: list[AttemptView]
     fault: Fault | None
     created_at: wire.Time
-
-
-def delivery_view(delivery: Delivery) -> DeliveryView:
-    return msgspec.convert(delivery, DeliveryView, from_attributes=True)
 
 
 class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS, PaymentMethodError, chain_of
+from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS, ScenarioError, chain_of
 from payment_gateway.faults.rates import REPLY_FAULTS
 
 
@@ -33,7 +33,7 @@ def test_the_pattern_in_the_documentation_is_what_is_accepted(names: list[str]) 
     payment_method = "|".join(names)
     try:
         chain_of(payment_method)
-    except PaymentMethodError:
+    except ScenarioError:
         accepted = False
     else:
         accepted = True

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payment_gateway.faults.payment_method import ScenarioError
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
 from payment_gateway.faults.scenario import (
     Scenario,
-    ScenarioError,
     charge_scenario,
     refund_scenario,
     reply_fault,
