@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from aiohttp import web
+from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
 from payment_gateway.webhooks.endpoint import Change
@@ -44,6 +46,19 @@ async def test_a_delivered_event_is_sent_once_more_with_the_same_id(
     await application.deliver_webhooks.work.run_once()
     assert ids(receiver) == [event_id, event_id]
     assert receiver.asked[0].body == receiver.asked[1].body
+
+
+async def test_what_no_majority_may_have_is_not_said_to_be_resent(
+    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+
+    async def there_perhaps(*_documents: Any, **_options: Any) -> None:
+        raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64, "errmsg": "waiting"}]})
+
+    monkeypatch.setattr(application.store.deliveries, "insert_many", there_perhaps)
+    with pytest.raises(BulkWriteError):
+        await application.resend_events.one("default", event_id)
 
 
 async def test_a_pending_delivery_becomes_due_now_instead_of_being_doubled(
