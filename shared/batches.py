@@ -21,6 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 ANSWER_SECONDS = 10.0  # after which whoever waits is told that the outcome is unknown
+PATIENCE_SECONDS = 0.01  # what nobody waits for is done with whatever comes meanwhile
 PAUSE_SECONDS = 0.02  # before the second try, and as much more before each later one; a random part of it
 
 
@@ -104,8 +105,9 @@ class Batches(Generic[Item, Result]):
         self._metrics = BatchMetrics(name)
         self._metrics.queue_length.set_function(lambda: len(self._queue))
 
-    async def submit(self, item: Item, *, key: Hashable = None, size: int = 0) -> Result:
-        """What became of `item`, whose `size` is in bytes. Raises OverloadedError, UnavailableError,
+    async def submit(self, item: Item, *, key: Hashable = None, size: int = 0, patient: bool = False) -> Result:
+        """What became of `item`, whose `size` is in bytes. Whoever is `patient` begins no batch for PATIENCE_SECONDS, but is
+        in one that begins anyway. Raises OverloadedError, UnavailableError,
         UnresolvedDuplicateError, and what `work` fails it with.
         """
         if self._unanswered >= self._limits.queue_max or self._unanswered_bytes + size > self._limits.queue_bytes_max:
@@ -116,8 +118,12 @@ class Batches(Generic[Item, Result]):
         self._unanswered += 1
         self._unanswered_bytes += size
         self._queue.append(caller)
-        self._arrived.set()
-        deadline = asyncio.get_running_loop().call_later(self._limits.deadline_seconds, self._give_up, caller)
+        loop = asyncio.get_running_loop()
+        if patient:
+            loop.call_later(PATIENCE_SECONDS, self._arrived.set)
+        else:
+            self._arrived.set()
+        deadline = loop.call_later(self._limits.deadline_seconds, self._give_up, caller)
         try:
             return await caller.future
         finally:

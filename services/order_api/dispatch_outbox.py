@@ -118,7 +118,7 @@ class DispatchOutbox:
         decision, at = decide(call, reply), utc_now()
         tried = _tried(reply, at, ms=round((time.monotonic() - began) * 1000))
         ours = await self._store.change(
-            order_id, lambda order, now: settling(order, call, decision, tried, at=at, now=now)
+            order_id, lambda order, now: settling(order, call, decision, tried, at=at, now=now), patient=True
         )
         log.info(
             "dispatched" if ours else "dispatched in vain: the call was settled by someone else",

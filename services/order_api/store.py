@@ -40,7 +40,7 @@ class Store:
         )
         self.writers = (self._change, *self.events.writers)
 
-    async def change(self, order_id: str, decide: Decide[Order, A]) -> A:
+    async def change(self, order_id: str, decide: Decide[Order, A], *, patient: bool = False) -> A:
         """As Changes, with the provider asked in time about whatever question the change leaves open. C22"""
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, A]:
@@ -50,7 +50,7 @@ class Store:
             after = scheduled(order, verdict.after, now=now, pause=self.reconcile_after)
             return Verdict(verdict.answer, after)
 
-        return await self._change(order_id, deciding)
+        return await self._change(order_id, deciding, patient=patient)
 
     async def change_own(
         self, merchant: str, order_id: str, decide: Callable[[Order, datetime], Verdict[Order, A]]

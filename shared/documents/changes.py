@@ -21,7 +21,7 @@ from shared.mongo import Collection, Document, to_document
 T = TypeVar("T", bound=msgspec.Struct)
 A = TypeVar("A")
 
-CHANGE_LIMITS = Limits(batch_max=256)
+CHANGE_LIMITS = Limits(batch_max=256, batches_in_flight=1)  # what comes meanwhile is one command, not two
 TRY_SECONDS = 5.0
 _BARRIERS = 16
 
@@ -86,17 +86,20 @@ class Changes(Generic[T]):
         self._batches = Batches[_Change[T], Any](self._change, name=f"change {self._collection.name}", limits=limits)
         self.run = self._batches.run
 
-    async def __call__(self, document_id: str, decide: Decide[T, A], *, read: Document | None = None) -> A:
+    async def __call__(
+        self, document_id: str, decide: Decide[T, A], *, read: Document | None = None, patient: bool = False
+    ) -> A:
         """The answer of `decide(document, now)`, once the change that goes with it is acknowledged by a majority. The
         document is None if there is none, `now` is the server's time of the read.
 
         `decide` may run several times, so it is pure, everything new in it (ids, times) is made before, and it recognises
         its own effect in the document and then answers as if it had just written it. C3, C4. `read` is the document as the
-        caller has just read it, with the server's time of that in `read_at`; it is used for the first try.
+        caller has just read it, with the server's time of that in `read_at`; it is used for the first try. `patient` as in
+        Batches.submit.
 
         Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
         """
-        answer: A = await self._batches.submit(_Change(document_id, decide, read), key=document_id)
+        answer: A = await self._batches.submit(_Change(document_id, decide, read), key=document_id, patient=patient)
         return answer
 
     async def read(self, document_id: str) -> T | None:

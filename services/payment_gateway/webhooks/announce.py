@@ -111,7 +111,7 @@ class Announce(Generic[T]):
             after = self.without(thing, ids)
             return Verdict(answer=True, after=after if after != thing else None, found=True)
 
-        return await self.documents.change(document["_id"], off, read=document)
+        return await self.documents.change(document["_id"], off, read=document, patient=True)
 
 
 async def insert_all(collection: MongoCollection, documents: Sequence[Document]) -> None:

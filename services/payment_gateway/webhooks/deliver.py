@@ -171,7 +171,10 @@ class DeliverWebhooks:
         """Whether it was recorded. If nobody came between, the delivery is as it was claimed, and is not read again."""
         document = claimed.delivery
         return await self.deliveries.change(
-            document["_id"], lambda found, _now: recorded(found, document["claim"], attempt, following), read=document
+            document["_id"],
+            lambda found, _now: recorded(found, document["claim"], attempt, following),
+            read=document,
+            patient=True,
         )
 
     async def _ended_at(self, attempt: Attempt) -> datetime:

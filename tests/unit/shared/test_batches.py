@@ -49,3 +49,22 @@ async def test_who_has_waited_long_enough_leaves_its_neighbours_alone() -> None:
     assert await neighbour == "neighbour"
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_who_is_patient_goes_along_with_whoever_comes_next_and_waits_for_nobody_for_long() -> None:
+    sizes: list[int] = []
+
+    async def work(callers: Sequence[Caller[str, str]]) -> None:
+        sizes.append(len(callers))
+        for caller in callers:
+            caller.answer(caller.item)
+
+    batches = Batches[str, str](work, name="patient", limits=Limits())
+    working = asyncio.create_task(batches.run())
+    patient = [asyncio.create_task(batches.submit(name, patient=True)) for name in ("one", "two")]
+    await asyncio.sleep(0)
+    assert (await batches.submit("three"), [await one for one in patient]) == ("three", ["one", "two"])
+    assert await batches.submit("alone", patient=True) == "alone"
+    assert sizes == [3, 1]
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
