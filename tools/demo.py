@@ -189,7 +189,7 @@ def _tell(console: Console, order: Json, moments: list[Json]) -> None:
     console.print(f"\nThe life of {order['orderNumber']}, whose replies were lost (GET /api/orders/{{id}}/timeline):\n")
     for moment in moments:
         told = [moment.get(name) for name in ("type", "state", "reason", "source")]
-        took = [f"after {moment['ms']} ms"] if "ms" in moment else []
+        took = [f"took {moment['ms']} ms"] if "ms" in moment else []
         line = "  ".join([*map(str, filter(None, told)), *took])
         console.print(f"  {moment['at'][11:23]}  {moment['kind']:<8} {line}", markup=False)
 
