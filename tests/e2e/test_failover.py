@@ -113,6 +113,18 @@ def order_api(uri: str, provider: HttpDouble, logs: Path, database: str = "order
     return Service("order_api", port, environment, logs / f"{port}.log")
 
 
+async def serving(
+    exits: AsyncExitStack, replica_set: ReplicaSet, provider: HttpDouble, logs: Path, database: str
+) -> Service:
+    """One that is ready, on the whole set, until `exits` end."""
+    await asyncio.to_thread(replica_set.wait_until_whole)
+    service = order_api(replica_set.uri, provider, logs, database)
+    service.launch()
+    exits.callback(service.stop)
+    await asyncio.to_thread(service.wait_until_ready)
+    return service
+
+
 async def begin(
     database: Database, provider: HttpDouble, http: aiohttp.ClientSession, services: Sequence[Service]
 ) -> Story:
@@ -189,11 +201,7 @@ async def test_c9_an_order_that_only_the_primary_has_is_not_acknowledged(
     replica_set: ReplicaSet, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     async with http_double(accept_charges) as provider, AsyncExitStack() as exits:
-        await asyncio.to_thread(replica_set.wait_until_whole)
-        service = order_api(replica_set.uri, provider, tmp_path, "only_the_primary")
-        service.launch()
-        exits.callback(service.stop)
-        await asyncio.to_thread(service.wait_until_ready)
+        service = await serving(exits, replica_set, provider, tmp_path, "only_the_primary")
         primary = await asyncio.to_thread(replica_set.wait_for_primary)
         for member in replica_set.members:
             if member is not primary:
@@ -260,11 +268,7 @@ async def test_c9_a_new_primary_does_not_deny_what_was_acknowledged_before_it(
 ) -> None:
     """Those who may become primary go on copying, but what they know a majority to have stands still."""
     async with http_double(accept_charges) as provider, AsyncExitStack() as exits:
-        await asyncio.to_thread(replica_set.wait_until_whole)
-        service = order_api(replica_set.uri, provider, tmp_path, "new_primary")
-        service.launch()
-        exits.callback(service.stop)
-        await asyncio.to_thread(service.wait_until_ready)
+        service = await serving(exits, replica_set, provider, tmp_path, "new_primary")
         api = Api(http, service.url)
         primary = await asyncio.to_thread(replica_set.wait_for_primary)
         others = [member for member in replica_set.members if member is not primary]

@@ -17,6 +17,7 @@ from order_api.routes import ROUTES, WebhookReceipt
 from order_api.timeline import timeline
 from shared.wire import EventEnvelope
 from tools.openapi.document import ERRORS, IDEMPOTENCY, LISTS, SIGNATURE, Api
+from tools.openapi.payment_gateway import CHARGE
 
 _DESCRIPTION = f"""\
 Takes orders, has them charged by a payment provider, and says what became of them. An order is `Paid` only after a signed
@@ -47,19 +48,7 @@ _EVENT: dict[str, Any] = {
     "id": "evt_01a209e9aade7ffe862f26fa1fb6b5a0",
     "type": "payment.succeeded",
     "timestamp": "2026-11-23T19:37:23.370Z",
-    "data": {
-        "id": "ch_01a209e9aade7799afdccfd98db8e668",
-        "amount": 9999,
-        "currency": "USD",
-        "reference": "ord_01a209e9aac873d8b2de2b8cece39e02",
-        "status": "succeeded",
-        "failureCode": None,
-        "amountRefunded": 0,
-        "paymentMethod": "pm_card_visa",
-        "metadata": {},
-        "createdAt": "2026-11-23T19:37:18.290Z",
-        "settledAt": "2026-11-23T19:37:23.370Z",
-    },
+    "data": {**CHARGE, "metadata": {}},
 }
 _CHARGE = Charge(id=_EVENT["data"]["id"], state="succeeded", amount_minor=9999, at=_at("19:37:23.370"))
 _PENDING = Order(

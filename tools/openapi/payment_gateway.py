@@ -48,7 +48,7 @@ rate, drawn by a seed and the Idempotency-Keys.
 {LISTS}
 """
 
-_CHARGE: Json = {
+CHARGE: Json = {
     "id": "ch_01a209e9aade7799afdccfd98db8e668",
     "amount": 9999,
     "currency": "USD",
@@ -63,8 +63,8 @@ _CHARGE: Json = {
 }
 _REFUND: Json = {
     "id": "re_01a209e9d1c47a05b3dd41f2f3a7be9c",
-    "chargeId": _CHARGE["id"],
-    "chargeReference": _CHARGE["reference"],
+    "chargeId": CHARGE["id"],
+    "chargeReference": CHARGE["reference"],
     "reference": "refund-7",
     "amount": 1000,
     "currency": "USD",
@@ -85,8 +85,8 @@ _ENDPOINT: Json = {
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of the Standard Webhooks specification
 _FAILING: Json = {"state": "disabled", "disabledReason": "failing", "failingSince": "2026-11-23T19:37:23.387Z"}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
-    "payment.succeeded": ("A charge has succeeded", _CHARGE),
-    "payment.failed": ("A charge has failed", {**_CHARGE, "status": "failed", "failureCode": "card_declined"}),
+    "payment.succeeded": ("A charge has succeeded", CHARGE),
+    "payment.failed": ("A charge has failed", {**CHARGE, "status": "failed", "failureCode": "card_declined"}),
     "refund.succeeded": ("A refund has succeeded", _REFUND),
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
     "webhook_endpoint.disabled": (
@@ -165,8 +165,8 @@ API = Api(
         "Service": "Whether it works, and what its problems mean.",
     },
     parameters={
-        "charge_id": _CHARGE["id"],
-        "chargeId": _CHARGE["id"],
+        "charge_id": CHARGE["id"],
+        "chargeId": CHARGE["id"],
         "refund_id": _REFUND["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
@@ -174,16 +174,16 @@ API = Api(
         "endpointId": _ENDPOINT["id"],
     },
     answers={
-        "create_charge": {**_CHARGE, "status": "pending", "settledAt": None},
+        "create_charge": {**CHARGE, "status": "pending", "settledAt": None},
         "create_refund": {**_REFUND, "status": "pending", "settledAt": None},
     },
     webhooks={event_type: _webhook(event_type) for event_type in get_args(wire.EventType)},
     examples={
         CreateChargeRequest: {
-            name: _CHARGE[name] for name in ("amount", "currency", "reference", "paymentMethod", "metadata")
+            name: CHARGE[name] for name in ("amount", "currency", "reference", "paymentMethod", "metadata")
         },
         CreateRefundRequest: {name: _REFUND[name] for name in ("amount", "reference")},
-        wire.Charge: _CHARGE,
+        wire.Charge: CHARGE,
         wire.Refund: _REFUND,
         wire.WebhookEndpoint: _ENDPOINT,
         WebhookEndpointWithSecretView: {**_ENDPOINT, "secret": _SECRET},
