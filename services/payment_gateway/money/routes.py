@@ -79,7 +79,7 @@ async def create_charge(
     return await _answer(request, await create_money.charge(merchant, key, asked))
 
 
-@get("/v1/charges/{charge_id:str}", tags=["Charges"], problems=["not-found"])
+@get("/v1/charges/{charge_id:str}", tags=["Charges"])
 async def get_charge(
     request: Request[Any, Any, Any], charge_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Charge]:
@@ -108,7 +108,7 @@ async def list_charges(
     "/v1/charges/{charge_id:str}/refunds",
     tags=["Refunds"],
     takes_key=True,
-    problems=["not-found", "not-refundable", "exceeds-paid", "rate-limited"],
+    problems=["not-refundable", "exceeds-paid", "rate-limited"],
 )
 async def create_refund(
     request: Request[Any, Any, Any],
@@ -123,7 +123,7 @@ async def create_refund(
     return await _answer(request, await create_money.refund(merchant, key, charge_id, asked))
 
 
-@get("/v1/refunds/{refund_id:str}", tags=["Refunds"], problems=["not-found"])
+@get("/v1/refunds/{refund_id:str}", tags=["Refunds"])
 async def get_refund(
     request: Request[Any, Any, Any], refund_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Refund]:

@@ -75,7 +75,7 @@ async def create_webhook_endpoint(
     return _answer(await change_endpoints.add(merchant, key, asked))
 
 
-@get("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
+@get("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])
 async def get_webhook_endpoint(
     request: Request[Any, Any, Any], endpoint_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[wire.WebhookEndpoint]:
@@ -95,7 +95,7 @@ async def list_webhook_endpoints(
     return json_response(wire.encode(Page(shown, following)))
 
 
-@patch("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
+@patch("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])
 async def update_webhook_endpoint(
     request: Request[Any, Any, Any],
     endpoint_id: FromPath[str],
@@ -117,7 +117,7 @@ async def update_webhook_endpoint(
     return json_response(wire.encode(endpoints.on_the_wire(endpoint)))
 
 
-@delete("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], problems=["not-found"])
+@delete("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])
 async def delete_webhook_endpoint(
     request: Request[Any, Any, Any], endpoint_id: FromPath[str], change_endpoints: NamedDependency[ChangeEndpoints]
 ) -> None:
@@ -130,7 +130,7 @@ async def delete_webhook_endpoint(
     "/v1/webhook-endpoints/{endpoint_id:str}/rotate-secret",
     tags=["Webhook endpoints"],
     takes_key=True,
-    problems=["not-found", "rate-limited"],
+    problems=["rate-limited"],
 )
 async def rotate_webhook_secret(
     request: Request[Any, Any, Any],

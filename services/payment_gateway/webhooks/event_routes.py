@@ -34,7 +34,7 @@ class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
     since: wire.Time
 
 
-@get("/v1/events/{event_id:str}", tags=["Events"], problems=["not-found"])
+@get("/v1/events/{event_id:str}", tags=["Events"])
 async def get_event(
     request: Request[Any, Any, Any], event_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[EventView]:
@@ -79,7 +79,7 @@ async def list_deliveries(
     return json_response(wire.encode(Page(shown, following)))
 
 
-@post("/v1/events/{event_id:str}/resend", tags=["Events"], status_code=202, problems=["not-found", "endpoint-disabled"])
+@post("/v1/events/{event_id:str}/resend", tags=["Events"], status_code=202, problems=["endpoint-disabled"])
 async def resend_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
@@ -94,7 +94,7 @@ async def resend_event(
     "/v1/webhook-endpoints/{endpoint_id:str}/resend",
     tags=["Webhook endpoints"],
     status_code=202,
-    problems=["not-found", "endpoint-disabled"],
+    problems=["endpoint-disabled"],
 )
 async def resend_since(
     request: Request[Any, Any, Any],
