@@ -7,7 +7,7 @@
 5. `reconcile.py` asks the provider about whatever is still open.
 6. `cancel_order.py`, `refund_order.py`, `resolve_review.py` and `redrive_message.py` are what people do about it afterwards.
 
-The rules are in the nouns, which do no I/O: `order.py`, `calls.py`, `outbox.py`, `refund.py`, `event.py`, `breaker.py`.
+The rules are in the nouns, which do no I/O: `order.py`, `calls.py`, `outbox.py`, `event.py`, `breaker.py`.
 `schema.py` and `store.py` are the database. `metrics.py` and `take_stock.py` are for operators, and so is the command line:
 `cli.py`, with `ask_now.py` and `archive_events.py`. `app.py` puts the application together.
 
@@ -15,7 +15,7 @@ From the route to the document, `POST /api/orders` is eight files: `order_routes
 holds `order.py` (facts), `outbox.py` (the call), `shared/idempotency.py` (the key) and `views.py` (its answer);
 `shared/documents/inserts.py`, `shared/batches.py`.
 
-A refund is nine, with key and answer made in the same way: `refund_routes.py`, `refund_order.py`; `refund.py` (may it be
-made), `order.py` and `outbox.py` (what it adds to the order); `store.py`; `shared/documents/keys.py` (a key that another
-order has), `shared/documents/changes.py`, `shared/batches.py`.
+A refund is eight, with key and answer made in the same way: `refund_routes.py`, `refund_order.py` (may it be made);
+`order.py` and `outbox.py` (what it adds to the order); `store.py`; `shared/documents/keys.py` (a key that another order
+has), `shared/documents/changes.py`, `shared/batches.py`.
 """

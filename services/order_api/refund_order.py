@@ -6,9 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from order_api.order import Order, Refund, unreserved_minor
+from order_api.order import Charge, Order, Refund, kept_charge, unreserved_minor
 from order_api.outbox import ask_for_refund
-from order_api.refund import ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
 from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.documents import Verdict
@@ -19,6 +18,8 @@ from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
 
+REFUNDS_MAX = 500  # a merchant's, of one order: it is one document, which must stay small enough to be written
+
 
 class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request to give back so much, or what is left. A key remembers its fingerprint: a field that is added needs a
@@ -26,6 +27,20 @@ class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     amount_minor: int | None = None
+
+
+class NotRefundable(msgspec.Struct, frozen=True):
+    """No charge has succeeded, or the order is cancelled: then what was paid is given back by itself."""
+
+
+class ExceedsPaid(msgspec.Struct, frozen=True):
+    """More than the `left_minor` that no other refund has taken or asked for."""
+
+    left_minor: int
+
+
+class TooManyRefunds(msgspec.Struct, frozen=True):
+    """The merchant has asked for REFUNDS_MAX already. Those that the service asks for by itself do not count."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +81,20 @@ class RefundOrder:
             log.info("refund asked for", refund_id=asked.refund_id)
             self._wake()
         return outcome
+
+
+def refundable(order: Order) -> Charge | NotRefundable:
+    """The charge that a merchant may refund."""
+    kept = kept_charge(order)
+    return NotRefundable() if kept is None or order.cancelled_at is not None else kept
+
+
+def refuse(order: Order, charge: Charge, amount_minor: int) -> ExceedsPaid | TooManyRefunds | None:
+    """Why this much of `charge` cannot be refunded. C18"""
+    if sum(refund.cause == "merchant" for refund in order.refunds) >= REFUNDS_MAX:
+        return TooManyRefunds()
+    left = unreserved_minor(order, charge)
+    return None if 0 < amount_minor <= left else ExceedsPaid(left)
 
 
 def endpoint_of(order_id: str) -> str:

@@ -8,8 +8,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from order_api.order import Order
-from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds
-from order_api.refund_order import NewRefund, RefundOrder
+from order_api.refund_order import REFUNDS_MAX, ExceedsPaid, NewRefund, NotRefundable, RefundOrder, TooManyRefunds
 from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
 from order_api.store import Store
 from order_api.views import OrderView, RefundView, order_view, refund_view, to_json

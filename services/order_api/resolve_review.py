@@ -8,11 +8,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from order_api.order import Order, Refund, Review, with_reviews_closed
-from order_api.outbox import ask_for_refund
-from order_api.refund import ExceedsPaid, NotRefundable, decided_refund
+from order_api.order import Charge, Order, Refund, Review, kept_charge, unreserved_minor, with_reviews_closed
+from order_api.outbox import ask_for_refund, refund_call_id
+from order_api.refund_order import ExceedsPaid, NotRefundable
 from order_api.store import Store
 from shared.documents import Verdict
+from shared.ids import derive_id
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
@@ -96,3 +97,60 @@ def _with_refunds(order: Order, raised: Sequence[Review], at: datetime) -> Order
         else:
             refusal = refund
     return refusal if refusal is not None and not asked else order
+
+
+def decided_refund(order: Order, review: Review, *, now: datetime) -> Refund | ExceedsPaid | NotRefundable:
+    """The refund that deciding `review` with "refund" asks for: what is left of the charge or refund that it is about.
+
+    Its id derives from that, so asking twice is asking once, whichever of two reviews about one failed refund is decided.
+    """
+    subject = _subject(order, review)
+    if subject is None or subject.charge.state != "succeeded":
+        return NotRefundable()
+    refunds = {refund.id: refund for refund in order.refunds}
+    while known := refunds.get(refund_id := derive_id("rf", subject.charge.id, "review", *subject.names)):
+        if known.state != "failed":
+            return known
+        subject = _Subject(subject.charge, known.amount_minor, (known.id,))  # asked for once more
+    amount_minor = min(unreserved_minor(order, subject.charge), subject.limit_minor)
+    if amount_minor <= 0:
+        return ExceedsPaid(0)
+    return Refund(id=refund_id, charge_id=subject.charge.id, amount_minor=amount_minor, cause="merchant", at=now)
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    """The charge that a review is about, the most of it that is in question, and what the decision's refund is named by."""
+
+    charge: Charge
+    limit_minor: int
+    names: tuple[str, ...]
+
+
+def _subject(order: Order, review: Review) -> _Subject | None:
+    """None where no refund of ours could be what is decided about."""
+    charges = {charge.id: charge for charge in order.charges}
+    match review.code:
+        case "refund-failed":
+            return _failed_refund(order, charges, {review.event_id})
+        case "dead-letter" if refund_ids := {one.id for one in order.refunds if _is_of(review, one)}:
+            return _failed_refund(order, charges, refund_ids)
+        case "second-charge":
+            charge = charges.get(review.event_id)
+        case "event-mismatch":  # other money than the order's: what the provider took is given back there
+            return None
+        case _:
+            charge = kept_charge(order)
+    return None if charge is None else _Subject(charge, charge.amount_minor, (review.code, review.event_id))
+
+
+def _failed_refund(order: Order, charges: dict[str, Charge], refund_ids: set[str]) -> _Subject | None:
+    """One that was given up may have been made: it is sent again, and not asked for as another. C18"""
+    for refund in order.refunds:
+        if refund.id in refund_ids and refund.state == "failed" and refund.charge_id in charges:
+            return _Subject(charges[refund.charge_id], refund.amount_minor, (refund.id,))
+    return None
+
+
+def _is_of(review: Review, refund: Refund) -> bool:
+    """Whether a dead letter is the one that asked for this refund."""
+    return review.event_id.partition("~")[0] == refund_call_id(refund.id)

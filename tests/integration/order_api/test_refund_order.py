@@ -11,8 +11,7 @@ import pytest
 from order_api.app import Application
 from order_api.calls import ATTEMPTS_MAX
 from order_api.order import Order, kept_charge, unreserved_minor
-from order_api.refund import ExceedsPaid, NotRefundable
-from order_api.refund_order import NewRefund, Outcome
+from order_api.refund_order import ExceedsPaid, NewRefund, NotRefundable, Outcome
 from order_api.store import NoSuchOrderError
 from shared.idempotency import Answer, KeyReused
 from shared.ids import new_id

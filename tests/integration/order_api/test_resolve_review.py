@@ -7,8 +7,7 @@ import msgspec
 
 from order_api.app import Application
 from order_api.order import Order
-from order_api.refund import ExceedsPaid, NotRefundable
-from order_api.refund_order import NewRefund
+from order_api.refund_order import ExceedsPaid, NewRefund, NotRefundable
 from order_api.resolve_review import AlreadyResolved, NoSuchReview, Outcome
 from shared.idempotency import Answer
 from shared.ids import new_id

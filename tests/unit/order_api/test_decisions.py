@@ -16,8 +16,7 @@ from order_api.reconcile import Answer as Answered
 from order_api.reconcile import concluding
 from order_api.record_events import _in_place, _with_outcome, learning
 from order_api.redrive_message import NoSuchMessage, NotRedrivable, Redriven, redriving
-from order_api.refund import ExceedsPaid, NotRefundable
-from order_api.refund_order import Asked, NewRefund, refunded
+from order_api.refund_order import Asked, ExceedsPaid, NewRefund, NotRefundable, refunded
 from order_api.resolve_review import AlreadyResolved, NoSuchReview, Resolution, resolved
 from shared import wire
 from shared.documents import Verdict

@@ -5,7 +5,8 @@ import pytest
 
 from order_api.order import Fact, Order, Refund
 from order_api.outbox import refund_call_id
-from order_api.refund import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds, decided_refund, refundable, refuse
+from order_api.refund_order import REFUNDS_MAX, ExceedsPaid, NotRefundable, TooManyRefunds, refundable, refuse
+from order_api.resolve_review import decided_refund
 from tests.unit.order_api.examples import (
     AMOUNT,
     CANCELLED,
