@@ -5,7 +5,9 @@ from decimal import Context, Decimal
 
 from iso4217 import Currency
 
-AMOUNT_MINOR_MAX = 999_999_999_999  # twelve digits stay exact in a float, an int64 and every JSON parser
+AMOUNT_MINOR_MAX = (
+    999_999_999_999_999  # fifteen digits stay exact in a double, so in every JSON parser; an int64 has room
+)
 
 _DIGITS_MAX = 64
 _EXACT = Context(prec=_DIGITS_MAX + 8)  # more digits than an amount may have: nothing is ever rounded
