@@ -11,11 +11,18 @@ from shared.times import rfc3339
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]  # without a zone it would be taken for local time
 EventType = Literal[
-    "payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed", "webhook_endpoint.disabled"
+    "payment.succeeded",
+    "payment.failed",
+    "refund.succeeded",
+    "refund.failed",
+    "dispute.created",
+    "dispute.closed",
+    "webhook_endpoint.disabled",
 ]
 EndpointState = Literal["enabled", "disabled"]
 DisabledReason = Literal["gone", "failing", "merchant"]
 MoneyState = Literal["pending", "succeeded", "failed"]
+DisputeState = Literal["open", "won", "lost"]
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -74,6 +81,20 @@ class Refund(_Wire, frozen=True):
     settled_at: Time | None
 
 
+class Dispute(_Wire, frozen=True):
+    """A customer's bank takes `amount` of a charge from the merchant, who gets it back once the dispute is `won`."""
+
+    id: Id
+    charge_id: Id
+    charge_reference: str
+    amount: int
+    currency: str
+    reason: str
+    status: DisputeState
+    created_at: Time
+    closed_at: Time | None
+
+
 class WebhookEndpoint(_Wire, frozen=True):
     """Where events are delivered: those of `eventTypes`, or all if there are none. `disabledReason`: it answered 410
     (`gone`), every attempt since `failingSince` has failed (`failing`), or the merchant wanted it.
@@ -103,7 +124,7 @@ class Event(_Wire, frozen=True):
     id: Id
     type: EventType
     timestamp: Time
-    data: Charge | Refund | WebhookEndpoint
+    data: Charge | Refund | Dispute | WebhookEndpoint
 
 
 class RawPage(_Wire, frozen=True):

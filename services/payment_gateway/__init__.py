@@ -1,6 +1,6 @@
 """The mock payment provider, in wings. Each has a tour of its own in its `__init__.py`.
 
-- `money/` takes charges and refunds, settles them when they are due, and stores the events that say how they ended.
+- `money/` takes charges and refunds, settles them when they are due, disputes some, and stores the events that say so.
 - `webhooks/` delivers these events, signed, until the merchant's endpoint takes them.
 - `faults/` decides what goes wrong on demand.
 - `clock/` is the provider's time, which tests may freeze and advance.

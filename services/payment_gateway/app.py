@@ -18,6 +18,7 @@ from payment_gateway.faults.scenario import Scenario
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.money.charge import Charge, announced
 from payment_gateway.money.create import CreateMoney
+from payment_gateway.money.dispute_charge import DisputeCharge
 from payment_gateway.money.settle import Settle
 from payment_gateway.money.show import ShowMoney
 from payment_gateway.money.stored_charges import stored_charges, told
@@ -91,11 +92,12 @@ class Application:
         self.announce_charges = Announce(
             self.store, self.charges, Charge, self.clock, told=told, without=announced, wake=self._wake_deliveries
         )
-        self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges)
+        delay = timedelta(seconds=settings.charge_delay_seconds)
+        self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges, delay=delay)
         self.show_money = ShowMoney(self.store, self.announce_charges)
+        self.dispute_charge = DisputeCharge(self.store, self.charges, self.clock, self.show_money)
         self.faults = StoredFaults(self.store.faults, Faults, enabled=settings.test_endpoints)
         self.misbehave = Misbehave(self.store, self.faults, partial(has_told, self.store))
-        delay = timedelta(seconds=settings.charge_delay_seconds)
         self.create_money = CreateMoney(
             self.store, self.charges, self.clock, self.misbehave, delay=delay, expect=self.settle_charges.expect
         )

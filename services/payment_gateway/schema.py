@@ -40,6 +40,7 @@ async def ensure_schema(database: Database) -> None:
             _where_there("disputes.id", unique=True),
             _where_there("merchant", "refunds.reference"),
             _where_there("merchant", "refunds.created_at"),
+            _where_there("merchant", "disputes.created_at"),
         ],
         schema=_HAS_KEYS,
     )

@@ -30,7 +30,7 @@ async def _settlements(store: Store, clock: StoredClock) -> Sequence[Metric]:
     return [
         GaugeMetricFamily(
             "payment_gateway_settlement_oldest_due_age_seconds",
-            "For how long the charge that waits longest should have been settled, or a refund of it, or be announced",
+            "For how long what waits longest of a charge, a refund or a dispute should have been settled, or be announced",
             await _oldest_due(store.charges, {}, "due_at", await clock.now()),
         )
     ]

@@ -48,6 +48,8 @@ KINDS: Mapping[str, Kind] = {
     "not-redrivable": Kind(409, "The message cannot be redriven", "Only a dead message can be sent again, and a refund only as long as it may have been made: for one that was refused, ask for a new refund."),
     "endpoint-disabled": Kind(409, "The webhook endpoint is disabled", "Nothing is sent to it. Enable it first: PATCH it with state enabled."),
     "too-many-endpoints": Kind(409, "Too many webhook endpoints", "A merchant has at most 100. Delete one that is not needed any more."),
+    "not-disputable": Kind(409, "The charge cannot be disputed", "Only a charge that has succeeded can be disputed, and no more than 100 times."),
+    "dispute-closed": Kind(409, "The dispute is closed", "It was closed with the other outcome before, which stays."),
     "exceeds-paid": Kind(409, "More than was paid", "The refunds of a charge, asked for and done, cannot exceed it."),
     "invalid-signature": Kind(401, "The webhook signature is not valid", "Sign the raw body with the shared secret and a current timestamp, and send it as X-Signature."),
     "unauthenticated": Kind(401, "No valid API key", "Send Authorization: Bearer <key>."),

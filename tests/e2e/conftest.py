@@ -33,7 +33,8 @@ SOON = {
 }
 
 # Everything that the provider can do wrong, often enough to come up among some hundred orders, and soon over.
-RATES = {name: 0.05 if name.startswith("reply_") else 0.1 for name in RATED}
+# Disputes are left out: order_api does not know them yet.
+RATES = {name: 0.05 if name.startswith("reply_") else 0.1 for name in RATED if name != "disputed"}
 EVERY_FAULT: dict[str, Any] = {
     "rates": RATES,
     "settleDelaySeconds": 1,

@@ -11,7 +11,7 @@ import aiohttp
 
 from order_api.order import AUTOMATIC_REFUNDS_MAX
 from order_api.outbox import charge_call_id
-from payment_gateway.faults.rates import RATED, Faults, drawn_reply
+from payment_gateway.faults.rates import Faults, drawn_reply
 from shared.mongo import Collection, Database, Document
 from tests.e2e.conftest import (
     EVERY_FAULT,
@@ -61,7 +61,7 @@ async def test_with_every_fault_at_once_each_order_settles_as_its_events_say(
     orders = {order["_id"]: shown(order) async for order in databases[0]["orders"].find()}
     assert len(orders) == 2 * ORDERS
     assert orders == await told_by_the_provider(databases[1])
-    assert struck | await spoiled_webhooks_and_outcomes(databases[1]) == set(RATED)
+    assert struck | await spoiled_webhooks_and_outcomes(databases[1]) == set(RATES)
 
 
 async def charge_again(http: aiohttp.ClientSession, stack: Stack, order_id: str) -> None:

@@ -5,7 +5,14 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
-from payment_gateway.controls.routes import ClockRequest, ClockView, Done, WebhookReplyView
+from payment_gateway.controls.routes import (
+    ClockRequest,
+    ClockView,
+    CloseDisputeRequest,
+    DisputeRequest,
+    Done,
+    WebhookReplyView,
+)
 from payment_gateway.controls.send_anything import SendWebhookRequest
 from payment_gateway.faults.rates import Faults
 from payment_gateway.money.routes import CreateChargeRequest, CreateRefundRequest
@@ -31,7 +38,8 @@ A mock payment provider. It moves no money, and behaves like one that does.
 
 **What happens to a charge.** It is `pending`, and settles after a delay as its `paymentMethod` says: `pm_card_visa`
 succeeds, `pm_card_declined`, `pm_insufficient_funds` and others fail with that code. Then an event is sent, see
-Webhooks.
+Webhooks. `pm_card_disputed` succeeds too, and after as long again a bank disputes it; `POST /v1/test/charges/{{id}}/dispute`
+does so with any. What is disputed, or lost by that, cannot be refunded.
 
 **Webhook endpoints.** Any number of them, each with a secret that is shown when it is made. Rotating it lets both sign for a
 while. An endpoint that answers 410, or whose every attempt has failed for five days, is disabled, and your other endpoints
@@ -73,6 +81,18 @@ _REFUND: Json = {
     "createdAt": "2026-11-23T19:40:02.104Z",
     "settledAt": "2026-11-23T19:40:07.180Z",
 }
+_DISPUTE: Json = {
+    "id": "dp_01a209e9e2b87bd2a6f1c09d7be4f305",
+    "chargeId": CHARGE["id"],
+    "chargeReference": CHARGE["reference"],
+    "amount": 9999,
+    "currency": "USD",
+    "reason": "fraudulent",
+    "status": "open",
+    "createdAt": "2026-11-23T19:37:28.450Z",
+    "closedAt": None,
+}
+_LOST: Json = {**_DISPUTE, "status": "lost", "closedAt": "2026-11-24T08:12:40.910Z"}
 _ENDPOINT: Json = {
     "id": "we_01a209e9f3b07c21a9d54be0a3c1d7f4",
     "url": "https://shop.example/hooks",
@@ -89,6 +109,8 @@ _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.failed": ("A charge has failed", {**CHARGE, "status": "failed", "failureCode": "card_declined"}),
     "refund.succeeded": ("A refund has succeeded", _REFUND),
     "refund.failed": ("A refund has failed", {**_REFUND, "status": "failed", "failureCode": "refused"}),
+    "dispute.created": ("A customer's bank disputes a charge", _DISPUTE),
+    "dispute.closed": ("A dispute was won or lost", _LOST),
     "webhook_endpoint.disabled": (
         "Another endpoint of yours is disabled: it has failed for days, or is gone",
         {**_ENDPOINT, **_FAILING},
@@ -127,7 +149,7 @@ attempt."""
 
 def _event(event_type: str) -> Json:
     data = _EVENTS[event_type][1]
-    at = data.get("settledAt", "2026-11-28T19:37:24.016Z")
+    at = data.get("settledAt") or data.get("closedAt") or "2026-11-28T19:37:24.016Z"
     return {"id": _EVENT_ID, "type": event_type, "timestamp": at, "data": data}
 
 
@@ -159,6 +181,7 @@ API = Api(
     tags={
         "Charges": "Taking money.",
         "Refunds": "Giving it back.",
+        "Disputes": "What customers' banks take back.",
         "Events": "What happened, and how it was delivered.",
         "Webhook endpoints": "Where events are delivered, and what signs them.",
         "Test": "What no real provider lets you do. Refused with 403 where test endpoints are disabled.",
@@ -168,6 +191,7 @@ API = Api(
         "charge_id": CHARGE["id"],
         "chargeId": CHARGE["id"],
         "refund_id": _REFUND["id"],
+        "dispute_id": _DISPUTE["id"],
         "event_id": _EVENT_ID,
         "eventId": _EVENT_ID,
         "endpoint_id": _ENDPOINT["id"],
@@ -176,6 +200,7 @@ API = Api(
     answers={
         "create_charge": {**CHARGE, "status": "pending", "settledAt": None},
         "create_refund": {**_REFUND, "status": "pending", "settledAt": None},
+        "close_dispute": _LOST,
     },
     webhooks={event_type: _webhook(event_type) for event_type in get_args(wire.EventType)},
     examples={
@@ -185,6 +210,9 @@ API = Api(
         CreateRefundRequest: {name: _REFUND[name] for name in ("amount", "reference")},
         wire.Charge: CHARGE,
         wire.Refund: _REFUND,
+        wire.Dispute: _DISPUTE,
+        DisputeRequest: {"amount": 9999, "reason": "fraudulent"},
+        CloseDisputeRequest: {"outcome": "lost"},
         wire.WebhookEndpoint: _ENDPOINT,
         WebhookEndpointWithSecretView: {**_ENDPOINT, "secret": _SECRET},
         CreateWebhookEndpointRequest: {"url": _ENDPOINT["url"], "eventTypes": _ENDPOINT["eventTypes"]},

@@ -1,4 +1,4 @@
-"""What the gateway knows: charges, refunds, events, deliveries. Options have the names of the API's parameters."""
+"""What the gateway knows: charges, refunds, disputes, events, deliveries. Options have the names of the API's parameters."""
 
 from typing import Any
 
@@ -43,9 +43,25 @@ def list_refunds(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     )
 
 
+@payment_gateway.group("disputes")
+def disputes() -> None:
+    """What customers' banks have taken back."""
+
+
+@command(disputes, "list")
+@click.option("--reference", type=NAME, help="Only those of the charge with this reference of yours.")
+@limit_option
+def list_disputes(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
+    """Disputes, newest first."""
+    page = gateway.list("/v1/disputes", **asked)
+    terminal.table(
+        page, AT="createdAt", DISPUTE="id", STATUS="status", AMOUNT=_amount, CHARGE="chargeId", REASON="reason"
+    )
+
+
 @payment_gateway.group("events")
 def events() -> None:
-    """What happened to charges and refunds."""
+    """What happened to charges, refunds and disputes."""
 
 
 @command(events, "list")

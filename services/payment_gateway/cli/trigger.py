@@ -15,7 +15,10 @@ from payment_gateway.cli.options import DURATION, WORDS, Kind, command
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import LateError, Terminal, word
 
-EVENT_TYPES = ("payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed")
+EVENT_TYPES = (
+    *("payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed"),
+    *("dispute.created", "dispute.closed"),
+)
 POLL_SECONDS = 0.05
 EVENTS_MAX = 100
 
@@ -55,14 +58,17 @@ SCENARIO = Kind("json|fault,…", _scenario)
 @click.option("--currency", default="USD", show_default=True)
 @click.option("--payment-method", help="Such as pm_card_visa; without it, one that makes the event.")
 @click.option("--reference", help="Your id of what is paid; without it, a fresh one.")
+@click.option("--outcome", type=click.Choice(["won", "lost"]), default="lost", show_default=True, help="Of a dispute.")
 @click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for what follows.")
 def trigger(
     gateway: Gateway, terminal: Terminal, event_type: str, repeat: int, reference: str | None, **own: Any
 ) -> None:
-    """Make a charge, refund it if EVENT is of a refund, and show the events and how they were delivered.
+    """Make a charge, refund or dispute it if EVENT is of a refund or a dispute, and show the events and how they were
+    delivered.
 
-    EVENT is payment.succeeded, payment.failed, refund.succeeded or refund.failed. It settles at once, unless
-    --payment-method or --scenario says otherwise. A reply that goes wrong is answered by asking again, with the same key.
+    EVENT is payment.succeeded, payment.failed, refund.succeeded, refund.failed, dispute.created or dispute.closed. It
+    settles at once, unless --payment-method or --scenario says otherwise. A reply that goes wrong is answered by asking
+    again, with the same key.
     """
     others = 0
     for _ in range(repeat):
@@ -76,7 +82,7 @@ def trigger(
 @dataclass
 class _Run:
     """One event, from the charge to its deliveries. `scenario` is for what the event is about, `charge_scenario` for the
-    charge under a refund. Raises LateError, and what Gateway raises.
+    charge under a refund. `outcome` is how a dispute closes. Raises LateError, and what Gateway raises.
     """
 
     gateway: Gateway
@@ -87,6 +93,7 @@ class _Run:
     payment_method: str | None
     scenario: Json
     charge_scenario: Json
+    outcome: str
     timeout: float  # in seconds
 
     def __post_init__(self) -> None:
@@ -94,11 +101,13 @@ class _Run:
 
     def play(self, reference: str) -> Json:
         before = {event["id"] for event in self._events(reference)}
-        charge, refund = self._charge(reference), None
+        charge, refund, dispute = self._charge(reference), None, None
         if self.event_type.startswith("refund."):
             refund = self._refund(charge)
+        if self.event_type.startswith("dispute."):
+            dispute = self._dispute(charge)
         made = [event for event in self._events(reference) if event["id"] not in before]
-        return {"charge": charge, "refund": refund, "events": self._delivered(made)}
+        return {"charge": charge, "refund": refund, "dispute": dispute, "events": self._delivered(made)}
 
     def _charge(self, reference: str) -> Json:
         refunding = self.event_type.startswith("refund.")
@@ -124,6 +133,12 @@ class _Run:
             "scenario": {"settleDelaySeconds": 0, **fails, **self.scenario},
         }
         return self._settled(f"/v1/charges/{charge['id']}/refunds", "/v1/refunds", body)
+
+    def _dispute(self, charge: Json) -> Json:
+        opened = self.gateway.call("POST", f"/v1/test/charges/{charge['id']}/dispute", {})
+        if self.event_type == "dispute.created":
+            return opened
+        return self.gateway.call("POST", f"/v1/test/disputes/{opened['id']}/close", {"outcome": self.outcome})
 
     def _settled(self, made_at: str, shown_at: str, body: Json) -> Json:
         again, reference = self.terminal.say, body["reference"]

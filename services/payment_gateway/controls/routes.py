@@ -2,14 +2,14 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody
-from msgspec import UNSET, Meta
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
 
 from payment_gateway.clock import clock as clocks
 from payment_gateway.clock.advance import AdvanceClock
@@ -19,10 +19,22 @@ from payment_gateway.controls.reset import Reset
 from payment_gateway.controls.send_anything import SendWebhookRequest, Sent, send_anything
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
 from payment_gateway.faults.stored_faults import StoredFaults
+from payment_gateway.money import dispute_charge as disputes
+from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge
+from payment_gateway.money.dispute import REASON
+from payment_gateway.money.dispute_charge import (
+    ClosedOtherwise,
+    DisputeCharge,
+    NoSuchDispute,
+    NotDisputable,
+    TooManyDisputes,
+)
+from payment_gateway.money.routes import Amount
 from payment_gateway.webhooks.destination import Destinations
 from payment_gateway.webhooks.send import SendWebhook
 from shared import wire
 from shared.edge.admit import release
+from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.responses import json_response
 from shared.times import utc_now
@@ -138,11 +150,70 @@ def _check(data: SendWebhookRequest) -> None:
 
 @post("/v1/test/reset", tags=["Test"], test=True, status_code=200)
 async def reset(reset: NamedDependency[Reset]) -> Done:
-    """Empties the database of every merchant's charges, refunds, events, endpoints, keys, faults and clock. The endpoint of
-    the environment comes back. What is in hand while it runs may be told afterwards.
+    """Empties the database of every merchant's charges, refunds, disputes, events, endpoints, keys, faults and clock. The
+    endpoint of the environment comes back. What is in hand while it runs may be told afterwards.
     """
     await reset()
     return Done()
+
+
+class DisputeRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """How much of the charge is disputed, and why. Without an amount it is all that is left."""
+
+    amount: Amount | UnsetType = UNSET
+    reason: Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z")] = REASON
+
+
+class CloseDisputeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether the merchant has won, and keeps the money, or lost."""
+
+    outcome: Literal["won", "lost"]
+
+
+@post("/v1/test/charges/{charge_id:str}/dispute", tags=["Test"], test=True, problems=["not-disputable", "exceeds-paid"])
+async def open_dispute(
+    request: Request[Any, Any, Any],
+    charge_id: FromPath[str],
+    data: JSONBody[DisputeRequest],
+    dispute_charge: NamedDependency[DisputeCharge],
+) -> Response[wire.Dispute]:
+    """Opens a dispute of a charge that has succeeded, as the customer's bank would. `dispute.created` says so."""
+    amount = None if data.amount is UNSET else data.amount
+    return _dispute(await dispute_charge.open(merchant_of(request), charge_id, amount, data.reason), 201)
+
+
+@post(
+    "/v1/test/disputes/{dispute_id:str}/close", tags=["Test"], test=True, status_code=200, problems=["dispute-closed"]
+)
+async def close_dispute(
+    request: Request[Any, Any, Any],
+    dispute_id: FromPath[str],
+    data: JSONBody[CloseDisputeRequest],
+    dispute_charge: NamedDependency[DisputeCharge],
+) -> Response[wire.Dispute]:
+    """Closes a dispute, as the customer's bank would. `dispute.closed` says so. What is closed so already stays as it is."""
+    return _dispute(await dispute_charge.close(merchant_of(request), dispute_id, data.outcome), 200)
+
+
+def _dispute(outcome: wire.Dispute | disputes.Refusal, status: int) -> Response[wire.Dispute]:
+    """Raises ProblemError."""
+    match outcome:
+        case wire.Dispute():
+            return json_response(wire.encode(outcome), status)
+        case NoSuchCharge():
+            raise ProblemError("not-found", "no such charge")
+        case NoSuchDispute():
+            raise ProblemError("not-found", "no such dispute")
+        case NotDisputable(charge_status):
+            raise ProblemError("not-disputable", f"the charge is {charge_status}")
+        case TooManyDisputes():
+            raise ProblemError("not-disputable", f"the charge has {disputes.DISPUTES_MAX} disputes already")
+        case ExceedsCharge(left):
+            raise ProblemError("exceeds-paid", f"{left} of the charge is left to dispute")
+        case ClosedOtherwise(closed_status):
+            raise ProblemError("dispute-closed", f"it is {closed_status}")
+        case _:
+            assert_never(outcome)
 
 
 @get("/v1/test/faults", tags=["Test"], test=True)
@@ -171,4 +242,14 @@ async def delete_faults(faults: NamedDependency[StoredFaults]) -> Faults:
     return NO_FAULTS
 
 
-TEST_ROUTES = [get_clock, set_clock, get_faults, put_faults, delete_faults, send_test_webhook, reset]
+TEST_ROUTES = [
+    get_clock,
+    set_clock,
+    get_faults,
+    put_faults,
+    delete_faults,
+    send_test_webhook,
+    open_dispute,
+    close_dispute,
+    reset,
+]

@@ -19,11 +19,12 @@ class ScenarioError(ValueError):
 
 
 class Outcome(NamedTuple):
-    """How a charge ends, and how its refunds do."""
+    """How a charge ends, how its refunds do, and whether it is disputed afterwards."""
 
     failure_code: str | None = None
     settle_delay_seconds: float | None = None
     refund_failure_code: str | None = None
+    disputed: bool = False
 
 
 OUTCOMES: Mapping[str, Outcome] = {
@@ -37,6 +38,7 @@ OUTCOMES: Mapping[str, Outcome] = {
     "pm_processing_error": Outcome("processing_error"),
     "pm_slow": Outcome(settle_delay_seconds=SLOW_SECONDS),
     "pm_refund_fails": Outcome(refund_failure_code=REFUND_FAILURE),
+    "pm_card_disputed": Outcome(disputed=True),
 }
 STEPS: Mapping[str, ReplyFault] = {
     "pm_429": "too_many_requests",

@@ -44,11 +44,11 @@ WebhookDelaySeconds = Annotated[float, Meta(ge=0, le=7 * 86400)]
 Copies = Annotated[int, Meta(ge=2, le=10)]
 
 # Everything that can have a rate: how a charge or refund ends, the wrong amount, each reply fault, each webhook fault.
-DECLINED, REFUND_FAILED, SETTLE_SLOW = "declined", "refund_failed", "settle_slow"
+DECLINED, DISPUTED, REFUND_FAILED, SETTLE_SLOW = "declined", "disputed", "refund_failed", "settle_slow"
 WRONG_AMOUNT: Literal["wrong_amount"] = "wrong_amount"
 REPLY, WEBHOOK = "reply_", "webhook_"
 RATED = (
-    *(DECLINED, REFUND_FAILED, SETTLE_SLOW, WRONG_AMOUNT),
+    *(DECLINED, DISPUTED, REFUND_FAILED, SETTLE_SLOW, WRONG_AMOUNT),
     *(f"{REPLY}{fault}" for fault in REPLY_FAULTS),
     *(f"{WEBHOOK}{fault}" for fault in WEBHOOK_FAULTS),
 )

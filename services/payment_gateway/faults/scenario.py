@@ -40,9 +40,9 @@ class Scenario(
         tuple[rates.WebhookFault, ...],
         Meta(
             max_length=rates.STEPS_MAX,
-            description="How its event is delivered: delayed, dropped (until it is resent), early (before the reply), "
-            "out_of_order (after the endpoint's next event) or duplicated; and then what is forged, an attempt each, "
-            "before the true ones.",
+            description="How its event is delivered, and those of its disputes: delayed, dropped (until it is resent), "
+            "early (before the reply), out_of_order (after the endpoint's next event) or duplicated; and then what is "
+            "forged, an attempt each, before the true ones.",
         ),
     ] = ()
     webhook_delay_seconds: Annotated[
@@ -54,6 +54,9 @@ class Scenario(
         Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z")] | None,
         Meta(description="Why a refund fails. Not for charges: there, paymentMethod says it."),
     ] = None
+    disputed: Annotated[
+        bool, Meta(description="The charge succeeds, and is disputed CHARGE_DELAY_SECONDS later. Not for refunds.")
+    ] = False
 
     @property
     def timing(self) -> rates.Timing | None:
@@ -77,18 +80,20 @@ def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates
         raise ScenarioError("/scenario/failureCode", "how a charge fails is said by paymentMethod")
     if steps and told.replies:
         raise ScenarioError("/scenario/replies", "paymentMethod says already how replies go wrong")
-    code, delay, _ = outcome or Outcome()
+    ends = outcome or Outcome()
     if steps:
         told = msgspec.structs.replace(told, replies=tuple(steps), replies_forever=outcome is None)
-    if told.settle_delay_seconds is not None:
-        delay = told.settle_delay_seconds
-    told = msgspec.structs.replace(told, failure_code=code, settle_delay_seconds=delay)
-    return _with_drawn(told, faults, key, rates.DECLINED)
+    delay = ends.settle_delay_seconds if told.settle_delay_seconds is None else told.settle_delay_seconds
+    disputed = told.disputed or ends.disputed
+    told = msgspec.structs.replace(told, failure_code=ends.failure_code, settle_delay_seconds=delay, disputed=disputed)
+    return _with_drawn(told, faults, key, rates.DECLINED, rates.DISPUTED)
 
 
 def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
     """What goes wrong with a refund of a charge that was paid by `payment_method`. Raises ScenarioError."""
     told = _told(asked, faults)
+    if told.disputed:
+        raise ScenarioError("/scenario/disputed", "only a charge is disputed")
     outcome = chain_of(payment_method).outcome or Outcome()
     if told.failure_code is None and outcome.refund_failure_code:
         told = msgspec.structs.replace(told, failure_code=outcome.refund_failure_code)
@@ -135,11 +140,12 @@ def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
         (timing == "dropped" and len(webhooks) > 1, "webhooks", "what is dropped is delivered in no other way"),
         (timing == "early" and scenario.settle_delay_seconds, "webhooks", "early, and yet it settles after a delay"),
         (scenario.wrong_amount and timing not in {None, "early"}, "wrongAmount", f"the true event would be {timing}"),
+        (scenario.disputed and scenario.failure_code, "disputed", "only a charge that succeeds is disputed"),
     )
     return next(((name, detail) for broken, name, detail in rules if broken), None)
 
 
-def _with_drawn(scenario: Scenario, faults: rates.Faults, key: str, outcome: str) -> Scenario:
+def _with_drawn(scenario: Scenario, faults: rates.Faults, key: str, *outcomes: str) -> Scenario:
     """With what the rates add, as far as it does not contradict what there is. Raises ScenarioError for what contradicts
     itself without them.
     """
@@ -149,7 +155,7 @@ def _with_drawn(scenario: Scenario, faults: rates.Faults, key: str, outcome: str
     if not faults.rates:
         return scenario
     webhooks = [f"{rates.WEBHOOK}{fault}" for fault in rates.WEBHOOK_FAULTS]
-    for name in rates.drawn(faults, key, (outcome, rates.SETTLE_SLOW, rates.WRONG_AMOUNT, *webhooks)):
+    for name in rates.drawn(faults, key, (*outcomes, rates.SETTLE_SLOW, rates.WRONG_AMOUNT, *webhooks)):
         more = msgspec.structs.replace(scenario, **_added(scenario, faults, name))
         if _contradiction(more) is None:
             scenario = more
@@ -160,6 +166,8 @@ def _added(scenario: Scenario, faults: rates.Faults, name: str) -> dict[str, Any
     match name:
         case "declined":
             return {"failure_code": scenario.failure_code or OUTCOMES["pm_card_declined"].failure_code}
+        case "disputed":
+            return {"disputed": True}
         case "refund_failed":
             return {"failure_code": scenario.failure_code or REFUND_FAILURE}
         case "settle_slow":

@@ -1,18 +1,20 @@
-"""What a charge is with all its refunds, how each of them ends, and what may be given back. Pure."""
+"""What a charge is with its refunds and disputes, how each of them ends, and what may be given back. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from itertools import chain
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from payment_gateway.faults.scenario import Scenario, settle_delay
+from payment_gateway.money.dispute import Dispute, opened
 from payment_gateway.webhooks.event import Mark, without
 from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, Key, KeyReused, entry_of, live
-from shared.ids import new_id
+from shared.ids import derive_id, new_id
 
 REFUNDS_MAX = 500  # they are in the document of their charge. C25
 
@@ -39,7 +41,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     when it ends. `keys` are those of the requests that made it and its refunds. `announce` has a mark for each event that
     is not announced yet; `hand_until` is real time, until when whoever settled it will announce it.
 
-    `due_at` is null exactly when nothing is pending and there is no mark, and never later than the first that is pending.
+    `due_at` is null exactly when nothing is pending or waiting and there is no mark, and never later than the first of that.
     Settling leaves it, so that a charge which was settled and not announced is found again. C23
     """
 
@@ -59,7 +61,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     trace: str | None = None
     keys: tuple[Key, ...] = ()
     refunds: tuple[Refund, ...] = ()
-    disputes: tuple[dict[str, Any], ...] = ()
+    disputes: tuple[Dispute, ...] = ()
     announce: tuple[Mark, ...] = ()
     due_at: datetime | None
     hand_until: datetime | None = None
@@ -69,6 +71,14 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     def amount_refunded(self) -> int:
         """What refunds have reserved or given back. One that has failed gives it free again."""
         return sum(refund.amount for refund in self.refunds if refund.status != "failed")
+
+    @property
+    def left(self) -> int:
+        """What may still be refunded or disputed. A dispute that was won gives its amount free again. C25"""
+        return self.amount - self.amount_refunded - sum(dispute.amount_taken for dispute in self.disputes)
+
+
+Part: TypeAlias = Charge | Refund | Dispute
 
 
 def new_charge(
@@ -154,21 +164,28 @@ def why_not(charge: Charge, amount: int) -> Refusal | None:
         return NotRefundable(charge.status)
     if len(charge.refunds) >= REFUNDS_MAX:
         return TooManyRefunds()
-    left = charge.amount - charge.amount_refunded
-    return ExceedsCharge(left) if amount > left else None
+    return ExceedsCharge(charge.left) if amount > charge.left else None
 
 
-def part(charge: Charge, object_id: str) -> Charge | Refund | None:
-    """The charge itself, or that refund of it."""
-    if charge.id == object_id:
-        return charge
-    return next((one for one in charge.refunds if one.id == object_id), None)
+def part(charge: Charge, object_id: str) -> Part | None:
+    """The charge itself, or that refund or dispute of it."""
+    return next((one for one in _parts(charge) if one.id == object_id), None)
 
 
-def due(charge: Charge, now: datetime) -> list[Charge | Refund]:
-    """What ends by `now`: the charge, refunds of it, or both."""
-    parts: list[Charge | Refund] = [charge, *charge.refunds]
-    return [one for one in parts if one.status == "pending" and one.settles_at <= now]
+def due(charge: Charge, now: datetime) -> list[Part]:
+    """What ends or opens by `now`."""
+    return [one for one in _parts(charge) if (at := settles_at(one)) is not None and at <= now]
+
+
+def settles_at(part: Part) -> datetime | None:
+    """When it ends, or opens, by itself; None if it has."""
+    if isinstance(part, Dispute):
+        return part.opens_at if part.status == "waiting" else None
+    return part.settles_at if part.status == "pending" else None
+
+
+def _parts(charge: Charge) -> Iterator[Part]:
+    return chain((charge,), charge.refunds, charge.disputes)
 
 
 def ended(pending: Ending, *, now: datetime) -> Ending:
@@ -179,20 +196,24 @@ def ended(pending: Ending, *, now: datetime) -> Ending:
     return replace(pending, status="failed" if code else "succeeded", failure_code=code, settled_at=now)
 
 
-def with_ended(charge: Charge, object_id: str, *, now: datetime) -> Charge:
-    """The charge with that part of it ended."""
+def with_settled(charge: Charge, object_id: str, *, now: datetime, delay: timedelta) -> Charge:
+    """The charge with that part of it ended, or that dispute opened. One that is to be disputed is, `delay` after it has
+    succeeded; the dispute's id follows from the charge's, so that two gateways mean the same. C23
+    """
     if object_id == charge.id:
-        return ended(charge, now=now)
+        after = ended(charge, now=now)
+        waiting = Dispute(id=derive_id("dp", charge.id), amount=charge.amount, opens_at=now + delay)
+        return replace(after, disputes=(waiting,)) if charge.scenario.disputed else after
     refunds = tuple(ended(one, now=now) if one.id == object_id else one for one in charge.refunds)
-    return replace(charge, refunds=refunds)
+    disputes = (opened(one, charge.left, now=now) if one.id == object_id else one for one in charge.disputes)
+    return replace(charge, refunds=refunds, disputes=tuple(filter(None, disputes)))
 
 
 def announced(charge: Charge, ids: Collection[str]) -> Charge:
     """The charge when these of its marks have been announced. It is due while there are others."""
     if left := without(charge.announce, ids):
         return replace(charge, announce=left)
-    parts: list[Charge | Refund] = [charge, *charge.refunds]
-    pending = [one.settles_at for one in parts if one.status == "pending"]
+    pending = filter(None, map(settles_at, _parts(charge)))
     return replace(charge, announce=(), due_at=min(pending, default=None), hand_until=None)
 
 
@@ -212,4 +233,21 @@ def refund_on_the_wire(charge: Charge, refund: Refund) -> wire.Refund:
         failure_code=refund.failure_code,
         created_at=refund.created_at,
         settled_at=refund.settled_at,
+    )
+
+
+def dispute_on_the_wire(charge: Charge, dispute: Dispute) -> wire.Dispute:
+    """One that waits is shown to nobody."""
+    assert dispute.status != "waiting"
+    assert dispute.created_at is not None
+    return wire.Dispute(
+        id=dispute.id,
+        charge_id=charge.id,
+        charge_reference=charge.reference,
+        amount=dispute.amount,
+        currency=charge.currency,
+        reason=dispute.reason,
+        status=dispute.status,
+        created_at=dispute.created_at,
+        closed_at=dispute.closed_at,
     )

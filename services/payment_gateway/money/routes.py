@@ -1,4 +1,4 @@
-"""HTTP under /v1/charges and /v1/refunds: parse, call a verb, respond."""
+"""HTTP under /v1/charges, /v1/refunds and /v1/disputes: parse, call a verb, respond."""
 
 from typing import Annotated, Any, Literal, assert_never
 
@@ -149,6 +149,32 @@ async def list_refunds(
     return json_response(wire.encode(page))
 
 
+@get("/v1/disputes/{dispute_id:str}", tags=["Disputes"])
+async def get_dispute(
+    request: Request[Any, Any, Any], dispute_id: FromPath[str], show_money: NamedDependency[ShowMoney]
+) -> Response[wire.Dispute]:
+    """One dispute."""
+    dispute = there(await show_money.dispute(merchant_of(request), dispute_id), "dispute")
+    note(reference=dispute.charge_reference)
+    return json_response(wire.encode(dispute))
+
+
+@get("/v1/disputes", tags=["Disputes"])
+async def list_disputes(
+    request: Request[Any, Any, Any],
+    show_money: NamedDependency[ShowMoney],
+    reference: Annotated[
+        str | None, QueryParameter(max_length=255, description="That of the charge that is disputed.")
+    ] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Text = None,
+) -> Response[Page[wire.Dispute]]:
+    """A page of disputes, newest first."""
+    note(reference=reference)
+    page = await show_money.disputes(merchant_of(request), reference, limit, cursor)
+    return json_response(wire.encode(page))
+
+
 def _check(data: CreateChargeRequest) -> None:
     """What types alone cannot say. Raises ProblemError."""
     try:
@@ -178,4 +204,13 @@ async def _answer(request: Request[Any, Any, Any], outcome: Answer | Misbehaved 
             assert_never(outcome)
 
 
-MONEY_ROUTES = [create_charge, get_charge, list_charges, create_refund, get_refund, list_refunds]
+MONEY_ROUTES = [
+    create_charge,
+    get_charge,
+    list_charges,
+    create_refund,
+    get_refund,
+    list_refunds,
+    get_dispute,
+    list_disputes,
+]

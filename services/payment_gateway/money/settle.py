@@ -1,5 +1,5 @@
-"""Settling what is due: a compare-and-set ends a charge, or a refund in it, and writes a mark of that; then the marks are
-announced. C23
+"""Settling what is due: a compare-and-set ends a charge or a refund in it, or opens a dispute in it, and writes a mark;
+then the marks are announced. C23
 
 Nothing is leased. Two gateways that settle one charge meet in its version, and the second finds it settled. Whoever dies
 between settling and announcing leaves a charge that is still due.
@@ -17,7 +17,8 @@ from pymongo.errors import PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.money.announcement import marks_of
-from payment_gateway.money.charge import Charge, Refund, due, part, with_ended
+from payment_gateway.money.charge import Charge, Part, due, part, settles_at, with_settled
+from payment_gateway.money.dispute import Dispute
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store, read
 from payment_gateway.webhooks.announce import Announce
@@ -43,11 +44,22 @@ _SETTLED_BY_STATUS = {
 
 
 class Settle:
-    def __init__(self, store: Store, charges: StoredCharges, clock: StoredClock, announce: Announce[Charge]) -> None:
+    """`delay` is how long after a charge has succeeded it is disputed, if it is to be."""
+
+    def __init__(
+        self,
+        store: Store,
+        charges: StoredCharges,
+        clock: StoredClock,
+        announce: Announce[Charge],
+        *,
+        delay: timedelta,
+    ) -> None:
         self._store = store
         self._charges = charges
         self._clock = clock
         self._announce = announce
+        self._delay = delay
         self._passed_over = PassedOver()
         self.work = LeasedWork[Sequence[Document]](
             self._claim,
@@ -98,7 +110,7 @@ class Settle:
         return len(done) - len(unannounced)
 
     async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> None:
-        """The charge, its refunds, or both. Decisions about one document are one write."""
+        """What is due of it. Decisions about one document are one write."""
         continue_trace(document.get("trace"), reference=document.get("reference"))
         try:
             charge = msgspec.convert(document, Charge)
@@ -108,19 +120,21 @@ class Settle:
             raise
 
     async def _settle(
-        self, charge: Charge, document: Document, pending: Charge | Refund, endpoints: Sequence[Endpoint], now: datetime
+        self, charge: Charge, document: Document, pending: Part, endpoints: Sequence[Endpoint], now: datetime
     ) -> None:
-        noun = "charge" if isinstance(pending, Charge) else "refund"
+        noun = type(pending).__name__.lower()
         # The order's id, in the words of whoever asked for the money.
-        continue_trace(pending.trace, reference=charge.reference)
+        continue_trace(charge.trace if isinstance(pending, Dispute) else pending.trace, reference=charge.reference)
         with span(f"settle {noun}"):
             trace = current_trace()  # the event continues from here
 
             def decide(found: Charge | None, read_at: datetime | None) -> Verdict[Charge, Any]:
-                return settled(found, pending.id, endpoints, now=now, read_at=read_at, trace=trace)
+                return settled(found, pending.id, endpoints, now=now, delay=self._delay, read_at=read_at, trace=trace)
 
             ended = await self._charges.change(charge.id, decide, read=document)
-        if ended is not None:
+        if isinstance(ended, Dispute):
+            log.info("dispute opened", id=ended.id)
+        elif ended is not None:
             _SETTLED_BY_STATUS[noun, ended.status].inc()
             log.info(f"{noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
 
@@ -131,18 +145,33 @@ def settled(
     endpoints: Sequence[Endpoint],
     *,
     now: datetime,
+    delay: timedelta,
     read_at: datetime | None,
     trace: str | None,
-) -> Verdict[Charge, Charge | Refund | None]:
-    """The charge with that part of it ended, and a mark for its event; nothing if it has ended already. Its `due_at` stays:
-    it is due until the mark is announced. Pure.
+) -> Verdict[Charge, Part | None]:
+    """The charge with that part of it ended, or that dispute opened, and a mark for its event; nothing if that was done
+    already. Its `due_at` stays: it is due until the mark is announced. Pure.
     """
     subject = None if charge is None else part(charge, object_id)
-    if charge is None or read_at is None or subject is None or subject.status != "pending":
+    if charge is None or read_at is None or subject is None or settles_at(subject) is None:
         return Verdict(None, found=True)  # a reset took it, or somebody else was quicker
-    after = with_ended(charge, object_id, now=now)
+    after = with_settled(charge, object_id, now=now, delay=delay)
     ended = part(after, object_id)
-    assert ended is not None
-    marks = marks_of(after, ended, endpoints, now=now, trace=trace)
+    if ended is None:  # nothing was left to dispute
+        return Verdict(None, after)
+    return Verdict(ended, marked(after, ended, endpoints, now=now, read_at=read_at, trace=trace))
+
+
+def marked(
+    charge: Charge,
+    subject: Part,
+    endpoints: Sequence[Endpoint],
+    *,
+    now: datetime,
+    read_at: datetime,
+    trace: str | None,
+) -> Charge:
+    """The charge with a mark of what has happened to that part of it, in the hand of whoever writes it. Pure."""
+    marks = marks_of(charge, subject, endpoints, now=now, trace=trace)
     hand_until = read_at + timedelta(seconds=HAND_SECONDS)
-    return Verdict(ended, replace(after, announce=(*after.announce, *marks), hand_until=hand_until))
+    return replace(charge, announce=(*charge.announce, *marks), hand_until=hand_until)

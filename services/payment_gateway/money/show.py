@@ -1,17 +1,29 @@
-"""Showing charges and refunds. Nothing is shown as ended before it is announced, so whoever looks announces first. C23"""
+"""Showing charges, refunds and disputes. Nothing is shown as ended before it is announced, so whoever looks announces first.
+C23
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from payment_gateway.money.charge import Charge, Refund, on_the_wire, part, refund_on_the_wire
+from payment_gateway.money.charge import (
+    Charge,
+    Refund,
+    dispute_on_the_wire,
+    on_the_wire,
+    part,
+    refund_on_the_wire,
+)
+from payment_gateway.money.dispute import Dispute
 from payment_gateway.reads import NEWEST_FIRST, beyond, given, one_page
 from payment_gateway.store import Store, read
 from payment_gateway.webhooks.announce import Announce
 from shared import wire
 from shared.mongo import Document
 from shared.pages import Page
+
+_NOT_WAITING = {"status": {"$ne": "waiting"}}
 
 
 class ShowMoney:
@@ -27,7 +39,13 @@ class ShowMoney:
 
     async def refund(self, merchant: str, refund_id: str) -> wire.Refund | None:
         found = await read(self._store.charges, {"$match": {"refunds.id": refund_id, "merchant": merchant}})
-        return next((_shown(charge, refund_id) for charge in await self._announced(found)), None)
+        return next((_refund(charge, refund_id) for charge in await self._announced(found)), None)
+
+    async def dispute(self, merchant: str, dispute_id: str) -> wire.Dispute | None:
+        """None too while it waits."""
+        found = await read(self._store.charges, {"$match": {"disputes.id": dispute_id, "merchant": merchant}})
+        shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
+        return next((_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting"), None)
 
     async def charges(self, conditions: Mapping[str, Any], limit: int, cursor: str | None) -> Page[wire.Charge]:
         """A page of them, newest first. Raises CursorError."""
@@ -40,28 +58,43 @@ class ShowMoney:
         self, merchant: str, charge_id: str | None, conditions: Mapping[str, Any], limit: int, cursor: str | None
     ) -> Page[wire.Refund]:
         """The same of refunds, by conditions on the refund itself. Raises CursorError."""
-        wanted, position = given(conditions), beyond(cursor)
-        through_an_index: dict[str, Any] = {"refunds.created_at": position.get("created_at", {"$exists": True})}
-        if charge_id:
-            through_an_index = {"_id": charge_id}
-        elif "reference" in wanted:
-            through_an_index = {"refunds.reference": wanted["reference"]}
-        kept = {f"refunds.{name}": 1 for name in ("id", "created_at", *wanted)}
+        wanted = given(conditions)
+        of = {"_id": charge_id, "refunds.reference": None if charge_id else wanted.get("reference")}
+        found, following = await self._parts("refunds", {"merchant": merchant, **given(of)}, wanted, limit, cursor)
+        return Page([_refund(*one) for one in found], following)
+
+    async def disputes(
+        self, merchant: str, reference: str | None, limit: int, cursor: str | None
+    ) -> Page[wire.Dispute]:
+        """The same of disputes, by the reference of their charge. Raises CursorError."""
+        of = given({"merchant": merchant, "reference": reference})
+        found, following = await self._parts("disputes", of, _NOT_WAITING, limit, cursor)
+        return Page([_dispute(*one) for one in found], following)
+
+    async def _parts(
+        self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], limit: int, cursor: str | None
+    ) -> tuple[list[tuple[Charge, str]], str | None]:
+        """A page of refunds or disputes as `wanted`, of charges as `of`: each with its charge, which is announced."""
+        position = beyond(cursor)
+        if of.keys() == {"merchant"}:  # nothing else has an index
+            of = {**of, f"{name}.created_at": position.get("created_at", {"$exists": True})}
+        kept = {f"{name}.{field}": 1 for field in ("id", "created_at", *wanted)}
         found = await read(
             self._store.charges,
-            {"$match": {"merchant": merchant, **through_an_index}},
+            {"$match": of},
             {"$project": {"charge": "$_id", **kept}},
-            {"$unwind": "$refunds"},
-            {"$replaceWith": {"$mergeObjects": ["$refunds", {"_id": "$refunds.id", "charge": "$charge"}]}},
+            {"$unwind": f"${name}"},
+            {"$replaceWith": {"$mergeObjects": [f"${name}", {"_id": f"${name}.id", "charge": "$charge"}]}},
             {"$match": {**wanted, **position}},
             {"$sort": NEWEST_FIRST},
             {"$limit": limit + 1},
         )
         page, following = one_page(found, limit)
-        of = await read(self._store.charges, {"$match": {"_id": {"$in": list({one["charge"] for one in page})}}})
-        charges = {charge.id: charge for charge in await self._announced(of)}
-        shown = [_shown(charges[one["charge"]], one["_id"]) for one in page if one["charge"] in charges]
-        return Page(shown, following)
+        theirs = {"_id": {"$in": list({one["charge"] for one in page})}}
+        charges = {
+            charge.id: charge for charge in await self._announced(await read(self._store.charges, {"$match": theirs}))
+        }
+        return [(charges[one["charge"]], one["_id"]) for one in page if one["charge"] in charges], following
 
     async def _announced(self, found: Sequence[Document]) -> list[Charge]:
         """As they were read, once all marks in them are announced. Those that cannot be announced are left out."""
@@ -69,7 +102,13 @@ class ShowMoney:
         return [msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced]
 
 
-def _shown(charge: Charge, refund_id: str) -> wire.Refund:
+def _refund(charge: Charge, refund_id: str) -> wire.Refund:
     refund = part(charge, refund_id)
     assert isinstance(refund, Refund)
     return refund_on_the_wire(charge, refund)
+
+
+def _dispute(charge: Charge, dispute_id: str) -> wire.Dispute:
+    dispute = part(charge, dispute_id)
+    assert isinstance(dispute, Dispute)
+    return dispute_on_the_wire(charge, dispute)

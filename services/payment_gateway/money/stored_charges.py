@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from payment_gateway.money.charge import Charge
 from payment_gateway.store import Store
 from payment_gateway.webhooks.event import Told
@@ -22,6 +24,7 @@ def stored_charges(store: Store) -> StoredCharges:
 
 
 def told(charge: Charge) -> Told:
-    """What is announced of it and its refunds, and how."""
+    """What is announced of it, its refunds and disputes, and how: of a dispute as of its charge, with no wrong amount."""
     scenarios = {charge.id: charge.scenario, **{refund.id: refund.scenario for refund in charge.refunds}}
+    scenarios |= dict.fromkeys((one.id for one in charge.disputes), replace(charge.scenario, wrong_amount=False))
     return Told(charge.merchant, charge.reference, charge.id, scenarios.__getitem__)

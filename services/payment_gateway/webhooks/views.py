@@ -9,12 +9,12 @@ from payment_gateway.webhooks.delivery import Fault, State
 from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
 from shared import wire
 
-_SUBJECTS = ("Charge", "Refund", "WebhookEndpoint")
+_SUBJECTS = ("Charge", "Refund", "Dispute", "WebhookEndpoint")
 _SUBJECT = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in _SUBJECTS]}
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event. `data` is the charge, the refund or the webhook endpoint that it is about, as it was then."""
+    """An event. `data` is the charge, refund, dispute or webhook endpoint that it is about, as it was then."""
 
     id: str
     type: wire.EventType

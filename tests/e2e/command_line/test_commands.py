@@ -7,6 +7,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from payment_gateway.cli.trigger import EVENT_TYPES
 from shared.signing import sign
 from tests.e2e.command_line.conftest import CommandLine, Merchant
 from tests.http_double import Asked, HttpDouble
@@ -14,7 +15,7 @@ from tests.waiting import until
 from tools.process import free_port
 
 
-@pytest.mark.parametrize("event_type", ["payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed"])
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
 async def test_trigger_makes_an_event_and_waits_for_its_delivery(
     command: CommandLine, merchant: Merchant, service: HttpDouble, event_type: str
 ) -> None:
@@ -86,14 +87,15 @@ async def test_lists_show_the_newest_first(command: CommandLine, merchant: Merch
     assert [row.split()[1] for row in rows] == newest_first
 
 
-@pytest.mark.parametrize("what", ["refunds", "events", "deliveries", "endpoints"])
+@pytest.mark.parametrize("what", ["refunds", "disputes", "events", "deliveries", "endpoints"])
 async def test_what_the_gateway_lists_is_printed_as_it_is(
     command: CommandLine, merchant: Merchant, service: HttpDouble, what: str
 ) -> None:
     merchant.endpoint(service.url)
     charge = await merchant.charge()
     merchant.call("POST", f"/v1/charges/{charge['id']}/refunds", {"amount": 1, "reference": "some-of-it"})
-    await merchant.delivered(2)
+    merchant.call("POST", f"/v1/test/charges/{charge['id']}/dispute", {})
+    await merchant.delivered(3)
     listed = (await command(what, "list", "--json")).json["data"]
     assert listed == merchant.listed({"endpoints": "webhook-endpoints"}.get(what, what)) != []
 

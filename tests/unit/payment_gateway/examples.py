@@ -8,6 +8,7 @@ import msgspec
 from payment_gateway.faults.rates import NO_FAULTS
 from payment_gateway.faults.scenario import Scenario, charge_scenario
 from payment_gateway.money.charge import Charge, Refund, ended, new_charge, new_refund
+from payment_gateway.money.dispute import Dispute
 from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from shared import wire
 from shared.idempotency import Key, new_key
@@ -37,6 +38,10 @@ def paid(payment_method: str = "pm_card_visa") -> Charge:
 def a_refund(amount: int = 4000, **scenario: Any) -> Refund:
     asked = wire.RefundRequest(amount=amount, reference="rf_1")
     return new_refund(asked, Scenario(**scenario), now=NOW, delay=DELAY)
+
+
+def a_dispute(amount: int = 4000, **changes: Any) -> Dispute:
+    return Dispute(id="dp_1", amount=amount, **{"status": "open", "opens_at": NOW, "created_at": NOW, **changes})
 
 
 def a_key(value: str = "key", *, of: str = "re_1", command: object = "command") -> Key:

@@ -46,6 +46,7 @@ async def test_the_same_key_creates_one_charge_on_two_gateways(make_application:
     ("payment_method", "status", "code"),
     [
         ("pm_card_visa", "succeeded", None),
+        ("pm_card_disputed", "succeeded", None),
         ("pm_card_declined", "failed", "card_declined"),
         ("pm_insufficient_funds", "failed", "insufficient_funds"),
         ("pm_expired_card", "failed", "expired_card"),

@@ -81,6 +81,7 @@ def test_how_long_it_stays_pending(scenario: Scenario, seconds: float) -> None:
         ("pm_card_visa", {"webhooks": ["dropped", "bad_signature"]}, "/scenario/webhooks"),
         ("pm_slow", {"webhooks": ["early"]}, "/scenario/webhooks"),
         ("pm_card_visa", {"wrongAmount": True, "webhooks": ["dropped"]}, "/scenario/wrongAmount"),
+        ("pm_lost_card", {"disputed": True}, "/scenario/disputed"),
     ],
 )
 def test_what_contradicts_itself_is_refused_by_its_member(
@@ -100,6 +101,22 @@ def test_a_refund_fails_if_asked_to_or_if_its_charge_was_paid_so() -> None:
 
 def test_the_steps_of_a_chain_are_not_for_its_refunds() -> None:
     assert of_refund("pm_500|pm_card_visa") == Scenario()
+
+
+def test_a_charge_is_disputed_if_asked_to_be_or_if_its_card_or_the_rates_say_so() -> None:
+    always = Faults(rates={"disputed": 1, "declined": 0.5})
+    assert of_charge("pm_500|pm_card_disputed").disputed
+    assert of_charge(disputed=True).disputed
+    drawn = [of_charge(faults=always, key=f"key-{number}") for number in range(20)]
+    assert all(one.disputed == (one.failure_code is None) for one in drawn)
+    assert {one.disputed for one in drawn} == {False, True}
+
+
+def test_a_refund_is_not_disputed() -> None:
+    assert of_refund("pm_card_disputed", Faults(rates={"disputed": 1})) == of_refund()
+    with pytest.raises(ScenarioError) as refused:
+        of_refund(disputed=True)
+    assert refused.value.pointer == "/scenario/disputed"
 
 
 EVERYTHING = st.fixed_dictionaries({}, optional={name: st.floats(0, 1) for name in RATED})

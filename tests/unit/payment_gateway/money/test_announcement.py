@@ -3,10 +3,10 @@ import pytest
 
 from payment_gateway.money import charge as charges
 from payment_gateway.money.announcement import marks_of
-from payment_gateway.money.charge import Charge, Refund
+from payment_gateway.money.charge import Charge, Part, Refund
 from payment_gateway.webhooks.event import Mark
 from shared import wire
-from tests.unit.payment_gateway.examples import NOW, a_charge, a_refund, an_endpoint, at, paid
+from tests.unit.payment_gateway.examples import NOW, a_charge, a_dispute, a_refund, an_endpoint, at, paid
 
 CHARGE = paid()
 
@@ -23,7 +23,7 @@ def not_refunded() -> Refund:
     return msgspec.structs.replace(refunded(), status="failed", failure_code="bank_said_no")
 
 
-def mark_of(subject: Charge | Refund, seconds: float = 5) -> Mark:
+def mark_of(subject: Part, seconds: float = 5) -> Mark:
     [mark] = marks_of(subject if isinstance(subject, Charge) else CHARGE, subject, [an_endpoint()], now=at(seconds))
     return mark
 
@@ -52,9 +52,12 @@ def test_another_object_is_another_event() -> None:
         (declined(), "payment.failed"),
         (refunded(), "refund.succeeded"),
         (not_refunded(), "refund.failed"),
+        (a_dispute(), "dispute.created"),
+        (a_dispute(status="won"), "dispute.closed"),
+        (a_dispute(status="lost"), "dispute.closed"),
     ],
 )
-def test_the_type_says_how_it_ended(subject: Charge | Refund, kind: str) -> None:
+def test_the_type_says_how_it_ended(subject: Part, kind: str) -> None:
     event = mark_of(subject)
     envelope = msgspec.json.decode(event.raw, type=wire.EventEnvelope)
     assert event.type == envelope.type == kind
@@ -74,6 +77,27 @@ def test_the_bytes_of_a_refund_event_hold_the_refund_as_it_is_shown(subject: Ref
     envelope = msgspec.json.decode(event.raw, type=wire.EventEnvelope)
     assert (envelope.id, envelope.timestamp) == (event.id, at(5))
     assert msgspec.json.decode(envelope.data, type=wire.Refund) == charges.refund_on_the_wire(CHARGE, subject)
+
+
+def test_the_bytes_of_a_dispute_event_hold_the_dispute_as_it_is_shown() -> None:
+    event = mark_of(a_dispute(status="lost", closed_at=at(5)))
+    envelope = msgspec.json.decode(event.raw, type=wire.EventEnvelope)
+    assert msgspec.json.decode(envelope.data, type=wire.Dispute) == wire.Dispute(
+        id="dp_1",
+        charge_id=CHARGE.id,
+        charge_reference="ord_1",
+        amount=4000,
+        currency="USD",
+        reason="fraudulent",
+        status="lost",
+        created_at=NOW,
+        closed_at=at(5),
+    )
+
+
+def test_a_dispute_that_waits_is_told_to_nobody() -> None:
+    with pytest.raises(AssertionError, match="dp_1"):
+        mark_of(a_dispute(status="waiting"))
 
 
 @pytest.mark.parametrize("subject", [paid(), refunded()])

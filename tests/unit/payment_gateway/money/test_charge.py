@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from msgspec.structs import replace
@@ -18,12 +19,21 @@ from payment_gateway.money.charge import (
     ended,
     on_the_wire,
     refund,
-    with_ended,
+    with_settled,
+)
+from payment_gateway.money.dispute_charge import (
+    DISPUTES_MAX,
+    ClosedOtherwise,
+    NoSuchDispute,
+    NotDisputable,
+    TooManyDisputes,
+    with_closed,
+    with_dispute,
 )
 from payment_gateway.money.settle import HAND_SECONDS, settled
 from shared import wire
 from shared.idempotency import KeyReused
-from tests.unit.payment_gateway.examples import NOW, a_charge, a_key, a_refund, an_endpoint, at, paid
+from tests.unit.payment_gateway.examples import DELAY, NOW, a_charge, a_dispute, a_key, a_refund, an_endpoint, at, paid
 
 
 def test_a_new_charge_is_pending_and_due_after_its_delay() -> None:
@@ -95,7 +105,7 @@ def refunded_by(charge: Charge, *made: Refund) -> Charge:
 def test_settling_marks_a_charge_and_leaves_it_due() -> None:
     """C23: whoever dies before announcing leaves something that is found."""
     pending = a_charge()
-    verdict = settled(pending, pending.id, [an_endpoint()], now=at(6), read_at=NOW, trace="t")
+    verdict = settled(pending, pending.id, [an_endpoint()], now=at(6), delay=DELAY, read_at=NOW, trace="t")
     after = verdict.after
     assert after is not None
     assert (after.status, after.settled_at, after.due_at) == ("succeeded", at(6), pending.due_at)
@@ -107,13 +117,13 @@ def test_what_has_ended_is_not_settled_again() -> None:
     """C23"""
     charge = paid()
     for found in (charge, None):
-        verdict = settled(found, charge.id, [], now=at(9), read_at=NOW, trace=None)
+        verdict = settled(found, charge.id, [], now=at(9), delay=DELAY, read_at=NOW, trace=None)
         assert (verdict.answer, verdict.after, verdict.found) == (None, None, True)
 
 
 def test_a_refund_settles_inside_its_charge() -> None:
     charge = refunded_by(paid(), one := a_refund(), other := a_refund())
-    after = settled(charge, one.id, [], now=at(6), read_at=NOW, trace=None).after
+    after = settled(charge, one.id, [], now=at(6), delay=DELAY, read_at=NOW, trace=None).after
     assert after is not None
     assert [refund.status for refund in after.refunds] == ["succeeded", "pending"]
     assert [mark.object for mark in after.announce] == [one.id]
@@ -124,21 +134,21 @@ def test_a_charge_is_due_while_it_has_a_mark_and_then_when_the_next_refund_settl
     """C23"""
     charge = refunded_by(paid(), soon := a_refund(), later := replace(a_refund(), settles_at=at(60)))
     assert charge.due_at == soon.settles_at
-    after = with_ended(charge, soon.id, now=at(6))
+    after = with_settled(charge, soon.id, now=at(6), delay=DELAY)
     marks = marks_of(after, after.refunds[0], [], now=at(6))
     marked = replace(after, announce=marks, hand_until=NOW)
     assert announced(marked, set()) == marked
     assert announced(marked, {"evt_another"}).due_at == soon.settles_at
     at_rest = announced(marked, {marks[0].id})
     assert (at_rest.announce, at_rest.due_at, at_rest.hand_until) == ((), later.settles_at, None)
-    assert announced(with_ended(at_rest, later.id, now=at(60)), set()).due_at is None
+    assert announced(with_settled(at_rest, later.id, now=at(60), delay=DELAY), set()).due_at is None
 
 
 def test_a_mark_that_was_made_meanwhile_stays() -> None:
     """C23: marks are taken off by their ids."""
     charge = refunded_by(paid(), one := a_refund(), other := a_refund())
     for each in (one, other):
-        after = settled(charge, each.id, [], now=at(6), read_at=NOW, trace=None).after
+        after = settled(charge, each.id, [], now=at(6), delay=DELAY, read_at=NOW, trace=None).after
         assert after is not None
         charge = after
     left = announced(charge, {charge.announce[0].id})
@@ -151,10 +161,103 @@ def test_refunds_never_exceed_their_charge_and_those_that_failed_do_not_count() 
     charge = refunded_by(paid(), a_refund(9000), failed := a_refund(999, failure_code="refused"))
     assert refund(charge, a_refund(1), a_key("3"), NOW).answer == ExceedsCharge(0)
     assert charge.amount_refunded == 9999
-    charge = with_ended(charge, failed.id, now=at(6))
+    charge = with_settled(charge, failed.id, now=at(6), delay=DELAY)
     assert charge.amount_refunded == 9000
     assert refund(charge, a_refund(1000), a_key("4"), NOW).answer == ExceedsCharge(999)
     assert refund(charge, a_refund(999), a_key("5"), NOW).after is not None
+
+
+def disputed(charge: Charge, amount: int | None = None, dispute_id: str = "dp_1") -> Charge:
+    after = with_dispute(dispute_id, amount, "fraudulent", charge, NOW)
+    assert isinstance(after, Charge)
+    return after
+
+
+def closed(charge: Charge, outcome: Literal["won", "lost"], dispute_id: str = "dp_1") -> Charge:
+    after = with_closed(dispute_id, outcome, charge, NOW)
+    assert isinstance(after, Charge)
+    return after
+
+
+def test_what_is_disputed_is_not_refunded_unless_the_dispute_was_won() -> None:
+    """C25"""
+    charge = disputed(refunded_by(paid(), a_refund(999)), 6000)
+    for other in (charge, closed(charge, "lost")):
+        assert refund(other, a_refund(3001), a_key("2"), NOW).answer == ExceedsCharge(3000)
+        assert refund(other, a_refund(3000), a_key("2"), NOW).after is not None
+    assert refund(closed(charge, "won"), a_refund(9000), a_key("2"), NOW).after is not None
+
+
+def test_a_dispute_is_of_all_that_is_left_and_never_of_more() -> None:
+    """C25"""
+    charge = refunded_by(paid(), a_refund(999))
+    assert [one.amount for one in disputed(charge).disputes] == [9000]
+    assert with_dispute("dp_1", 9001, "fraudulent", charge, NOW) == ExceedsCharge(9000)
+    assert with_dispute("dp_2", None, "fraudulent", disputed(charge), NOW) == ExceedsCharge(0)
+    assert [one.amount for one in disputed(closed(disputed(charge), "won"), None, "dp_2").disputes] == [9000, 9000]
+
+
+def test_only_a_charge_that_has_succeeded_is_disputed_and_a_hundred_times_at_most() -> None:
+    for charge in (a_charge(), ended(a_charge("pm_card_declined"), now=at(5))):
+        assert with_dispute("dp_1", None, "fraudulent", charge, NOW) == NotDisputable(charge.status)
+    often = replace(paid(), disputes=(a_dispute(1, status="won"),) * DISPUTES_MAX)
+    assert with_dispute("dp_2", 1, "fraudulent", often, NOW) == TooManyDisputes()
+
+
+def test_a_dispute_is_closed_once() -> None:
+    charge = disputed(paid())
+    after = closed(charge, "won")
+    assert [(one.status, one.closed_at) for one in after.disputes] == [("won", NOW)]
+    assert with_closed("dp_1", "won", after, at(9)) == after
+    assert with_closed("dp_1", "lost", after, at(9)) == ClosedOtherwise("won")
+    assert with_closed("dp_2", "lost", after, at(9)) == NoSuchDispute()
+    assert with_dispute("dp_1", None, "fraudulent", after, at(9)) == after, "a decision knows its own effect. C3"
+
+
+def test_a_charge_that_is_to_be_disputed_waits_for_it_after_it_has_succeeded() -> None:
+    pending = a_charge("pm_card_disputed")
+    charge = with_settled(pending, pending.id, now=at(6), delay=DELAY)
+    [waiting] = charge.disputes
+    assert (charge.status, waiting.status, waiting.created_at, waiting.opens_at) == (
+        "succeeded",
+        "waiting",
+        None,
+        at(11),
+    )
+    assert refund(charge, a_refund(9999), a_key(), NOW).after is not None, "it counts for nothing yet"
+    assert with_closed(waiting.id, "won", charge, at(9)) == NoSuchDispute()
+    at_rest = announced(charge, ())
+    assert at_rest.due_at == at(11)
+    assert due(at_rest, at(10.9)) == []
+    verdict = settled(at_rest, waiting.id, [an_endpoint()], now=at(12), delay=DELAY, read_at=NOW, trace=None)
+    after = verdict.after
+    assert after is not None
+    assert [(one.status, one.created_at, one.amount) for one in after.disputes] == [("open", at(12), 9999)]
+    assert [(mark.object, mark.type, mark.to) for mark in after.announce] == [
+        (waiting.id, "dispute.created", ("we_1",))
+    ]
+    assert after.due_at == at(11)
+    assert announced(after, {after.announce[0].id}).due_at is None
+
+
+def test_two_gateways_that_settle_a_charge_mean_the_same_dispute() -> None:
+    """C23"""
+    charge = a_charge("pm_card_disputed")
+    ids = {with_settled(charge, charge.id, now=at(second), delay=DELAY).disputes[0].id for second in (6, 7)}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize(("refunded", "opened"), [(999, [9000]), (9999, [])])
+def test_a_dispute_opens_of_what_is_left_if_anything_is(refunded: int, opened: list[int]) -> None:
+    """C25"""
+    charge = a_charge("pm_card_disputed")
+    charge = refunded_by(with_settled(charge, charge.id, now=at(6), delay=DELAY), a_refund(refunded))
+    waiting = charge.disputes[0].id
+    verdict = settled(charge, waiting, [], now=at(12), delay=DELAY, read_at=NOW, trace=None)
+    assert verdict.after is not None
+    assert [one.amount for one in verdict.after.disputes] == opened
+    assert len(verdict.after.announce) == len(opened)
+    assert settled(verdict.after, waiting, [], now=at(13), delay=DELAY, read_at=NOW, trace=None).after is None
 
 
 def test_a_charge_takes_five_hundred_refunds() -> None:
