@@ -67,6 +67,7 @@ def events() -> None:
 @command(events, "list")
 @click.option("--reference", type=NAME, help="Only those about the charge with this reference of yours.")
 @click.option("--type", type=NAME, help="Only these, such as payment.succeeded.")
+@click.option("--delivered", type=click.Choice(["true", "false"]), help="Only those that were delivered, or were not.")
 @limit_option
 def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Events, newest first."""

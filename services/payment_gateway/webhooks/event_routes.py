@@ -1,5 +1,6 @@
 """HTTP for what happened and how it was delivered: events, deliveries, resending. Parse, call a verb, respond."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from payment_gateway.reads import Limit, Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
+from payment_gateway.webhooks.list_events import page_by_delivery
 from payment_gateway.webhooks.resend import EndpointDisabled, NotThere, ResendEvents, Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView
 from shared import wire
@@ -49,13 +51,40 @@ async def list_events(
     store: NamedDependency[Store],
     reference: Text = None,
     event_type: Annotated[wire.EventType | Literal[""], QueryParameter(name="type")] = "",
+    delivered: Annotated[
+        Literal["true", "false", ""],
+        QueryParameter(
+            description="`false`: those with no delivery, or with one that is not `delivered` but pending, held, failed, "
+            "cancelled or dropped. `true`: the others. A page may have fewer than `limit`, even none, and yet there may be "
+            "a next one."
+        ),
+    ] = "",
+    created_from: Annotated[
+        str | None,
+        QueryParameter(
+            name="createdFrom",
+            max_length=64,
+            description="Only those that were announced then or later. RFC 3339, with a zone.",
+            schema_extra={"format": "date-time"},
+        ),
+    ] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Text = None,
 ) -> Response[Page[EventView]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
     note(reference=reference)
-    conditions = {"merchant": merchant_of(request), "reference": reference, "type": event_type}
-    documents, following = await page(store.events, conditions, limit, cursor)
+    conditions = {
+        "merchant": merchant_of(request),
+        "reference": reference,
+        "type": event_type,
+        # A condition of its own: the cursor's is about `created_at` too.
+        "$and": [{"created_at": {"$gte": _time("createdFrom", created_from)}}] if created_from is not None else None,
+    }
+    documents, following = await (
+        page_by_delivery(store, conditions, limit, cursor, delivered=delivered == "true")
+        if delivered
+        else page(store.events, conditions, limit, cursor)
+    )
     raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
     return json_response(msgspec.json.encode(Page(raw, following)))
 
@@ -103,11 +132,16 @@ async def resend_since(
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
     """Delivers everything that has happened since a time and that the endpoint has not taken."""
-    try:
-        since = stored(data.since)
-    except (ValueError, OverflowError) as error:  # MongoDB cannot hold it
-        raise invalid_field("/since", str(error)) from None
+    since = _time("/since", data.since)
     return _answer(await resend_events.since(merchant_of(request), endpoint_id, since))
+
+
+def _time(pointer: str, given: datetime | str) -> datetime:
+    """As it is stored. Raises ProblemError for what is no RFC 3339 with a zone, or what MongoDB cannot hold."""
+    try:
+        return stored(msgspec.convert(given, wire.Time))
+    except (ValueError, OverflowError) as error:
+        raise invalid_field(pointer, str(error)) from None
 
 
 def _answer(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:

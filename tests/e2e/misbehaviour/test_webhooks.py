@@ -1,8 +1,9 @@
 """How webhooks go wrong, as a receiver sees it that verifies with the libraries of both schemes."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,41 @@ async def test_dropped(shop: Shop) -> None:
     later = await shop.paid()
     await shop.hears(later["id"])
     assert shop.heard(charge["id"]) == []
+
+
+async def test_what_was_dropped_is_listed_as_not_delivered_from_the_moment_it_was_announced(shop: Shop) -> None:
+    charge = await shop.paid(scenario={"webhooks": ["dropped"]})
+    await shop.hears((await shop.paid(reference=charge["reference"]))["id"])
+    await shop.deliveries(charge["id"])
+
+    async def listed(**query: str) -> list[str]:
+        path = "/v1/events?" + urlencode({"reference": charge["reference"], **query})
+        return [one["data"]["id"] for one in await shop.listed(path)]
+
+    [event] = [one for one in await shop.listed("/v1/events") if one["data"]["id"] == charge["id"]]
+    announced = event["timestamp"]
+    much_later = (at(announced) + timedelta(days=1)).isoformat()
+    assert await listed(delivered="false", createdFrom=announced) == [charge["id"]]
+    assert await listed(delivered="false", createdFrom=much_later) == []
+    assert await listed(createdFrom=much_later) == []
+    assert len(await listed()) == len(await listed(createdFrom=announced)) == 2
+    assert charge["id"] not in await listed(delivered="true")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "delivered=no",
+        "createdFrom=",
+        "createdFrom=yesterday",
+        "createdFrom=1764322000",
+        "createdFrom=2026-11-28T10:00:00",
+    ],
+)
+async def test_a_question_about_events_that_makes_no_sense_is_refused(shop: Shop, query: str) -> None:
+    reply = await shop.call("GET", f"/v1/events?{query}")
+    assert (reply.status, reply.json["type"]) == (422, "/problems/invalid-fields")
+    assert reply.json["errors"][0]["pointer"] == query.partition("=")[0]
 
 
 async def test_duplicated(shop: Shop) -> None:

@@ -1,0 +1,43 @@
+"""Listing events by whether they were delivered: what a merchant asks for that has missed some."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from payment_gateway.reads import one_page, page
+from payment_gateway.store import Store
+from shared.mongo import Document
+from shared.pages import LIMIT_MAX
+
+EVENTS_MAX = 1000  # that one page looks at
+
+
+async def page_by_delivery(
+    store: Store, conditions: Mapping[str, Any], limit: int, cursor: str | None, *, delivered: bool
+) -> tuple[list[Document], str | None]:
+    """A page of a merchant's events that were `delivered`, or were not, and the cursor of the next. Delivered is what has a
+    delivery and none in another state.
+
+    It walks along all events and looks up their deliveries, both by indexes that there are. So its cursor is a place among
+    all events: what is delivered between two pages moves no other. A page looks at EVENTS_MAX events: it may have fewer than
+    `limit`, even none, and yet be followed by another. Raises CursorError, PyMongoError.
+    """
+    found: list[Document] = []
+    position = cursor
+    for _ in range(EVENTS_MAX // LIMIT_MAX):
+        events, position = await page(store.events, conditions, LIMIT_MAX, position)
+        taken = await _delivered(store, conditions["merchant"], [one["_id"] for one in events])
+        found += [one for one in events if (one["_id"] in taken) is delivered]
+        if len(found) >= limit or position is None:
+            break
+    shown, following = one_page(found, limit)
+    return shown, following or position
+
+
+async def _delivered(store: Store, merchant: str, event_ids: Sequence[str]) -> set[str]:
+    states = await store.deliveries.aggregate(
+        [
+            {"$match": {"merchant": merchant, "event_id": {"$in": event_ids}}},
+            {"$group": {"_id": "$event_id", "states": {"$addToSet": "$state"}}},
+        ]
+    )
+    return {one["_id"] async for one in states if one["states"] == ["delivered"]}
