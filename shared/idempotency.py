@@ -80,8 +80,11 @@ def new_key(
     now: datetime,
     ttl: timedelta = TTL,
     status: int = 201,
+    of: str | None = None,
 ) -> Key:
-    """The entry that a `command` to `endpoint` makes, which is answered with `status` and `body`."""
+    """The entry that a `command` to `endpoint` makes, which is answered with `status` and `body`; `of` what is at
+    `location`, unless it is said.
+    """
     return Key(
         value=value,
         endpoint=endpoint,
@@ -90,7 +93,7 @@ def new_key(
         body=body.decode(),
         location=location,
         expires_at=now + ttl,
-        of=location.rpartition("/")[2],
+        of=of or location.rpartition("/")[2],
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from uuid_utils import uuid7
 
@@ -24,6 +24,12 @@ def derive_id(prefix: str, source_id: str, *parts: str, place: int = 0) -> str:
     own = source_id.partition("_")[2]
     time = own[:TIME_DIGITS] if _HEX.match(own) else digest[-TIME_DIGITS:]
     return f"{prefix}_{time}7{place:x}{digest[:2]}8{digest[2:17]}"
+
+
+def time_of(own_id: str) -> datetime:
+    """When an id was made, in UTC."""
+    seconds, milliseconds = divmod(int(own_id.partition("_")[2][:TIME_DIGITS], 16), 1000)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(milliseconds=milliseconds)
 
 
 def first_id(prefix: str, at: datetime) -> str:

@@ -41,6 +41,11 @@ def parse_plain_decimal(value: str) -> Decimal:
     return Decimal(value)
 
 
+def shortest(major: Decimal) -> Decimal:
+    """The same number without zeros at its end, so that what is equal is written alike."""
+    return _EXACT.normalize(major)
+
+
 def in_minor(major: Decimal, currency: str, exponent: int) -> int:
     """`major` in minor units: 99.99 with 2 decimal places is 9999. Raises AmountError when it is not payable."""
     minor = _EXACT.scaleb(major, exponent)

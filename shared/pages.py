@@ -10,12 +10,20 @@ import msgspec
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
 
 class CursorError(ValueError):
     """Not a cursor that a list has returned."""
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A document of a list that cannot be shown, and the time that gives it its place in a list sorted by time."""
+
+    id: str
+    at: datetime
 
 
 class Page(msgspec.Struct, Generic[T], rename="camel"):

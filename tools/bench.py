@@ -153,7 +153,7 @@ def measure_paid(uri: str, folder: Path) -> None:
 def instant_answers(folder: Path) -> Iterator[str]:
     """The URL of order_api's routes with nothing behind them: see tools/instant.py."""
     service = Service("tools.instant", free_port(), {}, folder / "instant.log")
-    service._environment["ORDER_API_PORT"] = str(service.port)
+    service.environment["ORDER_API_PORT"] = str(service.port)
     service.start()
     try:
         yield service.url

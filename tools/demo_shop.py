@@ -57,6 +57,10 @@ class Shop:
     async def refund(self, key: str, order: Json, refund: Json) -> tuple[int, Json]:
         return await self._post(f"{order['id']}/refunds", json=refund, headers={"Idempotency-Key": f'"{key}"'})
 
+    async def pay_again(self, key: str, order: Json, payment_method: str) -> tuple[int, Json]:
+        headers = {"Idempotency-Key": key}
+        return await self._post(f"{order['id']}/payments", json={"paymentMethod": payment_method}, headers=headers)
+
     async def cancel(self, order: Json) -> tuple[int, Json]:
         return await self._post(f"{order['id']}/cancel")
 

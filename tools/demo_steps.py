@@ -118,6 +118,16 @@ async def _an_order_whose_replies_are_lost(shop: Shop, say: Say) -> None:
     say(f"{attempts.count('unavailable')} replies lost; {shop.survivor['status']}: {len(charges)} charge")
 
 
+async def _a_declined_order_paid_again(shop: Shop, say: Say) -> None:
+    status, order = await shop.pay_again("demo-again", shop.declined, "pm_card_visa")
+    expect((status, order.get("status")) == (202, "Pending"), "202 and Pending", f"{status} {order}")
+    say(f"{status} {order['status']}, with another card")
+    order = await shop.settled(order["id"])
+    states = [payment["state"] for payment in order["payments"]]
+    expect((order["status"], states) == ("Paid", ["failed", "succeeded"]), "the second payment paid it", str(order))
+    say(f"{order['status']}: payments {states[0]}, {states[1]}; still order {order['orderNumber']}")
+
+
 class Step(NamedTuple):
     title: str
     why: str
@@ -154,6 +164,11 @@ STEPS = (
         "A webhook replayed",
         "Providers deliver more than once: it counts once, and the trail shows both.",
         _a_webhook_replayed,
+    ),
+    Step(
+        "A declined order, paid again",
+        "The customer has another card: the same order, a new attempt with a reference of its own.",
+        _a_declined_order_paid_again,
     ),
     Step(
         "A refund in two parts",

@@ -31,7 +31,7 @@ PAGE = ROOT / "docs" / "guarantees.md"
 AT_ONCE = 2
 RUN_SECONDS = 600.0
 
-_COPIED = ("services", "shared", "tools", "tests", "pyproject.toml")
+_COPIED = ("services", "shared", "tools", "tests", "pyproject.toml", "docs/money.md")
 _PACKAGES = ("order_api", "payment_gateway", "shared")
 _FAILED = re.compile(r"^FAILED (\S+?)(?:\[| |$)", re.MULTILINE)
 _PASSED, _TESTS_FAILED = 0, 1  # pytest's exit statuses; every other one says that it could not do its work

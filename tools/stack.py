@@ -47,12 +47,12 @@ class Service:
         self.port = port
         self.url = url_of(module, port, environment)
         self.log_file = log_file
-        self._environment = {**_inherited(), **environment}
+        self.environment = {**_inherited(), **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
     def configure(self, **settings: str) -> None:
         """For all launches to come."""
-        self._environment |= settings
+        self.environment |= settings
 
     def start(self) -> None:
         """Returns when it is ready. Raises ServiceError."""
@@ -62,7 +62,7 @@ class Service:
     def launch(self, **more: str) -> None:
         """Returns at once. `more` is for the environment of this run only."""
         command = [sys.executable, *COMMANDS[self.module]]
-        self.process = spawn(command, log_file=self.log_file, environment={**self._environment, **more})
+        self.process = spawn(command, log_file=self.log_file, environment={**self.environment, **more})
 
     def wait_until_ready(self) -> None:
         assert self.process is not None

@@ -4,10 +4,14 @@
 2. `place_order.py` inserts one document: the order with its idempotency key and the call that will charge it.
 3. `dispatch_outbox.py` claims calls that are due (`claims.py`) and sends them to the provider (`gateway_client.py`).
 4. `receive_webhook.py` verifies what the provider says. `record_events.py` stores it, and the order learns it.
-5. `reconcile.py` asks the provider about whatever is still open.
-6. `cancel_order.py`, `refund_order.py`, `resolve_review.py` and `redrive_message.py` are what people do about it afterwards.
+5. `reconcile.py` asks the provider about whatever is still open, `sweep_events.py` about what it did unasked.
+6. `pay_order.py`, `cancel_order.py`, `refund_order.py`, `resolve_review.py` and `redrive_message.py` are what people do
+   about it afterwards.
 
-The rules are in the nouns, which do no I/O: `order.py`, `calls.py`, `outbox.py`, `event.py`, `breaker.py`.
+The rules are in the nouns, which do no I/O. `order.py` is the document: its facts (`facts.py`) and its calls (`calls.py`,
+`outbox.py`). `event.py` says what the order learns, and `merge.py` does at once all that follows: the sums and the status
+(`money.py`), what a person must look at (`reviews.py`). `questions.py` is what is not known yet.
+
 `schema.py` and `store.py` are the database. `metrics.py` and `take_stock.py` are for operators, and so is the command line:
 `cli.py`, with `ask_now.py` and `archive_events.py`. `app.py` puts the application together.
 
@@ -15,7 +19,7 @@ From the route to the document, `POST /api/orders` is eight files: `order_routes
 holds `order.py` (facts), `outbox.py` (the call), `shared/idempotency.py` (the key) and `views.py` (its answer);
 `shared/documents/inserts.py`, `shared/batches.py`.
 
-A refund is eight, with key and answer made in the same way: `refund_routes.py`, `refund_order.py` (may it be made);
-`order.py` and `outbox.py` (what it adds to the order); `store.py`; `shared/documents/keys.py` (a key that another order
-has), `shared/documents/changes.py`, `shared/batches.py`.
+A refund is nine, with key and answer made in the same way: `refund_routes.py`, `refund_order.py`; `money.py` (may it be
+made), `outbox.py` and `merge.py` (what it adds to the order); `store.py`; `shared/documents/keys.py` (a key that another
+order has), `shared/documents/changes.py`, `shared/batches.py`.
 """

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from order_api.cancel_order import CancelOrder
 from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
+from order_api.pay_order import PayOrder
 from order_api.place_order import PlaceOrder
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
@@ -21,6 +22,7 @@ from order_api.routes import PROBLEMS, ROUTES
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
+from order_api.sweep_events import SweepEvents
 from order_api.take_stock import counts
 from shared.documents.keys import ForgetKeys
 from shared.edge.admit import Admission, RateLimit
@@ -45,20 +47,22 @@ class Application:
         self.gateway = GatewayClient(
             settings.payment_gateway_url, settings.payment_gateway_api_key, connections_max=SLOTS
         )
-        self.dispatch_outbox = DispatchOutbox(self.store, self.gateway)
+        self.record_events = RecordEvents(self.store, wake=lambda: wake())  # noqa: PLW0108 - it is made just below
+        self.dispatch_outbox = DispatchOutbox(self.store, self.gateway, self.record_events)
         wake = self.dispatch_outbox.work.wake.set
         ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
         self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
         self.forget_keys = ForgetKeys(self.store.orders, "ord", idempotency_ttl=ttl)
+        self.pay_order = PayOrder(self.store, idempotency_ttl=ttl, wake=wake)
         self.cancel_order = CancelOrder(self.store)
         self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl, wake=wake)
         self.resolve_review = ResolveReview(self.store, wake=wake)
         self.redrive_message = RedriveMessage(self.store, wake=wake)
-        self.record_events = RecordEvents(self.store, wake=wake)
         self.receive_webhook = ReceiveWebhook(
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
         )
         self.reconcile = Reconcile(self.store, self.gateway, self.record_events)
+        self.sweep_events = SweepEvents(self.gateway, self.record_events)
         self.exposition = Exposition(self.store.client, counts(self.store))
         self.readiness = Readiness(self.store.client)
         self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
@@ -70,8 +74,8 @@ class Application:
         try:
             await ensure_schema(self.store.database)
             await self.gateway.start()
-            tidying = [self.forget_keys] if workers else []
-            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *tidying]
+            hourly: list[Writer] = [self.forget_keys, self.sweep_events] if workers else []
+            writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *hourly]
             async with at_work(writers, work):
                 yield
         finally:

@@ -15,11 +15,13 @@ ARCHIVE = "payment_events_archive"
 KEPT_AT_LEAST = timedelta(days=7)  # for so long the provider may send an event again, or be asked for it
 BATCH_SECONDS = 30.0  # nobody waits for an answer
 
-_MOVED: frozenset[Outcome] = frozenset({"applied", "ignored", "duplicate"})  # the others may be judged again. C19
+# One of no order of ours is judged again when it comes again; till then nobody need. The others may mean money. C19
+_MOVED: frozenset[Outcome] = frozenset({"applied", "ignored", "duplicate", "unmatched"})
 
 
 async def archive_events(events: Collection, archive: Collection, *, before: datetime) -> int:
-    """Moves the events that were received before then and whose outcome is final; returns how many. It may be broken off
+    """Moves the events that were received before then and whose outcome is final, or that are of no order; returns how
+    many. It may be broken off
     anywhere: an event is then in its place, or in both, and the next run goes on. Raises PyMongoError.
     """
     moved = 0

@@ -21,8 +21,13 @@ ATTEMPTS_MAX = 24  # with the backoff below: tried for one to two hours
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 600.0
 RETRY_AFTER_CAP_SECONDS = 3600.0  # C16: a provider that says "in 30 years" is still asked again today
+GIVEN_BACK_FOR = timedelta(days=30)  # C2: for so long is tried what must go back
 REDRIVES_MAX = 100  # each may leave a review on the order, which must stay a document that can be written
 TRIES_KEPT = 10
+# Why a refund is refused that was not sent: a dispute has taken its money, or what it was to give back has gone back.
+DISPUTED, NOT_OWED = "disputed", "not-owed"
+WITHDRAWN_CODES = frozenset({DISPUTED, NOT_OWED})
+GIVING_BACK_TRIES = 40  # C2: with the pauses of `pause_before_giving_back`, thirty days
 CLOCK_SKEW = timedelta(minutes=1)  # a new call is due at once also where the server's clock is behind ours
 KEY_TRUSTED_FOR = timedelta(hours=23)  # C13: the provider forgets keys after 24 h
 
@@ -91,10 +96,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """The outcome is unknown, or there is none yet: ask again with the same key."""
+    """The outcome is unknown, or there is none yet: ask again with the same key. `answered`: the provider is there all the
+    same.
+    """
 
     reason: str
     retry_after_seconds: float | None = None
+    answered: bool = False
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -110,13 +118,12 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Dead(msgspec.Struct, frozen=True):
-    """Not tried again by itself. `refused_code` is set if the provider will never do it; else it may have been done."""
+    """Given up: it may have been done."""
 
     reason: str
-    refused_code: str | None = None
 
 
-Decision: TypeAlias = Accepted | Retry | Dead | Withdrawn
+Decision: TypeAlias = Accepted | Refused | Retry | Dead | Withdrawn
 
 
 def must_ask_first(call: Call, *, now: datetime) -> bool:
@@ -136,19 +143,36 @@ def may_have_been_done(call: Call) -> bool:
     return call.attempts > 1 or call.redrives > 0
 
 
-def decide(call: Call, reply: Reply) -> Decision:
-    """What becomes of the call. `attempts` already counts the one that got this reply."""
-    match reply:
-        case Accepted() | Withdrawn():
-            return reply
-        case Refused(status, code):
-            return Dead(f"refused with {status} {code}", code)
-        case Unavailable(reason, retry_after_seconds):
-            if call.attempts >= ATTEMPTS_MAX:
-                return Dead(f"gave up after {call.attempts} attempts: {reason}")
-            wait = exponential(call.attempts, base_seconds=BACKOFF_BASE_SECONDS, cap_seconds=BACKOFF_CAP_SECONDS)
-            asked = min(retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
-            return Retry(max(wait, asked), reason)
+def decide(call: Call, reply: Reply, *, now: datetime, must_go_back: bool = False) -> Decision:
+    """What becomes of the call. `attempts` already counts the one that got this reply. `must_go_back`: it gives back what
+    the merchant may not keep, and is tried for days. C2
+    """
+    if not isinstance(reply, Unavailable):
+        return reply
+    since = call.redriven_at or call.created_at
+    gives_up = now - since > GIVEN_BACK_FOR if must_go_back else call.attempts >= ATTEMPTS_MAX
+    if gives_up:
+        return Dead(f"gave up after {call.attempts} attempts: {reply.reason}")
+    wait = exponential(call.attempts, base_seconds=BACKOFF_BASE_SECONDS, cap_seconds=BACKOFF_CAP_SECONDS)
+    if must_go_back:
+        wait = pause_before_giving_back(call.attempts).total_seconds()
+    asked = min(reply.retry_after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS)
+    return Retry(max(wait, asked), reply.reason)
+
+
+def pause_before_giving_back(failures: int) -> timedelta:
+    """From a minute to a day. C2"""
+    return min(timedelta(minutes=2 ** min(failures - 1, 20)), timedelta(days=1))
+
+
+def has_ended(call: Call) -> bool:
+    """Whether nothing can come of it any more: it was refused for good, or is not sent."""
+    return call.state == "void" or call.refused_code is not None
+
+
+def is_unsent(call: Call) -> bool:
+    """Whether nobody can have sent it, or be about to. C17"""
+    return call.state == "open" and call.attempts == 0 and call.claim is None and call.first_attempt_at is None
 
 
 def death_id(call: Call) -> str:
@@ -186,8 +210,10 @@ def settled(call: Call, decision: Decision, tried: Try, *, now: datetime) -> Cal
         case Retry(after_seconds, reason):
             due_at = now + timedelta(seconds=after_seconds)
             return replace(after, due_at=due_at, last_error=reason)
-        case Dead(reason, refused_code):
-            return replace(after, state="dead", last_error=reason, refused_code=refused_code)
+        case Refused(status, code):
+            return replace(after, state="done", last_error=f"refused with {status} {code}", refused_code=code)
+        case Dead(reason):
+            return replace(after, state="dead", last_error=reason)
         case Withdrawn():
             return replace(after, state="void")
         case _:

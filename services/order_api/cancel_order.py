@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from order_api.metrics import count_status
-from order_api.order import Cancellation, Order, kept_charge, merge
-from order_api.outbox import without_unsent_charges
+from order_api.facts import Cancellation
+from order_api.merge import merge
+from order_api.money import succeeded
+from order_api.order import Order
 from order_api.store import Store
 from shared.documents import Verdict
 from shared.ids import new_id
@@ -47,7 +48,6 @@ class CancelOrder:
                 merchant, order_id, lambda order, _now: cancelled(order, request, at=at)
             )
         if isinstance(outcome, Cancelled) and outcome.newly:
-            count_status(outcome.order)
             log.info("order cancelled")
         return outcome
 
@@ -56,8 +56,8 @@ def cancelled(order: Order, request: str, *, at: datetime) -> Verdict[Order, Out
     """Cancels at the time `at`; `request` tells this request from another of that time when it runs again. C4"""
     if order.cancelled_at is not None:
         return Verdict(Cancelled(order, newly=order.cancelled_by == request), found=True)
-    if kept_charge(order) is not None:
+    if succeeded(order):
         return Verdict(NotCancellable())
     knowing = merge(order, Cancellation(at), now=at, cause="cancelled by the merchant")
-    after = msgspec.structs.replace(without_unsent_charges(knowing, now=at), cancelled_by=request)
+    after = msgspec.structs.replace(knowing, cancelled_by=request)
     return Verdict(Cancelled(after, newly=True), after)

@@ -22,7 +22,8 @@ _IS_DUE = {"due_at": {"$type": "date"}, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
 _TO_BE_ASKED = {"reconcile_at": {"$type": "date"}, "$expr": {"$lte": ["$reconcile_at", "$$NOW"]}}
 _OPEN_CALLS = {"$filter": {"input": "$calls", "as": "call", "cond": {"$eq": ["$$call.state", "open"]}}}
 _LEAST_DUE_AT = {"$min": {"$map": {"input": _OPEN_CALLS, "as": "call", "in": "$$call.due_at"}}}
-PAUSE_CAP_SECONDS = 3600.0
+HOUR_SECONDS, DAY_SECONDS = 3600.0, 86400.0
+TURNS_OF_A_WEEK = 7 * 24 + 12  # with pauses that double to an hour; who is still asked about then is asked daily
 
 
 async def take(orders: Collection, token: str, *, limit: int, lease_seconds: float) -> Sequence[Document]:
@@ -63,7 +64,7 @@ async def take(orders: Collection, token: str, *, limit: int, lease_seconds: flo
         log.error("not claimed together", collection=orders.name, reason=describe(error))
         one_by_one = [UpdateOne({"_id": one, **_IS_DUE}, update) for one in ids]
         await _write_what_can_be(orders, one_by_one)
-    shown = {"calls": 1, "trace": 1, "cancelled_at": 1}
+    shown = {"calls": 1, "trace": 1, "status": 1, "charges.id": 1, "charges.reference": 1}
     return [order async for order in orders.find({"_id": {"$in": ids}}, shown)]
 
 
@@ -77,9 +78,12 @@ def _due_calls(orders: Iterable[Document]) -> list[tuple[datetime, str, str]]:
     return sorted(due)
 
 
-async def take_turns(collection: Collection, *, limit: int, base_seconds: float) -> list[Document]:
+async def take_turns(
+    collection: Collection, *, limit: int, base_seconds: float, cap_seconds: float = HOUR_SECONDS
+) -> list[Document]:
     """Up to `limit` documents whose `reconcile_at` has come, each moved on to its next turn by us and nobody else: it is
-    schedule and claim in one. The pauses grow from `base_seconds` to an hour. Raises PyMongoError. C22
+    schedule and claim in one. The pauses grow from `base_seconds` to `cap_seconds`, and to a day after a week. Raises
+    PyMongoError. C22
     """
     if limit < 1:
         return []
@@ -87,7 +91,7 @@ async def take_turns(collection: Collection, *, limit: int, base_seconds: float)
     if not found:
         return []
     writer = ObjectId()
-    turns = [_turn(document, base_seconds, writer) for document in found]
+    turns = [_turn(document, base_seconds, cap_seconds, writer) for document in found]
     ours = {"_id": {"$in": [document["_id"] for document in found]}, "writer": writer}
     # In one session, so that the look waits for a turn that no majority has yet.
     async with collection.database.client.start_session(causal_consistency=True) as session:
@@ -131,9 +135,10 @@ async def hasten(orders: Collection, ids: Sequence[str], *, at: datetime) -> int
     return written.modified_count
 
 
-def _turn(document: Document, base_seconds: float, writer: ObjectId) -> UpdateOne:
+def _turn(document: Document, base_seconds: float, cap_seconds: float, writer: ObjectId) -> UpdateOne:
     attempts = document.get("reconcile_attempts", 0) + 1
-    pause = exponential(attempts, base_seconds=base_seconds, cap_seconds=PAUSE_CAP_SECONDS)
+    cap_seconds = cap_seconds if attempts <= TURNS_OF_A_WEEK else DAY_SECONDS
+    pause = exponential(attempts, base_seconds=base_seconds, cap_seconds=cap_seconds)
     next_turn = {"reconcile_at": in_seconds(pause), "reconcile_attempts": attempts}
     return UpdateOne(
         {"_id": document["_id"], "reconcile_at": document["reconcile_at"]},

@@ -5,15 +5,17 @@ services that run meanwhile.
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import rich_click as click
 from pymongo.errors import PyMongoError
 
 from order_api.archive_events import ARCHIVE, KEPT_AT_LEAST, archive_events
 from order_api.ask_now import ask_now
-from order_api.settings import DatabaseSettings
+from order_api.gateway_client import GatewayUnavailableError
+from order_api.settings import DatabaseSettings, Settings
 from order_api.store import Store
 from shared import VERSION
 from shared.edge.server import await_database_or_exit, load_or_exit
@@ -24,7 +26,7 @@ FAILED = 1  # 2 is click's: the line could not be understood
 INTERRUPTED = 130
 
 EXIT_STATUSES = """
-Exit status: 0 done, 1 MongoDB does not answer or refuses (say it again: what was done stays done),
+Exit status: 0 done, 1 MongoDB or the provider does not answer or refuses (say it again: what was done stays done),
 2 the line or a setting could not be understood.
 """
 
@@ -82,13 +84,36 @@ def ask_now_command(updated_since: datetime | None) -> None:
     _on_the_database(run)
 
 
+@order_api.command("sweep")
+@click.option("--since", type=time, required=True, help="Record what the provider has announced since then.")
+def sweep_command(since: datetime) -> None:
+    """Record everything that the provider has announced since a time.
+
+    For after a restore: the provider's events are fetched from it, and recorded as if they came again. The services that
+    run do the same by themselves for the last day, daily. It needs the settings of the service. It may be said again at any
+    time.
+    """
+    from order_api.app import Application  # noqa: PLC0415 - seconds of imports that only this one needs
+
+    settings = load_or_exit(Settings, os.environ)
+    await_database_or_exit(settings.mongodb_uri)
+
+    async def run() -> str:
+        application = Application(settings)
+        async with application.running(workers=False):
+            swept = await application.sweep_events.run_once(since)
+        return f"{_counted(swept, 'event')} recorded, announced since {rfc3339(since)}"
+
+    _say(settings.order_api_database, run())
+
+
 @order_api.command("archive")
 @click.option("--before", type=time, required=True, help="Move what was received before then.")
 def archive_command(before: datetime) -> None:
     """Move old events of the provider out of the way.
 
-    Those whose outcome is final go from payment_events to payment_events_archive, in the same database. It may be broken
-    off, and said again, at any time: an event is copied before it is taken away.
+    Those whose outcome is final, or that are of no order of ours, go from payment_events to payment_events_archive, in the
+    same database. It may be broken off, and said again, at any time: an event is copied before it is taken away.
     """
     youngest = utc_now() - KEPT_AT_LEAST
     if before > youngest:
@@ -114,9 +139,13 @@ def _on_the_database(work: Callable[[Store], Awaitable[str]]) -> None:
         finally:
             await client.close()
 
+    _say(settings.order_api_database, run())
+
+
+def _say(database: str, work: Coroutine[Any, Any, str]) -> None:
     try:
-        click.echo(f"{settings.order_api_database}: {asyncio.run(run())}")
-    except PyMongoError as error:
+        click.echo(f"{database}: {asyncio.run(work)}")
+    except (PyMongoError, GatewayUnavailableError) as error:
         click.echo(f"broken off: {describe(error)}", err=True)
         sys.exit(FAILED)
     except KeyboardInterrupt:

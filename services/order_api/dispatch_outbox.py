@@ -6,18 +6,18 @@ leaves a call that knows it may have been sent. What a reply means is `calls.dec
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
 import pymongo
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from order_api.breaker import Breaker, BreakerOpenError
 from order_api.calls import (
     Accepted,
     Call,
-    Dead,
     Decision,
     Refused,
     Reply,
@@ -25,7 +25,6 @@ from order_api.calls import (
     Try,
     Unavailable,
     Withdrawn,
-    death_id,
     decide,
     due_again,
     given_back,
@@ -34,10 +33,15 @@ from order_api.calls import (
     settled,
 )
 from order_api.claims import take
-from order_api.gateway_client import GatewayClient
+from order_api.facts import Charge, Fact
+from order_api.gateway_client import GatewayClient, GatewayUnavailableError
+from order_api.merge import merge
 from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
-from order_api.order import Charge, Fact, Order, Review, in_doubt, merge
-from order_api.outbox import ask_for_money_owed, call_by_id, with_call
+from order_api.money import AUTOMATIC
+from order_api.order import Order
+from order_api.outbox import call_by_id, with_call
+from order_api.questions import in_doubt
+from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
@@ -51,6 +55,7 @@ SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
 SETTLE_SECONDS = 15.0  # more than a change lets anybody wait
+UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals that tell of something which nobody has told us
 
 
 class _Claimed(msgspec.Struct, frozen=True):
@@ -58,17 +63,25 @@ class _Claimed(msgspec.Struct, frozen=True):
 
     order_id: str
     trace: str | None
-    cancelled: bool
+    unwanted: bool  # if it is a charge: the order is cancelled, or paid already
     call: Document
+    references: Mapping[str, str]  # what the payment attempt of each charge is known by, by the charge's id
     lease: Lease
 
 
 class DispatchOutbox:
     def __init__(
-        self, store: Store, gateway: GatewayClient, *, lease_seconds: float = LEASE_SECONDS, slots: int = SLOTS
+        self,
+        store: Store,
+        gateway: GatewayClient,
+        record: RecordEvents,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        slots: int = SLOTS,
     ) -> None:
         self._store = store
         self._gateway = gateway
+        self._record = record
         self._lease_seconds = lease_seconds
         self.breaker = Breaker(on_opening=BREAKER_OPENINGS.inc)
         watch(self.breaker)
@@ -85,7 +98,7 @@ class DispatchOutbox:
         with pymongo.timeout(CLAIM_SECONDS):
             orders = await take(self._store.orders, token, limit=permitted, lease_seconds=self._lease_seconds)
         return [
-            _Claimed(order["_id"], order.get("trace"), order.get("cancelled_at") is not None, call, lease)
+            _Claimed(order["_id"], order.get("trace"), order["status"] != "Pending", call, _references(order), lease)
             for order in orders
             for call in order["calls"]
             if call.get("claim") == token
@@ -99,15 +112,15 @@ class DispatchOutbox:
             await self._give_back(claimed.order_id, call)
             return
         began = time.monotonic()
-        if claimed.cancelled and call.kind == "charge" and not may_have_been_done(call):
+        unwanted = claimed.unwanted and call.kind == "charge"
+        if unwanted and not may_have_been_done(call):
             await self._settle(claimed.order_id, call, Withdrawn(), began)
             return
         try:
             with self.breaker.call() as calling, DISPATCH_SECONDS.time():
                 claimed_at = call.due_at - timedelta(seconds=self._lease_seconds)
-                cancelled = claimed.cancelled and call.kind == "charge"
-                reply = await self._reply_to(claimed.order_id, call, now=claimed_at, cancelled=cancelled)
-                calling.healthy = not isinstance(reply, Unavailable)
+                reply = await self._reply_to(claimed, call, now=claimed_at, unwanted=unwanted)
+                calling.healthy = not isinstance(reply, Unavailable) or reply.answered
                 count_attempt(call, reply)
         except BreakerOpenError:
             await self._give_back(claimed.order_id, call)
@@ -115,41 +128,61 @@ class DispatchOutbox:
         await self._settle(claimed.order_id, call, reply, began)
 
     async def _settle(self, order_id: str, call: Call, reply: Reply, began: float) -> None:
-        decision, at = decide(call, reply), utc_now()
+        at = utc_now()
         tried = _tried(reply, at, ms=round((time.monotonic() - began) * 1000))
         ours = await self._store.change(
-            order_id, lambda order, now: settling(order, call, decision, tried, at=at, now=now), patient=True
+            order_id, lambda order, now: settling(order, call, reply, tried, at=at, now=now), patient=True
         )
         log.info(
             "dispatched" if ours else "dispatched in vain: the call was settled by someone else",
             message_id=call.id,
             attempt=call.attempts,
-            decision=decision,
+            reply=reply,
         )
 
-    async def _reply_to(self, order_id: str, call: Call, *, now: datetime, cancelled: bool) -> Reply:
+    async def _reply_to(self, claimed: _Claimed, call: Call, *, now: datetime, unwanted: bool) -> Reply:
         """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15
 
-        What was not done by then is not done any more for an order that is cancelled. C17
+        What was not done by then is not done any more for an order that is cancelled or paid. C17
 
         `now` is the server's time.
         """
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                if must_ask_first(call, now=now) or (cancelled and may_have_been_done(call)):
+                if must_ask_first(call, now=now) or (unwanted and may_have_been_done(call)):
                     found = await self._look_up(call)
                     if found is not None:
                         return found
-                    if call.kind == "charge":  # it may have been cancelled while we asked
-                        cancelled = await self._store.is_cancelled(order_id)
-                if cancelled:
+                    if call.kind == "charge":  # it may have been cancelled or paid while we asked
+                        unwanted = not await self._store.wants_charge(claimed.order_id)
+                if unwanted:
                     return Withdrawn()
                 reply = await self._gateway.post(call)
                 if isinstance(reply, Refused) and may_have_been_done(call):
-                    return await self._look_up(call) or reply
+                    reply = await self._look_up(call) or reply
+                if isinstance(reply, Refused) and call.kind == "refund" and reply.code in UNHEARD_OF:
+                    return await self._hear(claimed, call) or reply
                 return reply
         except TimeoutError:
             return Unavailable("no answer in time")
+        except (PyMongoError, OverloadedError, UnavailableError):  # not the provider: the lease lapses
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is that nobody foresaw, it is tried again, and bounded. C15
+            log.error("an attempt failed", message_id=call.id, exc_info=True)
+            return Unavailable(type(error).__name__)
+
+    async def _hear(self, claimed: _Claimed, call: Call) -> Unavailable | None:
+        """Records what the provider has to say of the charge, so that the next refund is decided on that: something has
+        taken the money which this one was to give back. C2
+        """
+        try:
+            reference = claimed.references.get(call.path.split("/")[-2], claimed.order_id)
+            async for raw in self._gateway.events(reference):
+                if await self._record.heard(raw) is False:
+                    return Unavailable("an event of the provider could not be recorded", answered=True)
+        except GatewayUnavailableError as error:
+            return Unavailable(str(error))
+        return None
 
     async def _look_up(self, call: Call) -> Accepted | Unavailable | None:
         found = await self._gateway.find(call)
@@ -170,19 +203,21 @@ class DispatchOutbox:
 
 
 def settling(
-    order: Order | None, call: Call, decision: Decision, tried: Try, *, at: datetime, now: datetime | None
+    order: Order | None, call: Call, reply: Reply, tried: Try, *, at: datetime, now: datetime | None
 ) -> Verdict[Order, bool]:
     """The order after an attempt of `call`; whether its claim still stood, and if not nothing is changed. C11"""
     known = None if order is None else call_by_id(order, call.id)
     if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
         return Verdict(known is not None and known.settled_claim == call.claim, found=True)
+    must_go_back = any(refund.id == call.refund_id and refund.cause in AUTOMATIC for refund in order.refunds)
+    decision = decide(call, reply, now=now, must_go_back=must_go_back)
     after = with_call(order, settled(_under(call.claim, known), decision, tried, now=now))
-    for fact in _facts(call, decision, order, at):
-        after = merge(after, fact, now=at, cause=call.id)
     match decision:
+        case Retry():
+            return Verdict(True, after)
         case Accepted(adopted=True) | Withdrawn() if call.kind == "charge":
             after = in_doubt(after)  # what the provider has may not be all: an earlier attempt may be on its way. C22
-    return Verdict(True, after if isinstance(decision, Retry) else ask_for_money_owed(after, now=at))
+    return Verdict(True, merge(after, *_facts(call, decision, order, at), now=at, cause=call.id))
 
 
 def _released(
@@ -213,20 +248,20 @@ def _tried(reply: Reply, at: datetime, *, ms: int) -> Try:
             return Try(at=at, ms=ms, outcome="withdrawn")
 
 
-def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> Sequence[Fact]:
-    """What the order learns: that there is a charge, that a refund was refused, that a person must look. Never that it is
-    paid. C15
-    """
+def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> list[Fact]:
+    """What the order learns: that there is a charge, that a refund was refused. Never that it is paid. C15"""
     match decision:
         case Accepted(charge_id, amount_minor, made_at) if call.kind == "charge":
-            return [Charge(id=charge_id, state="pending", amount_minor=amount_minor, at=made_at)]
-        case Dead(reason, refused_code):
-            review = Review(code="dead-letter", event_id=death_id(call), detail=reason, raised_at=at)
-            # Only a definite refusal releases what a refund has reserved. C18
-            refused = [
-                msgspec.structs.replace(refund, state="failed", failure_code=refused_code, at=at)
+            reference = call.reference
+            return [Charge(id=charge_id, reference=reference, state="pending", amount_minor=amount_minor, at=made_at)]
+        case Refused(_, code):  # only a definite refusal releases what a refund has reserved. C18
+            return [
+                msgspec.structs.replace(refund, state="refused", failure_code=code, at=at)
                 for refund in order.refunds
-                if refused_code is not None and refund.id == call.refund_id and refund.state == "requested"
+                if refund.id == call.refund_id and refund.state == "requested"
             ]
-            return [review, *refused]
     return []
+
+
+def _references(order: Document) -> dict[str, str]:
+    return {charge["id"]: charge.get("reference") or order["_id"] for charge in order["charges"]}

@@ -5,32 +5,67 @@ again when the event comes again. C19
 """
 
 import hashlib
+import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
-from order_api.calls import PERMANENT_REFUSALS
-from order_api.order import Charge, Order, Refund
+from order_api.facts import Charge, Dispute, Refund
+from order_api.order import Order, order_of
 from shared import wire
+from shared.ids import derive_id
 from shared.times import stored
 
 Outcome = Literal["received", "applied", "duplicate", "ignored", "mismatch", "unmatched"]
 Source = Literal["webhook", "reconcile"]
+Kind: TypeAlias = Literal["charge", "refund", "dispute"]
 FINAL = frozenset({"applied", "ignored"})
 
-_EndState = Literal["succeeded", "failed"]
-_CHARGE_STATES: dict[str, _EndState] = {"payment.succeeded": "succeeded", "payment.failed": "failed"}
-_REFUND_STATES: dict[str, _EndState] = {"refund.succeeded": "succeeded", "refund.failed": "failed"}
+# What the object of an event of each known type is, and the states that it can then be in.
+_KNOWN_TYPES: dict[str, tuple[Kind, frozenset[str]]] = {
+    "payment.succeeded": ("charge", frozenset({"succeeded"})),
+    "payment.failed": ("charge", frozenset({"failed"})),
+    "refund.succeeded": ("refund", frozenset({"succeeded"})),
+    "refund.failed": ("refund", frozenset({"failed"})),
+    "dispute.created": ("dispute", frozenset({"open"})),
+    "dispute.closed": ("dispute", frozenset({"won", "lost"})),
+}
+TEXT_MAX = 255
+_ID = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")  # it goes into URLs
+_CURRENCY = re.compile(r"[A-Z]{3}\Z")
 
 
 class NotAnEventError(Exception):
     """Authentic, but not an event: it has nothing that it could be stored under."""
 
 
+class _OddMemberError(Exception):
+    """A member that decides is missing, or is not what it must be; the message names it."""
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides of what an event is about; of anything else the provider may say what it likes. `reference` is that
+    of the payment attempt, `own_reference` ours of a refund. `at` is the provider's time: when a charge was settled, when a
+    refund or dispute was made.
+    """
+
+    kind: Kind
+    id: str
+    charge_id: str
+    reference: str
+    own_reference: str = ""
+    amount_minor: int
+    currency: str
+    status: str
+    text: str | None = None  # why a charge or refund failed, or what a dispute is for
+    at: datetime
+
+
 class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An authentic event. `subject` is None for an unknown type, or where `problem` says why it does not decode."""
+    """An authentic event. `subject` is None for an unknown type, or where `problem` says which member is odd."""
 
     id: str
     type: str
@@ -38,7 +73,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     received_at: datetime
     timestamp: datetime
-    subject: wire.Charge | wire.Refund | None = None
+    subject: Subject | None = None
     problem: str | None = None
     order_id: str | None = None
     charge_id: str | None = None
@@ -68,19 +103,12 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
-class _Reference(msgspec.Struct, rename="camel"):
-    """All that is read of data that does not decode: which order a person must look at."""
-
-    reference: str | None = None
-    charge_reference: str | None = None
-
-
 class Judgement(msgspec.Struct, frozen=True):
     """`fact` is what the order learns; `detail` why it learns nothing."""
 
     outcome: Outcome
     detail: str | None = None
-    fact: Charge | Refund | None = None
+    fact: Charge | Refund | Dispute | None = None
 
 
 def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None = None) -> ReceivedEvent:
@@ -89,29 +117,93 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
         text = raw.decode()
         envelope = msgspec.json.decode(raw, type=wire.EventEnvelope)
         timestamp = stored(envelope.timestamp)
+        data = msgspec.json.decode(envelope.data)
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise NotAnEventError(str(error)) from None
+    members = data if isinstance(data, dict) else {}
     event = ReceivedEvent(
-        id=envelope.id, type=envelope.type, raw=text, source=source, received_at=now, timestamp=timestamp, trace=trace
+        id=envelope.id,
+        type=envelope.type,
+        raw=text,
+        source=source,
+        received_at=now,
+        timestamp=timestamp,
+        order_id=_order_named_in(members, "chargeReference", "reference"),
+        trace=trace,
     )
+    if envelope.type not in _KNOWN_TYPES:
+        return event
+    kind = _KNOWN_TYPES[envelope.type][0]
     try:
-        if envelope.type in _CHARGE_STATES:
-            charge = msgspec.json.decode(envelope.data, type=wire.Charge)
-            return replace(event, subject=charge, order_id=charge.reference, charge_id=charge.id)
-        if envelope.type in _REFUND_STATES:
-            refund = msgspec.json.decode(envelope.data, type=wire.Refund)
-            return replace(event, subject=refund, order_id=refund.charge_reference, charge_id=refund.charge_id)
-    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
-        return replace(event, problem=str(error), order_id=_order_named_in(envelope.data))
-    return event
+        subject = _subject(kind, members, timestamp)
+    except _OddMemberError as error:
+        named = _order_named_in(members, "reference" if kind == "charge" else "chargeReference")
+        return replace(event, problem=str(error), order_id=named)
+    return replace(event, subject=subject, order_id=order_of(subject.reference), charge_id=subject.charge_id)
 
 
-def _order_named_in(data: msgspec.Raw) -> str | None:
+def say_the_same(one: ReceivedEvent, other: ReceivedEvent) -> bool:
+    """Whether two events of one id differ in nothing that decides: one may be the other, encoded anew. C20"""
+    return one.problem is other.problem is None and _deciding(one) == _deciding(other)
+
+
+def _deciding(event: ReceivedEvent) -> tuple[Any, ...]:
+    return (event.type, event.order_id, event.subject and replace(event.subject, text=None))
+
+
+def _order_named_in(members: dict[str, Any], *names: str) -> str | None:
+    for name in names:
+        if isinstance(named := members.get(name), str) and named:
+            return order_of(named)[:TEXT_MAX]
+    return None
+
+
+def _subject(kind: Kind, members: dict[str, Any], timestamp: datetime) -> Subject:
+    """Raises _OddMemberError. C19"""
+
+    def is_text(value: Any) -> bool:
+        return isinstance(value, str) and 0 < len(value) <= TEXT_MAX
+
+    def is_id(value: Any) -> bool:
+        return isinstance(value, str) and _ID.match(value) is not None
+
+    def is_currency(value: Any) -> bool:
+        return isinstance(value, str) and _CURRENCY.match(value) is not None
+
+    def is_amount(value: Any) -> bool:
+        return type(value) is int and 0 < value < 2**63
+
+    def read(name: str, fits: Callable[[Any], bool], must_be: str) -> Any:
+        if name not in members:
+            raise _OddMemberError(f"data.{name} is missing")
+        if not fits(members[name]):
+            raise _OddMemberError(f"data.{name} is not {must_be}")
+        return members[name]
+
+    is_charge = kind == "charge"
+    own_id = read("id", is_id, "an id")
+    text = members.get("reason" if kind == "dispute" else "failureCode")
+    return Subject(
+        kind=kind,
+        id=own_id,
+        charge_id=own_id if is_charge else read("chargeId", is_id, "an id"),
+        reference=read("reference" if is_charge else "chargeReference", is_text, "a text of 1 to 255 characters"),
+        own_reference=read("reference", is_text, "a text of 1 to 255 characters") if kind == "refund" else "",
+        amount_minor=read("amount", is_amount, "a whole number of minor units, more than 0"),
+        currency=read("currency", is_currency, "three capital letters"),
+        status=read("status", is_text, "a text of 1 to 255 characters"),
+        text=text[:TEXT_MAX] if isinstance(text, str) else None,
+        at=_time_of(members.get("settledAt" if is_charge else "createdAt"), timestamp),
+    )
+
+
+def _time_of(value: Any, timestamp: datetime) -> datetime:
+    """The time that the provider gives, or the event's own where that is missing or odd."""
     try:
-        named = msgspec.json.decode(data, type=_Reference)
-    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
-        return None
-    return named.charge_reference or named.reference
+        at = msgspec.convert(value, wire.Time, strict=True)
+        return stored(at)
+    except (ValueError, msgspec.ValidationError):
+        return timestamp
 
 
 def judge(event: ReceivedEvent, order: Order | None) -> Judgement:
@@ -122,9 +214,22 @@ def judge(event: ReceivedEvent, order: Order | None) -> Judgement:
         return Judgement("ignored", "unknown type")
     if order is None:
         return Judgement("unmatched", "no such order")
-    if isinstance(event.subject, wire.Charge):
-        return _judge_charge(event, event.subject, order)
-    return _judge_refund(event, event.subject, order)
+    if detail := _what_is_wrong(event.type, event.subject, order):
+        return Judgement("mismatch", detail)
+    return Judgement("applied", fact=_fact(event, event.subject, order))
+
+
+def _what_is_wrong(event_type: str, subject: Subject, order: Order) -> str | None:
+    told = f"{subject.amount_minor} {subject.currency}"
+    is_charge, asked = subject.kind == "charge", _asked(order, subject)
+    if subject.currency != order.currency or (is_charge and subject.amount_minor != order.amount_minor):
+        what = "an order" if is_charge else f"a {subject.kind}, in an order"
+        return f"{told} for {what} of {order.amount_minor} {order.currency}"
+    if asked and (subject.charge_id, subject.amount_minor) != (asked.charge_id, asked.amount_minor):
+        return f"a refund of {told} of {subject.charge_id}"
+    if subject.status not in _KNOWN_TYPES[event_type][1]:
+        return f"{event_type} about a {subject.kind} that is {subject.status}"
+    return None
 
 
 def altered_id(event_id: str, raw: str) -> str:
@@ -132,29 +237,45 @@ def altered_id(event_id: str, raw: str) -> str:
     return f"{event_id}~{hashlib.sha256(raw.encode()).hexdigest()[:16]}"
 
 
-def _judge_charge(event: ReceivedEvent, charge: wire.Charge, order: Order) -> Judgement:
-    state = _CHARGE_STATES[event.type]
-    if (charge.amount, charge.currency) != (order.amount_minor, order.currency):
-        detail = f"{charge.amount} {charge.currency} for an order of {order.amount_minor} {order.currency}"
-        return Judgement("mismatch", detail)
-    if charge.status != state:
-        return Judgement("mismatch", f"{event.type} about a charge that is {charge.status}")
-    code, at = charge.failure_code, event.timestamp
-    fact = Charge(id=charge.id, state=state, amount_minor=charge.amount, failure_code=code, at=at)
-    return Judgement("applied", fact=fact)
+def _asked(order: Order, subject: Subject) -> Refund | None:
+    """The refund of ours that a refund is; None of one that was made by hand, and of anything else."""
+    return next((one for one in order.refunds if one.id == subject.own_reference), None)
 
 
-def _judge_refund(event: ReceivedEvent, refund: wire.Refund, order: Order) -> Judgement:
-    asked = next((one for one in order.refunds if one.id == refund.reference), None)
-    if asked is None:
-        return Judgement("unmatched", "no such refund")
-    state = _REFUND_STATES[event.type]
-    told = (refund.charge_id, refund.amount, refund.currency)
-    if told != (asked.charge_id, asked.amount_minor, order.currency):
-        return Judgement("mismatch", f"a refund of {refund.amount} {refund.currency} of {refund.charge_id}")
-    if refund.status != state:
-        return Judgement("mismatch", f"{event.type} about a refund that is {refund.status}")
-    if state == "succeeded" and asked.failure_code in PERMANENT_REFUSALS:  # its amount may be asked for again by now
-        return Judgement("mismatch", f"{event.type} about a refund that was refused with {asked.failure_code}")
-    fact = replace(asked, state=state, failure_code=refund.failure_code, at=event.timestamp)
-    return Judgement("applied", fact=fact)
+def _fact(event: ReceivedEvent, subject: Subject, order: Order) -> Charge | Refund | Dispute:
+    state: Any = subject.status
+    match subject.kind:
+        case "charge":
+            return Charge(
+                id=subject.id,
+                reference=subject.reference,
+                state=state,
+                amount_minor=subject.amount_minor,
+                failure_code=subject.text,
+                at=subject.at,
+            )
+        case "dispute":
+            return Dispute(
+                id=subject.id,
+                charge_id=subject.charge_id,
+                amount_minor=subject.amount_minor,
+                state=state,
+                reason=subject.text or "not said",
+                at=subject.at,
+            )
+        case "refund":
+            by_hand = Refund(
+                id=derive_id("rf", subject.id),
+                charge_id=subject.charge_id,
+                amount_minor=subject.amount_minor,
+                cause="provider",
+                at=event.timestamp,
+            )
+            return replace(
+                _asked(order, subject) or by_hand,
+                state=state,
+                failure_code=subject.text,
+                provider_id=subject.id,
+                made_at=subject.at,
+                at=event.timestamp,
+            )

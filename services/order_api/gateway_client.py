@@ -1,6 +1,7 @@
 """The payment provider as order_api sees it: every answer is Accepted, Refused or Unavailable."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import aiohttp
@@ -10,7 +11,7 @@ from order_api.calls import PERMANENT_REFUSALS, Accepted, Call, Kind, Refused, R
 from shared import wire
 from shared.env import Secret
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
-from shared.times import stored
+from shared.times import rfc3339, stored
 from shared.tracing import span, trace_headers
 
 CONNECT_SECONDS = 2.0
@@ -20,6 +21,7 @@ _SHAPES: Mapping[Kind, type[wire.Charge | wire.Refund]] = {"charge": wire.Charge
 _PROBLEM_PREFIX = "/problems/"
 
 T = TypeVar("T")
+_Dated = TypeVar("_Dated", wire.Charge, wire.Dispute)
 
 
 class GatewayUnavailableError(Exception):
@@ -74,7 +76,7 @@ class GatewayClient:
         path = "/v1/charges" if call.kind == "charge" else "/v1/refunds"
         found: list[Accepted] = []
         try:
-            async for raw in self._pages(f"find {call.kind}", path, call.reference):
+            async for raw in self._pages(f"find {call.kind}", path, {"reference": call.reference}):
                 one = _decode(bytes(raw), _SHAPES[call.kind])
                 if one is None:
                     return Unavailable("a list with something else than what was asked for")
@@ -86,22 +88,35 @@ class GatewayClient:
 
     async def charges(self, reference: str) -> AsyncIterator[wire.Charge]:
         """Every charge with this reference, whoever made it. Raises GatewayUnavailableError."""
-        async for raw in self._pages("fetch charges", "/v1/charges", reference):
+        async for raw in self._pages("fetch charges", "/v1/charges", {"reference": reference}):
             charge = _decode(bytes(raw), wire.Charge)
             if charge is None or charge.reference != reference:
                 raise GatewayUnavailableError("a list with something else than was asked for")
-            try:
-                yield msgspec.structs.replace(charge, created_at=stored(charge.created_at))
-            except ValueError:
-                raise GatewayUnavailableError("a time that no database could keep") from None
+            yield _with_stored_time(charge)
+
+    async def disputes(self, reference: str) -> AsyncIterator[wire.Dispute]:
+        """Every dispute of a charge with this reference. Raises GatewayUnavailableError."""
+        async for raw in self._pages("fetch disputes", "/v1/disputes", {"reference": reference}):
+            dispute = _decode(bytes(raw), wire.Dispute)
+            if dispute is None or dispute.charge_reference != reference:
+                raise GatewayUnavailableError("a list with something else than was asked for")
+            yield _with_stored_time(dispute)
 
     async def events(self, reference: str) -> AsyncIterator[bytes]:
         """The exact bytes of every event about `reference`, newest first. Raises GatewayUnavailableError."""
-        async for raw in self._pages("fetch events", "/v1/events", reference):
+        async for raw in self._pages("fetch events", "/v1/events", {"reference": reference}):
             yield bytes(raw)
 
-    async def _pages(self, step: str, path: str, reference: str) -> AsyncIterator[msgspec.Raw]:
-        parameters = {"reference": reference, "limit": "100"}
+    async def events_since(self, at: datetime, *, undelivered: bool) -> AsyncIterator[bytes]:
+        """The exact bytes of every event that the provider has announced since then, newest first; or only of those that it
+        has not delivered, as far as it knows. Raises GatewayUnavailableError.
+        """
+        wanted = {"createdFrom": rfc3339(at), **({"delivered": "false"} if undelivered else {})}
+        async for raw in self._pages("sweep events", "/v1/events", wanted):
+            yield bytes(raw)
+
+    async def _pages(self, step: str, path: str, wanted: Mapping[str, str]) -> AsyncIterator[msgspec.Raw]:
+        parameters, seen = {**wanted, "limit": "100"}, set[str]()
         while True:
             status, body, _ = await self._send(step, "GET", path, params=parameters)
             page = _decode(body, wire.RawPage) if status == 200 else None
@@ -111,8 +126,9 @@ class GatewayClient:
                 yield one
             if page.next_cursor is None:
                 return
-            if page.next_cursor == parameters.get("cursor"):
+            if page.next_cursor in seen:
                 raise GatewayUnavailableError("a list that does not go on")
+            seen.add(page.next_cursor)
             parameters["cursor"] = page.next_cursor
 
     async def _send(
@@ -151,10 +167,18 @@ def _accepted(call: Call, found: wire.Charge | wire.Refund) -> Accepted | None:
         return None
 
 
+def _with_stored_time(found: _Dated) -> _Dated:
+    """With a time as a database keeps it. Raises GatewayUnavailableError."""
+    try:
+        return msgspec.structs.replace(found, created_at=stored(found.created_at))
+    except ValueError:
+        raise GatewayUnavailableError("a time that no database could keep") from None
+
+
 def _decode(body: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -79,11 +79,11 @@ def count_status(order: Order) -> None:
         _TIME_TO_PAID.observe(max(0.0, (utc_now() - order.created_at).total_seconds()))
 
 
-def count_event(event: ReceivedEvent, outcome: Outcome, changed: Order | None) -> None:
-    """`changed` is the order whose status the event changed."""
+UNREADABLE = Counter("order_api_unreadable_documents_total", "Documents in a list that could not be shown")
+
+
+def count_event(event: ReceivedEvent, outcome: Outcome) -> None:
     _EVENTS_BY_OUTCOME[event.source, outcome].inc()
-    if changed is not None:
-        count_status(changed)
 
 
 def count_attempt(call: Call, reply: Reply) -> None:

@@ -8,21 +8,37 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from order_api.cancel_order import Cancelled, CancelOrder, NotCancellable
+from order_api.event import StoredEvent
 from order_api.order import Status
+from order_api.pay_order import ATTEMPTS_MAX, NewPayment, NotPayable, PayOrder
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
 from order_api.store import Store
 from order_api.timeline import timeline
-from order_api.views import EventView, OrderView, TimelineView, event_view, order_view, to_json
+from order_api.views import (
+    EventView,
+    OrderView,
+    TimelineView,
+    event_view,
+    order_view,
+    shown,
+    to_json,
+)
+from shared.batches import answered_within
 from shared.edge.auth import merchant_of
 from shared.edge.problems import FieldError, ProblemError
-from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
+from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, moment, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import exponent_of, in_minor
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
+from shared.ids import first_id
+from shared.money import shortest
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, Unreadable, at_and_id, cut, decode_cursor
 
 TIMELINE_EVENTS_MAX = 1000
-ORDER_NUMBER = "Your own, unique among your orders: visible characters in Unicode's form NFC, no spaces or controls."
+ORDER_NUMBER = (
+    "Your own, unique among your orders: visible characters in Unicode's form NFC, single spaces between them."
+)
+PaymentMethod = Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")]
+TIME = "A time with its zone, such as 2026-11-28T12:00:00Z."
 
 
 class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -31,8 +47,14 @@ class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
     order_number: Annotated[str, Meta(min_length=1, max_length=64, description=ORDER_NUMBER)]
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
-    payment_method: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] = "pm_card_visa"
+    payment_method: PaymentMethod = "pm_card_visa"
     metadata: Metadata = {}
+
+
+class PaymentRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """How to pay this time."""
+
+    payment_method: PaymentMethod
 
 
 @post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken"])
@@ -75,10 +97,14 @@ async def list_orders(
     review: Annotated[
         str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")
     ] = None,
+    created_from: Annotated[str | None, QueryParameter(name="createdFrom", max_length=64, description=TIME)] = None,
+    created_to: Annotated[str | None, QueryParameter(name="createdTo", max_length=64, description=TIME)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
 ) -> Response[Page[OrderView]]:
-    """A page of orders, newest first."""
+    """A page of orders, newest first; those that were placed at `createdFrom` or later, and before `createdTo`. One that
+    cannot be shown stands there as `{"id": …, "unreadable": true}`, and so in the audit trail.
+    """
     conditions: dict[str, Any] = {}
     if status:
         conditions["status"] = status
@@ -87,10 +113,13 @@ async def list_orders(
     if review:
         code: Any = {"$exists": True} if review == "open" else review
         conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
+    created = {"$gte": created_from, "$lt": created_to}
+    pointers = {"$gte": "createdFrom", "$lt": "createdTo"}
+    bounds = {way: first_id("ord", moment(pointers[way], text)) for way, text in created.items() if text is not None}
     before = decode_cursor(cursor) if cursor else None
-    found = await store.list_orders(merchant_of(request), conditions, before=before, limit=limit + 1)
+    found = await store.list_orders(merchant_of(request), conditions, created=bounds, before=before, limit=limit + 1)
     page, following = cut(found, limit, lambda order: order.id)
-    return json_response(to_json(Page([order_view(order) for order in page], following)))
+    return json_response(to_json(Page([shown(order, order_view) for order in page], following)))
 
 
 @get("/api/orders/{order_id:str}/events", tags=["Orders"])
@@ -105,8 +134,12 @@ async def list_events(
     await store.order(merchant_of(request), order_id)
     before = decode_cursor(cursor) if cursor else None
     found = await store.events_of(order_id, before=before, limit=limit + 1)
-    page, following = cut(found, limit, lambda event: at_and_id(event.received_at, event.id))
-    return json_response(to_json(Page([event_view(event) for event in page], following)))
+    page, following = cut(
+        found,
+        limit,
+        lambda event: at_and_id(event.at if isinstance(event, Unreadable) else event.received_at, event.id),
+    )
+    return json_response(to_json(Page([shown(event, event_view) for event in page], following)))
 
 
 @get("/api/orders/{order_id:str}/timeline", tags=["Orders"])
@@ -118,7 +151,8 @@ async def get_timeline(
     """
     order = await store.order(merchant_of(request), order_id)
     events = await store.events_of(order_id, limit=TIMELINE_EVENTS_MAX)
-    return json_response(to_json(timeline(order, events)))
+    readable = [event for event in events if isinstance(event, StoredEvent)]
+    return json_response(to_json(timeline(order, readable)))
 
 
 @post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-cancellable"])
@@ -137,12 +171,50 @@ async def cancel_order(
             assert_never(outcome)
 
 
+@post(
+    "/api/orders/{order_id:str}/payments",
+    tags=["Orders"],
+    status_code=202,
+    response_description="Pending again",
+    takes_key=True,
+    problems=["not-payable"],
+)
+async def create_payment(
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    data: JSONBody[PaymentRequest],
+    pay_order: NamedDependency[PayOrder],
+) -> Response[OrderView]:
+    """Has a customer pay again what has Failed: the same order under the same number, with another payment method. The same
+    Idempotency-Key always gets the same answer, and one payment.
+    """
+    key = idempotency_key(request)
+    async with answered_within():
+        outcome = await pay_order(key, merchant_of(request), order_id, NewPayment(data.payment_method))
+    match outcome:
+        case Answer() as answer:
+            return replayable(answer)
+        case KeyReused():
+            raise ProblemError("idempotency-key-reused")
+        case NotPayable("Failed"):
+            raise ProblemError("not-payable", f"an order takes {ATTEMPTS_MAX} payments at most")
+        case NotPayable(status):
+            raise ProblemError("not-payable", f"the order is {status}")
+        case _:
+            assert_never(outcome)
+
+
 def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
-    """Checks what types alone cannot say. Raises ProblemError, AmountError and CurrencyError."""
-    amount_minor = in_minor(data.amount, data.currency, exponent_of(data.currency))
-    require_visible("/orderNumber", data.order_number)
+    """Checks what types alone cannot say. Raises ProblemError."""
+    require_visible("/orderNumber", data.order_number, spaced=True)
     check_metadata(data.metadata)
-    return NewOrder(merchant, data.order_number, amount_minor, data.currency, data.payment_method, data.metadata)
+    return NewOrder(
+        merchant, data.order_number, shortest(data.amount), data.currency, data.payment_method, data.metadata
+    )
 
 
-ORDER_ROUTES = [create_order, get_order, list_orders, list_events, get_timeline, cancel_order]
+def _place_of(event: StoredEvent | Unreadable) -> str:
+    return at_and_id(event.at if isinstance(event, Unreadable) else event.received_at, event.id)
+
+
+ORDER_ROUTES = [create_order, get_order, list_orders, list_events, get_timeline, cancel_order, create_payment]

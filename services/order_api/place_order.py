@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
@@ -12,24 +13,23 @@ from order_api.outbox import charge_call
 from order_api.store import Store
 from order_api.views import order_view, to_json
 from shared.documents import Inserts
-from shared.documents.keys import known_keys
-from shared.idempotency import Answer, Key, KeyReused, entry_of, new_key
-from shared.ids import new_id
-from shared.money import exponent_of
-from shared.times import utc_now
+from shared.documents.keys import known_key, known_keys
+from shared.idempotency import Answer, Key, KeyedRequest, KeyReused, entry_of, fingerprint, new_key
+from shared.ids import new_id, time_of
+from shared.money import AmountError, CurrencyError, exponent_of, in_minor
 from shared.tracing import current_trace, note, span
 
 ENDPOINT = "POST /api/orders"
 
 
 class NewOrder(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A valid request to place an order. A key remembers its fingerprint, so a field that is added needs a default: a retry
-    from before the upgrade must still be the same request.
+    """A request to place an order, `amount` in major units. A key remembers its fingerprint, so a field that is added needs
+    a default: a retry from before the upgrade must still be the same request.
     """
 
     merchant: str
     order_number: str
-    amount_minor: int
+    amount: Decimal
     currency: str
     payment_method: str
     metadata: dict[str, str]
@@ -43,7 +43,9 @@ Outcome: TypeAlias = Answer | KeyReused | OrderNumberTaken
 
 
 class PlaceOrder:
-    """`wake` hints at new calls. Raises what Inserts raises; then the same key finds the truth."""
+    """`wake` hints at new calls. Raises what Inserts raises; then the same key finds the truth. Raises AmountError and
+    CurrencyError for what cannot be paid, unless the key remembers that it once could: currencies are withdrawn.
+    """
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
         self._store = store
@@ -53,7 +55,15 @@ class PlaceOrder:
         self.writers = (self._insert,)
 
     async def __call__(self, key: str, new: NewOrder) -> Outcome:
-        order = self._order(key, new)
+        try:
+            exponent = exponent_of(new.currency)
+            amount_minor = in_minor(new.amount, new.currency, exponent)
+        except (AmountError, CurrencyError):
+            known = await known_key(self._store.orders, new.merchant, _request(key, new))
+            if known is None:
+                raise
+            return known
+        order = self._order(key, new, amount_minor, exponent)
         with span("place order"):
             outcome = await self._insert(order) or order.keys[0].answer
         if isinstance(outcome, Answer):
@@ -63,19 +73,26 @@ class PlaceOrder:
         self._wake()
         return outcome
 
-    def _order(self, key: str, new: NewOrder) -> Order:
+    def _order(self, key: str, new: NewOrder, amount_minor: int, exponent: int) -> Order:
         """The order as it is stored, all of it made before the first try. C4"""
-        now = utc_now()
+        order_id = new_id("ord")
+        now = time_of(order_id)  # lists by time go by the ids
         order = Order(
-            **msgspec.structs.asdict(new),
-            id=new_id("ord"),
-            exponent=exponent_of(new.currency),
+            id=order_id,
+            merchant=new.merchant,
+            order_number=new.order_number,
+            amount_minor=amount_minor,
+            currency=new.currency,
+            exponent=exponent,
+            payment_method=new.payment_method,
+            metadata=new.metadata,
             history=(StatusChange("Pending", now, "placed"),),
             reconcile_at=now + self._store.reconcile_after,
             trace=current_trace(),
             created_at=now,
             updated_at=now,
         )
+        order = msgspec.structs.replace(order, calls=(charge_call(order, new.payment_method, at=now),))
         remembers = new_key(
             key,
             endpoint=ENDPOINT,
@@ -85,7 +102,7 @@ class PlaceOrder:
             now=now,
             ttl=self._ttl,
         )
-        return msgspec.structs.replace(order, keys=(remembers,), calls=(charge_call(order),))
+        return msgspec.structs.replace(order, keys=(remembers,))
 
     async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
         """What stands in the way of each: its own key, with the answer that it remembers, or another order with its number.
@@ -115,6 +132,10 @@ class PlaceOrder:
         found = await self._store.orders.aggregate([{"$match": {"$or": either}}, {"$project": shown}])
         numbered = [msgspec.convert(document, _Numbered) async for document in found]
         return {(one.merchant, one.order_number): one for one in numbered}
+
+
+def _request(key: str, new: NewOrder) -> KeyedRequest:
+    return KeyedRequest(value=key, endpoint=ENDPOINT, fingerprint=fingerprint(ENDPOINT, new))
 
 
 class _Numbered(msgspec.Struct, frozen=True):

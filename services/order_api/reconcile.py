@@ -4,8 +4,8 @@ until it has none. A webhook that is lost for ever costs time, never money. C22
 `reconcile_at` is schedule and claim in one: whoever moves it on asks. No token is needed, because the answers go through
 `record_events`, where saying something twice is saying it once. C21
 
-The provider is asked for the events of an order and for its charges: a charge whose event is lost for good shows among
-those, and keeps the question open.
+The provider is asked for the events of each of an order's payment attempts, and for its charges and disputes: one whose
+event is lost for good shows among those, and keeps the question open.
 """
 
 import asyncio
@@ -14,11 +14,14 @@ from datetime import datetime
 import msgspec
 from pymongo.errors import PyMongoError
 
-from order_api.claims import take_turns
-from order_api.event import StoredEvent, parse_event
+from order_api.claims import DAY_SECONDS, take_turns
+from order_api.event import TEXT_MAX, StoredEvent
+from order_api.facts import Charge, Dispute
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
+from order_api.merge import merge
 from order_api.metrics import RECONCILIATIONS
-from order_api.order import Charge, Order, answered, has_open_question, merge
+from order_api.order import Order
+from order_api.questions import answered, has_open_question
 from order_api.record_events import RecordEvents
 from order_api.store import Store
 from shared import wire
@@ -28,7 +31,7 @@ from shared.leases import LeasedWork
 from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.times import utc_now
-from shared.tracing import continue_trace, current_trace
+from shared.tracing import continue_trace
 
 SLOTS = 8
 EVENTS_AT_ONCE = 2
@@ -42,6 +45,7 @@ class _Question(msgspec.Struct, frozen=True):
     event: Document | None
     trace: str | None
     asks_left: int = 0
+    references: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -51,6 +55,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     asks_left: int
     charges: tuple[wire.Charge, ...]
+    disputes: tuple[wire.Dispute, ...]
     at: datetime
 
 
@@ -66,7 +71,9 @@ class Reconcile:
         """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""
         base_seconds = self._store.reconcile_after.total_seconds()
         events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
-        received = await take_turns(self._store.payment_events, limit=events, base_seconds=base_seconds)
+        received = await take_turns(
+            self._store.payment_events, limit=events, base_seconds=base_seconds, cap_seconds=DAY_SECONDS
+        )
         questions = [_Question(found.get("order_id"), found, found.get("trace")) for found in received]
         self._events_in_hand += len(questions)
         try:
@@ -77,7 +84,9 @@ class Reconcile:
             # Events that were moved on to their next turn must be taken up now.
             log.warning("claim broken off", worker="reconcile", reason=describe(error))
             return questions
-        asked = [_Question(one["_id"], None, one.get("trace"), one.get("asks_left", 0)) for one in orders]
+        asked = [
+            _Question(one["_id"], None, one.get("trace"), one.get("asks_left", 0), _references(one)) for one in orders
+        ]
         return [*questions, *asked]
 
     async def _ask(self, question: _Question) -> None:
@@ -88,8 +97,11 @@ class Reconcile:
         assert question.order_id is not None
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                recorded = [await self._record_one(raw) async for raw in self._gateway.events(question.order_id)]
-                charges = [charge async for charge in self._gateway.charges(question.order_id)]
+                recorded, charges, disputes = [], [], []
+                for reference in question.references:
+                    recorded += [await self._record.heard(raw) async for raw in self._gateway.events(reference)]
+                    charges += [charge async for charge in self._gateway.charges(reference)]
+                    disputes += [dispute async for dispute in self._gateway.disputes(reference)]
         except (GatewayUnavailableError, TimeoutError) as error:
             RECONCILIATIONS["unavailable"].inc()
             log.warning("reconciliation got no answer", reason=describe(error))
@@ -97,7 +109,9 @@ class Reconcile:
         RECONCILIATIONS["answered"].inc()
         log.info("asked the provider", events=len(recorded), charges=len(charges))
         if all(recorded):
-            await self._conclude(question.order_id, Answer(question.asks_left, tuple(charges), utc_now()))
+            await self._conclude(
+                question.order_id, Answer(question.asks_left, tuple(charges), tuple(disputes), utc_now())
+            )
 
     async def _take_up(self, event: Document) -> None:
         RECONCILIATIONS["judged_again"].inc()
@@ -107,15 +121,6 @@ class Reconcile:
             log.warning("an event was not recorded", reason=describe(error))
         finally:
             self._events_in_hand -= 1
-
-    async def _record_one(self, raw: bytes) -> bool:
-        """Whether it is recorded. An event that cannot be, now or ever, does not keep those after it from being recorded."""
-        try:
-            await self._record(parse_event(raw, source="reconcile", now=utc_now(), trace=current_trace()))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the question stays open and is asked again
-            log.warning("an event was not recorded", reason=describe(error))
-            return False
-        return True
 
     async def _conclude(self, order_id: str, answer: Answer) -> None:
         try:
@@ -135,13 +140,32 @@ def concluding(order: Order | None, answer: Answer) -> Verdict[Order, None]:
 
 
 def _learn(order: Order, answer: Answer) -> Order:
-    """The order with every charge that we did not know of as pending, whatever the provider says of it: only an event says
-    how it ended, and until then the question is open. One for other money than the order's is left to its event. C15, C22
+    """The order with every charge that we did not know of as pending, and every dispute as open, whatever the provider says
+    of it: only an event says how it ended, and until then the question is open. One in other money than the order's is left
+    to its event. C15, C22
     """
-    known = {charge.id for charge in order.charges}
-    grown = order
-    for found in answer.charges:
-        if found.id not in known and (found.amount, found.currency) == (order.amount_minor, order.currency):
-            charge = Charge(id=found.id, state="pending", amount_minor=found.amount, at=found.created_at)
-            grown = merge(grown, charge, now=answer.at, cause=f"found {found.id}")
-    return grown if grown is not order else answered(order, answer.asks_left)
+    known = {charge.id for charge in order.charges} | {dispute.id for dispute in order.disputes}
+    facts: list[Charge | Dispute] = [
+        Charge(id=one.id, reference=one.reference, state="pending", amount_minor=one.amount, at=one.created_at)
+        for one in answer.charges
+        if one.id not in known and (one.amount, one.currency) == (order.amount_minor, order.currency)
+    ]
+    facts += [
+        Dispute(
+            id=one.id,
+            charge_id=one.charge_id,
+            amount_minor=one.amount,
+            state="open",
+            reason=one.reason[:TEXT_MAX],
+            at=one.created_at,
+        )
+        for one in answer.disputes
+        if one.id not in known and one.currency == order.currency
+    ]
+    if facts:
+        return merge(order, *facts, now=answer.at, cause=f"found {facts[0].id}")
+    return merge(answered(order, answer.asks_left), now=answer.at, cause="the provider was asked")
+
+
+def _references(order: Document) -> tuple[str, ...]:
+    return tuple(call["reference"] for call in order["calls"] if call["kind"] == "charge")

@@ -8,30 +8,36 @@ again: when the webhook comes again, or by reconciliation, which looks for event
 from collections.abc import Callable
 from datetime import timedelta
 
-import msgspec
 from msgspec.structs import replace
 
-from order_api.event import FINAL, Judgement, Outcome, ReceivedEvent, StoredEvent, altered_id, judge, parse_event
+from order_api.event import (
+    FINAL,
+    Judgement,
+    NotAnEventError,
+    Outcome,
+    ReceivedEvent,
+    StoredEvent,
+    altered_id,
+    judge,
+    parse_event,
+    say_the_same,
+)
+from order_api.facts import Review
+from order_api.merge import merge
 from order_api.metrics import count_event
-from order_api.order import Order, Review, merge
-from order_api.outbox import answered_by_event, ask_for_money_owed
+from order_api.order import Order
+from order_api.outbox import answered_by_event
 from order_api.store import Store
 from shared.batches import UnavailableError
 from shared.documents import Verdict
-from shared.mongo import to_document
+from shared.documents.replies import InvalidError
+from shared.mongo import describe, to_document
 from shared.telemetry import log
 from shared.times import utc_now
-from shared.tracing import note, span
+from shared.tracing import current_trace, note, span
 
 RECEIVED_MAX = timedelta(minutes=1)  # after that an event that is still `received` is taken up
 JUDGED_MAX = 5  # each time another process has changed the event meanwhile
-
-
-class Learned(msgspec.Struct, frozen=True):
-    """What an event means, and the order if it changed its status."""
-
-    judgement: Judgement
-    changed: Order | None = None
 
 
 class RecordEvents:
@@ -45,8 +51,8 @@ class RecordEvents:
     async def __call__(self, event: ReceivedEvent) -> Outcome:
         note(order_id=event.order_id)
         with span("record event"):
-            outcome, changed = await self._record(event)
-        count_event(event, outcome, changed)
+            outcome = await self._record(event)
+        count_event(event, outcome)
         log.info(
             "event recorded",
             event_id=event.id,
@@ -58,55 +64,69 @@ class RecordEvents:
         self._wake()
         return outcome
 
+    async def heard(self, raw: bytes) -> bool | None:
+        """Records what the provider says when it is asked, and says whether it could; None if it never can. No event keeps
+        those after it from being recorded.
+        """
+        try:
+            await self(parse_event(raw, source="reconcile", now=utc_now(), trace=current_trace()))
+        except (NotAnEventError, InvalidError) as error:
+            log.warning("an event cannot be recorded", reason=describe(error))
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the provider is asked again
+            log.warning("an event was not recorded", reason=describe(error))
+            return False
+        return True
+
     async def again(self, stored: StoredEvent) -> None:
         """Takes up a stored event that has no final outcome. Bytes that are kept beside an event teach nothing: they only
         get their review. C21
         """
-        event = parse_event(stored.raw.encode(), source="reconcile", now=utc_now(), trace=stored.trace)
+        event = _as_it_came(stored)
         if stored.id == event.id:
             await self(event)
         else:
             await self._keep_beside(event)
 
-    async def _record(self, event: ReceivedEvent) -> tuple[Outcome, Order | None]:
+    async def _record(self, event: ReceivedEvent) -> Outcome:
         new = self._stored(event)
         known = await self._store.events.insert(new)
         if known is None:
             return await self._apply(event, new, fresh=True)
         for _ in range(JUDGED_MAX):
-            if known.raw == event.raw:
-                return await self._apply(event, known, fresh=False)
+            if known.raw == event.raw or say_the_same(_as_it_came(known), event):
+                return await self._apply(replace(event, raw=known.raw), known, fresh=False)
             if known.outcome == "received":
                 await self.again(known)  # C20: the stored bytes first
             elif known.outcome not in FINAL and (await self._judged(event)).outcome in FINAL:
                 await self._put_in_place(event, known)
             else:
-                return await self._keep_beside(event), None
+                return await self._keep_beside(event)
             known = await self._store.events.read(event.id)
             if known is None:  # archived meanwhile: stored anew when it comes again
                 break
         raise UnavailableError
 
-    async def _apply(self, event: ReceivedEvent, stored: StoredEvent, *, fresh: bool) -> tuple[Outcome, Order | None]:
+    async def _apply(self, event: ReceivedEvent, stored: StoredEvent, *, fresh: bool) -> Outcome:
         """Merges what the event says into its order, then writes its outcome. `fresh`: this call has stored it. C20, C21"""
         times = int(not fresh and event.source == "webhook")
         if stored.outcome in FINAL:
             if times:
                 await self._store.events.change(event.id, lambda there, _now: _counted(there, times))
-            return "duplicate", None
-        learned = await self._merge(event)
+            return "duplicate"
+        judgement = await self._merge(event)
         made = await self._store.events.change(
             event.id,
-            lambda there, _now: _with_outcome(there, event, learned.judgement, times),
+            lambda there, _now: _with_outcome(there, event, judgement, times),
             read={**to_document(stored), "read_at": None},
         )
         if made is None:  # other bytes, or another process with another outcome, came between
-            return (await self._record(event))[0], learned.changed
-        return learned.judgement.outcome if made or fresh else "duplicate", learned.changed
+            return await self._record(event)
+        return judgement.outcome if made or fresh else "duplicate"
 
-    async def _merge(self, event: ReceivedEvent) -> Learned:
+    async def _merge(self, event: ReceivedEvent) -> Judgement:
         if event.order_id is None:
-            return Learned(judge(event, None))
+            return judge(event, None)
         return await self._store.change(event.order_id, lambda order, _now: learning(order, event))
 
     async def _judged(self, event: ReceivedEvent) -> Judgement:
@@ -161,22 +181,28 @@ class RecordEvents:
         )
 
 
-def learning(order: Order | None, event: ReceivedEvent) -> Verdict[Order, Learned]:
+def _as_it_came(stored: StoredEvent) -> ReceivedEvent:
+    """Raises NotAnEventError, of bytes that an older version took for an event."""
+    return parse_event(stored.raw.encode(), source="reconcile", now=utc_now(), trace=stored.trace)
+
+
+def learning(order: Order | None, event: ReceivedEvent) -> Verdict[Order, Judgement]:
     """What the order learns from the event: the fact, that a call is over, and what must be given back now."""
     judgement = judge(event, order)
     if order is None:
-        return Verdict(Learned(judgement))
+        return Verdict(judgement)
     after = order
     if judgement.outcome == "mismatch":
         after = _reviewed(order, event, "event-mismatch", judgement.detail or "")
     elif judgement.fact is not None and event.subject is not None:
-        cause = f"{event.type} {event.id}"
-        after = merge(order, judgement.fact, now=event.received_at, cause=cause)
-        after = answered_by_event(after, event.subject.reference, now=event.received_at)
-        after = ask_for_money_owed(after, now=event.received_at)
+        subject, answered = event.subject, order
+        if subject.kind != "dispute":
+            own_reference = subject.reference if subject.kind == "charge" else subject.own_reference
+            answered = answered_by_event(order, subject.kind, own_reference, now=event.received_at)
+        after = merge(answered, judgement.fact, now=event.received_at, cause=f"{event.type} {event.id}")
     if after is order:
-        return Verdict(Learned(judgement), found=True)
-    return Verdict(Learned(judgement, after if after.status != order.status else None), after)
+        return Verdict(judgement, found=True)
+    return Verdict(judgement, after)
 
 
 def _with_review(order: Order | None, event: ReceivedEvent, code: str, detail: str) -> Verdict[Order, None]:
@@ -187,7 +213,8 @@ def _with_review(order: Order | None, event: ReceivedEvent, code: str, detail: s
 
 
 def _reviewed(order: Order, event: ReceivedEvent, code: str, detail: str) -> Order:
-    review = Review(code=code, event_id=event.id, detail=detail, raised_at=event.received_at)
+    about = event.subject.id if event.subject is not None and event.subject.kind == "charge" else None
+    review = Review(code=code, event_id=event.id, detail=detail, raised_at=event.received_at, charge_id=about)
     return merge(order, review, now=event.received_at, cause=code)
 
 

@@ -7,8 +7,10 @@ from typing import TypeAlias
 import msgspec
 
 from order_api.calls import Call, death_id, redriven
-from order_api.order import Order, with_reviews_closed
+from order_api.merge import merge
+from order_api.order import Order
 from order_api.outbox import call_by_id, may_be_redriven, with_call
+from order_api.reviews import decided
 from order_api.store import Store
 from shared.batches import answered_within
 from shared.documents import Verdict
@@ -23,7 +25,7 @@ class NoSuchMessage(msgspec.Struct, frozen=True):
 
 
 class NotRedrivable(msgspec.Struct, frozen=True):
-    """It is not dead, or a refund that was refused for good, or was redriven REDRIVES_MAX times. `call` is as it is."""
+    """It is not dead, or was redriven REDRIVES_MAX times. `call` is as it is."""
 
     call: Call
 
@@ -83,5 +85,6 @@ def redriving(
         return Verdict(NotRedrivable(call))
     again = redriven(call, redrive, at=at, now=now)
     raised = [one for one in order.reviews if one.event_id == death_id(call) and one.resolved_at is None]
-    after = with_reviews_closed(with_call(order, again), raised, "redriven", at=at)
+    closed = decided(with_call(order, again), raised, "redriven", at=at)
+    after = merge(closed, now=at, cause=f"redriven {call_id}")
     return Verdict(Redriven(order.id, again), after)

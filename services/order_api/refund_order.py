@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
 
-from order_api.order import Charge, Order, Refund, kept_charge, unreserved_minor
-from order_api.outbox import ask_for_refund
+from order_api.facts import Refund
+from order_api.merge import merge
+from order_api.money import ExceedsPaid, NotRefundable, Part, refundable
+from order_api.order import Order
+from order_api.outbox import with_refund_asked
 from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.documents import Verdict
@@ -22,39 +26,37 @@ REFUNDS_MAX = 500  # a merchant's, of one order: it is one document, which must 
 
 
 class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request to give back so much, or what is left. A key remembers its fingerprint: a field that is added needs a
-    default.
+    """A request to give back so much in major units, or what one charge has left. A key remembers its fingerprint: a field
+    that is added needs a default.
     """
 
-    amount_minor: int | None = None
-
-
-class NotRefundable(msgspec.Struct, frozen=True):
-    """No charge has succeeded, or the order is cancelled: then what was paid is given back by itself."""
-
-
-class ExceedsPaid(msgspec.Struct, frozen=True):
-    """More than the `left_minor` that no other refund has taken or asked for."""
-
-    left_minor: int
+    amount: Decimal | None = None
+    number: str | None = None
 
 
 class TooManyRefunds(msgspec.Struct, frozen=True):
-    """The merchant has asked for REFUNDS_MAX already. Those that the service asks for by itself do not count."""
+    """The merchant has asked for REFUNDS_MAX already. Others do not count."""
+
+
+class RefundNumberTaken(msgspec.Struct, frozen=True):
+    """Another refund of the order has this number, whatever became of it."""
+
+    number: str
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request with all that is made once for it: `refund_id` tells its effect from that of another. C4"""
 
-    merchant: str
     key: str
     new: NewRefund
+    amount_minor: int | None
     refund_id: str
     at: datetime
     ttl: timedelta
 
 
-Outcome: TypeAlias = Answer | KeyReused | NotRefundable | ExceedsPaid | TooManyRefunds
+Refusal: TypeAlias = NotRefundable | ExceedsPaid | TooManyRefunds | RefundNumberTaken
+Outcome: TypeAlias = Answer | KeyReused | Refusal
 
 
 class RefundOrder:
@@ -67,9 +69,19 @@ class RefundOrder:
         self._ttl = idempotency_ttl
         self._wake = wake
 
-    async def __call__(self, key: str, merchant: str, order_id: str, new: NewRefund) -> Outcome:
+    async def __call__(
+        self, key: str, merchant: str, order_id: str, new: NewRefund, amount_minor: int | None
+    ) -> Outcome:
+        """`amount_minor` is the amount of `new` in minor units."""
         note(order_id=order_id)
-        asked = Asked(merchant=merchant, key=key, new=new, refund_id=new_id("rf"), at=utc_now(), ttl=self._ttl)
+        asked = Asked(
+            key=key,
+            new=new,
+            amount_minor=amount_minor,
+            refund_id=new_id("rf"),
+            at=utc_now(),
+            ttl=self._ttl,
+        )
         with span("refund order"):
             outcome: Outcome = await change_once(
                 self._store.orders,
@@ -81,20 +93,6 @@ class RefundOrder:
             log.info("refund asked for", refund_id=asked.refund_id)
             self._wake()
         return outcome
-
-
-def refundable(order: Order) -> Charge | NotRefundable:
-    """The charge that a merchant may refund."""
-    kept = kept_charge(order)
-    return NotRefundable() if kept is None or order.cancelled_at is not None else kept
-
-
-def refuse(order: Order, charge: Charge, amount_minor: int) -> ExceedsPaid | TooManyRefunds | None:
-    """Why this much of `charge` cannot be refunded. C18"""
-    if sum(refund.cause == "merchant" for refund in order.refunds) >= REFUNDS_MAX:
-        return TooManyRefunds()
-    left = unreserved_minor(order, charge)
-    return None if 0 < amount_minor <= left else ExceedsPaid(left)
 
 
 def endpoint_of(order_id: str) -> str:
@@ -109,23 +107,18 @@ def _request(asked: Asked, order_id: str) -> KeyedRequest:
 def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcome]:
     """The order with the refund reserved and asked for; `now` is the server's time."""
     known = entry_of(order.keys, asked.key)
-    if known is not None and known.of == asked.refund_id:  # our own effect
-        return Verdict(known.answer, found=True)
-    endpoint = endpoint_of(order.id)
+    if made := next((one for one in order.refunds if one.id == asked.refund_id), None):  # our own effect
+        return Verdict(known.answer if known and known.of == made.id else _answer(order, made), found=True)
     if known is not None and known.expires_at > now:
         return Verdict(known.replayed_for(_request(asked, order.id)), found=True)
-    charge = refundable(order)
-    if isinstance(charge, NotRefundable):
-        return Verdict(charge)
-    left = unreserved_minor(order, charge)
-    amount_minor = left if asked.new.amount_minor is None else asked.new.amount_minor
-    if refusal := refuse(order, charge, amount_minor):
-        return Verdict(refusal)
-    at = asked.at
-    refund = Refund(id=asked.refund_id, charge_id=charge.id, amount_minor=amount_minor, cause="merchant", at=at)
+    part = may_be_refunded(order, asked.amount_minor, asked.new.number)
+    if not isinstance(part, Part):
+        return Verdict(part)
+    at, number = asked.at, asked.new.number
+    refund = merchants_refund(part, asked.refund_id, number=number, at=at)
     key = new_key(
         asked.key,
-        endpoint=endpoint,
+        endpoint=endpoint_of(order.id),
         command=asked.new,
         body=to_json(refund_view(refund, order)),
         location=f"/api/orders/{order.id}/refunds/{refund.id}",
@@ -133,5 +126,31 @@ def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcom
         ttl=asked.ttl,
         status=202,
     )
-    reserved = ask_for_refund(order, refund, now=at, why=refund.cause)
+    reserved = merge(with_refund_asked(order, refund, now=at), now=at, cause=f"refund asked for: {refund.id}")
     return Verdict(key.answer, msgspec.structs.replace(reserved, keys=(*live(order.keys, now), key)))
+
+
+def _answer(order: Order, made: Refund) -> Answer:
+    """To a request whose key has expired since."""
+    location = f"/api/orders/{order.id}/refunds/{made.id}"
+    return Answer(202, to_json(refund_view(made, order)).decode(), location, replayed=False)
+
+
+def may_be_refunded(order: Order, amount_minor: int | None, number: str | None = None) -> Part | Refusal:
+    """So much of one charge, or why it cannot be given back. C18"""
+    if number is not None and any(refund.number == number for refund in order.refunds):
+        return RefundNumberTaken(number)
+    if sum(refund.cause == "merchant" for refund in order.refunds) >= REFUNDS_MAX:
+        return TooManyRefunds()
+    return refundable(order, amount_minor)
+
+
+def merchants_refund(part: Part, refund_id: str, *, number: str | None = None, at: datetime) -> Refund:
+    return Refund(
+        id=refund_id,
+        charge_id=part.charge.id,
+        amount_minor=part.amount_minor,
+        cause="merchant",
+        number=number,
+        at=at,
+    )

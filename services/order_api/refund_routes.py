@@ -1,34 +1,40 @@
 """HTTP of what becomes of a payment afterwards: refunds, and what a person decides."""
 
-from typing import Any, assert_never
+from typing import Annotated, Any, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from order_api.money import ExceedsPaid, NotRefundable
 from order_api.order import Order
-from order_api.refund_order import REFUNDS_MAX, ExceedsPaid, NewRefund, NotRefundable, RefundOrder, TooManyRefunds
-from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview
+from order_api.refund_order import REFUNDS_MAX, NewRefund, RefundNumberTaken, RefundOrder, Refusal, TooManyRefunds
+from order_api.resolve_review import AlreadyResolved, Decision, NoSuchReview, ResolveReview, SeveralReviews
 from order_api.store import Store
 from order_api.views import OrderView, RefundView, order_view, refund_view, to_json
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
-from shared.edge.problems import ProblemError
-from shared.edge.requests import Amount, idempotency_key
+from shared.edge.problems import FieldError, ProblemError
+from shared.edge.requests import Amount, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
-from shared.money import in_major, in_minor
+from shared.money import in_major, in_minor, shortest
+
+REFUND_NUMBER = (
+    "Your own, unique among the refunds of the order, for ever: visible characters, single spaces between them."
+)
 
 
-class RefundRequest(Struct, forbid_unknown_fields=True):
-    """How much to give back, in major units of the order's currency; without `amount` what is left."""
+class RefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """How much to give back, in major units of the order's currency; without `amount` what one charge has left."""
 
     amount: Amount | None = None
+    refund_number: Annotated[str, Meta(min_length=1, max_length=64, description=REFUND_NUMBER)] | None = None
 
 
 class ReviewDecision(Struct, rename="camel", forbid_unknown_fields=True):
-    """What a person has decided; with `eventId`, about that review alone, so that none is closed which came up since."""
+    """What a person has decided; `eventId` names the review by its cause, where several of its code are open."""
 
     decision: Decision
     event_id: str | None = None
@@ -40,7 +46,7 @@ class ReviewDecision(Struct, rename="camel", forbid_unknown_fields=True):
     status_code=202,
     response_description="Asked for",
     takes_key=True,
-    problems=["exceeds-paid", "not-refundable"],
+    problems=["exceeds-paid", "not-refundable", "refund-number-taken"],
 )
 async def create_refund(
     request: Request[Any, Any, Any],
@@ -53,24 +59,20 @@ async def create_refund(
     The same Idempotency-Key always gets the same answer, and one refund.
     """
     key = idempotency_key(request)
+    if data.refund_number is not None:
+        require_visible("/refundNumber", data.refund_number, spaced=True)
     async with answered_within():
         order = await store.order(merchant_of(request), order_id)
         amount_minor = None if data.amount is None else in_minor(data.amount, order.currency, order.exponent)
-        outcome = await refund_order(key, order.merchant, order.id, NewRefund(amount_minor))
+        new = NewRefund(None if data.amount is None else shortest(data.amount), data.refund_number)
+        outcome = await refund_order(key, order.merchant, order.id, new, amount_minor)
     match outcome:
         case Answer() as answer:
             return replayable(answer)
         case KeyReused():
             raise ProblemError("idempotency-key-reused")
-        case ExceedsPaid(left_minor):
-            left = in_major(left_minor, order.exponent)
-            raise ProblemError("exceeds-paid", f"{left:f} {order.currency} can still be refunded")
-        case NotRefundable():
-            raise ProblemError("not-refundable")
-        case TooManyRefunds():
-            raise ProblemError("not-refundable", f"an order takes {REFUNDS_MAX} refunds at most")
         case _:
-            assert_never(outcome)
+            raise _refusal(outcome, order)
 
 
 @get("/api/orders/{order_id:str}/refunds/{refund_id:str}", tags=["Orders"])
@@ -92,33 +94,53 @@ async def get_refund(
     "/api/orders/{order_id:str}/reviews/{code:str}/resolve",
     tags=["Orders"],
     status_code=200,
-    problems=["review-resolved", "exceeds-paid", "not-refundable"],
+    problems=["review-resolved", "review-not-named", "exceeds-paid", "not-refundable"],
 )
 async def resolve_review(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
     code: FromPath[str],
     data: JSONBody[ReviewDecision],
+    store: NamedDependency[Store],
     resolve_review: NamedDependency[ResolveReview],
 ) -> Response[OrderView]:
-    """Closes the open reviews of an order that have this code. `accept` leaves the money where it is; `refund` asks for a
-    refund of what is left of the charge, or of the refund that failed, that they are about. The same decision again changes
-    nothing.
+    """Closes the open review of an order that has this code; where several have it, say which by `eventId`. `accept` leaves
+    the money where it is; `refund` asks once more for a refund that was not made, or gives back for the order what was
+    refunded by hand for a charge too many. The same decision again changes nothing.
     """
-    match await resolve_review(merchant_of(request), order_id, code, data.decision, event_id=data.event_id):
+    merchant = merchant_of(request)
+    match await resolve_review(merchant, order_id, code, data.decision, event_id=data.event_id):
         case Order() as order:
             return json_response(to_json(order_view(order)))
         case NoSuchReview():
             raise ProblemError("not-found", "no such review")
+        case SeveralReviews(causes):
+            raise ProblemError("review-not-named", f"open are those of {', '.join(causes[:10])}")
+        case AlreadyResolved(None):
+            raise ProblemError("review-resolved", "it has closed by itself")
         case AlreadyResolved(decision):
             raise ProblemError("review-resolved", f"it was decided: {decision}")
-        case ExceedsPaid():
-            raise ProblemError("exceeds-paid", "nothing is left to be refunded")
         case NotRefundable():
-            detail = "the review is about no payment and no failed refund of this order"
-            raise ProblemError("not-refundable", detail)
-        case outcome:
-            assert_never(outcome)
+            raise ProblemError("not-refundable", "there is nothing to refund that this review is about")
+        case refusal:
+            raise _refusal(refusal, await store.order(merchant, order_id))
+
+
+def _refusal(refusal: Refusal, order: Order) -> ProblemError:
+    match refusal:
+        case ExceedsPaid(left_minor, disputes):
+            left = f"{in_major(left_minor, order.exponent):f} {order.currency} can still be refunded of one charge"
+            disputed = f"; disputed by {', '.join(disputes[:10])}" if disputes else ""
+            return ProblemError("exceeds-paid", left + disputed)
+        case NotRefundable():
+            return ProblemError("not-refundable")
+        case TooManyRefunds():
+            return ProblemError("not-refundable", f"an order takes {REFUNDS_MAX} refunds at most")
+        case RefundNumberTaken(number):
+            errors = [FieldError("/refundNumber", "taken")]
+            return ProblemError("refund-number-taken", f"a refund of the order has the number {number}", errors=errors)
+        case _:
+            assert_never(refusal)
 
 
 REFUND_ROUTES = [create_refund, get_refund, resolve_review]

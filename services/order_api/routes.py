@@ -1,5 +1,6 @@
 """HTTP of all that is not about one order: the outbox, webhooks, health. All routes, and what errors are answered."""
 
+from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias, assert_never
 
 from litestar import Request, Response, get, post
@@ -15,13 +16,13 @@ from order_api.receive_webhook import ReceiveWebhook
 from order_api.redrive_message import NoSuchMessage, NotRedrivable, RedriveMessage, Redriven
 from order_api.refund_routes import REFUND_ROUTES
 from order_api.store import NoSuchOrderError, Store
-from order_api.views import MessageView, message_view, state_of, to_json
+from order_api.views import MessageView, message_view, shown, state_of, to_json
 from shared.edge.auth import merchant_of
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
 from shared.money import AmountError, CurrencyError
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, at_and_id, cut, decode_cursor
+from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, Unreadable, at_and_id, cut, decode_cursor
 from shared.signing import SignatureError
 
 PROBLEMS: Table = {
@@ -53,8 +54,10 @@ async def list_messages(
     before = decode_cursor(cursor) if cursor else None
     states = [in_state] if in_state else ["ready", "leased", "dead"]
     found = await store.list_calls(merchant_of(request), states, before=before, limit=limit + 1)
-    page, following = cut(found, limit, lambda one: at_and_id(one[1].created_at, one[1].id))
-    return json_response(to_json(Page([message_view(order_id, call) for order_id, call in page], following)))
+    page, following = cut(found, limit, lambda one: _place(one[1]))
+    return json_response(
+        to_json(Page([shown(call, partial(message_view, order_id)) for order_id, call in page], following))
+    )
 
 
 @post(
@@ -95,6 +98,10 @@ async def receive_payment_webhook(
     require_no_coding(request)
     outcome = await receive_webhook(header_values(request, b"x-signature"), await request.body())
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
+
+
+def _place(call: Call | Unreadable) -> str:
+    return at_and_id(call.at if isinstance(call, Unreadable) else call.created_at, call.id)
 
 
 def _why_not(call: Call) -> str:

@@ -13,9 +13,8 @@ from shared.documents.validator import validator
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 
 # An order or event of before one of these fields was added may lack it.
-ORDERS = validator(
-    Order, may_lack={"asks_left", "cancelled_by", "disputes", "reconcile_at", "reconcile_attempts", "trace"}
-)
+_OF_ORDERS = {"asks_left", "cancelled_by", "disputes", "reconcile_at", "reconcile_attempts", "trace"}
+ORDERS = validator(Order, may_lack={*_OF_ORDERS, "charges.reference", "reviews.charge_id"})
 PAYMENT_EVENTS = validator(StoredEvent, may_lack={"charge_id", "order_id", "reconcile_at", "trace"})
 _NEWEST_FIRST = ("_id", DESCENDING)  # ids sort by creation time
 

@@ -9,15 +9,19 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from order_api.calls import Call
 from order_api.event import StoredEvent
-from order_api.order import Order, scheduled
+from order_api.metrics import UNREADABLE, count_status
+from order_api.order import Order
+from order_api.questions import scheduled
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
 from shared.mongo import Client, Collection, Document
-from shared.pages import older_than
+from shared.pages import NEVER, Unreadable, older_than
+from shared.telemetry import log
 from shared.tracing import note
 
 PAGE_MAX = 100  # documents that one read or write of an operator's command takes
 
 A = TypeVar("A")
+_Shown = TypeVar("_Shown", Order, StoredEvent, Call)
 
 
 class NoSuchOrderError(Exception):
@@ -41,16 +45,25 @@ class Store:
         self.writers = (self._change, *self.events.writers)
 
     async def change(self, order_id: str, decide: Decide[Order, A], *, patient: bool = False) -> A:
-        """As Changes, with the provider asked in time about whatever question the change leaves open. C22"""
+        """As Changes, with the provider asked in time about whatever question the change leaves open, and a new status
+        counted. C22
+        """
+        changed: list[Order] = []  # in the run whose write was acknowledged, which is the last
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, A]:
+            changed.clear()
             verdict = decide(order, now)
             if verdict.after is None or order is None or now is None:
                 return verdict
             after = scheduled(order, verdict.after, now=now, pause=self.reconcile_after)
+            if after.status != order.status:
+                changed.append(after)
             return Verdict(verdict.answer, after)
 
-        return await self._change(order_id, deciding, patient=patient)
+        answer = await self._change(order_id, deciding, patient=patient)
+        for order in changed:
+            count_status(order)
+        return answer
 
     async def change_own(
         self, merchant: str, order_id: str, decide: Callable[[Order, datetime], Verdict[Order, A]]
@@ -81,36 +94,45 @@ class Store:
         """With everything that was acknowledged before, at the price of a small write. Raises what `change_own` does. C9"""
         return await self.change_own(merchant, order_id, lambda order, _now: Verdict(order))
 
-    async def is_cancelled(self, order_id: str) -> bool:
-        """As a majority knows it. Raises PyMongoError."""
-        return await self.orders.find_one({"_id": order_id, "cancelled_at": {"$ne": None}}, {"_id": 1}) is not None
+    async def wants_charge(self, order_id: str) -> bool:
+        """Whether nobody has paid it or cancelled it, as a majority knows it. Raises PyMongoError."""
+        return await self.orders.find_one({"_id": order_id, "status": "Pending"}, {"_id": 1}) is not None
 
     async def list_orders(
-        self, merchant: str, conditions: Mapping[str, Any], *, before: str | None, limit: int
-    ) -> list[Order]:
-        """The newest first, from just after the order `before`. That no order has a number is answered only after a write of
-        our own: clients decide by it whether to place the order. C9
+        self,
+        merchant: str,
+        conditions: Mapping[str, Any],
+        *,
+        created: Mapping[str, str] = {},
+        before: str | None,
+        limit: int,
+    ) -> list[Order | Unreadable]:
+        """The newest first, from just after the order `before`, with ids as `created` says. That no order has a number is
+        answered only after a write of our own: clients decide by it whether to place the order. C9
         """
-        position = {"_id": {"$lt": before}} if before else {}
+        earlier = {"$lt": min(before, created.get("$lt", before))} if before else {}
+        position = {"_id": {**created, **earlier}} if created or before else {}
         wanted = {"merchant": merchant, **conditions, **position}
         found = await self._newest(wanted, limit)
         if not found and "order_number" in conditions:
             async with self.client.start_session(causal_consistency=True) as session:
                 await pass_barrier(self.barriers, session)
                 found = await self._newest(wanted, limit, session)
-        return [msgspec.convert(document, Order) for document in found]
+        return [_readable(document, Order, document["_id"]) for document in found]
 
     async def _newest(
         self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession | None = None
     ) -> list[Document]:
         return await self.orders.find(wanted, session=session).sort("_id", -1).limit(limit).to_list()
 
-    async def events_of(self, order_id: str, *, before: str | None = None, limit: int = 100) -> list[StoredEvent]:
+    async def events_of(
+        self, order_id: str, *, before: str | None = None, limit: int = 100
+    ) -> list[StoredEvent | Unreadable]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
         position = older_than("received_at", before) if before else {}
         found = self.payment_events.find({"order_id": order_id, **position})
         events = found.sort([("received_at", -1), ("_id", -1)]).limit(limit)
-        return [msgspec.convert(event, StoredEvent) async for event in events]
+        return [_readable(event, StoredEvent, event["_id"]) async for event in events]
 
     async def order_of_call(self, merchant: str, call_id: str) -> str:
         """The id of the order that has this call. An order's first call has the order's own hex, others have an index."""
@@ -125,7 +147,7 @@ class Store:
 
     async def list_calls(
         self, merchant: str, states: Sequence[str], *, before: str | None, limit: int
-    ) -> list[tuple[str, Call]]:
+    ) -> list[tuple[str, Call | Unreadable]]:
         """Calls that are open or dead, each with its order's id, the newest first, from just after the position `before`.
         `states` are "ready", "leased" and "dead". Raises CursorError.
         """
@@ -155,12 +177,23 @@ class Store:
                 ]
                 found += await (await self.orders.aggregate(stages, hint=index)).to_list()
         found.sort(key=lambda one: (one["created_at"], one["_id"]), reverse=True)
-        return [(one["order"], msgspec.convert(one["call"], Call)) for one in found[:limit]]
+        return [(one["order"], _readable(one["call"], Call, one["_id"])) for one in found[:limit]]
 
     async def _stored_events(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent | None]:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
         known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
         return [known.get(event.id) for event in events]
+
+
+def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | Unreadable:
+    """One document that is not as it must be fails no page."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        UNREADABLE.inc()
+        log.error("a document cannot be shown", document_id=own_id, reason=str(error))
+        at = document.get("received_at") or document.get("created_at")
+        return Unreadable(own_id, at if isinstance(at, datetime) else NEVER)
 
 
 async def pages_of(collection: Collection, shown: Document) -> AsyncIterator[list[Document]]:

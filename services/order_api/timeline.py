@@ -6,7 +6,8 @@ from typing import get_args
 
 from order_api.calls import Call
 from order_api.event import StoredEvent
-from order_api.order import Charge, Dispute, Order, Refund
+from order_api.facts import Charge, Dispute, Refund
+from order_api.order import Order
 from order_api.views import Moment, MomentKind, TimelineView
 from shared.money import in_major
 from shared.times import rfc3339
@@ -33,7 +34,7 @@ def _of_order(order: Order) -> Iterator[Moment]:
     yield from (money("refund", refund, refund.failure_code or refund.cause) for refund in order.refunds)
     yield from (money("dispute", dispute, dispute.reason) for dispute in order.disputes)
     for review in order.reviews:
-        state = review.decision or "open"
+        state = review.decision or ("open" if review.resolved_at is None else "closed")
         yield Moment(at=rfc3339(review.raised_at), kind="review", id=review.event_id, state=state, reason=review.code)
 
 

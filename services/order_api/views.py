@@ -1,5 +1,6 @@
 """Orders and what belongs to them as the API shows them. Amounts in decimal major units, as numbers."""
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,13 +11,18 @@ from msgspec import Meta
 from order_api.calls import Call, Kind
 from order_api.event import Outcome, Source, StoredEvent
 from order_api.explanation import explain
-from order_api.order import ChargeState, Order, Refund, RefundCause, RefundState, Status, refunded_minor
+from order_api.facts import ChargeState, DisputeState, Refund, RefundCause, RefundState
+from order_api.money import sums
+from order_api.order import Order, Status, attempts, charges_of
 from shared.money import in_major
+from shared.pages import Unreadable
 from shared.times import rfc3339
 
 MessageState = Literal["ready", "leased", "done", "dead", "void"]
+PaymentState = Literal["pending", "succeeded", "failed", "void"]
 MomentKind = Literal["placed", "call", "attempt", "charge", "event", "refund", "dispute", "review", "status"]
 V = TypeVar("V", bound=msgspec.Struct)
+S = TypeVar("S", Order, StoredEvent, Call)
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -34,10 +40,34 @@ class ChargeView(_View, frozen=True):
     at: Time
 
 
-class RefundView(_View, frozen=True):
-    """A refund of a charge, asked for by the merchant or made by itself."""
+class PaymentView(_View, frozen=True):
+    """An attempt to pay the order. It is void if it was never made and never will be; `failureCode` says why it failed."""
+
+    payment_method: str
+    state: PaymentState
+    failure_code: str | None
+    at: Time
+
+
+class DisputeView(_View, frozen=True):
+    """A charge that the customer disputes at the bank, by the id that the provider gave the dispute."""
 
     id: str
+    charge_id: str
+    amount: Decimal
+    state: DisputeState
+    reason: str
+    at: Time
+
+
+class RefundView(_View, frozen=True):
+    """A refund of a charge: asked for by the merchant, made by itself, or made at the provider by hand (`provider`).
+    `number` is the merchant's own. `refused`: it is definitely not made; with `disputed` or `not-owed` it was never
+    sent.
+    """
+
+    id: str
+    number: str | None
     charge_id: str
     amount: Decimal
     state: RefundState
@@ -47,7 +77,9 @@ class RefundView(_View, frozen=True):
 
 
 class ReviewView(_View, frozen=True):
-    """Something that a person must look at. `eventId` names what raised it."""
+    """Something that a person must look at. `eventId` names its cause. It is open while `resolvedAt` is null; with no
+    `decision` it has closed by itself, because its cause is gone.
+    """
 
     code: str
     detail: str
@@ -66,7 +98,9 @@ class StatusChangeView(_View, frozen=True):
 
 
 class OrderView(_View, frozen=True):
-    """An order. Its status follows from its charges and refunds."""
+    """An order. Its status follows from its charges and refunds. `paymentMethod` is that of the first of its `payments`;
+    `disputedAmount` is what customers have taken back at their bank or may yet.
+    """
 
     id: str
     order_number: str
@@ -74,14 +108,24 @@ class OrderView(_View, frozen=True):
     currency: str
     status: Status
     refunded_amount: Decimal
+    disputed_amount: Decimal
     payment_method: str
     metadata: dict[str, str]
+    payments: list[PaymentView]
     charges: list[ChargeView]
     refunds: list[RefundView]
+    disputes: list[DisputeView]
     reviews: list[ReviewView]
     history: list[StatusChangeView]
     created_at: Time
     updated_at: Time
+
+
+class UnreadableView(_View, frozen=True):
+    """Something of a list that is there and cannot be shown: what is stored is not as it must be. The log says why."""
+
+    id: str
+    unreadable: bool = True
 
 
 class EventView(_View, frozen=True):
@@ -151,21 +195,46 @@ def order_view(order: Order) -> OrderView:
     def major(minor: int) -> Decimal:
         return in_major(minor, order.exponent)
 
+    of_order = sums(order) if order.refunds or order.disputes else None
     return _view(
         OrderView,
         order,
         amount=major(order.amount_minor),
-        refunded_amount=major(refunded_minor(order)) if order.refunds else _ZERO,
+        refunded_amount=major(of_order.given_back) if of_order else _ZERO,
+        disputed_amount=major(of_order.disputed) if of_order else _ZERO,
+        payments=[payment_view(one, order) for one in attempts(order)],
         charges=[
             _view(ChargeView, one, amount=major(one.amount_minor))
             for one in sorted(order.charges, key=lambda charge: charge.id)
         ],
         refunds=[refund_view(one, order) for one in sorted(order.refunds, key=lambda refund: refund.id)],
+        disputes=[
+            _view(DisputeView, one, amount=major(one.amount_minor))
+            for one in sorted(order.disputes, key=lambda dispute: dispute.id)
+        ],
         reviews=[
             _view(ReviewView, one) for one in sorted(order.reviews, key=lambda review: (review.code, review.event_id))
         ],
         history=[_view(StatusChangeView, one) for one in order.history],
     )
+
+
+def payment_view(attempt: Call, order: Order) -> PaymentView:
+    made = {charge.state: charge for charge in charges_of(order, attempt)}
+    state: PaymentState = "pending"
+    code = None
+    if "succeeded" in made:
+        state = "succeeded"
+    elif "pending" in made or (attempt.state in {"open", "dead"} and attempt.refused_code is None):
+        pass
+    elif "failed" in made:
+        state, code = "failed", made["failed"].failure_code
+    elif attempt.state == "void":
+        state = "void"
+    elif attempt.refused_code is not None:
+        state, code = "failed", attempt.refused_code
+    method = attempt.payment_method or order.payment_method
+    return PaymentView(payment_method=method, state=state, failure_code=code, at=rfc3339(attempt.created_at))
 
 
 def refund_view(refund: Refund, order: Order) -> RefundView:
@@ -188,6 +257,11 @@ def message_view(order_id: str, call: Call) -> MessageView:
 
 def event_view(event: StoredEvent) -> EventView:
     return _view(EventView, event)
+
+
+def shown(found: S | Unreadable, view: Callable[[S], V]) -> V | UnreadableView:
+    """The view of one entry of a list, which may be one that cannot be shown."""
+    return UnreadableView(id=found.id) if isinstance(found, Unreadable) else view(found)
 
 
 def _view(kind: type[V], shown: msgspec.Struct, **others: Any) -> V:

@@ -15,11 +15,15 @@ _PLAIN: Mapping[type[inspect.Type], Document] = {
 
 
 def validator(kind: type[msgspec.Struct], *, may_lack: Collection[str] = ()) -> Document:
-    """Has every field there but those that a document `may_lack`, each of its type and as its `extra_json_schema` says, and
-    no number negative. Fields that the struct does not have are allowed.
+    """Has every field there but those that a document `may_lack` (`array.field` of the elements of an array), each of its
+    type and as its `extra_json_schema` says, and no number negative. Fields that the struct does not have are allowed.
     """
     schema = _schema(inspect.type_info(kind))
-    return {**schema, "required": [name for name in schema["required"] if name not in may_lack]}
+    for name in may_lack:
+        array, _, field = name.rpartition(".")
+        of = schema["properties"][array]["items"] if array else schema
+        of["required"].remove(field)
+    return schema
 
 
 def _schema(of: inspect.Type) -> Document:

@@ -6,6 +6,7 @@ Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two
 import json
 import re
 import unicodedata
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -18,6 +19,7 @@ from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
+from shared.times import stored
 
 T = TypeVar("T")
 
@@ -131,11 +133,20 @@ def require_single_parameters(request: Request[Any, Any, Any]) -> None:
             raise invalid_field(twice, "given more than once")
 
 
-def require_visible(pointer: str, text: str) -> None:
-    """Raises ProblemError for an identifier that does not show as what it is."""
-    if not is_visible(text):
-        fault = "must be visible characters in Unicode's form NFC: no spaces, no controls, nothing that shows nothing"
+def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
+    """Raises ProblemError for an identifier that does not show as what it is. `spaced`: single spaces may stand in it."""
+    if not all(is_visible(word) for word in (text.split(" ") if spaced else [text])):
+        spaces = "spaces only one by one and not at the ends" if spaced else "no spaces"
+        fault = f"must be visible characters in Unicode's form NFC: {spaces}, no controls, nothing that shows nothing"
         raise invalid_field(pointer, fault)
+
+
+def moment(pointer: str, text: str) -> datetime:
+    """A time with its zone, such as 2026-11-28T12:00:00Z (RFC 3339 §5.6). Raises ProblemError."""
+    try:
+        return stored(msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)]))
+    except (ValueError, msgspec.ValidationError):
+        raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
 
 
 def is_visible(text: str) -> bool:

@@ -120,7 +120,7 @@ async def test_no_secret_is_in_any_log_answer_or_metric_after_a_run_that_uses_th
         gateway = stack.gateways[0]
         hook = f"{stack.order_apis[0].url}/api/webhooks/payments?token={secrets.token_in_url}"
         gateway.stop()
-        gateway._environment["WEBHOOK_ENDPOINT_URL"] = hook
+        gateway.environment["WEBHOOK_ENDPOINT_URL"] = hook
         gateway.start()
         signature = await _use_every_secret(stack, http, secrets, answers)
         for service in stack.services:

@@ -167,6 +167,7 @@ async def denied(api: Api, story: Story) -> Mapping[str, int]:
         "an order number": ("GET", f"/api/orders?orderNumber={story.body['orderNumber']}", None),
         "a refund": ("POST", f"{paid}/refunds", {}),
         "a cancellation": ("POST", f"{nobody}/cancel", None),
+        "a payment": ("POST", f"{paid}/payments", {"paymentMethod": "pm_card_visa"}),
         "a decision": ("POST", f"{paid}/reviews/second-charge/resolve", {"decision": "accept"}),
         "a redrive": ("POST", f"/api/outbox/{charge_call_id(story.paid_id)}/redrive", None),
     }
@@ -245,7 +246,7 @@ def test_c9_that_nobody_has_an_order_number_is_not_said_without_a_majority(story
 def test_c9_nothing_is_refused_without_a_majority(story: Story) -> None:
     """A primary that is cut off or new may lack the payment, the review or the dead letter."""
     refused = {what: status for what, status in story.denied.items() if not what.startswith("an order")}
-    assert refused == dict.fromkeys(["a refund", "a cancellation", "a decision", "a redrive"], 503)
+    assert refused == dict.fromkeys(["a refund", "a cancellation", "a payment", "a decision", "a redrive"], 503)
 
 
 async def test_c9_nothing_that_was_acknowledged_is_lost(story: Story) -> None:

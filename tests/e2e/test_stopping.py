@@ -59,7 +59,7 @@ async def test_a_delivery_in_hand_is_released_for_whoever_comes_next(
         with start_stack() as stack:
             [gateway] = stack.gateways
             gateway.stop()
-            gateway._environment["WEBHOOK_ENDPOINT_URL"] = receiver.url
+            gateway.environment["WEBHOOK_ENDPOINT_URL"] = receiver.url
             gateway.start()
             await Api(http, stack.order_apis[0].url).place(order_body())
 

@@ -21,14 +21,11 @@ BOTH = [
     Case("a status of one's own", {"status": "Paid"}, *INVALID),
     Case("an operator at the top", {"$where": "sleep(1000)"}, *INVALID),
     Case("a prototype", {"__proto__": {"admin": True}}, *INVALID),
-    Case("0", {"amount": 0}, *INVALID),
     Case("-0", {"amount": -0.0}, *INVALID),
     Case("a negative amount", {"amount": -1}, *INVALID),
     Case("an amount of true", {"amount": True}, *INVALID),
     Case("an amount in an array", {"amount": [1]}, *INVALID),
     Case("an amount in an object", {"amount": {"$numberLong": "1"}}, *INVALID),
-    Case("more than can be paid", {"amount": 1_000_000_000_000_000}, *INVALID),
-    Case("beyond 64 bits", {"amount": 2**64}, *INVALID),
     Case("an amount with an exponent", {"amount": 1e22}, *INVALID),
     Case("an infinite amount in a string", {"amount": "Infinity"}, *INVALID),
     Case("a currency in small letters", {"currency": "usd"}, *INVALID),
@@ -41,9 +38,6 @@ BOTH = [
     Case("a currency of four letters", {"currency": "USDT"}, *INVALID),
     Case("a currency by its number", {"currency": "840"}, *INVALID),
     Case("the number itself", {"currency": 840}, *INVALID),
-    Case("no currency in ISO's own code for that", {"currency": "XXX"}, *INVALID),
-    Case("gold, which has no minor units", {"currency": "XAU"}, *INVALID),
-    Case("letters that are no currency", {"currency": "ZZZ"}, *INVALID),
     Case("an operator for a currency", {"currency": {"$ne": ""}}, *INVALID),
     Case("a payment method that is a number", {"paymentMethod": 1}, *INVALID),
     Case("an overlong payment method", {"paymentMethod": "p" * 256}, *INVALID),
@@ -60,6 +54,17 @@ BOTH = [
     # What a value means is its owner's business: it is kept, and comes back as it was.
     Case("a metadata value of every kind of character", {"metadata": {"a": "$where\0\u202e\u200b\ud7ff\uffff.\n"}}, 201),
 ]  # fmt: skip
+
+# What can be paid, order_api asks only when it has looked up the key: a currency may have been withdrawn since.
+UNPAYABLE = [
+    Case("0", {"amount": 0}, *INVALID),
+    Case("more than can be paid", {"amount": 1_000_000_000_000_000}, *INVALID),
+    Case("beyond 64 bits", {"amount": 2**64}, *INVALID),
+    Case("no currency in ISO's own code for that", {"currency": "XXX"}, *INVALID),
+    Case("gold, which has no minor units", {"currency": "XAU"}, *INVALID),
+    Case("letters that are no currency", {"currency": "ZZZ"}, *INVALID),
+    Case("an amount in a currency that is none", {"amount": 1, "currency": "QQQ"}, *INVALID),
+]
 
 METADATA_KEYS = [
     ("letters of any script", "größe-尺寸", 201),
@@ -100,7 +105,8 @@ NUMBERS: list[tuple[str, Any, int]] = [
     ("an object id", {"$oid": "0" * 24}, 422),
     ("no characters", "", 422),
     ("a space", " ", 422),
-    ("a space inside", "a b", 422),
+    ("two spaces inside", "a  b", 422),
+    ("a space at the start", " a", 422),
     ("a space at the end", "a ", 422),
     ("NUL", "a\0b", 422),
     ("a line break", "a\nb", 422),
@@ -147,16 +153,11 @@ ORDERS = [
     *_NO_METHODS,
     Case("64 characters", {"orderNumber": "9" * 64}, 201),
     Case("65 characters", {"orderNumber": "x" * 65}, *INVALID),
+    Case("single spaces inside", {"orderNumber": "order no 7"}, 201),
     Case("a number and a string that say the same", {"amount": "99.99"}, 201),
     Case("the largest amount", {"amount": "9999999999999.99"}, 201),
-    Case("one cent more", {"amount": "10000000000000.00"}, *INVALID),
     Case("zeros at the end", {"amount": "99.9900000"}, 201),
     Case("zeros at the start of a string", {"amount": "00.5"}, 201),  # digits, a dot, digits
-    Case("0.00", {"amount": "0.00"}, *INVALID),
-    Case("less than a cent", {"amount": "0.001"}, *INVALID),
-    Case("a thousandth of a cent too many", {"amount": "99.990001"}, *INVALID),
-    Case("a fraction of a yen", {"amount": "1.5", "currency": "JPY"}, *INVALID),
-    Case("four decimals of a dinar", {"amount": "1.0001", "currency": "KWD"}, *INVALID),
     Case("three decimals of a dinar", {"amount": "1.001", "currency": "KWD"}, 201),
     Case("5,000 digits in a string", {"amount": "9" * 5_000}, *INVALID),
     Case("5,000 decimals in a string", {"amount": "0." + "9" * 5_000}, *INVALID),
@@ -167,13 +168,24 @@ ORDERS = [
     ),
 ]  # fmt: skip
 
+UNPAYABLE_ORDERS = [
+    Case("one cent more", {"amount": "10000000000000.00"}, *INVALID),
+    Case("0.00", {"amount": "0.00"}, *INVALID),
+    Case("less than a cent", {"amount": "0.001"}, *INVALID),
+    Case("a thousandth of a cent too many", {"amount": "99.990001"}, *INVALID),
+    Case("a fraction of a yen", {"amount": "1.5", "currency": "JPY"}, *INVALID),
+    Case("four decimals of a dinar", {"amount": "1.0001", "currency": "KWD"}, *INVALID),
+]
+
 CHARGES = [
     Case("255 characters", {"reference": "9" * 255}, 201),
     Case("256 characters", {"reference": "x" * 256}, *INVALID),
+    Case("a space inside", {"reference": "a b"}, *INVALID),
     Case("an amount in a string", {"amount": "9999"}, *INVALID),
     Case("a fraction", {"amount": 99.99}, *INVALID),
     Case("a fraction that is none", {"amount": 99.0}, *INVALID),
     Case("the largest amount", {"amount": 999_999_999_999_999}, 201),
+    Case("one more", {"amount": 1_000_000_000_000_000}, *INVALID),
 ]
 
 # Which payment methods there are, the gateway asks only when it has looked up the key.

@@ -23,18 +23,19 @@ from tools.chaos.afterwards import place_afterwards
 from tools.chaos.checker import check, too_little
 from tools.chaos.clients import Workload
 from tools.chaos.cluster import Cluster
-from tools.chaos.evidence import Watcher, collect, still_open
+from tools.chaos.evidence import Watcher, collect
 from tools.chaos.faults.processes import libfaketime
 from tools.chaos.nemesis import Nemesis
 from tools.chaos.pauses import pauses
 from tools.chaos.report import show
-from tools.chaos.settle import wait_until_quiet
+from tools.chaos.rest import still_open
+from tools.chaos.settle import sweep, wait_until_quiet
 from tools.mongod import MongodError, scratch
 from tools.stack import ServiceError, set_aside
 
 AFTERWARDS_SECONDS = 120.0  # how long the clients may take to end what they have begun
 QUIET_SECONDS = 180.0
-QUIET_AGAIN_SECONDS = 60.0  # for the few orders that are placed afterwards
+QUIET_AGAIN_SECONDS = 60.0  # for what the sweep has found, and for the few orders that are placed afterwards
 _STUCK = (MongodError, ServiceError, PyMongoError, ClientError, OSError, TimeoutError)
 
 
@@ -103,6 +104,8 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
             _say("healing")
             stuck = await _heal(nemesis)
             await _come_to_rest(cluster, QUIET_SECONDS)
+            stuck += await sweep(cluster, since=began_at)
+            await _come_to_rest(cluster, QUIET_AGAIN_SECONDS)
             await place_afterwards(cluster.world, workload.history, seed=seed)
             stuck += await _come_to_rest(cluster, QUIET_AGAIN_SECONDS)
             _say("judging" if not stuck else f"{len(stuck)} things do not come to rest; judging")

@@ -13,7 +13,8 @@ import aiohttp
 
 from tools.chaos.client import Client, open_http
 from tools.chaos.history import History
-from tools.chaos.orders import LIVES, Life, seen
+from tools.chaos.lives import LIVES
+from tools.chaos.orders import Life, seen
 from tools.chaos.strangers import Strangers
 from tools.chaos.world import World
 
@@ -85,7 +86,7 @@ class Workload:
         draw = Random(f"{self._seed}/clerk/{number}")
         clerk = self._at_merchant(http, number, "clerk", draw)
         redriven: Counter[str] = Counter()
-        resolved: set[tuple[str, str]] = set()
+        resolved: set[tuple[str, str, str]] = set()
         while not closed.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLERK_PAUSE_SECONDS):
@@ -96,10 +97,16 @@ class Workload:
                     path = f"/api/outbox/{message['id']}/redrive"
                     await clerk.post("redrive", path, order_id=message["orderId"], command={"message": message["id"]})
             for order in seen(await clerk.get("list", "/api/orders?review=open&limit=100")).get("data", []):
-                for code in sorted({one["code"] for one in order["reviews"] if not one["resolvedAt"]}):
-                    if (order["id"], code) in resolved or draw.random() < 0.5:  # some wait
+                for code, about in sorted(
+                    (one["code"], one["eventId"]) for one in order["reviews"] if not one["resolvedAt"]
+                ):
+                    if (order["id"], code, about) in resolved or draw.random() < 0.5:  # some wait
                         continue
-                    resolved.add((order["id"], code))
-                    command = {"decision": draw.choice(DECISIONS)}
-                    path = f"/api/orders/{order['id']}/reviews/{code}/resolve"
-                    await clerk.post("resolve", path, command, order_id=order["id"], command={"code": code, **command})
+                    resolved.add((order["id"], code, about))
+                    decision = draw.choice(DECISIONS)
+                    command = {"code": code, "event_id": about, "decision": decision}
+                    path, body = (
+                        f"/api/orders/{order['id']}/reviews/{code}/resolve",
+                        {"decision": decision, "eventId": about},
+                    )
+                    await clerk.post("resolve", path, body, order_id=order["id"], command=command)

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+import os
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from subprocess import TimeoutExpired
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,9 +22,9 @@ from tools.chaos.processes import Keeper
 from tools.chaos.proxy import Proxy
 from tools.chaos.webhook_secrets import WebhookSecrets
 from tools.chaos.world import Merchant, World
-from tools.process import free_port
+from tools.process import free_port, spawn, stop
 from tools.replica_set import SIZE, Member, ReplicaSet
-from tools.stack import Credentials, Service, Stack
+from tools.stack import Credentials, Service, Stack, settings_given
 
 CLIENTS = "clients"  # we ourselves: the workload, and who looks on
 ORDER_APIS = ("order_api_1", "order_api_2")
@@ -29,6 +32,7 @@ GATEWAYS = ("payment_gateway_1", "payment_gateway_2")
 SERVICES = (*ORDER_APIS, *GATEWAYS)
 MONGODS = tuple(f"mongod_{number}" for number in range(1, SIZE + 1))
 GATEWAY, WEBHOOKS = "payment_gateway", "webhooks"  # the two targets that have two processes behind them
+OPERATOR_SECONDS = 120.0  # for a command of order_api's command line
 PAUSED_SECONDS_MAX = 20.0  # more than any pause of a member
 
 # What makes five minutes long: as in production, but for the waits.
@@ -126,7 +130,7 @@ class Cluster:
             webhook_url=self._webhook_url,
             webhook_secrets=self.webhook_secrets,
             mongodb_uri=self.replica_set.uri,  # through the proxies, but nobody breaks our own links to MongoDB
-            logs=[service.log_file for service in self.services.values()],
+            logs=[*(service.log_file for service in self.services.values()), self._operator_log],
         )
 
     @property
@@ -150,6 +154,33 @@ class Cluster:
                                 response.raise_for_status()
                                 return await response.json()
                     await asyncio.sleep(0.2)
+
+    async def operate(self, *line: str) -> int:
+        """What an operator types, as `ask-now`, with the environment that docs/operations.md asks for; its exit status.
+        Raises TimeoutError.
+        """
+        hidden = settings_given()
+        environment = {
+            **{name: value for name, value in os.environ.items() if name not in hidden},
+            "APP_ENV": "development",
+            "MONGODB_URI": self.replica_set.uri,
+            "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{self.proxies[GATEWAY].port}",
+            "PAYMENT_GATEWAY_API_KEY": self._gateway_key,
+            "WEBHOOK_SECRETS": ",".join(self.webhook_secrets.accepted),
+            "OTEL_SDK_DISABLED": "true",
+        }
+        command = [sys.executable, "-m", "order_api", *line]
+        process = spawn(command, log_file=self._operator_log, environment=environment)
+        try:
+            return await asyncio.to_thread(process.wait, OPERATOR_SECONDS)
+        except TimeoutExpired:
+            raise TimeoutError(f"order-api {' '.join(line)} does not end") from None
+        finally:
+            await asyncio.to_thread(stop, process)
+
+    @property
+    def _operator_log(self) -> Path:
+        return self.directory / "operator.log"
 
     async def heal(self) -> None:
         """Everything runs, every link is whole, and nobody errs on purpose. Raises MongodError and ServiceError."""

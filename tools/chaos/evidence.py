@@ -1,29 +1,24 @@
 """Everything the judge looks at, collected once all is quiet: both databases, the history, the logs, the memory."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
 from pymongo.errors import PyMongoError
 
-from shared.mongo import Client, Database, Document, connect, describe
+from shared.mongo import Client, Document, connect, describe
 from tools.chaos.history import History, Operation
 from tools.chaos.pauses import Pauses
+from tools.chaos.rest import open_in_all
 from tools.chaos.watcher import Change, Watcher
 from tools.chaos.world import World
 
-__all__ = ["Evidence", "Watcher", "collect", "still_open"]
+__all__ = ["Evidence", "Watcher", "collect"]
 
 OURS = ("orders", "payment_events")
 THEIRS = ("charges", "events", "deliveries", "webhook_endpoints")
-_TO_BE_TOLD: Document = {"announce.0": {"$exists": True}}
-OPEN_AT_THEIRS: Mapping[str, Document] = {
-    "charges": {"$or": [{"status": "pending"}, {"due_at": {"$type": "date"}}, _TO_BE_TOLD]},
-    "deliveries": {"$or": [{"state": "pending"}, {"hold": {"$exists": True}}]},
-    "webhook_endpoints": _TO_BE_TOLD,
-}
 PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record names
 
 
@@ -94,13 +89,13 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
 
     @cached_property
     def charges_of(self) -> dict[str, list[Document]]:
-        """The provider's, by the order that they name."""
-        return grouped(self.provider_charges, "reference")
+        """The provider's, by the order that they pay."""
+        return grouped(self.provider_charges, "reference", order_of)
 
     @cached_property
     def refunds_of(self) -> dict[str, list[Document]]:
         """The provider's, by the order whose charge they give back."""
-        return grouped(self.provider_refunds, "charge_reference")
+        return grouped(self.provider_refunds, "charge_reference", order_of)
 
     @cached_property
     def events_of(self) -> dict[str, list[Document]]:
@@ -127,11 +122,17 @@ def messages_in(order: Document) -> list[Document]:
     return [{**call, "order_id": order["_id"]} for call in order["calls"]]
 
 
-def grouped(documents: Iterable[Document], field: str) -> dict[str, list[Document]]:
+def grouped(documents: Iterable[Document], field: str, name: Callable[[str], str] = str) -> dict[str, list[Document]]:
+    """By what `name` makes of the field."""
     groups: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
-        groups[document.get(field) or ""].append(document)
+        groups[name(document.get(field) or "")].append(document)
     return groups
+
+
+def order_of(reference: str) -> str:
+    """The order that a payment attempt is of: its second has the reference `ord_….2`."""
+    return reference.partition(".")[0]
 
 
 async def collect(
@@ -174,7 +175,7 @@ async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) 
     evidence.provider_events, evidence.provider_deliveries = told["events"], told["deliveries"]
     rotated = [one["value"] for endpoint in told["webhook_endpoints"] for one in endpoint["secrets"]]
     evidence.secrets = sorted({*evidence.secrets, *rotated})
-    evidence.still_open += [left for left in await _still_open(ours, theirs) if left not in evidence.still_open]
+    evidence.still_open += [left for left in await open_in_all(ours, theirs) if left not in evidence.still_open]
 
 
 def refunds_in(charges: Iterable[Document]) -> list[Document]:
@@ -195,59 +196,3 @@ def refunds_in(charges: Iterable[Document]) -> list[Document]:
 def _secrets(world: World) -> list[str]:
     keys = [merchant.api_key for merchant in world.merchants]
     return sorted({*world.secrets, *world.webhook_secrets, world.gateway_key, *keys})
-
-
-async def still_open(world: World) -> list[str]:
-    """What has not come to rest, in words; nothing when all is quiet."""
-    try:
-        async with connect(world.mongodb_uri, app_name="judge") as client:
-            ours, theirs = (client[name] for name in world.databases)
-            return await _still_open(ours, theirs)
-    except PyMongoError as error:
-        return [f"the database does not answer: {describe(error)}"]
-
-
-async def _still_open(ours: Database, theirs: Database) -> list[str]:
-    """A message that is dead, and what waits for it, is at rest: a person is to look."""
-    waiting = [
-        {"status": "Pending"},
-        {"reconcile_at": {"$type": "date"}},
-        {"refunds.state": "requested"},
-        {"due_at": {"$ne": None}},
-        {"calls.state": "open"},
-        {"calls.claim": {"$type": "string"}},
-    ]
-    left = [one async for order in ours["orders"].find({"$or": waiting}) for one in open_in(order)]
-    async for event in ours["payment_events"].find({"outcome": {"$in": ["received", "unmatched"]}}):
-        there = event["outcome"] == "received" or await ours["orders"].find_one({"_id": event["order_id"]}, {"_id": 1})
-        if there:
-            left.append(f"event {event['_id']} of {event['order_id']} is {event['outcome']}")
-    for name, pending in OPEN_AT_THEIRS.items():
-        left += [
-            f"{one['_id']}, one of the provider's {name}, is not at rest"
-            async for one in theirs[name].find(pending, {"_id": 1})
-        ]
-    return left
-
-
-def open_in(order: Document) -> list[str]:
-    """What of an order has not come to rest, in words."""
-    dead = {call["refund_id"] or order["_id"] for call in order["calls"] if call["state"] == "dead"}
-    left = [
-        f"message {call['id']} of {order['_id']} is {call['state']} after {call['attempts']} attempts: "
-        f"{call['last_error'] or 'no error'}"
-        for call in order["calls"]
-        if call["state"] == "open" or call["claim"] is not None
-    ]
-    left += [
-        f"refund {refund['id']} of {order['_id']} is requested"
-        for refund in order["refunds"]
-        if refund["state"] == "requested" and refund["id"] not in dead
-    ]
-    if order["due_at"] is not None and not left:
-        left.append(f"order {order['_id']} is due, and nothing of it is")
-    if order["status"] == "Pending" and order["_id"] not in dead:
-        left.append(f"order {order['_id']} is Pending")
-    if order["reconcile_at"] is not None and not dead:
-        left.append(f"order {order['_id']} has an open question")
-    return left

@@ -14,8 +14,8 @@ import msgspec
 
 Outcome: TypeAlias = Literal["ok", "fail", "unknown"]
 Kind: TypeAlias = Literal[
-    "place", "read", "list", "cancel", "refund", "resolve", "redrive",
-    "rival", "webhook",  # what strangers do: a charge at the provider, a post to the webhook URL
+    "place", "read", "list", "cancel", "refund", "pay", "resolve", "redrive",
+    "rival", "by hand", "dispute", "webhook",  # of strangers: a charge, refund, dispute at the provider, a post to our URL
 ]  # fmt: skip
 
 # Answers after which the same request is sent again: nothing was decided.

@@ -13,7 +13,7 @@ from aiohttp import ClientError
 from pymongo.errors import PyMongoError
 
 from tools.chaos.cluster import Cluster
-from tools.chaos.faults import KINDS, Fault, Kind
+from tools.chaos.faults import KINDS, ONCE_A_RUN, Fault, Kind
 from tools.mongod import MongodError
 from tools.stack import ServiceError
 
@@ -23,6 +23,7 @@ SPREAD_SECONDS = 3.0  # within which they do
 QUIET_SECONDS = (2.0, 6.0)  # after which the next begin: a world that never works has nothing to lose
 LONG_SECONDS = 30.0  # nobody waits for the end of one that is longer
 APART_SECONDS = 1.0  # between two faults of the same part of the world
+PLACES_TRIED = 50  # until one is found where a fault that comes once has room
 LATE_SECONDS = 5.0  # by which one may begin that would be over by then, or has no length
 _CANNOT = (PyMongoError, MongodError, ServiceError, ClientError, OSError, TimeoutError)
 
@@ -41,7 +42,7 @@ class Planned:
 
 def schedule(seed: int, seconds: float) -> list[Planned]:
     """What is to happen, the same for the same seed and length. Each kind comes up once before one comes up twice, as far as
-    the rest of the world lets it.
+    the rest of the world lets it. Then those that come once a run are put where there is room.
     """
     draw = Random(f"{seed}/nemesis")
     deck = _shuffled_for_ever(draw)
@@ -61,7 +62,20 @@ def schedule(seed: int, seconds: float) -> list[Planned]:
         plan += begun
         ends = [planned.ends_at for planned in begun if planned.fault.seconds < LONG_SECONDS]
         now = max([now, *ends]) + draw.uniform(*QUIET_SECONDS)
+    plan += _once_each(plan, Random(f"{seed}/once"), seconds)
     return sorted(plan, key=lambda planned: planned.at)
+
+
+def _once_each(plan: list[Planned], draw: Random, seconds: float) -> list[Planned]:
+    """By a draw of their own, so that the rest of the plan does not depend on them."""
+    found: list[Planned] = []
+    for kind in ONCE_A_RUN:
+        fault = kind(draw)
+        latest = max(BEGINS_SECONDS, seconds - fault.seconds)
+        places = (Planned(draw.uniform(BEGINS_SECONDS, latest), fault) for _ in range(PLACES_TRIED))
+        free = (one for one in places if one.ends_at <= seconds and _is_free(one, [*plan, *found]))
+        found += [one for one in (next(free, None),) if one is not None]
+    return found
 
 
 def _shuffled_for_ever(draw: Random) -> Iterator[Kind]:

@@ -1,7 +1,6 @@
-"""What customers of two merchants do with one order each: buy, change their minds, ask twice, and all of it at once."""
+"""One order's life: who has to do with it, and what they can do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
@@ -23,6 +22,8 @@ PAID, DECLINED, AWKWARD = (
         *("pm_slow_reply|pm_card_visa", "pm_refund_fails", "pm_of_nobody"),
     ),
 )
+DISPUTED = ("pm_card_disputed", "pm_card_visa", "pm_card_visa")
+REFUSED = ("pm_of_nobody",)  # for good
 SETTLED_SECONDS = 30.0  # how long a customer looks whether the charge has ended
 
 
@@ -102,143 +103,19 @@ class Life(NamedTuple):
             command={"amount_minor": minor},
         )
 
+    async def pay_again(self, order_id: str, method: str, use: str) -> Operation:
+        return await self.shop.post(
+            "pay",
+            f"/api/orders/{order_id}/payments",
+            {"paymentMethod": method},
+            key=self.key(use),
+            order_id=order_id,
+            command={"payment_method": method},
+        )
+
     async def pause(self, least: float, most: float) -> None:
         """For so many seconds."""
         await asyncio.sleep(self.draw.uniform(least, most))
-
-
-async def buy(life: Life) -> None:
-    order_id, _ = await life.placed()
-    if order_id:
-        await life.pause(0, 2.0)
-        await life.read(order_id)
-
-
-async def press_the_button_many_times(life: Life) -> None:
-    """One key many times at once over every order_api, and with other bodies. The one with another number would be a second
-    order if the key did not stand in its way: nothing else does.
-    """
-    wish, key = life.wish(), life.key()
-    dearer = msgspec.structs.replace(wish, amount_minor=wish.amount_minor + 1)
-    another = msgspec.structs.replace(wish, order_number=f"{wish.order_number}-ANOTHER")
-    wishes = [wish] * life.draw.randrange(3, 9) + [dearer, another]
-    life.draw.shuffle(wishes)
-    await asyncio.gather(*(life.place(one, key) for one in wishes))
-
-
-async def ask_again_much_later(life: Life) -> None:
-    wish, key = life.wish(), life.key()
-    await life.place(wish, key)
-    await life.pause(3, 12)
-    await life.place(wish, key)
-
-
-async def reuse_the_number(life: Life) -> None:
-    wish = life.wish()
-    keys = [life.key(), life.key("again")]
-    if life.draw.random() < 0.5:
-        await asyncio.gather(*(life.place(wish, key) for key in keys))
-    else:
-        for key in keys:
-            await life.place(wish, key)
-
-
-async def cancel_at_once(life: Life) -> None:
-    order_id, _ = await life.placed()
-    if order_id:
-        await life.pause(0, 1.0)
-        await asyncio.gather(life.cancel(order_id), life.cancel(order_id))
-        await life.read(order_id)
-
-
-async def cancel_when_settled(life: Life) -> None:
-    order_id, _ = await life.placed()
-    if order_id:
-        await life.settled(order_id)
-        await life.cancel(order_id)
-
-
-async def take_it_back_in_parts(life: Life) -> None:
-    """More parts than there is money, all at once, some asked for twice."""
-    order_id, wish = await life.placed(PAID, AWKWARD)
-    if order_id is None:
-        return
-    await life.settled(order_id)
-    part = max(1, wish.amount_minor // 3)
-    parts = [(part, f"refund-{number}") for number in range(life.draw.randrange(2, 6))] + [(part, "refund-0")]
-    await asyncio.gather(*(life.refund(order_id, minor, wish.currency, use) for minor, use in parts))
-    if life.draw.random() < 0.5:
-        await life.refund(order_id, None, wish.currency, "refund-rest")
-    await life.read(order_id)
-
-
-async def cancel_and_take_back(life: Life) -> None:
-    order_id, wish = await life.placed(PAID, AWKWARD)
-    if order_id is None:
-        return
-    await life.pause(0, 2.0)
-    await asyncio.gather(
-        life.cancel(order_id),
-        life.refund(order_id, None, wish.currency, "refund-all"),
-        life.refund(order_id, max(1, wish.amount_minor // 2), wish.currency, "refund-half"),
-    )
-    await life.settled(order_id)
-
-
-async def pay_twice(life: Life) -> None:
-    """A second charge of the order, past order_api: only one may be kept."""
-    order_id, wish = await life.placed(PAID, DECLINED)
-    if order_id is None:
-        return
-    method = life.draw.choice(("pm_card_visa", "pm_card_visa", "pm_card_declined", "pm_refund_fails"))
-    await life.pause(0, 2.0)
-    rival = life.strangers.charge(order_id, wish.amount_minor, wish.currency, method)
-    if life.draw.random() < 0.4:
-        await asyncio.gather(rival, life.cancel(order_id))
-    else:
-        await rival
-    if life.draw.random() < 0.5:
-        await life.refund(order_id, max(1, wish.amount_minor // 2), wish.currency, "refund-half")
-    await life.settled(order_id)
-
-
-async def be_spied_on(life: Life) -> None:
-    """Another merchant asks for the order, tries to change it, and places one of its own with the same number and key."""
-    order_id, wish = await life.placed()
-    if order_id is None:
-        return
-    other = life._replace(shop=life.other_shop)
-    await other.place(wish, life.key())
-    await asyncio.gather(other.read(order_id), other.cancel(order_id), other.refund(order_id, None, "USD", "theft"))
-    await life.other_shop.get("read", f"/api/orders/{order_id}/events", order_id=order_id)
-    await life.other_shop.get("list", "/api/orders?limit=5")
-
-
-async def be_forged(life: Life) -> None:
-    """Strangers post to the webhook URL, without and with the secret."""
-    order_id, wish = await life.placed(PAID, DECLINED)
-    if order_id is None:
-        return
-    await life.strangers.invent_payment(order_id, wish.amount_minor, wish.currency)
-    await life.settled(order_id)
-    events = seen(await life.shop.get("read", f"/api/orders/{order_id}/events", order_id=order_id)).get("data", [])
-    await life.strangers.misuse(events, order_id)
-    await life.read(order_id)
-
-
-LIVES: dict[Callable[[Life], Awaitable[None]], int] = {
-    buy: 5,
-    press_the_button_many_times: 3,
-    ask_again_much_later: 2,
-    reuse_the_number: 1,
-    cancel_at_once: 3,
-    cancel_when_settled: 2,
-    take_it_back_in_parts: 4,
-    cancel_and_take_back: 3,
-    pay_twice: 3,
-    be_spied_on: 1,
-    be_forged: 3,
-}
 
 
 def major(minor: int, currency: str) -> Decimal:
@@ -251,6 +128,11 @@ def seen(operation: Operation) -> dict[str, Any]:
         return {}
     value = msgspec.json.decode(operation.answer.body)
     return value if isinstance(value, dict) else {}
+
+
+def paid_by(order: dict[str, Any]) -> str | None:
+    """The charge that has paid an order, by its id."""
+    return next((one["id"] for one in order.get("charges", []) if one["state"] == "succeeded"), None)
 
 
 def order_id_of(operation: Operation) -> str | None:

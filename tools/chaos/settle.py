@@ -3,23 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from aiohttp import ClientError
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from shared.mongo import Database, Document, connect
+from shared.mongo import Database, connect
+from shared.times import rfc3339
 from tools.chaos.cluster import Cluster
 
 PAUSE_SECONDS = 2.0
 PROVIDER_STEP_SECONDS = 60
-
-_IS_OPEN = {"$eq": ["$$call.state", "open"]}
-_WAITS = {"$and": [_IS_OPEN, {"$eq": ["$$call.claim", None]}, {"$gt": ["$$call.due_at", "$$NOW"]}]}
-_DUE_NOW = {"$cond": [_WAITS, {"$mergeObjects": ["$$call", {"due_at": "$$NOW"}]}, "$$call"]}
-_CALLS = {"input": "$calls", "as": "call"}
-_OPEN_CALLS = {"$filter": {**_CALLS, "cond": _IS_OPEN}}
-_LEAST_DUE = {"$min": {"$map": {"input": _OPEN_CALLS, "as": "call", "in": "$$call.due_at"}}}
+ASK_EVERY_SECONDS = 10.0  # so that what fails each time, as a refund may, is at rest in between
+SWEEPS_MAX = 3
 
 
 async def wait_until_quiet(
@@ -27,19 +24,33 @@ async def wait_until_quiet(
 ) -> list[str]:
     """What is still open after `seconds`; nothing as soon as all is quiet.
 
-    What only waits for its time is brought forward, again and again: order_api's times of the next attempt are set to now
-    where they lie ahead, and the provider's test clock is advanced. That changes no decision, only when it is made: a time
-    that is null stays null, and what is claimed, by which work is handed over, is never touched. Each of these writes is
-    right for any document that it matches, and counts in its version, as order_api's own of that kind.
+    What only waits for its time is brought forward, again and again: what orders wait for by `order-api ask-now`, as an
+    operator does it, the next look at events by ourselves, and the provider's times by its test clock. That changes no
+    decision, only when it is made.
     """
-    deadline = asyncio.get_running_loop().time() + seconds
+    now = asyncio.get_running_loop().time
+    deadline, ask_at = now() + seconds, now()
     while left := await still_open():
-        if asyncio.get_running_loop().time() > deadline:
+        if now() > deadline:
             return left
         with suppress(PyMongoError, ClientError, TimeoutError):  # the next round tries again
+            if now() >= ask_at:
+                await cluster.operate("ask-now")
+                ask_at = now() + ASK_EVERY_SECONDS
             await _bring_all_forward(cluster)
         await asyncio.sleep(PAUSE_SECONDS)
     return []
+
+
+async def sweep(cluster: Cluster, *, since: float) -> list[str]:
+    """As the services do it hourly, which is too seldom for us: everything that the provider has announced since then, in
+    Unix seconds, is recorded. What remains to be said of it if that cannot be done.
+    """
+    for _ in range(SWEEPS_MAX):
+        with suppress(TimeoutError):
+            if await cluster.operate("sweep", "--since", rfc3339(datetime.fromtimestamp(since, UTC))) == 0:
+                return []
+    return ["order-api sweep does not end well; see operator.log"]
 
 
 async def _bring_all_forward(cluster: Cluster) -> None:
@@ -49,12 +60,9 @@ async def _bring_all_forward(cluster: Cluster) -> None:
 
 
 async def bring_forward(order_api: Database) -> None:
-    written: Document = {"version": {"$add": ["$version", 1]}, "writer": {"$literal": ObjectId()}}
-    for name in ("orders", "payment_events"):
-        ahead = {"reconcile_at": {"$type": "date"}, "$expr": {"$gt": ["$reconcile_at", "$$NOW"]}}
-        await order_api[name].update_many(ahead, [{"$set": {"reconcile_at": "$$NOW", **written}}])
-    some_wait = {"$anyElementTrue": [{"$map": {**_CALLS, "in": _WAITS}}]}
-    await order_api["orders"].update_many(
-        {"due_at": {"$type": "date"}, "$expr": some_wait},
-        [{"$set": {"calls": {"$map": {**_CALLS, "in": _DUE_NOW}}}}, {"$set": {"due_at": _LEAST_DUE, **written}}],
-    )
+    """The next look at each event that has no final outcome, which is a time that lies ahead. A time that is null stays so.
+    The write is right for any document that it matches, and counts in its version, as order_api's own of that kind.
+    """
+    written = {"version": {"$add": ["$version", 1]}, "writer": {"$literal": ObjectId()}}
+    ahead = {"reconcile_at": {"$type": "date"}, "$expr": {"$gt": ["$reconcile_at", "$$NOW"]}}
+    await order_api["payment_events"].update_many(ahead, [{"$set": {"reconcile_at": "$$NOW", **written}}])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.mongo import Document
-from tools.chaos.evidence import Evidence
+from tools.chaos.evidence import Evidence, order_of
 from tools.chaos.history import Operation
 from tools.chaos.watcher import Change
 
@@ -100,7 +100,10 @@ def _at_the_provider(evidence: Evidence, order_id: str) -> Iterator[Moment]:
         yield Moment(one["created_at"], "provider", f"took {one['_id']}: {one['amount']} {one['currency']}")
         if one["settled_at"]:
             yield Moment(one["settled_at"], "provider", f"{one['_id']} has {one['status']} {one['failure_code'] or ''}")
-    events = {event["_id"] for event in evidence.provider_events if event["reference"] == order_id}
+    for dispute in (one for charge in charges for one in charge["disputes"] if one["created_at"]):
+        about = f"{dispute['amount']} {dispute['status']}"
+        yield Moment(dispute["created_at"], "provider", f"dispute {dispute['id']} opened: {about} in the end")
+    events = {one["_id"] for one in evidence.provider_events if order_of(one["reference"] or "") == order_id}
     for delivery in evidence.provider_deliveries:
         if delivery["event_id"] not in events:
             continue

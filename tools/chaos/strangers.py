@@ -1,5 +1,8 @@
-"""Those who are no customers: a till that charges past order_api, and whoever posts to the webhook URL."""
+"""Those who are no customers: a till that charges and refunds past order_api, banks that dispute, and whoever posts to the
+webhook URL.
+"""
 
+import json
 import time
 from collections.abc import Sequence
 from random import Random
@@ -15,10 +18,14 @@ from tools.chaos.webhook_secrets import WebhookSecrets
 # What is posted to the webhook URL. The first group must be refused; the second is signed with the true secret.
 Trick: TypeAlias = Literal[
     "forged", "tampered", "stale", "retired",
-    "replayed", "altered", "unknown order", "unknown type", "garbage",
+    "replayed", "encoded anew", "altered", "unknown order", "unknown type", "garbage",
 ]  # fmt: skip
 FORGERIES: tuple[Trick, ...] = ("forged", "tampered", "stale", "retired")
 
+# Nobody at order_api waits for what strangers do. What is dropped comes with the sweep at the end.
+DELIVERED = (["duplicated"], ["duplicated"], ["out_of_order"], ["delayed"], ["dropped"])
+# With these the provider tells of no wrong amount: of a refund by hand nobody but the provider knows the right one.
+DELIVERED_BY_HAND = (["delayed", "duplicated"], ["delayed", "duplicated"], ["out_of_order"], ["dropped"])
 STALE_SECONDS = 30 * 86400  # beyond any tolerance, also of a process whose clock is wrong
 NOBODYS_SECRET = "whsec_c3RyYW5nZXJzIHNpZ24gd2l0aCB3aGF0IHRoZXkgaGF2ZQ=="
 
@@ -32,17 +39,49 @@ class Strangers:
         self._secrets = secrets
         self._draw = draw
 
-    async def charge(self, order_id: str, amount_minor: int, currency: str, method: str) -> Operation:
+    async def charge(
+        self,
+        order_id: str,
+        amount_minor: int,
+        currency: str,
+        method: str,
+        *,
+        attempt: int = 1,
+        settle_seconds: float | None = None,
+    ) -> Operation:
+        """Under the reference of one of the order's payment attempts, from 1."""
         body = {
             "amount": amount_minor,
             "currency": currency,
-            "reference": order_id,
+            "reference": order_id if attempt == 1 else f"{order_id}.{attempt}",
             "paymentMethod": method,
-            # Nobody at order_api waits for it, so order_api must be told: what comes three times is not dropped as well.
-            "scenario": {"webhooks": ["duplicated"], "webhookDelaySeconds": 1, "replySeconds": 1},
+            "scenario": {
+                **self._scenario(DELIVERED),
+                **({"settleDelaySeconds": settle_seconds} if settle_seconds else {}),
+            },
         }
-        key = f"rival-{order_id}-{self._draw.randrange(1 << 30)}"
-        return await self._till.post("rival", "/v1/charges", body, key=key, order_id=order_id, command=body)
+        return await self._till.post(
+            "rival", "/v1/charges", body, key=self._key("rival"), order_id=order_id, command=body
+        )
+
+    async def refund(self, order_id: str, charge_id: str, amount_minor: int) -> Operation:
+        """By hand, under a reference that order_api knows nothing of."""
+        key = self._key("by-hand")
+        body = {"amount": amount_minor, "reference": key, "scenario": self._scenario(DELIVERED_BY_HAND)}
+        path = f"/v1/charges/{charge_id}/refunds"
+        return await self._till.post("by hand", path, body, key=key, order_id=order_id, command=body)
+
+    async def dispute(self, order_id: str, charge_id: str, amount_minor: int) -> Operation:
+        body, path = {"amount": amount_minor}, f"/v1/test/charges/{charge_id}/dispute"
+        return await self._till.post("dispute", path, body, order_id=order_id, command=body)
+
+    async def disputes(self, order_id: str) -> Operation:
+        """Those of the order's first payment attempt."""
+        return await self._till.get("list", f"/v1/disputes?reference={order_id}", order_id=order_id)
+
+    async def close(self, order_id: str, dispute_id: str, outcome: Literal["won", "lost"]) -> Operation:
+        body, path = {"outcome": outcome}, f"/v1/test/disputes/{dispute_id}/close"
+        return await self._till.post("dispute", path, body, order_id=order_id, command=body)
 
     async def invent_payment(self, order_id: str, amount_minor: int, currency: str) -> None:
         """The event that every forger dreams of, also of one who has found a secret of yesterday."""
@@ -59,11 +98,18 @@ class Strangers:
             await self._post("stale", raw, order_id, at=time.time() - STALE_SECONDS)
             await self._post("tampered", more_money(raw), order_id, signed=raw)
             if event["outcome"] == "applied":  # before that, whoever has the secret would be the provider
+                await self._post("encoded anew", encoded_anew(raw), order_id)
                 await self._post("altered", more_money(raw), order_id)
         nobodys = f"ord_{self._draw.getrandbits(128):032x}"
         await self._post("unknown order", invented_event(self._draw, "payment.failed", nobodys, 100, "USD"), None)
         await self._post("unknown type", invented_event(self._draw, "payment.imagined", order_id, 100, "USD"), order_id)
         await self._post("garbage", self._draw.randbytes(40), None)
+
+    def _scenario(self, delivered: Sequence[list[str]]) -> dict[str, Any]:
+        return {"webhooks": self._draw.choice(delivered), "webhookDelaySeconds": 1, "replySeconds": 1}
+
+    def _key(self, use: str) -> str:
+        return f"{use}-{self._draw.getrandbits(64):x}"
 
     async def _post(
         self,
@@ -105,6 +151,11 @@ def invented_event(draw: Random, kind: str, reference: str, amount_minor: int, c
     return msgspec.json.encode(
         {"id": f"evt_{draw.getrandbits(128):032x}", "type": kind, "timestamp": now, "data": charge}
     )
+
+
+def encoded_anew(raw: bytes) -> bytes:
+    """The same event in other bytes, as a provider's new version may write it."""
+    return json.dumps(json.loads(raw), indent=1).encode()
 
 
 def more_money(raw: bytes) -> bytes:

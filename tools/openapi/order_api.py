@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from order_api import views
 from order_api.calls import Try, redriven
 from order_api.event import StoredEvent
-from order_api.order import Cancellation, Charge, Order, Refund, Review, StatusChange, merge
-from order_api.order_routes import PlaceOrderRequest
+from order_api.facts import Cancellation, Charge, Refund, Review
+from order_api.merge import merge
+from order_api.order import Order, StatusChange
+from order_api.order_routes import PaymentRequest, PlaceOrderRequest
 from order_api.outbox import charge_call
 from order_api.refund_routes import RefundRequest, ReviewDecision
 from order_api.routes import ROUTES, WebhookReceipt
@@ -50,8 +52,14 @@ _EVENT: dict[str, Any] = {
     "timestamp": "2026-11-23T19:37:23.370Z",
     "data": {**CHARGE, "metadata": {}},
 }
-_CHARGE = Charge(id=_EVENT["data"]["id"], state="succeeded", amount_minor=9999, at=_at("19:37:23.370"))
-_PENDING = Order(
+_CHARGE = Charge(
+    id=_EVENT["data"]["id"],
+    reference=_EVENT["data"]["reference"],
+    state="succeeded",
+    amount_minor=9999,
+    at=_at("19:37:23.370"),
+)
+_PLACED = Order(
     id=_EVENT["data"]["reference"],
     merchant="default",
     order_number="ORD-001",
@@ -64,6 +72,8 @@ _PENDING = Order(
     created_at=_at("19:37:18.280"),
     updated_at=_at("19:37:18.280"),
 )
+_CALL = charge_call(_PLACED, _PLACED.payment_method, at=_PLACED.created_at)
+_PENDING = replace(_PLACED, calls=(_CALL,))
 _PAID = merge(_PENDING, _CHARGE, now=_at("19:37:23.390"), cause=f"payment.succeeded {_EVENT['id']}")
 _STORED = StoredEvent(
     id=_EVENT["id"],
@@ -94,12 +104,12 @@ _REFUND = Refund(
 )
 _ASKED_FOR = replace(_REFUND, state="requested", at=_at("19:39:01.020"))
 _MADE = replace(
-    charge_call(_PENDING),
+    _CALL,
     state="done",
     tries=(Try(at=_at("19:37:18.305"), ms=14, outcome="accepted", reason=f"made {_CHARGE.id}"),),
 )
 _DEAD = replace(
-    charge_call(_PENDING),
+    _CALL,
     state="dead",
     attempts=24,
     first_attempt_at=_at("19:37:18.291"),
@@ -109,6 +119,12 @@ _DEAD = replace(
 )
 _REDRIVEN_AT = _at("22:00:31.070")
 _REDRIVEN = redriven(_DEAD, "", at=_REDRIVEN_AT, now=_REDRIVEN_AT)
+_DECLINED = replace(_CHARGE, state="failed", failure_code="card_declined")
+_FAILED = merge(replace(_PENDING, calls=(_MADE,)), _DECLINED, now=_at("19:37:23.390"), cause="payment.failed evt_1")
+_AGAIN = charge_call(_FAILED, "pm_card_visa", at=_at("19:41:02.118"))
+_PAID_AGAIN = merge(
+    replace(_FAILED, calls=(*_FAILED.calls, _AGAIN)), now=_AGAIN.created_at, cause="paid again with pm_card_visa"
+)
 _SHOWN = _shown(views.order_view(_PAID))
 
 API = Api(
@@ -129,10 +145,13 @@ API = Api(
         "message_id": _DEAD.id,
         "orderNumber": "ORD-001",
         "review": "open",
+        "createdFrom": "2026-11-23T00:00:00Z",
+        "createdTo": "2026-11-24T00:00:00Z",
     },
     answers={
         "create_order": _shown(views.order_view(_PENDING)),
         "cancel_order": _shown(views.order_view(_CANCELLED)),
+        "create_payment": _shown(views.order_view(_PAID_AGAIN)),
         "create_refund": _shown(views.refund_view(_ASKED_FOR, _PAID)),
         "resolve_review": _shown(views.order_view(replace(_PAID, reviews=(_REVIEW,)))),
         "redrive_message": _shown(views.message_view(_PAID.id, _REDRIVEN)),
@@ -144,6 +163,7 @@ API = Api(
             name: _SHOWN[name] for name in ("orderNumber", "amount", "currency", "paymentMethod", "metadata")
         },
         views.OrderView: _SHOWN,
+        PaymentRequest: {"paymentMethod": "pm_card_visa"},
         RefundRequest: {"amount": 10.00},
         views.RefundView: _shown(views.refund_view(_REFUND, _PAID)),
         ReviewDecision: {"decision": "accept"},

@@ -4,44 +4,40 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+from order_api.order import order_of
 from shared.mongo import Collection, Database, Document
 
-Life = Literal["paid", "refunded", "doubled", "cancelled"]
+Life = Literal["paid", "refunded", "doubled", "cancelled", "paid again"]
 
 # Nothing else may ever be seen of an order that lives so. One that is doubled is charged by somebody else as well; one that
-# is cancelled has a card that was declined.
+# is cancelled or paid again has a card that was declined.
 STATUSES: Mapping[Life, tuple[str, ...]] = {
     "paid": ("Pending", "Paid"),
     "refunded": ("Pending", "Paid", "Refunded"),
     "doubled": ("Pending", "Paid"),
     "cancelled": ("Pending", "Failed", "Cancelled"),
+    "paid again": ("Pending", "Failed", "Pending", "Paid"),
 }
 _EVENTS: Mapping[Life, tuple[str, ...]] = {
     "paid": ("payment.succeeded",),
     "refunded": ("payment.succeeded", "refund.succeeded"),
     "doubled": ("payment.succeeded", "payment.succeeded", "refund.succeeded"),
     "cancelled": ("payment.failed",),
+    "paid again": ("payment.failed", "payment.succeeded"),
 }
 _CALLS: Mapping[Life, tuple[str, ...]] = {
     "paid": ("charge",),
     "refunded": ("charge", "refund"),
     "doubled": ("charge", "refund"),
     "cancelled": ("charge",),
-}
-
-
-_REVIEWS: Mapping[Life, tuple[str, ...]] = {
-    "paid": (),
-    "refunded": (),
-    "doubled": ("second-charge",),
-    "cancelled": (),
+    "paid again": ("charge", "charge"),
 }
 
 
 async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], answers: Mapping[str, bytes]) -> None:
     """Each order is there once, with each answer under its key; each of its calls is done, and the provider has the
     charges and refunds of such a life for it, each with one event, delivered, received and applied once. Nothing else is
-    there.
+    there, and nobody has to look at anything.
 
     `lives` are the orders by number; `answers` are what clients were told, by Idempotency-Key.
     """
@@ -71,23 +67,19 @@ async def check(orders: Database, gateway: Database, lives: Mapping[str, Life], 
     _same("deliveries", delivered, ((one["_id"], "delivered") for one in events))
     received = ((one["_id"], one["raw"], one["outcome"]) for one in await _all(orders["payment_events"]))
     _same("events received", received, ((one["_id"], one["raw"], "applied") for one in events))
-    facts = ((one["order_number"], _statuses(one), _money(one), _reviews(one)) for one in placed)
+    facts = ((one["order_number"], _statuses(one), _money(one), len(one["reviews"])) for one in placed)
     books = {number: _book(one, charges, refunds) for number, one in ids.items()}
-    _same("facts", facts, ((number, STATUSES[life], books[number], _REVIEWS[life]) for number, life in lives.items()))
+    _same("facts", facts, ((number, STATUSES[life], books[number], 0) for number, life in lives.items()))
 
 
 def _about(event: Document, refunds: Iterable[Document]) -> str:
     """The order that an event is about; one of a refund may name that instead."""
     named = {one["_id"]: one["charge_reference"] for one in refunds}
-    return str(named.get(event["object_id"], event["reference"]))
+    return order_of(str(named.get(event["object_id"], event["reference"])))
 
 
 def _statuses(order: Document) -> tuple[str, ...]:
     return tuple(change["status"] for change in order["history"])
-
-
-def _reviews(order: Document) -> tuple[str, ...]:
-    return tuple(review["code"] for review in order["reviews"])
 
 
 def _money(order: Document) -> tuple[Any, ...]:
@@ -100,9 +92,11 @@ def _money(order: Document) -> tuple[Any, ...]:
 def _book(order_id: str, charges: Iterable[Document], refunds: Iterable[Document]) -> tuple[Any, ...]:
     """The same as the provider has it."""
     return (
-        tuple((one["_id"], one["status"], one["amount"]) for one in charges if one["reference"] == order_id),
+        tuple((one["_id"], one["status"], one["amount"]) for one in charges if order_of(one["reference"]) == order_id),
         tuple(
-            (one["reference"], one["status"], one["amount"]) for one in refunds if one["charge_reference"] == order_id
+            (one["reference"], one["status"], one["amount"])
+            for one in refunds
+            if order_of(one["charge_reference"]) == order_id
         ),
     )
 

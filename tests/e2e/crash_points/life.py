@@ -86,11 +86,13 @@ class Lives:
                 await self._charge_again(order_id)
             case "cancelled":
                 await self._ask(f"/api/orders/{order_id}/cancel")
+            case "paid again":
+                await self._ask(f"/api/orders/{order_id}/payments", {"paymentMethod": "pm_card_visa"}, key=uuid4().hex)
         ended = {"refunds.state": "succeeded"} if life == "doubled" else {"status": STATUSES[life][-1]}
         await self._becomes(order_id, ended)
 
     async def _place(self, life: Life) -> str:
-        body = order_body(paymentMethod="pm_card_declined" if life == "cancelled" else "pm_card_visa")
+        body = order_body(paymentMethod="pm_card_visa" if STATUSES[life][1] == "Paid" else "pm_card_declined")
         self._lives[body["orderNumber"]] = life
         return str(msgspec.json.decode(await self._ask("/api/orders", body, key=uuid4().hex))["id"])
 

@@ -30,6 +30,11 @@ FLOWS: Mapping[Life, Mapping[str, Sequence[str]]] = {
         "record_events of its refund": _RECORD,
     },
     "cancelled": {"cancel_order": ("update orders", "answer POST /api/orders/{id}/cancel")},
+    "paid again": {
+        "pay_order": ("update orders", "answer POST /api/orders/{id}/payments"),
+        "dispatch_outbox of the second attempt": _DISPATCH_CHARGE,
+        "record_events of its charge": _RECORD,
+    },
 }
 
 

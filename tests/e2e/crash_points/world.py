@@ -110,7 +110,7 @@ async def world_of(module: Module, mongo: Client, logs: Path) -> AsyncIterator[W
             },
         )
         named = {service.module: service for service in services.services}
-        named[module]._environment["MONGODB_URI"] = _uri(("127.0.0.1", commands.port))
+        named[module].environment["MONGODB_URI"] = _uri(("127.0.0.1", commands.port))
         for service in services.services:
             service.launch()
             stack.push_async_callback(asyncio.to_thread, service.stop)

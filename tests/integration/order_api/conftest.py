@@ -3,28 +3,38 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeAlias
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 from aiohttp import web
 from bson import Int64
 
 from order_api.app import Application
-from order_api.event import ReceivedEvent, parse_event
+from order_api.event import ReceivedEvent, StoredEvent, parse_event
 from order_api.order import Order
+from order_api.pay_order import NewPayment
 from order_api.place_order import NewOrder
+from order_api.refund_order import NewRefund
+from order_api.refund_order import Outcome as RefundOutcome
+from order_api.routes import PROBLEMS, ROUTES
 from order_api.settings import Settings
 from shared import wire
+from shared.edge.admit import Admission
+from shared.edge.application import build
 from shared.env import Secret
 from shared.idempotency import Answer
 from shared.ids import new_id
+from shared.money import in_major, shortest
 from shared.times import rfc3339, utc_now
 from tests.http_double import Asked, HttpDouble, http_double
 
 API_KEY = Secret("test-key")
 MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
+Subject: TypeAlias = wire.Charge | wire.Refund | wire.Dispute  # what an event is about
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ def new_order(**changes: Any) -> NewOrder:
     fields: dict[str, Any] = {
         "merchant": "default",
         "order_number": f"ORD-{uuid4().hex[:12]}",
-        "amount_minor": 9999,
+        "amount": Decimal("99.99"),
         "currency": "USD",
         "payment_method": "pm_card_visa",
         "metadata": {},
@@ -79,8 +89,68 @@ async def place(application: Application, **changes: Any) -> Order:
     return await stored_order(application, answer.location.rpartition("/")[2])
 
 
+async def paid(application: Application, **changes: Any) -> Order:
+    """An order of which one charge has succeeded."""
+    order = await place(application, **changes)
+    await application.record_events(received(event_bytes(charge_of(order))))
+    return await stored_order(application, order.id)
+
+
+async def declined(application: Application) -> Order:
+    """An order of which the provider took the charge, and then failed it."""
+    order = await place(application)
+    await application.dispatch_outbox.work.run_once()
+    [pending] = (await stored_order(application, order.id)).charges
+    failed = charge_of(order, id=pending.id, status="failed", failure_code="card_declined")
+    await application.record_events(received(event_bytes(failed, "payment.failed")))
+    return await stored_order(application, order.id)
+
+
+async def pay_again(application: Application, order: Order) -> Order:
+    """The failed order with another attempt to pay it."""
+    outcome = await application.pay_order(uuid4().hex, order.merchant, order.id, NewPayment("pm_card_mastercard"))
+    assert isinstance(outcome, Answer), outcome
+    return await stored_order(application, order.id)
+
+
+async def refund(
+    application: Application, order: Order, amount_minor: int | None = None, *, key: str = "", number: str | None = None
+) -> RefundOutcome:
+    amount = None if amount_minor is None else shortest(in_major(amount_minor, order.exponent))
+    new = NewRefund(amount, number)
+    return await application.refund_order(key or uuid4().hex, order.merchant, order.id, new, amount_minor)
+
+
+async def expire(application: Application, key: str) -> None:
+    """As if the key had been used more than a day ago."""
+    past = utc_now() - timedelta(seconds=1)
+    await application.store.orders.update_one(
+        {"keys.value": key}, {"$set": {"keys.$.expires_at": past}, "$inc": {"version": Int64(1)}}
+    )
+
+
+def client_of(application: Application) -> httpx.AsyncClient:
+    """Somebody who uses the HTTP API of this replica, with no socket between."""
+    admission = Admission(application.keys, requests_max=200)
+    app = build(
+        "order_api", ROUTES, admission=admission, parts=vars(application), problems=PROBLEMS, running=_runs_already
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://order-api")  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def _runs_already() -> AsyncIterator[None]:
+    yield
+
+
 async def stored_order(application: Application, order_id: str) -> Order:
     return await application.store.order("default", order_id)
+
+
+async def events_of(application: Application, order: Order) -> list[StoredEvent]:
+    """What was received about the order, the latest first."""
+    events = await application.store.events_of(order.id)
+    return [event for event in events if isinstance(event, StoredEvent)]
 
 
 async def document_of(application: Application, order: Order) -> dict[str, Any]:
@@ -163,16 +233,49 @@ def refund_of(order: Order, **changes: Any) -> wire.Refund:
     return wire.Refund(**{**fields, **changes})
 
 
-def event_bytes(
-    charge: wire.Charge | wire.Refund, kind: wire.EventType = "payment.succeeded", event_id: str = ""
-) -> bytes:
-    event = wire.Event(id=event_id or new_id("evt"), type=kind, timestamp=utc_now(), data=charge)
-    return wire.encode(event)
+def refund_by_hand(charge: wire.Charge, amount: int, **changes: Any) -> wire.Refund:
+    """What the provider says of a refund that somebody made there, and not through us."""
+    fields: dict[str, Any] = {
+        "id": new_id("re"),
+        "charge_id": charge.id,
+        "charge_reference": charge.reference,
+        "reference": "by hand",
+        "amount": amount,
+        "currency": charge.currency,
+        "status": "succeeded",
+        "failure_code": None,
+        "created_at": utc_now(),
+        "settled_at": utc_now(),
+    }
+    return wire.Refund(**{**fields, **changes})
 
 
-def as_json(charge: wire.Charge) -> dict[str, Any]:
+def dispute_of(charge: wire.Charge, **changes: Any) -> wire.Dispute:
+    fields: dict[str, Any] = {
+        "id": new_id("dp"),
+        "charge_id": charge.id,
+        "charge_reference": charge.reference,
+        "amount": charge.amount,
+        "currency": charge.currency,
+        "reason": "fraudulent",
+        "status": "open",
+        "created_at": utc_now(),
+        "closed_at": None,
+    }
+    return wire.Dispute(**{**fields, **changes})
+
+
+def event_bytes(subject: Subject, kind: str = "payment.succeeded", event_id: str = "", **members: Any) -> bytes:
+    """An event about the subject, with these `members` of its data instead."""
+    data = {**as_json(subject), **members}
+    return msgspec.json.encode(
+        {"id": event_id or new_id("evt"), "type": kind, "timestamp": rfc3339(utc_now()), "data": data}
+    )
+
+
+def as_json(subject: Subject) -> dict[str, Any]:
     """As a list of the provider shows it."""
-    document: dict[str, Any] = msgspec.json.decode(event_bytes(charge))["data"]
+    document: dict[str, Any] = msgspec.json.decode(wire.encode(subject))
     return document
 
 

@@ -9,8 +9,8 @@ from bson import Int64
 
 from order_api import claims
 from order_api.app import Application
-from order_api.order import Refund
-from order_api.outbox import ask_for_refund
+from order_api.facts import Refund
+from order_api.outbox import with_refund_asked
 from shared.documents import Verdict
 from shared.mongo import Collection
 from shared.times import utc_now
@@ -84,7 +84,7 @@ async def test_c11_of_many_calls_of_one_order_no_more_are_claimed_than_fit(appli
                 cause="merchant",
                 at=utc_now(),
             )
-            found = ask_for_refund(found, refund, now=utc_now(), why="test")
+            found = with_refund_asked(found, refund, now=utc_now())
         return Verdict(None, found)
 
     await application.store.change(order.id, ask)

@@ -1,7 +1,7 @@
 """C4, C5, C6, C10: one key, one order, one answer."""
 
 import asyncio
-from datetime import timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -11,11 +11,11 @@ from order_api.app import Application
 from order_api.place_order import OrderNumberTaken
 from shared.batches import Limits, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import Answer, KeyReused
-from shared.times import utc_now
 from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     charge_call_of,
+    expire,
     new_order,
     place,
 )
@@ -186,14 +186,8 @@ async def test_keys_of_two_merchants_do_not_meet(application: Application) -> No
 
 
 async def test_the_call_that_charges_an_order_has_its_amount_and_its_id(application: Application) -> None:
-    order = await place(application, amount_minor=1234, currency="EUR")
+    order = await place(application, amount=Decimal("12.34"), currency="EUR")
     call = await charge_call_of(application, order)
     assert call["body"] == (
         f'{{"amount":1234,"currency":"EUR","reference":"{order.id}","paymentMethod":"pm_card_visa"}}'
     )
-
-
-async def expire(application: Application, key: str) -> None:
-    """As if it had been used more than a day ago."""
-    past = utc_now() - timedelta(seconds=1)
-    await application.store.orders.update_one({"keys.value": key}, {"$set": {"keys.$.expires_at": past}})

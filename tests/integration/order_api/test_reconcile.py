@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from order_api.app import Application
-from order_api.order import ASKS_IN_DOUBT, Order
+from order_api.calls import ATTEMPTS_MAX
+from order_api.order import Order
+from order_api.questions import ASKS_IN_DOUBT
 from order_api.reconcile import SLOTS
-from order_api.refund_order import NewRefund
 from shared import wire
 from shared.ids import new_id
 from shared.times import utc_now
@@ -23,26 +24,41 @@ from tests.integration.order_api.conftest import (
     accept_charges,
     charge_call_of,
     charge_of,
+    declined,
+    dispute_of,
     document_of,
     event_bytes,
+    events_of,
+    make_due,
+    pay_again,
     place,
     received,
+    refund,
+    refund_by_hand,
     refund_of,
     restore,
     stored_order,
 )
 
 
-def serving(*events: bytes, page_size: int = 100, charges: Sequence[wire.Charge] = ()) -> Answer:
-    """The provider's events and charges, newest first, in pages."""
+def serving(
+    *events: bytes,
+    page_size: int = 100,
+    charges: Sequence[wire.Charge] = (),
+    disputes: Sequence[wire.Dispute] = (),
+) -> Answer:
+    """The provider's events, charges and disputes, newest first, in pages; of one reference only, if that is asked for."""
 
     async def answer(asked: Asked) -> web.StreamResponse:
         if asked.method == "POST":
             return await accept_charges(asked)
-        things = {
-            "/v1/events": [msgspec.Raw(raw) for raw in events],
-            "/v1/charges": [msgspec.Raw(wire.encode(charge)) for charge in charges],
+        wanted = f'"{asked.query.get("reference", "")}"'.encode()
+        known = {
+            "/v1/events": [*events],
+            "/v1/charges": [wire.encode(charge) for charge in charges],
+            "/v1/disputes": [wire.encode(dispute) for dispute in disputes],
         }[asked.path]
+        things = [msgspec.Raw(one) for one in known if wanted == b'""' or wanted in one]
         start = int(asked.query.get("cursor", 0))
         page = things[start : start + page_size]
         following = str(start + page_size) if len(things) > start + page_size else None
@@ -67,7 +83,7 @@ async def test_c22_a_webhook_that_is_lost_for_ever_still_ends_in_paid(
     provider.answer = serving(raw)
     assert await reconcile(application) == 1
     assert (await stored_order(application, order.id)).status == "Paid"
-    [event] = await application.store.events_of(order.id)
+    [event] = await events_of(application, order)
     assert (event.source, event.raw.encode()) == ("reconcile", raw)
     assert await reconcile(application) == 0, "a settled order is not asked about again"
 
@@ -80,7 +96,7 @@ async def test_c21_the_same_event_by_both_ways_takes_effect_once(
     provider.answer = serving(raw)
     outcomes = await asyncio.gather(application.record_events(received(raw)), reconcile(application))
     assert outcomes[0] in {"applied", "duplicate"}
-    [event] = await application.store.events_of(order.id)
+    [event] = await events_of(application, order)
     assert len((await stored_order(application, order.id)).history) == 2
     assert event.outcome == "applied"
 
@@ -108,13 +124,13 @@ async def test_c22_a_new_question_is_asked_soon_though_an_old_one_is_asked_seldo
     order = await place(application)
     await application.record_events(received(event_bytes(charge_of(order))))
     order = await stored_order(application, order.id)
-    await application.refund_order("old", "default", order.id, NewRefund(1000))
+    await refund(application, order, 1000)
     seldom = {"reconcile_at": utc_now() + timedelta(hours=1), "reconcile_attempts": 9}
     await application.store.orders.update_one({"_id": order.id}, {"$set": seldom})
-    await application.refund_order("new", "default", order.id, NewRefund(1000))
+    await refund(application, order, 1000)
     question = await document_of(application, order)
     assert (question["reconcile_at"] < seldom["reconcile_at"], question["reconcile_attempts"]) == (True, 0)
-    await application.refund_order("newer", "default", order.id, NewRefund(1000))
+    await refund(application, order, 1000)
     assert (await document_of(application, order))["reconcile_at"] == question["reconcile_at"], "not put off either"
 
 
@@ -144,11 +160,18 @@ async def test_c22_it_asks_again_with_growing_pauses_and_without_end(
     assert pauses[-1] <= timedelta(hours=1)
 
 
-async def test_c22_a_dead_letter_is_asked_about_too(application: Application, provider: HttpDouble) -> None:
+async def given_up(application: Application, provider: HttpDouble) -> Order:
+    """An order whose charge nobody knows the outcome of, and that is not asked for any more."""
     order = await place(application)
-    provider.answer = always(422, '{"type": "/problems/invalid-fields"}')
+    provider.answer = always(500)
+    await make_due(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
     await application.dispatch_outbox.work.run_once()
     assert (await charge_call_of(application, order))["state"] == "dead"
+    return order
+
+
+async def test_c22_a_dead_letter_is_asked_about_too(application: Application, provider: HttpDouble) -> None:
+    order = await given_up(application, provider)
     provider.answer = serving(event_bytes(charge_of(order)))
     await reconcile(application)
     assert (await stored_order(application, order.id)).status == "Paid"
@@ -286,9 +309,7 @@ async def test_c22_cancelled_in_flight_with_every_webhook_lost_still_gives_the_m
 async def test_c22_a_void_redrive_is_asked_about_until_nothing_can_be_on_its_way(
     application: Application, provider: HttpDouble
 ) -> None:
-    order = await place(application)
-    provider.answer = always(422, '{"type": "/problems/invalid-fields"}')
-    await application.dispatch_outbox.work.run_once()
+    order = await given_up(application, provider)
     await application.cancel_order("default", order.id)
     assert await reconcile(application) == 1, "a dead letter of a cancelled order is an open question"
     provider.answer = serving()
@@ -304,6 +325,82 @@ async def test_c22_an_event_that_cannot_be_recorded_is_no_answer(
     application: Application, provider: HttpDouble
 ) -> None:
     order = await charged_with_the_reply_lost(application, provider)
-    provider.answer = serving(b"{}")
+    provider.answer = serving(f'{{"reference":"{order.id}"}}'.encode())
     assert await reconcile(application) == 1
     assert (await document_of(application, order))["asks_left"] == ASKS_IN_DOUBT
+
+
+async def test_c22_the_provider_is_asked_about_every_attempt_and_for_events_charges_and_disputes_of_each(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await pay_again(application, await declined(application))
+    provider.answer = serving()
+    provider.asked.clear()
+    assert await reconcile(application) == 1
+    assert sorted((asked.path, asked.query["reference"]) for asked in provider.asked) == [
+        (path, reference)
+        for path in ("/v1/charges", "/v1/disputes", "/v1/events")
+        for reference in (order.id, f"{order.id}.2")
+    ]
+
+
+async def test_c22_a_late_success_of_the_first_attempt_is_found_while_the_second_is_open(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await pay_again(application, await declined(application))
+    [failed] = order.charges
+    provider.answer = serving(event_bytes(charge_of(order, id=failed.id)))
+    assert await reconcile(application) == 1
+    assert (await stored_order(application, order.id)).status == "Paid"
+
+
+async def test_c22_a_dispute_whose_event_is_lost_for_good_shows_and_keeps_the_question_open(
+    application: Application, provider: HttpDouble
+) -> None:
+    """Only its event says how it ended, as of a charge."""
+    order = await charged_with_the_reply_lost(application, provider)
+    [charge] = order.charges
+    dispute = dispute_of(charge_of(order, id=charge.id), status="lost", closed_at=utc_now())
+    provider.answer = serving(disputes=[dispute])
+    for _ in range(ASKS_IN_DOUBT + 2):
+        assert await reconcile(application) == 1
+    order = await stored_order(application, order.id)
+    assert [(one.id, one.state) for one in order.disputes] == [(dispute.id, "open")]
+    assert [review.code for review in order.reviews] == ["dispute"]
+    provider.answer = serving(event_bytes(dispute, "dispute.closed"), disputes=[dispute])
+    assert await reconcile(application) == 1
+    order = await stored_order(application, order.id)
+    assert [one.state for one in order.disputes] == ["lost"]
+    while (await document_of(application, order))["asks_left"]:
+        assert await reconcile(application) == 1
+    assert await reconcile(application) == 0
+
+
+async def test_c22_without_an_answer_about_disputes_nothing_is_concluded(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await charged_with_the_reply_lost(application, provider)
+
+    async def all_but_disputes(asked: Asked) -> web.StreamResponse:
+        return web.Response(status=404) if asked.path == "/v1/disputes" else await accept_charges(asked)
+
+    provider.answer = all_but_disputes
+    assert await reconcile(application) == 1
+    assert (await document_of(application, order))["asks_left"] == ASKS_IN_DOUBT
+
+
+async def test_c22_a_refund_of_a_charge_that_is_not_known_to_have_succeeded_is_an_open_question(
+    application: Application, provider: HttpDouble
+) -> None:
+    """Its charge's event was lost for ever: whoever has the refund's is asked for it."""
+    order = await declined(application)
+    [failed] = order.charges
+    charge = charge_of(order, id=failed.id)
+    assert (await document_of(application, order))["reconcile_at"] is None
+    await application.record_events(received(event_bytes(refund_by_hand(charge, 1000), "refund.succeeded")))
+    order = await stored_order(application, order.id)
+    assert (order.status, order.reconcile_at is None) == ("Failed", False)
+    provider.answer = serving(event_bytes(charge))
+    assert await reconcile(application) == 1
+    order = await stored_order(application, order.id)
+    assert (order.status, order.reconcile_at) == ("PartiallyRefunded", None)

@@ -13,7 +13,6 @@ from order_api.app import Application
 from order_api.calls import ATTEMPTS_MAX, Call
 from order_api.order import Order
 from order_api.redrive_message import NoSuchMessage, NotRedrivable, Redriven
-from order_api.refund_order import NewRefund
 from shared.pages import at_and_id
 from shared.times import utc_now
 from tests.http_double import Answer, Asked, HttpDouble, always
@@ -29,8 +28,10 @@ from tests.integration.order_api.conftest import (
     edit_calls,
     event_bytes,
     make_due,
+    paid,
     place,
     received,
+    refund,
     stored_order,
 )
 
@@ -171,13 +172,10 @@ async def test_c17_a_redrive_of_a_cancelled_order_adopts_what_is_there(
 
 
 async def test_a_second_death_raises_a_review_of_its_own(application: Application, provider: HttpDouble) -> None:
-    order = await place(application)
-    provider.answer = always(422, INVALID)
-    await dispatch(application)
+    order = await given_up(application, provider)
     for _ in range(2):
-        provider.answer = refusing_after_a_look
         await redrive(application, order)
-        await dispatch(application)
+        await dispatch(application, attempts=ATTEMPTS_MAX - 1)
     call = await charge_call_of(application, order)
     reviews = (await stored_order(application, order.id)).reviews
     assert [(review.event_id, review.decision) for review in reviews] == [
@@ -185,6 +183,31 @@ async def test_a_second_death_raises_a_review_of_its_own(application: Applicatio
         (f"{call['id']}~1", "redriven"),
         (f"{call['id']}~2", None),
     ]
+
+
+async def test_c15_what_was_refused_for_good_is_never_redriven(application: Application, provider: HttpDouble) -> None:
+    order = await place(application)
+    provider.answer = always(422, INVALID)
+    await dispatch(application)
+    call = await charge_call_of(application, order)
+    outcome = await application.redrive_message("default", call["id"])
+    assert isinstance(outcome, NotRedrivable)
+    assert (call["state"], outcome.call.refused_code) == ("done", "invalid-fields")
+    assert await charge_call_of(application, order) == call
+    assert await application.store.list_calls("default", ALL, before=None, limit=10) == []
+
+
+async def test_c15_a_redrive_that_is_refused_for_good_ends_the_call_and_the_order_may_be_paid_again(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await given_up(application, provider)
+    provider.answer = refusing_after_a_look
+    await redrive(application, order)
+    await dispatch(application)
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["refused_code"]) == ("done", "invalid-fields")
+    order = await stored_order(application, order.id)
+    assert (order.status, [review.decision for review in order.reviews]) == ("Failed", ["redriven"])
 
 
 async def refusing_after_a_look(asked: Asked) -> web.StreamResponse:
@@ -226,17 +249,15 @@ async def test_only_a_dead_charge_call_of_ones_own_is_redriven_and_once(
 async def test_c18_a_refund_is_redriven_only_while_it_may_have_been_made(
     application: Application, provider: HttpDouble
 ) -> None:
-    order = await place(application)
-    await application.record_events(received(event_bytes(charge_of(order))))
-    order = await stored_order(application, order.id)
-    for key in ("one", "other"):
-        await application.refund_order(key, "default", order.id, NewRefund(1000))
+    order = await paid(application)
+    for _ in range(2):
+        await refund(application, order, 1000)
     provider.answer = always(500)
     await dispatch(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
     refused, lost = await calls_of(application, kind="refund", state="dead")
     await edit_calls(application, {"id": refused["id"]}, refused_code="exceeds-paid")
-    failed = {"refunds.$.state": "failed", "refunds.$.failure_code": "exceeds-paid"}
-    await application.store.orders.update_one({"refunds.id": refused["refund_id"]}, {"$set": failed})
+    released = {"refunds.$.state": "refused", "refunds.$.failure_code": "exceeds-paid"}
+    await application.store.orders.update_one({"refunds.id": refused["refund_id"]}, {"$set": released})
     assert isinstance(await application.redrive_message("default", refused["id"]), NotRedrivable)
     assert isinstance(await application.redrive_message("default", lost["id"]), Redriven)
     provider.answer = accept_everything
@@ -249,12 +270,13 @@ async def test_the_outbox_is_listed_newest_first_page_by_page(application: Appli
     orders = [await place(application) for _ in range(4)]
     await application.cancel_order("default", orders[1].id)
     await application.record_events(received(event_bytes(charge_of(orders[0]))))
-    refunds = (application.refund_order(f"key-{one}", "default", orders[0].id, NewRefund(10)) for one in range(5))
-    await asyncio.gather(*refunds)
+    await asyncio.gather(*(refund(application, orders[0], 10) for _ in range(5)))
     store, seen, before = application.store, [], None
     while page := await store.list_calls("default", ALL, before=before, limit=2):
         seen += page
-        before = at_and_id(page[-1][1].created_at, page[-1][1].id)
+        last = page[-1][1]
+        assert isinstance(last, Call)
+        before = at_and_id(last.created_at, last.id)
     order_ids = [order_id for order_id, _ in seen]
     assert order_ids == [*[orders[0].id] * 5, orders[3].id, orders[2].id]
     assert len({call.id for _, call in seen}) == 7
@@ -289,9 +311,7 @@ async def test_c9_that_there_is_no_such_call_is_said_only_when_a_write_of_our_ow
     application: Application, monkeypatch: pytest.MonkeyPatch, provider: HttpDouble
 ) -> None:
     """A refund's call is found through an index; a primary that is behind may not have it yet."""
-    order = await place(application)
-    await application.record_events(received(event_bytes(charge_of(order))))
-    await application.refund_order("key", "default", order.id, NewRefund(1000))
+    await refund(application, await paid(application), 1000)
     [call] = await calls_of(application, kind="refund")
     orders = application.store.orders
     real, looks = type(orders).find_one, []

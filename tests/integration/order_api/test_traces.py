@@ -15,6 +15,7 @@ from tests.integration.order_api.conftest import (
     accept_charges,
     charge_of,
     event_bytes,
+    events_of,
     make_due,
     place,
     received,
@@ -100,7 +101,7 @@ async def test_reconciliation_asks_and_records_in_the_orders_trace(
         await reconcile(application)
     asked = provider.asked[0]
     assert trace_of(asked).trace_id == trace.trace_id
-    [event] = await application.store.events_of(order.id)
+    [event] = await events_of(application, order)
     assert parse_stored(event.trace).trace_id == trace.trace_id  # type: ignore[union-attr]
     assert [line["event"] for line in lines] == ["event recorded", "asked the provider"]
     assert {(line["order_id"], line["trace_id"]) for line in lines} == {(order.id, trace.trace_id)}

@@ -252,7 +252,7 @@ def test_a_line_that_writes_to_mongodb_is_seen(line: str) -> None:
 
 def test_every_command_of_order_api_that_a_page_names_is_there() -> None:
     named = {word for page in PAGES for word in re.findall(r"^order-api ([a-z-]+)", page.read_text(), re.MULTILINE)}
-    assert named == {"ask-now", "archive"} <= set(order_api.cli.order_api.commands)
+    assert named == {"ask-now", "archive", "sweep"} <= set(order_api.cli.order_api.commands)
 
 
 def test_every_alert_leads_to_its_section_of_the_operations_page() -> None:

@@ -6,18 +6,21 @@ from typing import Any
 
 import msgspec
 
-from order_api.order import (
+from order_api.calls import Call
+from order_api.facts import (
     Cancellation,
     Charge,
     ChargeState,
+    Dispute,
+    DisputeState,
     Fact,
-    Order,
     Refund,
     RefundCause,
     RefundState,
     Review,
-    merge,
 )
+from order_api.merge import merge
+from order_api.order import Order
 from order_api.outbox import charge_call
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -31,6 +34,7 @@ def at(seconds: float) -> datetime:
 
 
 def an_order(*facts: Fact) -> Order:
+    """Whose charge the provider has accepted, and that knows these facts."""
     placed = Order(
         id=ORDER_ID,
         merchant="default",
@@ -42,12 +46,17 @@ def an_order(*facts: Fact) -> Order:
         created_at=NOW,
         updated_at=NOW,
     )
-    return knowing(placed, facts)
+    accepted = with_its_charge_call(placed, state="done", attempts=1, due_at=None, first_attempt_at=NOW)
+    return knowing(accepted, facts)
 
 
 def with_its_charge_call(order: Order, **changes: Any) -> Order:
-    """As it is when it is placed, with these `changes` of the call."""
-    return msgspec.structs.replace(order, calls=(msgspec.structs.replace(charge_call(order), **changes),))
+    """With that call alone as it is when it is placed, but for these `changes`."""
+    return msgspec.structs.replace(order, calls=(msgspec.structs.replace(its_charge_call(order), **changes),))
+
+
+def its_charge_call(order: Order) -> Call:
+    return charge_call(msgspec.structs.replace(order, calls=()), order.payment_method, at=order.created_at)
 
 
 def knowing(order: Order, facts: Iterable[Fact], *, now: datetime = NOW) -> Order:
@@ -58,7 +67,7 @@ def knowing(order: Order, facts: Iterable[Fact], *, now: datetime = NOW) -> Orde
 
 def a_charge(state: ChargeState, charge_id: str = EARLIER, *, seconds: float = 0) -> Charge:
     code = "card_declined" if state == "failed" else None
-    return Charge(id=charge_id, state=state, amount_minor=AMOUNT, failure_code=code, at=at(seconds))
+    return Charge(id=charge_id, reference=ORDER_ID, state=state, amount_minor=AMOUNT, failure_code=code, at=at(seconds))
 
 
 def a_refund(
@@ -78,6 +87,14 @@ def a_refund(
         cause=cause,
         failure_code="bank_said_no" if state == "failed" else None,
         at=at(seconds),
+    )
+
+
+def a_dispute(
+    state: DisputeState, amount_minor: int = AMOUNT, *, dispute_id: str = "dp_1", charge_id: str = EARLIER
+) -> Dispute:
+    return Dispute(
+        id=dispute_id, charge_id=charge_id, amount_minor=amount_minor, state=state, reason="fraudulent", at=NOW
     )
 
 

@@ -5,15 +5,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from order_api.calls import Call, Dead, Refused, decide
+from order_api.calls import Call, Refused, Try, settled
 from order_api.explanation import explain
-from order_api.outbox import charge_call, refund_call
-from tests.unit.order_api.examples import NOW, a_refund, an_order
+from order_api.outbox import refund_call
+from tests.unit.order_api.examples import NOW, a_refund, an_order, its_charge_call
 
-CHARGE = charge_call(an_order())
+CHARGE = its_charge_call(an_order())
 REFUND = refund_call(a_refund("requested"), now=NOW)
 GIVEN_UP = {"state": "dead", "attempts": 24, "last_error": "gave up after 24 attempts: HTTP 500"}
-REFUSED = {"state": "dead", "attempts": 1, "refused_code": "invalid-fields"}
+REFUSED = {"state": "done", "attempts": 1, "refused_code": "invalid-fields"}
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ REFUSED = {"state": "dead", "attempts": 1, "refused_code": "invalid-fields"}
         (CHARGE, GIVEN_UP, "the customer may have been charged"),
         (CHARGE, REFUSED, "nothing was charged"),
         (REFUND, GIVEN_UP, "its amount stays reserved"),
-        (REFUND, REFUSED, "cannot be redriven"),
+        (REFUND, {"state": "done", "refused_code": "disputed"}, "It was never sent"),
+        (REFUND, {"state": "done", "refused_code": "not-owed"}, "has gone back already"),
+        (REFUND, REFUSED, "what it had reserved is free again"),
     ],
 )
 def test_each_state_is_explained(call: Call, changes: dict[str, Any], says: str) -> None:
     assert says in explain(msgspec.structs.replace(call, **changes))
 
 
-def test_c15_a_refusal_is_told_from_giving_up_by_what_the_decision_says() -> None:
-    decision = decide(CHARGE, Refused(422, "invalid-fields"))
-    assert isinstance(decision, Dead)
-    dead = msgspec.structs.replace(CHARGE, state="dead", refused_code=decision.refused_code)
-    assert "nothing was charged" in explain(dead)
+def test_c15_a_refusal_is_told_from_an_answer_by_what_the_provider_said() -> None:
+    tried = Try(at=NOW, ms=1, outcome="refused")
+    assert "nothing was charged" in explain(settled(CHARGE, Refused(422, "invalid-fields"), tried, now=NOW))

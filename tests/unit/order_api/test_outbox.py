@@ -10,6 +10,7 @@ from order_api.calls import (
     ATTEMPTS_MAX,
     BACKOFF_CAP_SECONDS,
     CLOCK_SKEW,
+    GIVEN_BACK_FOR,
     PERMANENT_REFUSALS,
     REDRIVES_MAX,
     RETRY_AFTER_CAP_SECONDS,
@@ -33,46 +34,46 @@ from order_api.calls import (
     redriven,
     settled,
 )
-from order_api.order import ASKS_IN_DOUBT, RefundState, money_owed_back
+from order_api.facts import RefundState
 from order_api.outbox import (
     answered_by_event,
-    ask_for_money_owed,
-    ask_for_refund,
     charge_call,
     may_be_redriven,
     refund_call,
     with_call,
+    with_refund_asked,
     without_unsent_charges,
 )
+from order_api.questions import ASKS_IN_DOUBT
 from shared import wire
 from tests.unit.order_api.examples import (
     AMOUNT,
     CANCELLED,
     EARLIER,
-    LATER,
     NOW,
     ORDER_ID,
     a_charge,
     a_refund,
     an_order,
     at,
+    its_charge_call,
     with_its_charge_call,
 )
 
 
 def a_call(**changes: Any) -> Call:
     """`attempts` already counts the one whose reply is judged."""
-    return msgspec.structs.replace(charge_call(an_order()), **{"attempts": 1, **changes})
+    return msgspec.structs.replace(its_charge_call(an_order()), **{"attempts": 1, **changes})
 
 
 def retried(call: Call, reply: Unavailable) -> Retry:
-    decision = decide(call, reply)
+    decision = decide(call, reply, now=NOW)
     assert isinstance(decision, Retry)
     return decision
 
 
 def test_a_charge_is_asked_for_with_the_orders_id_as_reference() -> None:
-    call = charge_call(an_order())
+    call = its_charge_call(an_order())
     asked = msgspec.json.decode(call.body, type=wire.ChargeRequest)
     assert call.path == "/v1/charges"
     assert asked == wire.ChargeRequest(amount=AMOUNT, currency="USD", reference=ORDER_ID, payment_method="pm_card_visa")
@@ -87,24 +88,33 @@ def test_a_refund_is_asked_for_of_its_charge_with_its_own_id_as_reference() -> N
 
 def test_an_order_has_one_charge_call_and_its_body_never_changes() -> None:
     """C12: the provider's Idempotency-Key and the bytes under it are derived from what does not change."""
-    one = charge_call(an_order())
-    other = charge_call(an_order(a_charge("failed"), CANCELLED))
+    one = its_charge_call(an_order())
+    other = its_charge_call(an_order(a_charge("failed"), CANCELLED))
     assert (one.id, one.body) == (other.id, other.body)
 
 
-def test_a_refund_has_one_call_whoever_asks_for_it_and_when() -> None:
-    """C12, C2"""
-    order = an_order(a_charge("succeeded"), CANCELLED)
-    (first,), (second,) = money_owed_back(order, now=NOW), money_owed_back(order, now=at(60))
+def test_c12_a_refund_has_one_call_whoever_asks_for_it_and_when() -> None:
+    (first,), (second,) = (an_order(a_charge("succeeded"), CANCELLED).refunds for _ in range(2))
     one, other = refund_call(first, now=NOW), refund_call(second, now=at(60))
     assert (one.id, one.path, one.body) == (other.id, other.path, other.body)
+
+
+def test_c12_each_attempt_to_pay_has_a_call_and_a_reference_of_its_own_which_follow_from_the_order() -> None:
+    order = an_order(a_charge("failed"))
+    second = charge_call(order, "pm_2", at=at(5))
+    again = charge_call(order, "pm_2", at=at(9))
+    third = charge_call(msgspec.structs.replace(order, calls=(*order.calls, second)), "pm_3", at=at(10))
+    assert [call.reference for call in (order.calls[0], second, third)] == [ORDER_ID, f"{ORDER_ID}.2", f"{ORDER_ID}.3"]
+    assert len({order.calls[0].id, second.id, third.id}) == 3
+    assert (second.id, second.body) == (again.id, again.body)
+    assert msgspec.json.decode(second.body, type=wire.ChargeRequest).payment_method == "pm_2"
 
 
 def test_other_orders_and_other_refunds_have_other_calls() -> None:
     order = an_order()
     ids = {
-        charge_call(order).id,
-        charge_call(msgspec.structs.replace(order, id="ord_1")).id,
+        its_charge_call(order).id,
+        its_charge_call(msgspec.structs.replace(order, id="ord_1")).id,
         refund_call(a_refund("requested", refund_id="rf_2"), now=NOW).id,
         refund_call(a_refund("requested", refund_id="rf_3"), now=NOW).id,
     }
@@ -112,24 +122,34 @@ def test_other_orders_and_other_refunds_have_other_calls() -> None:
 
 
 def test_a_new_call_is_due_at_once_and_was_never_attempted() -> None:
-    call = charge_call(an_order())
+    call = its_charge_call(an_order())
     assert (call.state, call.claim, call.attempts, call.first_attempt_at) == ("open", None, 0, None)
     assert call.due_at == NOW - CLOCK_SKEW  # by a server's clock that is behind ours, too
 
 
 def test_an_accepted_call_is_done() -> None:
     accepted = Accepted("ch_1", AMOUNT, NOW)
-    assert decide(a_call(), accepted) == accepted
+    assert decide(a_call(), accepted, now=NOW) == accepted
 
 
 def test_an_acceptance_on_the_last_attempt_counts() -> None:
     accepted = Accepted("ch_1", AMOUNT, NOW)
-    assert decide(a_call(attempts=ATTEMPTS_MAX), accepted) == accepted
+    assert decide(a_call(attempts=ATTEMPTS_MAX), accepted, now=NOW) == accepted
 
 
-def test_a_refused_call_is_dead_and_says_why() -> None:
-    """C15"""
-    assert decide(a_call(), Refused(422, "invalid-fields")) == Dead("refused with 422 invalid-fields", "invalid-fields")
+def test_c15_a_refusal_ends_the_call_with_its_code_and_is_no_dead_letter() -> None:
+    refused = Refused(422, "invalid-fields")
+    assert decide(a_call(), refused, now=NOW) == refused
+
+
+def test_c2_a_refund_that_must_go_back_is_tried_for_thirty_days_with_pauses_of_up_to_a_day() -> None:
+    call = a_call(attempts=ATTEMPTS_MAX + 5)
+    almost = NOW + GIVEN_BACK_FOR
+    kept_up = decide(call, Unavailable("HTTP 500"), now=almost, must_go_back=True)
+    assert kept_up == Retry(86400, "HTTP 500")
+    assert decide(a_call(), Unavailable("x"), now=NOW, must_go_back=True) == Retry(60, "x")
+    over = decide(call, Unavailable("HTTP 500"), now=almost + timedelta(seconds=1), must_go_back=True)
+    assert isinstance(over, Dead)
 
 
 @pytest.mark.parametrize("code", ["unauthenticated", "not-found", "internal", "unavailable", "overloaded", ""])
@@ -146,7 +166,7 @@ def test_an_unknown_outcome_is_asked_for_again() -> None:
 
 def test_the_last_attempt_makes_a_dead_letter_that_says_what_happened_last() -> None:
     retried(a_call(attempts=ATTEMPTS_MAX - 1), Unavailable("HTTP 500"))
-    decision = decide(a_call(attempts=ATTEMPTS_MAX), Unavailable("HTTP 500"))
+    decision = decide(a_call(attempts=ATTEMPTS_MAX), Unavailable("HTTP 500"), now=NOW)
     assert decision == Dead(f"gave up after {ATTEMPTS_MAX} attempts: HTTP 500")
 
 
@@ -198,7 +218,7 @@ def test_c13_a_redriven_call_is_asked_about_first_and_may_have_been_done() -> No
 
 
 def test_c17_a_call_that_nobody_wants_any_more_is_void() -> None:
-    assert decide(a_call(redrives=1), Withdrawn()) == Withdrawn()
+    assert decide(a_call(redrives=1), Withdrawn(), now=NOW) == Withdrawn()
 
 
 def test_each_death_of_a_call_has_an_id_of_its_own() -> None:
@@ -216,7 +236,9 @@ def test_nothing_is_redriven_without_end() -> None:
     assert not may_be_redriven(a_call(state="dead", redrives=REDRIVES_MAX), an_order())
 
 
-@pytest.mark.parametrize(("state", "may"), [("requested", True), ("failed", False), ("succeeded", False)])
+@pytest.mark.parametrize(
+    ("state", "may"), [("requested", True), ("refused", False), ("failed", False), ("succeeded", False)]
+)
 def test_c18_a_refund_may_be_redriven_only_while_its_amount_is_reserved(state: RefundState, may: bool) -> None:
     order = an_order(a_charge("succeeded"), a_refund(state))
     call = msgspec.structs.replace(refund_call(a_refund("requested"), now=NOW), state="dead")
@@ -232,7 +254,7 @@ CLAIMED = {"attempts": 1, "claim": "token", "due_at": at(45), "first_attempt_at"
     [
         (Accepted("ch_1", AMOUNT, NOW), "done", None),
         (Retry(30, "HTTP 500"), "open", at(40)),
-        (Dead("refused", "invalid-fields"), "dead", None),
+        (Refused(422, "invalid-fields"), "done", None),
         (Dead("gave up"), "dead", None),
         (Withdrawn(), "void", None),
     ],
@@ -242,7 +264,7 @@ def test_c11_a_call_that_is_settled_has_no_claim_and_only_an_open_one_is_due(
 ) -> None:
     call = settled(a_call(**CLAIMED), decision, TRIED, now=at(10))
     assert (call.state, call.due_at, call.claim, call.settled_claim) == (state, due, None, "token")
-    assert call.refused_code == (decision.refused_code if isinstance(decision, Dead) else None)
+    assert call.refused_code == (decision.code if isinstance(decision, Refused) else None)
     assert call.tries == (TRIED,)
 
 
@@ -263,7 +285,7 @@ def test_c11_a_claim_that_was_not_sent_costs_no_attempt() -> None:
 
 
 def test_a_redriven_call_is_as_good_as_new_but_for_what_it_may_have_done() -> None:
-    dead = settled(a_call(**CLAIMED), Dead("refused", "invalid-fields"), TRIED, now=at(10))
+    dead = settled(a_call(**CLAIMED), Dead("gave up"), TRIED, now=at(10))
     call = redriven(dead, "rd_1", at=at(20), now=at(21))
     assert (call.state, call.attempts, call.due_at, call.redrives) == ("open", 0, at(21), 1)
     assert (call.first_attempt_at, call.refused_code) == (NOW, None)
@@ -279,13 +301,13 @@ def test_c11_an_order_is_due_when_the_first_of_its_open_calls_is() -> None:
 
 def test_c14_an_event_ends_the_call_of_its_own_reference_and_no_other() -> None:
     order = with_its_charge_call(an_order(a_charge("succeeded")))
-    order = ask_for_refund(order, a_refund("requested"), now=NOW, why="merchant")
+    order = with_refund_asked(order, a_refund("requested"), now=NOW)
     claimed = msgspec.structs.replace(order.calls[1], **CLAIMED)
-    order = answered_by_event(with_call(order, claimed), ORDER_ID, now=at(5))
+    order = answered_by_event(with_call(order, claimed), "charge", ORDER_ID, now=at(5))
     assert [(call.state, call.claim) for call in order.calls] == [("done", None), ("open", "token")]
-    order = answered_by_event(order, "rf_1", now=at(6))
+    order = answered_by_event(order, "refund", "rf_1", now=at(6))
     assert [(call.state, call.claim, call.due_at) for call in order.calls] == [("done", None, None)] * 2
-    assert answered_by_event(order, "rf_1", now=at(7)) is order
+    assert answered_by_event(order, "refund", "rf_1", now=at(7)) is order
 
 
 @pytest.mark.parametrize(
@@ -302,7 +324,7 @@ def test_c22_a_charge_that_an_event_ends_after_it_may_have_been_sent_leaves_a_do
     changes: dict[str, Any], asks: int
 ) -> None:
     order = with_its_charge_call(an_order(), **changes)
-    assert answered_by_event(order, ORDER_ID, now=NOW).asks_left == asks
+    assert answered_by_event(order, "charge", ORDER_ID, now=NOW).asks_left == asks
 
 
 @pytest.mark.parametrize(
@@ -322,15 +344,30 @@ def test_c17_only_a_charge_that_was_never_sent_nor_claimed_is_void(changes: dict
 
 
 def test_c17_a_refund_is_never_void_because_its_order_is_cancelled() -> None:
-    order = ask_for_money_owed(an_order(a_charge("succeeded"), CANCELLED), now=NOW)
-    assert [call.state for call in without_unsent_charges(order, now=NOW).calls] == ["open"]
+    order = an_order(a_charge("succeeded"), CANCELLED)
+    assert [call.state for call in without_unsent_charges(order, now=NOW).calls] == ["done", "open"]
 
 
-def test_c2_money_owed_is_asked_for_once_and_each_refund_has_its_call() -> None:
-    order = ask_for_money_owed(an_order(a_charge("succeeded"), a_charge("succeeded", LATER), CANCELLED), now=NOW)
-    assert [call.refund_id for call in order.calls] == [refund.id for refund in order.refunds]
-    assert len(order.calls) == 2
-    assert ask_for_money_owed(order, now=at(5)) is order
+def test_c14_the_event_of_one_attempt_leaves_the_call_of_another_alone() -> None:
+    order = an_order(a_charge("failed"))
+    second = charge_call(order, "pm_2", at=at(5))
+    order = msgspec.structs.replace(order, calls=(*order.calls, second))
+    assert answered_by_event(order, "charge", ORDER_ID, now=at(6)) is order
+    assert [call.state for call in answered_by_event(order, "charge", second.reference, now=at(6)).calls] == [
+        "done",
+        "done",
+    ]
+
+
+def test_c14_a_refund_by_hand_under_the_reference_of_the_order_ends_no_charge_call() -> None:
+    order = with_its_charge_call(an_order())
+    assert answered_by_event(order, "refund", ORDER_ID, now=at(5)) is order
+
+
+def test_c2_an_automatic_refund_that_is_redriven_is_tried_for_as_long_again() -> None:
+    call = a_call(redrives=1, redriven_at=NOW + 2 * GIVEN_BACK_FOR)
+    now = NOW + 2 * GIVEN_BACK_FOR + timedelta(days=1)
+    assert isinstance(decide(call, Unavailable("HTTP 500"), now=now, must_go_back=True), Retry)
 
 
 def test_an_ended_call_keeps_what_was_tried() -> None:

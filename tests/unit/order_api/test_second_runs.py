@@ -1,6 +1,7 @@
 """C4: a decision whose write was acknowledged to nobody runs again, and answers as it did the first time."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from order_api.redrive_message import Redriven, redriving
 from order_api.refund_order import Asked, NewRefund, refunded
@@ -10,7 +11,14 @@ from tests.unit.order_api.examples import NOW, a_charge, a_review, an_order, at,
 
 def test_c4_a_refund_that_was_made_already_is_answered_as_if_it_had_just_been_made() -> None:
     paid = an_order(a_charge("succeeded"))
-    asked = Asked(merchant="default", key="a-key", new=NewRefund(1), refund_id="rf_1", at=NOW, ttl=timedelta(days=1))
+    asked = Asked(
+        key="a-key",
+        new=NewRefund(Decimal("0.01")),
+        amount_minor=1,
+        refund_id="rf_1",
+        at=NOW,
+        ttl=timedelta(days=1),
+    )
     first = refunded(paid, asked, NOW)
     assert first.after is not None
     second = refunded(first.after, asked, at(1))

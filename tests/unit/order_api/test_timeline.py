@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from order_api.calls import Call, Try
 from order_api.event import StoredEvent
-from order_api.order import Charge, Order, Refund, Review, StatusChange
+from order_api.facts import Charge, Refund, Review
+from order_api.order import Order, StatusChange
 from order_api.timeline import timeline
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

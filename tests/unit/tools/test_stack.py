@@ -25,5 +25,5 @@ def test_settings_that_are_left_aside_are_named() -> None:
 
 def test_a_service_gets_none_of_them(tmp_path: Path) -> None:
     service = Service("order_api", 8000, {"CHARGE_DELAY_SECONDS": "0"}, tmp_path / "log")
-    got = {name: value for name, value in service._environment.items() if name.removesuffix("_FILE") in SETTINGS}
+    got = {name: value for name, value in service.environment.items() if name.removesuffix("_FILE") in SETTINGS}
     assert {name: value for name, value in got.items() if value} == {"LOG_LEVEL": "DEBUG", "CHARGE_DELAY_SECONDS": "0"}

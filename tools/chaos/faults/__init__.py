@@ -3,6 +3,7 @@
 from tools.chaos.faults import links, mongodb, processes, provider
 from tools.chaos.faults.fault import Fault, Kind
 
-__all__ = ["KINDS", "Fault", "Kind"]
+__all__ = ["KINDS", "ONCE_A_RUN", "Fault", "Kind"]
 
+ONCE_A_RUN: tuple[Kind, ...] = provider.ONCE_A_RUN
 KINDS: tuple[Kind, ...] = (*processes.KINDS, *mongodb.KINDS, *links.KINDS, *provider.KINDS)

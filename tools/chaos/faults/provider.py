@@ -18,14 +18,23 @@ ROTATION_SECONDS = 30.0  # for two rounds of restarts; so long that nobody waits
 def every_fault(draw: Random) -> Fault:
     faults = {
         "seed": draw.getrandbits(32),
-        "rates": {name: draw.choice((0.02, 0.05, 0.1)) for name in RATED if name != "disputed"},  # unknown to order_api
+        "rates": {"disputed": 0.05, **{name: draw.choice((0.02, 0.05, 0.1)) for name in RATED if name != "disputed"}},
         "settleDelaySeconds": 3,
         "replySeconds": 6,  # longer than order_api waits
         "retryAfterSeconds": 1,
         "webhookDelaySeconds": 2,
     }
-    holds = frozenset({"faults of the provider"})
-    return Fault("provider errs in every way", "", draw.uniform(8, 20), holds, partial(_erring, faults=faults))
+    return _fault("provider errs in every way", draw.uniform(8, 20), faults)
+
+
+def refuse_refunds(draw: Random) -> Fault:
+    """All of them: those that order_api asks for by itself are asked for again, after pauses."""
+    return _fault("provider gives nothing back", draw.uniform(5, 12), {"rates": {"refund_failed": 1}})
+
+
+def lose_webhooks(draw: Random) -> Fault:
+    """For good: what nobody asks about is heard of by the sweep only."""
+    return _fault("provider's webhooks lost for ever", draw.uniform(4, 10), {"rates": {"webhook_dropped": 1}})
 
 
 def rotate_secret(draw: Random) -> Fault:
@@ -35,6 +44,11 @@ def rotate_secret(draw: Random) -> Fault:
 
 
 KINDS: tuple[Kind, ...] = (every_fault, rotate_secret)
+ONCE_A_RUN: tuple[Kind, ...] = (refuse_refunds, lose_webhooks)  # wherever the others leave room
+
+
+def _fault(name: str, seconds: float, faults: dict[str, object]) -> Fault:
+    return Fault(name, "", seconds, frozenset({"faults of the provider"}), partial(_erring, faults=faults))
 
 
 @asynccontextmanager

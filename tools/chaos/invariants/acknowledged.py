@@ -45,18 +45,18 @@ def orders_messages_and_keys_join(evidence: Evidence) -> Findings:
         placed = [key["value"] for key in keys if (key["endpoint"], key["of"]) == (PLACING, order_id)]
         if len(placed) != 1:
             yield Finding(f"the keys that it was placed with are {placed}", order_id)
-        paid_again = [key for key in keys if key["endpoint"] == f"{PLACING}/{order_id}/payments"]
+        paid_again = [key["of"] for key in keys if key["endpoint"] == f"{PLACING}/{order_id}/payments"]
         attempts = [order_id, *(f"{order_id}.{number}" for number in range(2, 2 + len(paid_again)))]
         charging = [call["reference"] for call in calls if call["kind"] == "charge"]
         first = "obx_" + order_id.removeprefix("ord_")
-        if charging != attempts or calls[0]["id"] != first:
+        if charging != attempts or calls[0]["id"] != first or len({call["id"] for call in calls}) < len(calls):
             yield Finding(f"its charge messages are of {charging}, its attempts {attempts}", order_id)
         refunding = sorted(call["refund_id"] for call in calls if call["kind"] == "refund")
         refunds = sorted(refund["id"] for refund in order["refunds"] if refund["cause"] != "provider")
         if refunding != refunds:
             yield Finding(f"its refunds are {refunds}, its refund messages are of {refunding}", order_id)
         for key in keys:
-            if key["of"] not in {order_id, *refunds, *(call["id"] for call in calls)}:
+            if key["of"] not in {order_id, *refunds, *paid_again}:
                 yield Finding(f"the key {key['value']} is of {key['of']}, which is not in it", order_id)
     for key_id, times in Counter(key["_id"] for key in evidence.keys).items():
         if times > 1:
@@ -67,7 +67,7 @@ def orders_messages_and_keys_join(evidence: Evidence) -> Findings:
 def a_key_has_one_answer(evidence: Evidence) -> Findings:
     """3. One order for one merchant and key, and every replay equal to the first answer, byte for byte."""
     by_key: dict[str, list[Operation]] = defaultdict(list)
-    for operation in evidence.of_kind("place", "refund"):
+    for operation in evidence.of_kind("place", "refund", "pay"):
         by_key[f"{operation.merchant}:{operation.key}"].append(operation)
     records = {record["_id"]: record for record in evidence.keys}
     for key, operations in by_key.items():
@@ -96,7 +96,8 @@ def _one_answer(key: str, operations: list[Operation], record: Document | None) 
 def _refused_what_it_has(key: str, operations: list[Operation], placed: dict[str, object]) -> Findings:
     """Whoever asks with a key for what that key has got is given the first answer, and is never refused. All wishes of one
     customer have one order number: a retry that is taken for somebody else's wish is told that the number is taken. A
-    refund may be refused for as long as there is nothing to give back, so only what began after its first success counts.
+    refund may be refused for as long as there is nothing to give back, and a payment until the order has Failed, so only
+    what began after its first success counts.
     """
     first = next((one for one in operations if one.answer), None)
     answered_at = min((one.answer.ended for one in operations if one.answer), default=math.inf)

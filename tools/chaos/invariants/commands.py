@@ -6,29 +6,28 @@ from shared.ids import derive_id
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.history import Operation
-from tools.chaos.invariants.rules import AUTOMATIC_REFUNDS_MAX, Refund, base_id, decoded, minor
+from tools.chaos.invariants.rules import AUTOMATIC, BY_HAND, Refund, by_hand_id, causes_of, decoded, minor
 
 
-def asked_refunds(evidence: Evidence, order_id: str) -> Iterator[tuple[str, Refund]]:
-    """As their messages ask the provider for them."""
-    for message in evidence.messages_of.get(order_id, []):
+def asked_refunds(order: Document) -> Iterator[tuple[str, Refund]]:
+    """As its messages ask the provider for them, and as that has refused some, though no event says so."""
+    causes = causes_of(order)
+    for message in order["calls"]:
         if message["kind"] == "refund":
             body = decoded(message["body"])
-            charge_id = message["path"].split("/")[3]
-            yield body.get("reference", ""), Refund("requested", body.get("amount", 0), None, charge_id)
-
-
-def refused_refunds(evidence: Evidence, order_id: str) -> Iterator[tuple[str, Refund]]:
-    """Those that the provider will never make: they failed, though no event says so."""
-    asked = dict(asked_refunds(evidence, order_id))
-    for letter in evidence.dead_letters_of.get(order_id, []):
-        code = letter["refused_code"]
-        if code is not None and letter["refund_id"] in asked:
-            yield letter["refund_id"], asked[letter["refund_id"]]._replace(state="failed", failure_code=code)
+            refund_id, charge_id = body.get("reference", ""), message["path"].split("/")[3]
+            asked = Refund("requested", body.get("amount", 0), None, charge_id, causes.get(refund_id, ""))
+            yield refund_id, asked
+            if message["refused_code"] is not None:
+                yield refund_id, asked._replace(state="refused", failure_code=message["refused_code"])
 
 
 def why_not_asked(evidence: Evidence, order: Document, refund: Document) -> str | None:
-    """What is wrong with where a refund comes from; None if a client, the rules or a person's decision asked for it."""
+    """What is wrong with where a refund comes from; None if a client, the rules or a person's decision asked for it, or
+    somebody has made it at the provider.
+    """
+    if refund["cause"] == BY_HAND:
+        return None if refund["id"] in _made_by_hand(evidence, order["_id"]) else "nobody has made it by hand"
     endpoint = f"POST /api/orders/{order['_id']}/refunds"
     records = [one for one in evidence.keys_of.get(refund["id"], []) if one["endpoint"] == endpoint]
     if records:
@@ -40,10 +39,11 @@ def why_not_asked(evidence: Evidence, order: Document, refund: Document) -> str 
     charge = next((one for one in order["charges"] if one["id"] == refund["charge_id"]), None)
     if charge is None or charge["state"] != "succeeded":
         return "its charge has not succeeded"
-    if refund["id"] in decided_ids(order, refund["charge_id"]):
-        return None
-    derived = [derive_id("rf", charge["id"], "automatic", str(number)) for number in range(AUTOMATIC_REFUNDS_MAX)]
-    return None if refund["cause"] != "merchant" and refund["id"] in derived else "nobody asked for it"
+    if refund["cause"] == "merchant":
+        return None if refund["id"] in decided_ids(order) else "nobody asked for it"
+    automatic = [one for one in order["refunds"] if one["cause"] in AUTOMATIC and one["charge_id"] == charge["id"]]
+    derived = {derive_id("rf", charge["id"], "automatic", str(number)) for number in range(len(automatic))}
+    return None if refund["id"] in derived else "its id is not the next that follows from its charge"
 
 
 def may_have_asked(evidence: Evidence, order_id: str, kind: str) -> Iterator[Operation]:
@@ -60,18 +60,22 @@ def _asked_with(evidence: Evidence, record_id: str) -> bool:
     )
 
 
-def decided_ids(order: Document, charge_id: str, code: str | None = None) -> set[str]:
-    """Of the refunds of a charge that a person has decided on, by the reviews of one code or of all."""
+def _made_by_hand(evidence: Evidence, order_id: str) -> set[str]:
+    """What the order must know those by that somebody has made at the provider."""
+    references = {one.command["reference"] for one in may_have_asked(evidence, order_id, "by hand")}
+    made = evidence.refunds_of.get(order_id, [])
+    return {by_hand_id(refund["_id"]) for refund in made if refund["reference"] in references}
+
+
+def decided_ids(order: Document) -> set[str]:
+    """Of the refunds that a person has decided on: asking twice is asking once."""
     return {
-        derive_id("rf", charge_id, "review", *names)
+        decided_id(review["code"], review["event_id"])
         for review in order["reviews"]
-        if review.get("decision") == "refund" and code in {None, review["code"]}
-        for names in _named_by(order, review)
+        if review.get("decision") == "refund"
     }
 
 
-def _named_by(order: Document, review: Document) -> list[tuple[str, ...]]:
-    """What a decision's refund is named by: the refund that failed, where the review or the dead letter is about one."""
-    about = base_id(review["event_id"])
-    failed = [one["id"] for one in order["refunds"] if about in {one["id"], "obx_" + one["id"].removeprefix("rf_")}]
-    return [(one,) for one in failed] or [(review["code"], review["event_id"])]
+def decided_id(code: str, event_id: str) -> str:
+    """Of the refund that a decision about a review means."""
+    return derive_id("rf", event_id, "review", code)

@@ -6,22 +6,13 @@ from collections.abc import Mapping
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
-from tools.chaos.invariants.rules import (
-    CHARGE_GROWTH,
-    REFUND_GROWTH,
-    Charge,
-    Facts,
-    Refund,
-    base_id,
-    decoded,
-    stored_facts,
-    told_by,
-)
+from tools.chaos.invariants.rules import Fact, Facts, base_id, causes_of, decoded, growth, stored_facts, told_by
 from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.strangers import FORGERIES
 
 OUTCOMES = {"applied", "duplicate", "ignored", "mismatch", "unmatched"}
 FINAL = {"applied", "ignored"}
+FACTS = ("charges", "refunds", "disputes")
 REVIEWS = {"mismatch": "event-mismatch", "duplicate": "event-altered"}  # what a person is told of, by outcome
 
 
@@ -38,7 +29,7 @@ def an_event_counts_once(evidence: Evidence) -> Findings:
     for cause, times in causes.items():
         if times > 1 and "evt_" in cause:
             yield Finding(f"{cause} changed a status {times} times")
-    facts = [one["id"] for order in evidence.orders for one in (*order["charges"], *order["refunds"])]
+    facts = [one["id"] for order in evidence.orders for name in FACTS for one in order[name]]
     for fact, times in Counter(facts).items():
         if times > 1:
             yield Finding(f"{fact} is in {times} places")
@@ -49,6 +40,16 @@ def an_event_counts_once(evidence: Evidence) -> Findings:
         if change.after is None or kept != {name: change.after[name] for name in kept}:
             yield Finding(f"{change.id} was judged once and for all, and then again", change.before["order_id"])
     yield from _outcomes_stood_before_what_they_say(evidence)
+    yield from _nothing_that_says_the_same_is_kept_beside(evidence)
+
+
+def _nothing_that_says_the_same_is_kept_beside(evidence: Evidence) -> Findings:
+    """An event that comes encoded anew is the same event."""
+    stored = {event["_id"]: event for event in evidence.stored_events}
+    for event_id, event in stored.items():
+        first = stored.get(base_id(event_id), event)
+        if first is not event and decoded(first["raw"]) == decoded(event["raw"]) != {}:
+            yield Finding(f"{event_id} says the same, and is kept as if it said something else", first["order_id"])
 
 
 def _outcomes_stood_before_what_they_say(evidence: Evidence) -> Findings:
@@ -69,7 +70,7 @@ def _outcomes_stood_before_what_they_say(evidence: Evidence) -> Findings:
 def _missing(event: Document, first: Document, orders: Mapping[str, Document]) -> Findings:
     """What the order does not know yet of an event with this outcome. `first` is the event that has the id itself."""
     order = orders.get((first if event["outcome"] == "duplicate" else event)["order_id"] or "")
-    told = told_by(event)
+    told = told_by(event, causes_of(order) if order else {})
     if event["outcome"] == "applied" and told and not (order and _knows(stored_facts(order), *told)):
         yield Finding(f"{event['_id']} was applied before its order knew of it", event["order_id"])
     code = REVIEWS.get(event["outcome"])
@@ -78,24 +79,25 @@ def _missing(event: Document, first: Document, orders: Mapping[str, Document]) -
         yield Finding(f"{event['_id']} was put aside before anybody was told", order["_id"])
 
 
-def _knows(facts: Facts, fact_id: str, fact: Charge | Refund) -> bool:
-    if isinstance(fact, Charge):
-        known = facts.charges.get(fact_id)
-        return known is not None and CHARGE_GROWTH[known.state] >= CHARGE_GROWTH[fact.state]
-    asked = facts.refunds.get(fact_id)
-    return asked is not None and REFUND_GROWTH[asked.state] >= REFUND_GROWTH[fact.state]
+def _knows(facts: Facts, fact_id: str, fact: Fact) -> bool:
+    known = facts.all.get(fact_id)
+    return known is not None and growth(known) >= growth(fact)
 
 
 def every_verified_event_is_stored(evidence: Evidence) -> Findings:
-    """11. With its bytes and an outcome: whatever was answered 2xx, to the provider or to whoever else has the secret."""
+    """11. With its bytes and an outcome: whatever was answered 2xx, to the provider or to whoever else has the secret. Of
+    an event that is only encoded anew the first bytes are enough.
+    """
     for event in evidence.stored_events:
         if event["outcome"] not in OUTCOMES:
             yield Finding(f"{event['_id']} has the outcome {event['outcome']}", event["order_id"])
     yield from _what_was_delivered_is_stored(evidence)
     stored = {event["raw"] for event in evidence.stored_events}
+    ids = {event["_id"] for event in evidence.stored_events}
     for operation in evidence.of_kind("webhook"):
-        signed = operation.command["trick"] not in FORGERIES
-        if signed and operation.answer is not None and operation.command["raw"] not in stored:
+        trick, raw = operation.command["trick"], operation.command["raw"]
+        is_there = decoded(raw).get("id") in ids if trick == "encoded anew" else raw in stored
+        if trick not in FORGERIES and operation.answer is not None and not is_there:
             yield Finding(f"operation {operation.number} was acknowledged, and is not stored", operation.order_id)
 
 

@@ -8,7 +8,7 @@ from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
 
-_IDS = re.compile(rb"(?:ord|ch|rf)_[0-9a-f]{32}")
+_IDS = re.compile(rb"(?:ord|ch|rf|dp)_[0-9a-f]{32}")
 # Both signature schemes whole, and any webhook secret.
 _GIVEN_AWAY = re.compile(rb"v1=[0-9a-f]{64}|v1,[A-Za-z0-9+/]{43}=|whsec_[A-Za-z0-9+/]{32,}|Bearer [!-~]{8,}")
 
@@ -34,8 +34,8 @@ def no_merchant_saw_anothers(evidence: Evidence) -> Findings:
 
 
 def _names_of(order: Document) -> bytes:
-    """Every id by which somebody may know it: its own, and those of its charges and refunds."""
-    facts = (*order["charges"], *order["refunds"])
+    """Every id by which somebody may know it: its own, and those of its charges, refunds and disputes."""
+    facts = (*order["charges"], *order["refunds"], *order["disputes"])
     return " ".join([order["_id"], *(one["id"] for one in facts)]).encode()
 
 

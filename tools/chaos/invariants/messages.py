@@ -5,15 +5,17 @@ from datetime import datetime
 from shared.mongo import Document
 from tools.chaos.evidence import Evidence
 from tools.chaos.invariants.finding import Finding, Findings
-from tools.chaos.invariants.rules import death_notice
+from tools.chaos.invariants.rules import AUTOMATIC, ENDED, death_notice, stored_facts
 from tools.chaos.invariants.seen import every_write_was_seen
 from tools.chaos.invariants.writes import every_write_counts
+from tools.chaos.rest import waits_in_vain
 from tools.chaos.watcher import Change
 
 FROZEN = ("id", "kind", "reference", "refund_id", "payment_method", "path", "body", "created_at")
 FINAL = ("done", "void")
-ATTEMPTS_MAX = 24  # until it is dead; they are counted anew after each time that somebody has redriven it
-NEW = {"state": "open", "attempts": 0, "claim": None, "settled_claim": None, "redrives": 0}
+ATTEMPTS_MAX = 24  # until it is dead; counted anew after each redrive. What must go back by itself is tried for 30 days
+DISPUTED = "disputed"  # the code of a refund that was never sent, because a dispute has taken the money
+NEW = {"attempts": 0, "claim": None, "settled_claim": None, "redrives": 0}
 
 
 def no_stale_claim_changed_anything(evidence: Evidence) -> Findings:
@@ -29,11 +31,21 @@ def no_stale_claim_changed_anything(evidence: Evidence) -> Findings:
 
 
 def every_message_came_to_rest(evidence: Evidence) -> Findings:
-    """12. Done, void, or dead with a review; attempts bounded; nothing claimed, nothing due, nothing left open."""
+    """12. Done, void, or dead with a review; attempts bounded; nothing claimed, nothing due, nothing left open. Or it asks
+    for what the provider does not give back, of which a review says so, and waits for its time.
+    """
     for order in evidence.orders:
         told = {(one["code"], one["event_id"]) for one in order["reviews"]}
-        restless = [f"{call['id']} {why}" for call in order["calls"] for why in _not_at_rest(call, told)]
-        if order["due_at"] is not None:
+        in_vain = waits_in_vain(order)
+        at_rest = [call for call in order["calls"] if call["refund_id"] not in in_vain]
+        automatic = {one["id"] for one in order["refunds"] if one["cause"] in AUTOMATIC}
+        restless = [f"{call['id']} {why}" for call in at_rest for why in _not_at_rest(call, told)]
+        restless += [
+            f"{call['id']} was attempted {call['attempts']} times"
+            for call in at_rest
+            if call["attempts"] > ATTEMPTS_MAX and call["refund_id"] not in automatic
+        ]
+        if order["due_at"] is not None and not in_vain:
             restless.append("something of it is due")
         for one in restless:
             yield Finding(one, order["_id"])
@@ -53,8 +65,6 @@ def _not_at_rest(call: Document, told: set[tuple[str, str]]) -> list[str]:
         restless.append("is dead, and no review says so")
     if call["state"] not in {"dead", *FINAL}:
         restless.append(f"is {call['state']}")
-    if call["attempts"] > ATTEMPTS_MAX:
-        restless.append(f"was attempted {call['attempts']} times")
     if call["claim"] is not None or call["due_at"] is not None:
         restless.append(f"is {call['state']} and still claimed or due")
     return restless
@@ -72,13 +82,15 @@ def _wrong_with(change: Change, after: Document) -> list[str]:
     for call in after["calls"]:
         was = before.get(call["id"])
         if was != call:
-            said = _wrong_with_new(call) if was is None else _wrong_with_call(was, call, after, change.at)
+            said = _wrong_with_new(call, after) if was is None else _wrong_with_call(was, call, after, change.at)
             wrong += [f"{call['id']}: {one}" for one in said]
     return wrong
 
 
-def _wrong_with_new(call: Document) -> list[str]:
-    return [f"its {name} was {call[name]} when it was made" for name, value in NEW.items() if call[name] != value]
+def _wrong_with_new(call: Document, order: Document) -> list[str]:
+    """It is open, unless what has ended it was in the same write."""
+    wrong = [f"its {name} was {call[name]} when it was made" for name, value in NEW.items() if call[name] != value]
+    return [*wrong, *_wrong_with_the_rest({**call, "state": "open"}, call, order)]
 
 
 def _wrong_with_call(was: Document, call: Document, order: Document, at: datetime) -> list[str]:
@@ -124,13 +136,17 @@ def _wrong_with_settling(was: Document, call: Document) -> list[str]:
 
 
 def _wrong_with_the_rest(was: Document, call: Document, order: Document) -> list[str]:
-    """Neither claimed nor settled: an event has ended it, a cancellation has made it void, or somebody has redriven it."""
+    """Neither claimed nor settled: an event has ended it, a cancellation or payment has made it void, a dispute has taken
+    what it would give back, or somebody has redriven it.
+    """
     match was["state"], call["state"]:
+        case "open", "done" if call["refused_code"] == DISPUTED:
+            return [] if _is_unsent(was) and order["disputes"] else ["it was sent, or nothing is disputed"]
         case (("open" | "dead"), "done"):
             return [] if _has_ended(call, order) else ["it is done, under no claim, and no event has ended it"]
         case "open", "void":
-            unsent = was["attempts"] == 0 and was["claim"] is None
-            return [] if unsent and order["cancelled_at"] else ["it is void, and was sent or is wanted"]
+            unwanted = order["cancelled_at"] or any(one["state"] == "succeeded" for one in order["charges"])
+            return [] if _is_unsent(was) and unwanted else ["it is void, and was sent or is wanted"]
         case "dead", "open":
             anew = call["redrives"] == was["redrives"] + 1 and call["attempts"] == 0
             return [] if anew and call["redrive"] != was["redrive"] else ["it was dead and is open; nobody redrove it"]
@@ -142,6 +158,12 @@ def _wrong_with_the_rest(was: Document, call: Document, order: Document) -> list
 
 
 def _has_ended(call: Document, order: Document) -> bool:
-    """Whether the order knows how the charge or refund that the call asks for has ended."""
-    facts = order["charges"] if call["kind"] == "charge" else order["refunds"]
-    return any(one["state"] in {"succeeded", "failed"} for one in facts if call["refund_id"] in {None, one["id"]})
+    """Whether the order knows how the charge or refund that the call asks for has ended: that one, and no other."""
+    facts = stored_facts(order)
+    states = [one.state for one in facts.charges.values() if one.reference == call["reference"]]
+    states += [one.state for refund_id, one in facts.refunds.items() if refund_id == call["refund_id"]]
+    return any(state in ENDED for state in states)
+
+
+def _is_unsent(call: Document) -> bool:
+    return call["attempts"] == 0 and call["claim"] is None

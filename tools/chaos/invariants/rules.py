@@ -1,100 +1,167 @@
 """An order's facts and status, written anew: small, slow and obvious."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from iso4217 import Currency
 
+from shared.ids import derive_id
 from shared.mongo import Document
 
 CHARGE_GROWTH = {"pending": 0, "failed": 1, "succeeded": 2}
-REFUND_GROWTH = {"requested": 0, "succeeded": 1, "failed": 2}
-AUTOMATIC_REFUNDS_MAX = 5  # of one charge: after so many failures a person must look
+REFUND_GROWTH = {"requested": 0, "refused": 1, "succeeded": 2, "failed": 3}
+DISPUTE_GROWTH = {"open": 0, "won": 1, "lost": 2}
+ENDED = {"succeeded", "failed", "won", "lost"}  # what only an event can say
+AUTOMATIC = {"cancelled", "duplicateCharge"}  # the causes of refunds that the service asks for by itself
+BY_HAND = "provider"  # the cause of a refund that was made there
 
 
 class Charge(NamedTuple):
+    """`at` is when it succeeded, by the provider's clock."""
+
     state: str
     amount_minor: int
     failure_code: str | None
+    reference: str
+    at: datetime | None = None
 
 
 class Refund(NamedTuple):
+    """`made_at` is when the provider has made it, None as long as no event has told of it."""
+
     state: str
     amount_minor: int
     failure_code: str | None
     charge_id: str
+    cause: str
+    made_at: datetime | None = None
+
+
+class Dispute(NamedTuple):
+    state: str
+    amount_minor: int
+    charge_id: str
+
+
+Fact: TypeAlias = Charge | Refund | Dispute
+
+
+class Attempt(NamedTuple):
+    """To pay. `in_vain`: nothing can come of it any more; `over`: its call is done."""
+
+    reference: str
+    in_vain: bool
+    over: bool
 
 
 class Facts(NamedTuple):
-    """By the provider's charge id, and by our refund id."""
+    """By the provider's ids, but for refunds that we asked for, which have ours. `amount_minor` is the order's."""
 
+    amount_minor: int
+    cancelled: bool
+    attempts: Sequence[Attempt]
     charges: Mapping[str, Charge]
     refunds: Mapping[str, Refund]
-    cancelled: bool
+    disputes: Mapping[str, Dispute]
 
     @property
-    def kept(self) -> str | None:
-        """The charge that the merchant keeps unless the order is cancelled: of those that succeeded, the earliest."""
-        return min((one for one, charge in self.charges.items() if charge.state == "succeeded"), default=None)
+    def all(self) -> dict[str, Fact]:
+        return {**self.charges, **self.refunds, **self.disputes}
 
     @property
-    def status(self) -> str:
-        if self.cancelled:
-            return "Cancelled"
-        if self.kept is None:
-            return "Failed" if any(charge.state == "failed" for charge in self.charges.values()) else "Pending"
-        refunded = sum(
-            refund.amount_minor
-            for refund in self.refunds.values()
-            if (refund.charge_id, refund.state) == (self.kept, "succeeded")
-        )
-        if refunded == 0:
-            return "Paid"
-        return "Refunded" if refunded >= self.charges[self.kept].amount_minor else "PartiallyRefunded"
+    def succeeded(self) -> dict[str, Charge]:
+        return {one: charge for one, charge in self.charges.items() if charge.state == "succeeded"}
 
 
-def fold(facts: Iterable[tuple[str, Charge | Refund]], *, cancelled: bool) -> Facts:
-    """What is known after all of `facts`, in whatever order they come and however often."""
-    charges: dict[str, Charge] = {}
-    refunds: dict[str, Refund] = {}
+def growth(fact: Fact) -> tuple[bool, int]:
+    """What the provider has told of a refund stands against whatever we asked, or a reply said."""
+    match fact:
+        case Charge(state=state):
+            return True, CHARGE_GROWTH[state]
+        case Refund(state=state, made_at=made_at):
+            return made_at is not None, REFUND_GROWTH[state]
+        case Dispute(state=state):
+            return True, DISPUTE_GROWTH[state]
+
+
+def fold(order: Document, facts: Iterable[tuple[str, Fact]]) -> Facts:
+    """What is known of an order after all of `facts`, in whatever order they come and however often."""
+    known: dict[str, Fact] = {}
     for fact_id, fact in facts:
-        if isinstance(fact, Charge):
-            known = charges.get(fact_id)
-            if known is None or CHARGE_GROWTH[fact.state] > CHARGE_GROWTH[known.state]:
-                charges[fact_id] = fact
-        else:
-            asked = refunds.get(fact_id)
-            if asked is None or REFUND_GROWTH[fact.state] > REFUND_GROWTH[asked.state]:
-                refunds[fact_id] = fact
-    return Facts(charges, refunds, cancelled)
+        if fact_id not in known or growth(fact) > growth(known[fact_id]):
+            known[fact_id] = fact
+    return Facts(
+        order["amount_minor"],
+        order["cancelled_at"] is not None,
+        attempts_of(order),
+        {one: fact for one, fact in known.items() if isinstance(fact, Charge)},
+        {one: fact for one, fact in known.items() if isinstance(fact, Refund)},
+        {one: fact for one, fact in known.items() if isinstance(fact, Dispute)},
+    )
 
 
 def stored_facts(order: Document) -> Facts:
     """Those that the order itself has."""
-    return Facts(
-        {one["id"]: Charge(one["state"], one["amount_minor"], one["failure_code"]) for one in order["charges"]},
-        {
-            one["id"]: Refund(one["state"], one["amount_minor"], one["failure_code"], one["charge_id"])
-            for one in order["refunds"]
-        },
-        order["cancelled_at"] is not None,
-    )
+    charges = {one["id"]: _stored_charge(order, one) for one in order["charges"]}
+    refunds = {
+        one["id"]: Refund(
+            one["state"], one["amount_minor"], one["failure_code"], one["charge_id"], one["cause"], one["made_at"]
+        )
+        for one in order["refunds"]
+    }
+    disputes = {one["id"]: Dispute(one["state"], one["amount_minor"], one["charge_id"]) for one in order["disputes"]}
+    cancelled = order["cancelled_at"] is not None
+    return Facts(order["amount_minor"], cancelled, attempts_of(order), charges, refunds, disputes)
 
 
-def told_by(event: Document) -> tuple[str, Charge | Refund] | None:
-    """The fact that an event's own bytes state, by the id that it is about; None if they state none."""
+def _stored_charge(order: Document, charge: Document) -> Charge:
+    at = charge["at"] if charge["state"] == "succeeded" else None
+    reference = charge["reference"] or order["_id"]
+    return Charge(charge["state"], charge["amount_minor"], charge["failure_code"], reference, at)
+
+
+def attempts_of(order: Document) -> list[Attempt]:
+    return [
+        Attempt(call["reference"], call["state"] == "void" or call["refused_code"] is not None, call["state"] == "done")
+        for call in order["calls"]
+        if call["kind"] == "charge"
+    ]
+
+
+def told_by(event: Document, causes: Mapping[str, str]) -> tuple[str, Fact] | None:
+    """The fact that an event's own bytes state, by the id that it is about; None if they state none. `causes` are those of
+    the refunds that we asked for, by their ids: any other was made by hand.
+    """
     told = decoded(event["raw"])
-    noun, _, state = str(told.get("type")).partition(".")
     data = told.get("data")
-    if state not in {"succeeded", "failed"} or not isinstance(data, dict):
+    if not isinstance(data, dict):
         return None
-    if noun == "payment":
-        return data["id"], Charge(state, data["amount"], data["failureCode"])
-    if noun == "refund":
-        return data["reference"], Refund(state, data["amount"], data["failureCode"], data["chargeId"])
+    match str(told.get("type")).partition("."):
+        case "payment", _, ("succeeded" | "failed") as state:
+            at = _time(data.get("settledAt") or told["timestamp"]) if state == "succeeded" else None
+            return data["id"], Charge(state, data["amount"], data["failureCode"], data["reference"], at)
+        case "refund", _, ("succeeded" | "failed") as state:
+            ours = causes.get(data["reference"])
+            refund_id = data["reference"] if ours else by_hand_id(data["id"])
+            made_at = _time(data["createdAt"])
+            fact = Refund(state, data["amount"], data["failureCode"], data["chargeId"], ours or BY_HAND, made_at)
+            return refund_id, fact
+        case "dispute", _, "created" | "closed":
+            return data["id"], Dispute(data["status"], data["amount"], data["chargeId"])
     return None
+
+
+def causes_of(order: Document) -> dict[str, str]:
+    """Of the refunds that we asked for, by their ids."""
+    return {one["id"]: one["cause"] for one in order["refunds"] if one["cause"] != BY_HAND}
+
+
+def by_hand_id(provider_id: str) -> str:
+    """What a refund that was made at the provider is known by."""
+    return derive_id("rf", provider_id)
 
 
 def decoded(raw: str | bytes) -> dict[str, Any]:
@@ -119,3 +186,7 @@ def death_notice(message: Document) -> tuple[str, str]:
 def base_id(event_id: str) -> str:
     """Of a stored event: other bytes under the same id are kept beside it, under the id and a digest."""
     return event_id.partition("~")[0]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -61,10 +61,13 @@ def it_was_told_in_order(evidence: Evidence) -> Findings:
 
 
 def parts(charge: Document) -> Iterator[Document]:
-    """What of it ends by itself: it, and its refunds."""
+    """What of it ends by itself: it, its refunds, and its disputes that are open or closed."""
     yield {**charge, "id": charge["_id"], "kind": "payment"}
     for refund in charge["refunds"]:
         yield {**refund, "kind": "refund"}
+    for dispute in charge["disputes"]:
+        if dispute["status"] != "waiting":
+            yield {**dispute, "kind": "dispute", "scenario": {}}
 
 
 def _marks(evidence: Evidence) -> dict[str, tuple[Document, str]]:
@@ -82,10 +85,17 @@ def _was_told(charge: Document, part: Document, events: list[Document]) -> Findi
         yield Finding(f"{part['id']} is pending", charge["reference"])
         return
     faults = (None, WRONG_AMOUNT) if part["scenario"].get("wrongAmount") else (None,)
-    wanted = [(f"{part['kind']}.{part['status']}", fault) for fault in faults]
+    wanted = [(told, fault) for told in _told_of(part) for fault in faults]
     told = [(event["type"], event["fault"]) for event in events]
     if Counter(told) != Counter(wanted):
         yield Finding(f"{part['id']} has {part['status']}, and its events are {told}", charge["reference"])
+
+
+def _told_of(part: Document) -> list[str]:
+    """The types of the events that there must be."""
+    if part["kind"] != "dispute":
+        return [f"{part['kind']}.{part['status']}"]
+    return ["dispute.created"] if part["status"] == "open" else ["dispute.created", "dispute.closed"]
 
 
 def _deliveries_are_those_of_marks(evidence: Evidence, marks: Mapping[str, tuple[Document, str]]) -> Findings:
@@ -153,7 +163,8 @@ def _wrong_with_ends(before: Document | None, after: Document) -> list[str]:
     wrong = []
     for part in parts(after):
         old, new = was.get(part["id"], "pending"), part["status"]
-        if old != new and (old != "pending" or part["id"] not in marked):
+        may_change = old == "open" if part["kind"] == "dispute" and part["id"] in was else old == "pending"
+        if old != new and (not may_change or part["id"] not in marked):
             wrong.append(f"{part['id']} was {old} and is {new}" + ("" if part["id"] in marked else ", without a mark"))
     pending = [part["settles_at"] for part in parts(after) if part["status"] == "pending"]
     pending += [one["opens_at"] for one in after["disputes"] if one["status"] == "waiting"]

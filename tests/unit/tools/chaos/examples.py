@@ -1,10 +1,14 @@
-"""A small run, made by hand, in which everything is as it must be: five orders of two merchants, and a stranger.
+"""A small run, made by hand, in which everything is as it must be: nine orders of two merchants, and a stranger.
 
 - PARTLY_REFUNDED: placed twice with one key, paid, a part given back.
 - CHARGED_TWICE: two charges succeeded; the second was given back by itself.
 - CANCELLED: while its charge was under way; given back by itself.
-- REFUSED: the provider would not take it: a dead letter.
+- REFUSED: the provider would not take it, for good.
 - DECLINED: its event was never delivered; reconciliation has fetched it.
+- GIVEN_UP: nobody knows whether the provider has taken it: a dead letter.
+- PAID_AGAIN: declined, then paid in another way; somebody has given a part back at the provider.
+- DISPUTED: paid, and the customer has it back by the bank.
+- NOT_GIVEN_BACK: cancelled and paid; the provider has refused thrice to give it back, and is to be asked again.
 """
 
 import json
@@ -20,10 +24,16 @@ from tools.chaos.history import Attempt, Operation
 from tools.chaos.watcher import Change
 
 NORTH, SOUTH = "north", "south"
-PARTLY_REFUNDED, CHARGED_TWICE, CANCELLED, REFUSED, DECLINED = (f"ord_{number:032x}" for number in range(1, 6))
+PARTLY_REFUNDED, CHARGED_TWICE, CANCELLED, REFUSED, DECLINED, GIVEN_UP, PAID_AGAIN, DISPUTED, NOT_GIVEN_BACK = (
+    f"ord_{number:032x}" for number in range(1, 10)
+)
 AMOUNT = 9999
 ENDPOINT = "we_1"
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW = "2026-11-24T12:00:00.000Z"  # START, as the provider writes it
+LATER = START + timedelta(minutes=10)
+REFUSAL = {"state": "done", "last_error": "refused with 422", "refused_code": "invalid-fields"}
+DEATH = {"state": "dead", "last_error": "gave up after 24 attempts"}
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgaGFuZC1tYWRlIHJ1bg=="
 API_KEY = "the-key-of-the-north"
 
@@ -58,9 +68,9 @@ class Run:
         )
 
     def place(
-        self, order_id: str, merchant: str, method: str = "pm_card_visa", *, refused_code: str | None = None
+        self, order_id: str, merchant: str, method: str = "pm_card_visa", *, end: Document | None = None
     ) -> Document:
-        """Acknowledged at the first try, and replayed at the second. Its call is done, or dead if it was refused."""
+        """Acknowledged at the first try, and replayed at the second. Its call is accepted, or ends as `end` says."""
         wish = {
             "order_number": f"NUMBER-{order_id[-1]}",
             "amount_minor": AMOUNT,
@@ -82,7 +92,9 @@ class Run:
             "status": "Pending",
             "charges": [],
             "refunds": [],
+            "disputes": [],
             "cancelled_at": None,
+            "asks_left": 0,
             "reviews": [],
             "history": [{"status": "Pending", "at": START, "cause": "placed"}],
             "keys": [remembered(key, PLACING, order_id, status=201, body=body, location=location)],
@@ -95,23 +107,38 @@ class Run:
         }
         self.evidence.orders.append(order)
         self._changed("orders", None, deepcopy(order))
-        if refused_code is None:
-            self._send(order)
-            return order
-        self._send(order, {"state": "dead", "last_error": "refused with 422", "refused_code": refused_code})
-        self.review(order, "dead-letter", message_id(order_id))
+        self._send(order, end)
         return order
 
+    def pay_again(self, order: Document, method: str = "pm_card_visa") -> None:
+        order_id, key = order["_id"], f"pay-{order['_id'][-1]}"
+        body, location = json.dumps({"id": order_id, "status": "Pending"}), f"/api/orders/{order_id}"
+        answer = {"status": 202, "body": body.encode(), "location": location}
+        self.did("pay", order["merchant"], order_id, key=key, command={"payment_method": method}, **answer)
+        endpoint = f"POST /api/orders/{order_id}/payments"
+        kept = remembered(key, endpoint, "pay_1", status=202, body=body, location=location)
+        asked = {"amount": AMOUNT, "currency": "USD", "reference": f"{order_id}.2", "paymentMethod": method}
+        call = {**open_call("charge", f"{order_id}.2", "/v1/charges", asked), "id": derive_id("obx", order_id)}
+        self._write(order, keys=[*order["keys"], kept], calls=[*order["calls"], call], due_at=START)
+        self._send(order)
+
     def charge(
-        self, order: Document, number: int = 1, failure_code: str | None = None, *, dropped: bool = False
+        self,
+        order: Document,
+        number: int = 1,
+        failure_code: str | None = None,
+        *,
+        dropped: bool = False,
+        attempt: int = 1,
     ) -> str:
         """At the provider, with its event, as far as the order."""
         status = "failed" if failure_code else "succeeded"
+        reference = order["_id"] if attempt == 1 else f"{order['_id']}.{attempt}"
         charge: Document = {
             "_id": charge_id(order["_id"], number),
             "amount": AMOUNT,
             "currency": "USD",
-            "reference": order["_id"],
+            "reference": reference,
             "payment_method": order["payment_method"],
             "scenario": {},
             "status": "pending",
@@ -128,8 +155,15 @@ class Run:
         }
         self.evidence.provider_charges.append(charge)
         self._changed("charges", None, deepcopy(charge))
-        data = {"id": charge["_id"], "reference": order["_id"], "amount": AMOUNT, "failureCode": failure_code}
+        data = {
+            "id": charge["_id"],
+            "reference": reference,
+            "amount": AMOUNT,
+            "failureCode": failure_code,
+            "settledAt": NOW,
+        }
         fact = {"id": charge["_id"], "state": status, "amount_minor": AMOUNT, "failure_code": failure_code}
+        fact |= {"reference": reference, "at": START}
         learned = {"charges": [*order["charges"], fact]}
         ended = {"status": status, "failure_code": failure_code, "settled_at": START}
         self._tell(
@@ -137,19 +171,39 @@ class Run:
         )
         return charge_id(order["_id"], number)
 
-    def refund(self, order: Document, refund_id: str, of: str, amount: int, cause: str) -> None:
-        """Asked for, made by the provider, and told."""
-        body = {"amount": amount, "reference": refund_id}
-        call = open_call("refund", refund_id, f"/v1/charges/{of}/refunds", body)
-        asked = {"id": refund_id, "charge_id": of, "amount_minor": amount, "state": "requested"}
-        fact = {**asked, "cause": cause, "failure_code": None}
-        self._write(order, refunds=[*order["refunds"], fact], calls=[*order["calls"], call], due_at=START)
+    def refund(
+        self, order: Document, refund_id: str, of: str, amount: int, cause: str, failure_code: str | None = None
+    ) -> None:
+        """Asked for, made by the provider or not, and told."""
+        self.ask_back(order, refund_id, of, amount, cause)
         self._send(order)
+        fact = order["refunds"][-1]
+        self._make_refund(order, {**fact, "provider_id": f"re_{refund_id}"}, refund_id, failure_code)
+
+    def ask_back(
+        self, order: Document, refund_id: str, of: str, amount: int, cause: str, *, due_at: datetime = START
+    ) -> None:
+        body = {"amount": amount, "reference": refund_id}
+        call = {**open_call("refund", refund_id, f"/v1/charges/{of}/refunds", body), "due_at": due_at}
+        asked = {"id": refund_id, "charge_id": of, "amount_minor": amount, "state": "requested", "cause": cause}
+        fact = {**asked, "failure_code": None, "provider_id": None, "made_at": None}
+        self._write(order, refunds=[*order["refunds"], fact], calls=[*order["calls"], call], due_at=due_at)
+
+    def refund_by_hand(self, order: Document, of: str, amount: int) -> None:
+        """At the provider, by somebody who knows nothing of us."""
+        provider_id = f"re_by_hand_{of}"
+        made = {"charge_id": of, "amount_minor": amount, "cause": "provider", "provider_id": provider_id}
+        self.did("by hand", "", order["_id"], command={"amount": amount, "reference": "by hand"}, status=201)
+        self._make_refund(order, {**made, "id": derive_id("rf", provider_id)}, "by hand", None)
+
+    def _make_refund(self, order: Document, fact: Document, reference: str, failure_code: str | None) -> None:
+        """At the provider, which tells of it."""
+        of, status = fact["charge_id"], "failed" if failure_code else "succeeded"
         [charge] = [one for one in self.evidence.provider_charges if one["_id"] == of]
         pending: Document = {
-            "id": "re_" + refund_id.removeprefix("rf_"),
-            "reference": refund_id,
-            "amount": amount,
+            "id": fact["provider_id"],
+            "reference": reference,
+            "amount": fact["amount_minor"],
             "status": "pending",
             "failure_code": None,
             "scenario": {},
@@ -158,18 +212,45 @@ class Run:
             "settled_at": None,
         }
         self._write(charge, "charges", refunds=[*charge["refunds"], pending], due_at=START)
-        ended = {"refunds": [*charge["refunds"][:-1], {**pending, "status": "succeeded", "settled_at": START}]}
+        end = {"status": status, "failure_code": failure_code, "settled_at": START}
+        ended = {"refunds": [*charge["refunds"][:-1], {**pending, **end}]}
         data = {
             "id": pending["id"],
             "chargeId": of,
-            "chargeReference": order["_id"],
-            "reference": refund_id,
-            "amount": amount,
-            "failureCode": None,
+            "chargeReference": charge["reference"],
+            "reference": reference,
+            "amount": pending["amount"],
+            "failureCode": failure_code,
+            "createdAt": NOW,
         }
-        learned = {"refunds": [*order["refunds"][:-1], {**fact, "state": "succeeded"}]}
-        self._tell(order, "refund.succeeded", pending["id"], data, learned, charge=charge, ended=ended)
+        fact = {**fact, "state": status, "failure_code": failure_code, "made_at": START}
+        learned = {"refunds": [*(one for one in order["refunds"] if one["id"] != fact["id"]), fact]}
+        self._tell(order, f"refund.{status}", pending["id"], data, learned, charge=charge, ended=ended)
         self.evidence.provider_refunds += refunds_in([{**charge, "refunds": charge["refunds"][-1:]}])
+
+    def dispute(self, order: Document, of: str, amount: int) -> None:
+        """By the customer's bank; it is lost."""
+        [charge] = [one for one in self.evidence.provider_charges if one["_id"] == of]
+        dispute: Document = {
+            "id": derive_id("dp", of),
+            "amount": amount,
+            "reason": "fraudulent",
+            "opens_at": START,
+            "created_at": START,
+        }
+        for kind, status in (("created", "open"), ("closed", "lost")):
+            data = {
+                "id": dispute["id"],
+                "chargeId": of,
+                "chargeReference": order["_id"],
+                "amount": amount,
+                "status": status,
+            }
+            fact = {"id": dispute["id"], "charge_id": of, "amount_minor": amount, "state": status}
+            ended = {"disputes": [{**dispute, "status": status}], "due_at": START}
+            learned = {"disputes": [fact]}
+            self._tell(order, f"dispute.{kind}", dispute["id"], data, learned, charge=charge, ended=ended)
+        self.review(order, "dispute", dispute["id"])
 
     def promise_refund(self, order: Document, refund_id: str, of: str, major: float) -> None:
         """To a client."""
@@ -268,12 +349,12 @@ class Run:
         learned by the order, applied.
         """
         event_id = derive_id("evt", object_id, kind)
-        raw = json.dumps({"id": event_id, "type": kind, "data": data})
+        raw = json.dumps({"id": event_id, "type": kind, "timestamp": NOW, "data": data})
         event = {
             "_id": event_id,
             "type": kind,
             "object_id": object_id,
-            "reference": order["_id"],
+            "reference": charge["reference"],
             "raw": raw,
             "fault": None,
         }
@@ -366,7 +447,6 @@ def a_run(log: Path) -> Evidence:
     run.charge(order, 1)
     second = run.charge(order, 2)
     run.refund(order, derive_id("rf", second, "automatic", "0"), second, AMOUNT, "duplicateCharge")
-    run.review(order, "second-charge", second)
     run.becomes(order, "Paid")
 
     order = run.place(CANCELLED, NORTH)
@@ -375,11 +455,34 @@ def a_run(log: Path) -> Evidence:
     run.refund(order, derive_id("rf", charge, "automatic", "0"), charge, AMOUNT, "cancelled")
     run.becomes(order, "Cancelled")
 
-    run.place(REFUSED, SOUTH, "pm_of_nobody", refused_code="invalid-fields")
+    run.becomes(run.place(REFUSED, SOUTH, "pm_of_nobody", end=REFUSAL), "Failed")
 
     order = run.place(DECLINED, SOUTH, "pm_card_declined")
     run.charge(order, failure_code="card_declined", dropped=True)
     run.becomes(order, "Failed")
+
+    run.review(run.place(GIVEN_UP, SOUTH, end=DEATH), "dead-letter", message_id(GIVEN_UP))
+
+    order = run.place(PAID_AGAIN, NORTH, "pm_card_declined")
+    run.charge(order, failure_code="card_declined")
+    run.becomes(order, "Failed")
+    run.pay_again(order)
+    run.refund_by_hand(order, run.charge(order, 2, attempt=2), 4000)
+    run.becomes(order, "PartiallyRefunded")
+
+    order = run.place(DISPUTED, SOUTH)
+    run.dispute(order, run.charge(order), AMOUNT)
+    run.becomes(order, "Paid")
+
+    order = run.place(NOT_GIVEN_BACK, SOUTH)
+    run.cancel(order)
+    charge = run.charge(order)
+    refunds = [derive_id("rf", charge, "automatic", str(number)) for number in range(4)]
+    for refund_id in refunds[:3]:
+        run.refund(order, refund_id, charge, AMOUNT, "cancelled", "refused")
+    run.ask_back(order, refunds[3], charge, AMOUNT, "cancelled", due_at=LATER)
+    run.review(order, "not-given-back", charge)
+    run.becomes(order, "Cancelled")
 
     strangers_do(run)
     return run.end()
@@ -388,6 +491,9 @@ def a_run(log: Path) -> Evidence:
 def strangers_do(run: Run) -> None:
     """A forgery is refused, an event of an unknown type with a true signature is stored, a spy finds nothing."""
     run.did("webhook", "", REFUSED, command={"trick": "forged", "raw": '{"forged":true}'}, status=401)
+    paid = next(one["raw"] for one in run.evidence.provider_events if one["reference"] == PARTLY_REFUNDED)
+    again = json.dumps(json.loads(paid), indent=1)
+    run.did("webhook", "", PARTLY_REFUNDED, command={"trick": "encoded anew", "raw": again}, status=200)
     raw = json.dumps({"id": "evt_imagined", "type": "payment.imagined", "data": {}})
     run.did("webhook", "", None, command={"trick": "unknown type", "raw": raw}, status=200)
     run.conclude(run.receive({"_id": "evt_imagined", "type": "payment.imagined", "raw": raw}, None), "ignored")

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tools.chaos.faults import KINDS
+from tools.chaos.faults import KINDS, ONCE_A_RUN
 from tools.chaos.nemesis import LONG_SECONDS, Planned, schedule
 
 FIVE_MINUTES = 300.0
@@ -79,3 +79,9 @@ def test_the_minute_of_a_ci_run_breaks_what_matters() -> None:
     begins = {planned.fault.name: planned.at for planned in schedule(int(seed), 60.0 * int(minutes))}
     assert [must for must in MUST_HAVE if not must & begins.keys()] == []
     assert begins["webhook secret rotated"] < 10, "the old secret is refused while there are orders"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_comes_once_a_run_comes_in_every_minute(seed: int) -> None:
+    names = [planned.fault.name for planned in schedule(seed, 60.0)]
+    assert all(names.count(kind(Random(0)).name) == 1 for kind in ONCE_A_RUN)

@@ -9,7 +9,7 @@ from tests.unit.tools.chaos.corruptions.means import (
     order_of,
     violates,
 )
-from tests.unit.tools.chaos.examples import AMOUNT, DECLINED, PARTLY_REFUNDED, REFUSED
+from tests.unit.tools.chaos.examples import AMOUNT, DECLINED, PAID_AGAIN, PARTLY_REFUNDED, REFUSED
 from tools.chaos.evidence import Evidence
 
 
@@ -71,10 +71,53 @@ def a_key_made_nothing(run: Evidence) -> None:
 @violates(2)
 def a_key_is_in_two_orders(run: Evidence) -> None:
     """For each of them it made something."""
-    key = {**key_of(run, DECLINED), "of": REFUSED, "endpoint": f"POST /api/orders/{REFUSED}/payments"}
+    key = {**key_of(run, DECLINED), "of": "pay_1", "endpoint": f"POST /api/orders/{REFUSED}/payments"}
     order_of(run, REFUSED)["keys"].append(key)
     calls = order_of(run, REFUSED)["calls"]
-    calls.append({**calls[0], "id": "obx_2", "reference": f"{REFUSED}.2", "state": "void"})
+    calls.append({**calls[0], "id": "obx_2", "reference": f"{REFUSED}.2"})
+    paid = {"kind": "pay", "order_id": REFUSED, "key": key["value"], "outcome": "fail"}
+    placed = operation_on(run, "place", REFUSED)
+    asked = {"payment_method": calls[0]["payment_method"]}
+    run.operations.append(copy_of(placed, **paid, command=asked, attempts=[attempt_like(placed, status=None)]))
+
+
+@violates(2)
+def a_payment_has_no_call(run: Evidence) -> None:
+    order_of(run, PAID_AGAIN)["calls"].pop()
+
+
+@violates(2)
+def a_payment_has_the_reference_of_another(run: Evidence) -> None:
+    """The order would take what the first has come to for the end of the second."""
+    order_of(run, PAID_AGAIN)["calls"][1]["reference"] = PAID_AGAIN
+
+
+@violates(2, 5)
+def two_calls_have_one_id(run: Evidence) -> None:
+    first, second = order_of(run, PAID_AGAIN)["calls"]
+    second["id"] = first["id"]
+
+
+@violates(2, 7)
+def a_refund_by_hand_is_asked_for_by_us_too(run: Evidence) -> None:
+    [refund] = order_of(run, PAID_AGAIN)["refunds"]
+    calls = order_of(run, PAID_AGAIN)["calls"]
+    calls.append({**order_of(run, PARTLY_REFUNDED)["calls"][1], "id": "obx_2", "refund_id": refund["id"]})
+
+
+@violates(3)
+def a_payment_is_refused_what_its_key_has_got(run: Evidence) -> None:
+    operation = operation_on(run, "pay", PAID_AGAIN)
+    refused = attempt_like(operation, status=409, began=9.0, body=b'{"type":"/problems/not-payable"}')
+    run.operations.append(copy_of(operation, attempts=[refused], outcome="fail"))
+
+
+@violates(3)
+def an_acknowledged_payment_is_forgotten(run: Evidence) -> None:
+    """Its key is, and what it made; somebody has paid under another."""
+    key_of(run, PAID_AGAIN, 1)["value"] = "another"
+    paid = operation_on(run, "pay", PAID_AGAIN)
+    run.operations.append(copy_of(paid, key="another", attempts=[attempt_like(paid, status=None)], outcome="unknown"))
 
 
 @violates(2, 3)

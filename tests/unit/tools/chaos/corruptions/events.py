@@ -1,8 +1,9 @@
 """Events lost, or counted twice: invariants 6 and 11."""
 
 from tests.unit.tools.chaos.corruptions.means import order_of, overlook, pick, store, violates
-from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, PARTLY_REFUNDED, START
+from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, PAID_AGAIN, PARTLY_REFUNDED, START
 from tools.chaos.evidence import Evidence
+from tools.chaos.strangers import encoded_anew
 from tools.chaos.watcher import Change
 
 
@@ -64,6 +65,31 @@ def an_acknowledged_event_is_not_stored(run: Evidence) -> None:
 @violates(11)
 def a_strangers_true_event_is_not_stored(run: Evidence) -> None:
     run.stored_events.remove(pick(run.stored_events, _id="evt_imagined"))
+
+
+@violates(11)
+def an_event_that_came_encoded_anew_is_not_stored_at_all(run: Evidence) -> None:
+    operation = next(one for one in run.operations if one.command.get("trick") == "encoded anew")
+    operation.command["raw"] = '{"id": "evt_of_nobody"}'
+
+
+@violates(6, 7)
+def an_event_that_came_encoded_anew_is_taken_for_another(run: Evidence) -> None:
+    """And a person is asked about it, which would be right if it said something else."""
+    event = pick(run.stored_events, order_id=PARTLY_REFUNDED, type="payment.succeeded")
+    raw = encoded_anew(event["raw"].encode()).decode()
+    store(run, {**event, "_id": event["_id"] + "~0123456789abcdef", "raw": raw, "outcome": "duplicate"})
+
+
+@violates(6)
+def a_refund_by_hand_was_applied_before_its_order_knew(run: Evidence) -> None:
+    event = pick(run.stored_events, order_id=PAID_AGAIN, type="refund.succeeded")
+    [applied] = [one for one in run.changes if one.id == event["_id"] and one.before]
+    run.changes.remove(applied)
+    learned = next(
+        place for place, one in enumerate(run.changes) if one.id == PAID_AGAIN and one.after and one.after["refunds"]
+    )
+    run.changes.insert(learned, applied)
 
 
 @violates(11)

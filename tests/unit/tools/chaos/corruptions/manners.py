@@ -2,8 +2,8 @@
 
 import json
 
-from tests.unit.tools.chaos.corruptions.means import attempt_like, copy_of, operation_on, violates
-from tests.unit.tools.chaos.examples import API_KEY, DECLINED, REFUSED, SECRET, START, charge_id
+from tests.unit.tools.chaos.corruptions.means import attempt_like, copy_of, operation_on, order_of, violates
+from tests.unit.tools.chaos.examples import API_KEY, DECLINED, DISPUTED, REFUSED, SECRET, START, charge_id
 from tools.chaos.afterwards import AFTERWARDS
 from tools.chaos.evidence import Evidence
 
@@ -27,6 +27,12 @@ def a_list_shows_anothers_order(run: Evidence) -> None:
 def a_refusal_names_anothers_charge(run: Evidence) -> None:
     body = f'{{"detail":"{charge_id(DECLINED)} has failed"}}'.encode()
     operation_on(run, "read", REFUSED).attempts[0].body = body
+
+
+@violates(13)
+def a_refusal_names_anothers_dispute(run: Evidence) -> None:
+    [dispute] = order_of(run, DISPUTED)["disputes"]
+    operation_on(run, "read", REFUSED).attempts[0].body = f'{{"detail":"{dispute["id"]} is lost"}}'.encode()
 
 
 @violates(14)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from shared.mongo import Document
 from tests.unit.tools.chaos.corruptions.means import (
     copy_of,
     key_of,
@@ -14,13 +15,25 @@ from tests.unit.tools.chaos.corruptions.means import (
     write,
     write_to_call,
 )
-from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, REFUSED, SOUTH, START, message_id
+from tests.unit.tools.chaos.examples import (
+    CANCELLED,
+    DECLINED,
+    DISPUTED,
+    GIVEN_UP,
+    NOT_GIVEN_BACK,
+    PAID_AGAIN,
+    PARTLY_REFUNDED,
+    SOUTH,
+    START,
+    message_id,
+)
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
 
 LATER = START + timedelta(seconds=45)
 WAITS = {"state": "open", "due_at": START}
 CLAIMED = {"state": "open", "claim": "two", "due_at": LATER, "attempts": 2, "settled_claim": None}
+UNSENT = {**WAITS, "attempts": 0, "claim": None, "settled_claim": None, "tries": []}
 ENDED = {"claim": None, "due_at": None, "state": "done"}
 
 
@@ -59,12 +72,62 @@ def a_claim_did_not_count_its_attempt(run: Evidence) -> None:
 
 @violates(5)
 def a_call_is_done_and_nobody_said_so(run: Evidence) -> None:
-    write_to_call(run, REFUSED, WAITS, **ENDED)
+    write_to_call(run, GIVEN_UP, WAITS, **ENDED)
 
 
 @violates(5)
 def a_call_that_was_sent_is_void(run: Evidence) -> None:
     write_to_call(run, CANCELLED, WAITS, **{**ENDED, "state": "void"})
+
+
+@violates(5)
+def a_call_is_void_though_nothing_is_paid_or_cancelled(run: Evidence) -> None:
+    write_to_call(run, DECLINED, UNSENT, **{**ENDED, "state": "void"})
+
+
+@violates()
+def a_call_that_was_never_sent_is_void_because_its_order_is_paid(run: Evidence) -> None:
+    write_to_call(run, PAID_AGAIN, UNSENT, **{**ENDED, "state": "void"})
+
+
+@violates(5)
+def a_call_was_void_when_it_was_made(run: Evidence) -> None:
+    _make_a_call(run, DECLINED)
+
+
+@violates()
+def a_call_was_void_when_it_was_made_because_its_order_was_cancelled_just_then(run: Evidence) -> None:
+    _make_a_call(run, CANCELLED)
+
+
+@violates(5)
+def a_call_had_been_claimed_when_it_was_made(run: Evidence) -> None:
+    _make_a_call(run, CANCELLED, attempts=1)
+
+
+@violates(5)
+def an_attempt_has_ended_because_another_has(run: Evidence) -> None:
+    """What is known of the first of two attempts to pay says nothing of the second."""
+    [first, second] = order_of(run, PAID_AGAIN)["calls"]
+    waits = {**second, **WAITS}
+    known = {"charges": order_of(run, PAID_AGAIN)["charges"][:1], "refunds": []}
+    before = {**known, "calls": [first, waits], "due_at": START}
+    write(run, PAID_AGAIN, before, calls=[first, {**waits, **ENDED}], due_at=None)
+
+
+@violates()
+def a_refund_that_a_dispute_has_overtaken_is_not_sent(run: Evidence) -> None:
+    _dispute_overtakes(run, DISPUTED, UNSENT)
+
+
+@violates(5)
+def a_refund_that_was_sent_is_called_overtaken_by_a_dispute(run: Evidence) -> None:
+    _dispute_overtakes(run, DISPUTED, WAITS)
+
+
+@violates(5)
+def a_refund_is_called_overtaken_by_a_dispute_that_is_not_there(run: Evidence) -> None:
+    _dispute_overtakes(run, PARTLY_REFUNDED, UNSENT)
 
 
 @violates(5)
@@ -79,7 +142,7 @@ def what_was_void_is_claimed(run: Evidence) -> None:
 
 @violates(5)
 def what_was_dead_is_open_and_nobody_redrove_it(run: Evidence) -> None:
-    write_to_call(run, REFUSED, {}, state="open", due_at=START)
+    write_to_call(run, GIVEN_UP, {}, state="open", due_at=START)
 
 
 @violates(5)
@@ -167,6 +230,21 @@ def a_message_was_attempted_without_end(run: Evidence) -> None:
     message_of(run, DECLINED)["attempts"] = 25
 
 
+@violates()
+def what_must_go_back_is_tried_for_longer(run: Evidence) -> None:
+    order_of(run, CANCELLED)["calls"][1]["attempts"] = 25
+
+
+@violates(12)
+def a_merchants_refund_was_attempted_without_end(run: Evidence) -> None:
+    order_of(run, PARTLY_REFUNDED)["calls"][1]["attempts"] = 25
+
+
+@violates(12)
+def what_waits_in_vain_is_claimed(run: Evidence) -> None:
+    order_of(run, NOT_GIVEN_BACK)["calls"][-1]["claim"] = "two"
+
+
 @violates(12)
 def a_done_message_is_claimed(run: Evidence) -> None:
     message_of(run, DECLINED)["claim"] = "two"
@@ -177,7 +255,7 @@ def a_done_message_is_due(run: Evidence) -> None:
     message_of(run, DECLINED)["due_at"] = START
 
 
-@violates(12)
+@violates(7, 12)
 def a_message_is_open_at_rest(run: Evidence) -> None:
     message_of(run, DECLINED).update(state="open", due_at=START)
     order_of(run, DECLINED)["due_at"] = START
@@ -190,20 +268,35 @@ def an_order_is_due_at_rest(run: Evidence) -> None:
 
 @violates(7, 12)
 def a_dead_letter_without_a_review(run: Evidence) -> None:
-    order_of(run, REFUSED)["reviews"] = []
+    order_of(run, GIVEN_UP)["reviews"] = []
 
 
 @violates(7, 12)
 def a_second_death_is_taken_for_the_first(run: Evidence) -> None:
-    message_of(run, REFUSED)["redrives"] = 1
+    message_of(run, GIVEN_UP)["redrives"] = 1
 
 
 @violates(12)
 def an_acknowledged_redrive_did_nothing(run: Evidence) -> None:
-    told = {"command": {"message": message_id(REFUSED)}, "merchant": SOUTH, "order_id": REFUSED, "kind": "redrive"}
+    told = {"command": {"message": message_id(GIVEN_UP)}, "merchant": SOUTH, "order_id": GIVEN_UP, "kind": "redrive"}
     run.operations.append(copy_of(operation_on(run, "cancel", CANCELLED), **told))
 
 
 @violates(5)
 def a_transaction_was_begun(run: Evidence) -> None:
     run.transactions = 1
+
+
+def _make_a_call(run: Evidence, order_id: str, **fields: int) -> None:
+    """A write that makes one more call of the order, and makes it void."""
+    calls = order_of(run, order_id)["calls"]
+    new = {**calls[0], **UNSENT, **ENDED, "id": "obx_2", "kind": "charge", "state": "void", **fields}
+    write(run, order_id, {}, calls=[*calls, new])
+
+
+def _dispute_overtakes(run: Evidence, order_id: str, was: Document) -> None:
+    """A write that ends the last call of the order as what does not fit beside a dispute any more."""
+    call = {**order_of(run, order_id)["calls"][-1], "kind": "refund", "refund_id": "rf_2", **was}
+    others = order_of(run, order_id)["calls"][:-1]
+    after = {**call, **ENDED, "refused_code": "disputed"}
+    write(run, order_id, {"calls": [*others, call], "due_at": START}, calls=[*others, after], due_at=None)

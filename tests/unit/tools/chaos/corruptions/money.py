@@ -1,7 +1,16 @@
 """Money kept, lost or made up: invariants 4, 8, 9 and 10."""
 
 from tests.unit.tools.chaos.corruptions.means import least_due, order_of, pick, store, versions, violates
-from tests.unit.tools.chaos.examples import AMOUNT, CANCELLED, CHARGED_TWICE, DECLINED, PARTLY_REFUNDED, charge_id
+from tests.unit.tools.chaos.examples import (
+    AMOUNT,
+    CANCELLED,
+    CHARGED_TWICE,
+    DECLINED,
+    DISPUTED,
+    PAID_AGAIN,
+    PARTLY_REFUNDED,
+    charge_id,
+)
 from tools.chaos.evidence import Evidence
 
 
@@ -14,6 +23,13 @@ def a_second_charge_is_kept(run: Evidence) -> None:
 @violates(4)
 def a_cancelled_order_keeps_its_charge(run: Evidence) -> None:
     _forget_refunds(run, CANCELLED)
+
+
+@violates(4, 8, 9, 16, 17)
+def a_second_charge_of_another_attempt_is_kept(run: Evidence) -> None:
+    """An order of ours that never heard of it: its own books are in order."""
+    charge = pick(run.provider_charges, reference=f"{PAID_AGAIN}.2")
+    run.provider_charges.append({**charge, "_id": "ch_missed", "reference": PAID_AGAIN, "refunds": []})
 
 
 @violates(8, 16, 17)
@@ -35,6 +51,56 @@ def a_failed_refund_does_not_show(run: Evidence) -> None:
     run.provider_refunds.append({**refund, **missed})
 
 
+@violates(8, 16)
+def a_refund_by_hand_does_not_show(run: Evidence) -> None:
+    """One that has failed: no sum shows that it is missing."""
+    charge = pick(run.provider_charges, reference=f"{PAID_AGAIN}.2")
+    missed = {**charge["refunds"][0], "id": "re_missed", "status": "failed"}
+    charge["refunds"].append(missed)
+    run.provider_refunds.append({**pick(run.provider_refunds, charge_id=charge["_id"]), **missed, "_id": "re_missed"})
+
+
+@violates(7, 8, 9)
+def a_lost_dispute_does_not_show(run: Evidence) -> None:
+    order_of(run, DISPUTED)["disputes"].clear()
+
+
+@violates(7, 8, 9, 10)
+def a_dispute_shows_as_won_that_is_lost(run: Evidence) -> None:
+    """The event that says so is there: of another, as its bytes have it."""
+    [dispute] = order_of(run, DISPUTED)["disputes"]
+    dispute["state"] = "won"
+
+
+@violates(1, 5, 9)
+def something_is_owed_and_nobody_asks_for_it(run: Evidence) -> None:
+    """The order is for less than what was charged, so part of that must go back beside what the merchant gave."""
+    order_of(run, PARTLY_REFUNDED)["amount_minor"] -= 500
+
+
+@violates(1, 5, 9)
+def less_is_kept_than_may_be_and_nothing_says_why(run: Evidence) -> None:
+    """The order is for more than what was charged."""
+    order_of(run, PARTLY_REFUNDED)["amount_minor"] += 500
+
+
+@violates(7, 9)
+def more_is_reserved_than_was_paid(run: Evidence) -> None:
+    order_of(run, PARTLY_REFUNDED)["refunds"][0]["amount_minor"] = AMOUNT + 1
+
+
+@violates(9, 16)
+def the_provider_gives_back_what_is_disputed(run: Evidence) -> None:
+    """Each sum is as it is in our books: the refund has not ended yet."""
+    charge = pick(run.provider_charges, reference=DISPUTED)
+    charge["refunds"].append({**pick(run.provider_charges, reference=PARTLY_REFUNDED)["refunds"][0], "id": "re_2"})
+
+
+@violates(7, 8, 9, 10)
+def a_refund_is_refused_which_the_provider_did_not_refuse(run: Evidence) -> None:
+    order_of(run, PARTLY_REFUNDED)["refunds"][0]["state"] = "refused"
+
+
 @violates(5, 9)
 def a_charge_is_of_another_amount_at_the_provider(run: Evidence) -> None:
     pick(run.provider_charges, reference=DECLINED)["amount"] += 1
@@ -47,7 +113,9 @@ def a_charge_is_in_another_currency_at_the_provider(run: Evidence) -> None:
 
 @violates(9)
 def the_provider_gives_back_more_than_it_took(run: Evidence) -> None:
-    pick(run.provider_refunds, charge_reference=PARTLY_REFUNDED)["amount"] = AMOUNT + 1
+    charge = pick(run.provider_charges, reference=PARTLY_REFUNDED)
+    for refund in (charge["refunds"][0], pick(run.provider_refunds, charge_reference=PARTLY_REFUNDED)):
+        refund["amount"] = AMOUNT + 1
 
 
 @violates(9)
@@ -80,6 +148,13 @@ def a_charge_succeeded_without_an_event(run: Evidence) -> None:
     event = pick(run.provider_events, reference=DECLINED)
     run.provider_deliveries.remove(pick(run.provider_deliveries, event_id=event["_id"]))
     run.stored_events.remove(pick(run.stored_events, order_id=DECLINED))
+
+
+@violates(7, 10, 16)
+def a_dispute_was_lost_without_an_event(run: Evidence) -> None:
+    event = pick(run.provider_events, reference=DISPUTED, type="dispute.closed")
+    run.provider_deliveries.remove(pick(run.provider_deliveries, event_id=event["_id"]))
+    run.stored_events.remove(pick(run.stored_events, _id=event["_id"]))
 
 
 @violates(10)

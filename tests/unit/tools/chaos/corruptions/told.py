@@ -2,7 +2,15 @@
 
 from shared.mongo import Document
 from tests.unit.tools.chaos.corruptions.means import overlook, pick, violates
-from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, ENDPOINT, PARTLY_REFUNDED, START, charge_id
+from tests.unit.tools.chaos.examples import (
+    CANCELLED,
+    DECLINED,
+    DISPUTED,
+    ENDPOINT,
+    PARTLY_REFUNDED,
+    START,
+    charge_id,
+)
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
 
@@ -76,6 +84,19 @@ def a_charge_ended_without_a_mark(run: Evidence) -> None:
 def a_charge_ended_twice(run: Evidence) -> None:
     charge = pick(run.provider_charges, reference=DECLINED)
     _write(run, charge, {"status": "succeeded"}, status="failed")
+
+
+@violates(17)
+def a_dispute_was_closed_twice(run: Evidence) -> None:
+    charge = pick(run.provider_charges, reference=DISPUTED)
+    won = [{**charge["disputes"][0], "status": "won"}]
+    _write(run, charge, {"disputes": won}, disputes=charge["disputes"])
+
+
+@violates(16)
+def a_dispute_was_closed_and_nobody_told(run: Evidence) -> None:
+    event = pick(run.provider_events, reference=DISPUTED, type="dispute.closed")
+    event["object_id"] = "dp_another"
 
 
 @violates(17)
