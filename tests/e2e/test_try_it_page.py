@@ -24,6 +24,7 @@ PRINTED = {
     "the audit trail": ['"outcome": "applied"', '"timesReceived": 1,?$'],
     "refund": ["^HTTP/1.1 202 Accepted", "^location: /api/orders/ord_.*/refunds/rf_", '"state":"requested"'],
     "cancel": ['"type":"/problems/not-cancellable".*"status":409'],
+    "paid again with another card": ['"status":"Pending"', '"failureCode":"card_declined".*"state":"pending"'],
     "nothing needs a person": [r'^\{"data":\[\],"nextCursor":null\}\{"data":\[\],"nextCursor":null\}$'],
     "nothing to resolve or redrive": ['"status":404.*"status":404'],
     "healthy": ["^{"],
