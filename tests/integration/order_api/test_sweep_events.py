@@ -124,7 +124,8 @@ async def test_c22_a_list_that_goes_round_in_a_circle_ends_the_sweep(
 
     provider.answer = answer
     with pytest.raises(GatewayUnavailableError):
-        await application.sweep_events.run_once(SINCE)
+        async with asyncio.timeout(20):
+            await application.sweep_events.run_once(SINCE)
     assert len(provider.asked) == 3
 
 
