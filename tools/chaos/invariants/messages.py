@@ -14,6 +14,7 @@ from tools.chaos.watcher import Change
 FROZEN = ("id", "kind", "reference", "refund_id", "payment_method", "path", "body", "created_at")
 FINAL = ("done", "void")
 ATTEMPTS_MAX = 24  # until it is dead; counted anew after each redrive. What must go back by itself is tried for 30 days
+NOT_OWED = "not-owed"  # the code of one that was to be given back by itself and never sent, because nothing is owed
 DISPUTED = "disputed"  # the code of a refund that was never sent, because a dispute has taken the money
 NEW = {"attempts": 0, "claim": None, "settled_claim": None, "redrives": 0}
 
@@ -135,13 +136,20 @@ def _wrong_with_settling(was: Document, call: Document) -> list[str]:
     return wrong
 
 
+def _is_automatic(call: Document, order: Document) -> bool:
+    return any(one["id"] == call["refund_id"] and one["cause"] in AUTOMATIC for one in order["refunds"])
+
+
 def _wrong_with_the_rest(was: Document, call: Document, order: Document) -> list[str]:
     """Neither claimed nor settled: an event has ended it, a cancellation or payment has made it void, a dispute has taken
-    what it would give back, or somebody has redriven it.
+    what it would give back, or that has gone back already, or somebody has redriven it.
     """
     match was["state"], call["state"]:
-        case "open", "done" if call["refused_code"] == DISPUTED:
-            return [] if _is_unsent(was) and order["disputes"] else ["it was sent, or nothing is disputed"]
+        case "open", "done" if call["refused_code"] in {DISPUTED, NOT_OWED}:
+            why = order["disputes"] if call["refused_code"] == DISPUTED else _is_automatic(call, order)
+            return (
+                [] if _is_unsent(was) and why else ["it was sent, or nothing is disputed or was to go back by itself"]
+            )
         case (("open" | "dead"), "done"):
             return [] if _has_ended(call, order) else ["it is done, under no claim, and no event has ended it"]
         case "open", "void":

@@ -131,6 +131,16 @@ def a_refund_is_called_overtaken_by_a_dispute_that_is_not_there(run: Evidence) -
 
 
 @violates(5)
+def a_refund_that_was_sent_is_called_not_owed(run: Evidence) -> None:
+    _dispute_overtakes(run, DISPUTED, WAITS, "not-owed")
+
+
+@violates(5)
+def a_refund_of_a_merchant_is_called_not_owed(run: Evidence) -> None:
+    _dispute_overtakes(run, PARTLY_REFUNDED, UNSENT, "not-owed")
+
+
+@violates(5)
 def what_was_done_is_open_again(run: Evidence) -> None:
     write_to_call(run, DECLINED, {}, state="open", due_at=START)
 
@@ -294,9 +304,9 @@ def _make_a_call(run: Evidence, order_id: str, **fields: int) -> None:
     write(run, order_id, {}, calls=[*calls, new])
 
 
-def _dispute_overtakes(run: Evidence, order_id: str, was: Document) -> None:
-    """A write that ends the last call of the order as what does not fit beside a dispute any more."""
+def _dispute_overtakes(run: Evidence, order_id: str, was: Document, code: str = "disputed") -> None:
+    """A write that ends the last call of the order as what does not fit beside a dispute any more, or is not owed."""
     call = {**order_of(run, order_id)["calls"][-1], "kind": "refund", "refund_id": "rf_2", **was}
     others = order_of(run, order_id)["calls"][:-1]
-    after = {**call, **ENDED, "refused_code": "disputed"}
+    after = {**call, **ENDED, "refused_code": code}
     write(run, order_id, {"calls": [*others, call], "due_at": START}, calls=[*others, after], due_at=None)
