@@ -95,22 +95,19 @@ class RefundOrder:
         return outcome
 
 
-def endpoint_of(order_id: str) -> str:
-    return f"POST /api/orders/{order_id}/refunds"
-
-
 def _request(asked: Asked, order_id: str) -> KeyedRequest:
-    endpoint = endpoint_of(order_id)
+    endpoint = f"POST /api/orders/{order_id}/refunds"
     return KeyedRequest(value=asked.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
 
 
 def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcome]:
     """The order with the refund reserved and asked for; `now` is the server's time."""
+    request = _request(asked, order.id)
     known = entry_of(order.keys, asked.key)
     if made := next((one for one in order.refunds if one.id == asked.refund_id), None):  # our own effect
         return Verdict(known.answer if known and known.of == made.id else _answer(order, made), found=True)
     if known is not None and known.expires_at > now:
-        return Verdict(known.replayed_for(_request(asked, order.id)), found=True)
+        return Verdict(known.replayed_for(request), found=True)
     part = may_be_refunded(order, asked.amount_minor, asked.new.number)
     if not isinstance(part, Part):
         return Verdict(part)
@@ -118,7 +115,7 @@ def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcom
     refund = merchants_refund(part, asked.refund_id, number=number, at=at)
     key = new_key(
         asked.key,
-        endpoint=endpoint_of(order.id),
+        endpoint=request.endpoint,
         command=asked.new,
         body=to_json(refund_view(refund, order)),
         location=f"/api/orders/{order.id}/refunds/{refund.id}",

@@ -70,19 +70,17 @@ def _causes(order: Order) -> Iterator[Review]:
             why = f": {refund.failure_code}" if refund.failure_code else ""
             detail = f"a refund was not made{why}"
             yield Review(code="refund-failed", event_id=refund.id, detail=detail, raised_at=refund.at)
-    for dispute in order.disputes:
-        if dispute.state != "won":
-            detail = f"the customer disputes the charge: {dispute.reason}; " + (
-                "answer it at the provider" if dispute.state == "open" else "it is lost"
-            )
-            yield Review(code="dispute", event_id=dispute.id, detail=detail, raised_at=dispute.at)
+    for dispute in standing(order.disputes):
+        what_now = "answer it at the provider" if dispute.state == "open" else "it is lost"
+        detail = f"the customer disputes the charge: {dispute.reason}; {what_now}"
+        yield Review(code="dispute", event_id=dispute.id, detail=detail, raised_at=dispute.at)
     if order.refunds:
-        yield from _of_charges(order)
-        yield from _of_the_order(order, sums(order))
+        of_order = sums(order)
+        yield from _of_charges(order, of_order.owed)
+        yield from _of_the_order(order, of_order)
 
 
-def _of_charges(order: Order) -> Iterator[Review]:
-    owed = sums(order).owed
+def _of_charges(order: Order, owed: int) -> Iterator[Review]:
     for charge in succeeded(order):
         disputed = any(dispute.charge_id == charge.id for dispute in standing(order.disputes))
         if disputed and taken_of(order, charge.id) > charge.amount_minor:
