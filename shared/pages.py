@@ -1,29 +1,35 @@
 """Lists over HTTP: `{"data": […], "nextCursor": …}`, newest first, with an opaque cursor."""
 
 import base64
+import hashlib
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_CHECKSUM_BYTES = 6
 
 T = TypeVar("T")
 
 
 class CursorError(ValueError):
-    """Not a cursor that a list has returned."""
+    """Not a cursor that this list has returned."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A document of a list that cannot be shown, and the time that gives it its place in a list sorted by time."""
+    """A document of a list that cannot be shown."""
 
     id: str
-    at: datetime
+
+
+class Found(NamedTuple, Generic[T]):
+    """The things of one page, and the position after which the next begins; None on the last."""
+
+    things: list[T]
+    following: str | None
 
 
 class Page(msgspec.Struct, Generic[T], rename="camel"):
@@ -48,22 +54,24 @@ def older_than(field: str, position: str) -> dict[str, Any]:
     return {field: {"$lte": at}, "$or": [{field: {"$lt": at}}, {"_id": {"$lt": document_id}}]}
 
 
-def cut(found: list[T], limit: int, position: Callable[[T], str]) -> tuple[list[T], str | None]:
-    """Splits up to `limit + 1` results into a page and the next cursor. The extra one only shows that there are more."""
-    following = encode_cursor(position(found[limit - 1])) if len(found) > limit else None
-    return found[:limit], following
+def encode_cursor(position: str, *, of: str) -> str:
+    """The cursor of `position` in the list `of`. It starts with a checksum, so that no cursor of another list and no changed
+    one passes for it. Who makes one up moves in a list of their own: it is no secret.
+    """
+    return base64.urlsafe_b64encode(_checksum(position, of) + position.encode()).decode().rstrip("=")
 
 
-def encode_cursor(position: str) -> str:
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> str:
-    """The position that `cursor` stands for. Raises CursorError."""
+def decode_cursor(cursor: str, *, of: str) -> str:
+    """The position that `cursor` stands for in the list `of`. Raises CursorError."""
     try:
-        position = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        position = decoded[_CHECKSUM_BYTES:].decode()
     except ValueError:
         raise CursorError("not a cursor of this list") from None
-    if encode_cursor(position) != cursor:
+    if encode_cursor(position, of=of) != cursor:
         raise CursorError("not a cursor of this list")
     return position
+
+
+def _checksum(position: str, of: str) -> bytes:
+    return hashlib.sha256(f"{of}\n{position}".encode()).digest()[:_CHECKSUM_BYTES]

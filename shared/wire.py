@@ -115,7 +115,7 @@ class EventEnvelope(_Wire, frozen=True):
     id: Id
     type: str
     timestamp: Time
-    data: msgspec.Raw
+    data: Any
 
 
 class Event(_Wire, frozen=True):

@@ -1,7 +1,7 @@
 """What the provider says, and what it means for an order. Pure.
 
-An event is `received` until its outcome is known. `applied` and `ignored` are final. `unmatched` and `mismatch` are judged
-again when the event comes again. C19
+An event is `received` until its outcome is known. `applied` is final, and so is `ignored` for as long as nobody knows the
+type. `unmatched` and `mismatch` are judged again when the event comes again. C19
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from order_api.facts import Charge, Dispute, Refund
 from order_api.order import Order, order_of
 from shared import wire
 from shared.ids import derive_id
+from shared.strict_json import has_lone_surrogate, parse_json
 from shared.times import stored
 
 Outcome = Literal["received", "applied", "duplicate", "ignored", "mismatch", "unmatched"]
 Source = Literal["webhook", "reconcile"]
 Kind: TypeAlias = Literal["charge", "refund", "dispute"]
-FINAL = frozenset({"applied", "ignored"})
 
 # What the object of an event of each known type is, and the states that it can then be in.
 _KNOWN_TYPES: dict[str, tuple[Kind, frozenset[str]]] = {
@@ -115,12 +115,12 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
     """Raises NotAnEventError. The envelope is decoded first, so that an event of an unknown type is still an event."""
     try:
         text = raw.decode()
-        envelope = msgspec.json.decode(raw, type=wire.EventEnvelope)
+        envelope = msgspec.convert(parse_json(text), wire.EventEnvelope)
         timestamp = stored(envelope.timestamp)
-        data = msgspec.json.decode(envelope.data)
-    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        envelope.type.encode()  # a lone surrogate there cannot be stored
+    except (ValueError, msgspec.ValidationError) as error:
         raise NotAnEventError(str(error)) from None
-    members = data if isinstance(data, dict) else {}
+    members = envelope.data if isinstance(envelope.data, dict) else {}
     event = ReceivedEvent(
         id=envelope.id,
         type=envelope.type,
@@ -135,11 +135,23 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
         return event
     kind = _KNOWN_TYPES[envelope.type][0]
     try:
+        if has_lone_surrogate(members, text):
+            raise _OddMemberError("data holds a lone surrogate, which is no character")
         subject = _subject(kind, members, timestamp)
     except _OddMemberError as error:
         named = _order_named_in(members, "reference" if kind == "charge" else "chargeReference")
         return replace(event, problem=str(error), order_id=named)
     return replace(event, subject=subject, order_id=order_of(subject.reference), charge_id=subject.charge_id)
+
+
+def is_final(stored: StoredEvent) -> bool:
+    """Whether its outcome stands whatever comes. One that was ignored is judged once its type is known. C19"""
+    return stored.outcome == "applied" or (stored.outcome == "ignored" and stored.type not in _KNOWN_TYPES)
+
+
+def gives_way(stored: StoredEvent, event_type: str) -> bool:
+    """Whether what was stored meant nothing to us, and what comes under its id does."""
+    return stored.outcome == "ignored" and event_type in _KNOWN_TYPES
 
 
 def say_the_same(one: ReceivedEvent, other: ReceivedEvent) -> bool:
@@ -154,7 +166,7 @@ def _deciding(event: ReceivedEvent) -> tuple[Any, ...]:
 def _order_named_in(members: dict[str, Any], *names: str) -> str | None:
     for name in names:
         if isinstance(named := members.get(name), str) and named:
-            return order_of(named)[:TEXT_MAX]
+            return order_of(named)[:TEXT_MAX].encode(errors="replace").decode()
     return None
 
 

@@ -1,6 +1,6 @@
 """HTTP of orders: placing them, following them, cancelling them."""
 
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, assert_never
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -8,7 +8,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from order_api.cancel_order import Cancelled, CancelOrder, NotCancellable
-from order_api.event import StoredEvent
 from order_api.order import Status
 from order_api.pay_order import ATTEMPTS_MAX, NewPayment, NotPayable, PayOrder
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
@@ -25,13 +24,14 @@ from order_api.views import (
 )
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
+from shared.edge.lists import Cursor, Limit, page_response, position_after
 from shared.edge.problems import FieldError, ProblemError
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, moment, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
 from shared.ids import first_id
 from shared.money import shortest
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, Unreadable, at_and_id, cut, decode_cursor
+from shared.pages import LIMIT_DEFAULT, Page
 
 TIMELINE_EVENTS_MAX = 1000
 ORDER_NUMBER = (
@@ -92,15 +92,15 @@ async def get_order(
 async def list_orders(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    status: Annotated[Status | Literal[""], QueryParameter()] = "",
+    status: Annotated[Status | None, QueryParameter()] = None,
     order_number: Annotated[str | None, QueryParameter(name="orderNumber", max_length=64)] = None,
     review: Annotated[
         str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")
     ] = None,
     created_from: Annotated[str | None, QueryParameter(name="createdFrom", max_length=64, description=TIME)] = None,
     created_to: Annotated[str | None, QueryParameter(name="createdTo", max_length=64, description=TIME)] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
 ) -> Response[Page[OrderView]]:
     """A page of orders, newest first; those that were placed at `createdFrom` or later, and before `createdTo`. One that
     cannot be shown stands there as `{"id": …, "unreadable": true}`, and so in the audit trail.
@@ -116,10 +116,11 @@ async def list_orders(
     created = {"$gte": created_from, "$lt": created_to}
     pointers = {"$gte": "createdFrom", "$lt": "createdTo"}
     bounds = {way: first_id("ord", moment(pointers[way], text)) for way, text in created.items() if text is not None}
-    before = decode_cursor(cursor) if cursor else None
-    found = await store.list_orders(merchant_of(request), conditions, created=bounds, before=before, limit=limit + 1)
-    page, following = cut(found, limit, lambda order: order.id)
-    return json_response(to_json(Page([shown(order, order_view) for order in page], following)))
+    before = position_after(request, cursor)
+    found, following = await store.list_orders(
+        merchant_of(request), conditions, created=bounds, before=before, limit=limit
+    )
+    return page_response(request, [to_json(shown(order, order_view)) for order in found], following)
 
 
 @get("/api/orders/{order_id:str}/events", tags=["Orders"])
@@ -127,19 +128,13 @@ async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
     store: NamedDependency[Store],
-    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
 ) -> Response[Page[EventView]]:
     """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
     await store.order(merchant_of(request), order_id)
-    before = decode_cursor(cursor) if cursor else None
-    found = await store.events_of(order_id, before=before, limit=limit + 1)
-    page, following = cut(
-        found,
-        limit,
-        lambda event: at_and_id(event.at if isinstance(event, Unreadable) else event.received_at, event.id),
-    )
-    return json_response(to_json(Page([shown(event, event_view) for event in page], following)))
+    found, following = await store.events_of(order_id, before=position_after(request, cursor), limit=limit)
+    return page_response(request, [to_json(shown(event, event_view)) for event in found], following)
 
 
 @get("/api/orders/{order_id:str}/timeline", tags=["Orders"])
@@ -150,9 +145,7 @@ async def get_timeline(
     events (the latest thousand), refunds, disputes, reviews, and each status.
     """
     order = await store.order(merchant_of(request), order_id)
-    events = await store.events_of(order_id, limit=TIMELINE_EVENTS_MAX)
-    readable = [event for event in events if isinstance(event, StoredEvent)]
-    return json_response(to_json(timeline(order, readable)))
+    return json_response(to_json(timeline(order, await store.latest_events(order_id, TIMELINE_EVENTS_MAX))))
 
 
 @post("/api/orders/{order_id:str}/cancel", tags=["Orders"], status_code=200, problems=["not-cancellable"])
@@ -211,10 +204,6 @@ def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
     return NewOrder(
         merchant, data.order_number, shortest(data.amount), data.currency, data.payment_method, data.metadata
     )
-
-
-def _place_of(event: StoredEvent | Unreadable) -> str:
-    return at_and_id(event.at if isinstance(event, Unreadable) else event.received_at, event.id)
 
 
 ORDER_ROUTES = [create_order, get_order, list_orders, list_events, get_timeline, cancel_order, create_payment]

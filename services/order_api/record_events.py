@@ -11,13 +11,14 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from order_api.event import (
-    FINAL,
     Judgement,
     NotAnEventError,
     Outcome,
     ReceivedEvent,
     StoredEvent,
     altered_id,
+    gives_way,
+    is_final,
     judge,
     parse_event,
     say_the_same,
@@ -37,6 +38,7 @@ from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 RECEIVED_MAX = timedelta(minutes=1)  # after that an event that is still `received` is taken up
+_DECIDED = frozenset({"applied", "ignored"})
 JUDGED_MAX = 5  # each time another process has changed the event meanwhile
 
 
@@ -98,7 +100,7 @@ class RecordEvents:
                 return await self._apply(replace(event, raw=known.raw), known, fresh=False)
             if known.outcome == "received":
                 await self.again(known)  # C20: the stored bytes first
-            elif known.outcome not in FINAL and (await self._judged(event)).outcome in FINAL:
+            elif gives_way(known, event.type) or (not is_final(known) and await self._decides(event)):
                 await self._put_in_place(event, known)
             else:
                 return await self._keep_beside(event)
@@ -110,7 +112,7 @@ class RecordEvents:
     async def _apply(self, event: ReceivedEvent, stored: StoredEvent, *, fresh: bool) -> Outcome:
         """Merges what the event says into its order, then writes its outcome. `fresh`: this call has stored it. C20, C21"""
         times = int(not fresh and event.source == "webhook")
-        if stored.outcome in FINAL:
+        if is_final(stored):
             if times:
                 await self._store.events.change(event.id, lambda there, _now: _counted(there, times))
             return "duplicate"
@@ -137,6 +139,9 @@ class RecordEvents:
             event.order_id, lambda order, _now: Verdict(judge(event, order), found=order is not None)
         )
 
+    async def _decides(self, event: ReceivedEvent) -> bool:
+        return (await self._judged(event)).outcome in _DECIDED
+
     async def _put_in_place(self, event: ReceivedEvent, known: StoredEvent) -> None:
         """The right bytes come second: the first are kept beside them, then the second take the id, as `received`. C20"""
         beside = replace(known, id=altered_id(known.id, known.raw), reconcile_at=None, version=1)
@@ -151,13 +156,13 @@ class RecordEvents:
         beside = replace(self._stored(event), id=altered_id(event.id, event.raw))
         known = await self._store.events.insert(beside)
         first = await self._store.events.read(event.id)
-        if first is None or first.outcome in FINAL:
+        if first is None or is_final(first):
             judgement = Judgement("duplicate", "same id, other bytes")
             order_id = None if first is None else first.order_id
             code, detail = "event-altered", "an event came again with other bytes"
         else:
             judgement = await self._judged(event)
-            if judgement.outcome in FINAL:  # its order has turned up since; the provider is asked, and says it again
+            if judgement.outcome in _DECIDED:  # its order has turned up since; the provider is asked, and says it again
                 judgement = Judgement("unmatched", "other bytes came first")
             order_id, code, detail = event.order_id, "event-mismatch", judgement.detail or ""
         if order_id is not None and judgement.outcome != "unmatched":
@@ -220,7 +225,7 @@ def _reviewed(order: Order, event: ReceivedEvent, code: str, detail: str) -> Ord
 
 def _in_place(stored: StoredEvent | None, known: StoredEvent, new: StoredEvent) -> Verdict[StoredEvent, None]:
     """`new` instead of the bytes that were `known`, unless somebody has changed those or made them final since."""
-    if stored is None or stored.raw != known.raw or stored.outcome in FINAL:
+    if stored is None or stored.raw != known.raw or (is_final(stored) and not gives_way(stored, new.type)):
         return Verdict(None, found=True)
     times = stored.times_received + int(new.source == "webhook")
     return Verdict(None, replace(new, times_received=times, version=stored.version))
@@ -234,7 +239,7 @@ def _with_outcome(
     """
     if stored is None or stored.raw != event.raw:
         return Verdict(None, found=True)
-    if stored.outcome in FINAL:
+    if is_final(stored):
         if stored.outcome != judgement.outcome:
             return Verdict(None, found=True)
         counted = _counted(stored, times)

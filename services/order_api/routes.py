@@ -18,11 +18,12 @@ from order_api.refund_routes import REFUND_ROUTES
 from order_api.store import NoSuchOrderError, Store
 from order_api.views import MessageView, message_view, shown, state_of, to_json
 from shared.edge.auth import merchant_of
+from shared.edge.lists import Cursor, Limit, page_response, position_after
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
 from shared.money import AmountError, CurrencyError
-from shared.pages import LIMIT_DEFAULT, LIMIT_MAX, Page, Unreadable, at_and_id, cut, decode_cursor
+from shared.pages import LIMIT_DEFAULT, Page
 from shared.signing import SignatureError
 
 PROBLEMS: Table = {
@@ -46,18 +47,16 @@ class WebhookReceipt(Struct):
 async def list_messages(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
-    in_state: Annotated[ListedState | Literal[""], QueryParameter(name="state")] = "",  # `state` is Litestar's own
-    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(max_length=512)] = None,
+    in_state: Annotated[ListedState | None, QueryParameter(name="state")] = None,  # `state` is Litestar's own
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
 ) -> Response[Page[MessageView]]:
     """A page of the requests to the provider that are not done, newest first. Those in state `dead` wait for a person."""
-    before = decode_cursor(cursor) if cursor else None
+    before = position_after(request, cursor)
     states = [in_state] if in_state else ["ready", "leased", "dead"]
-    found = await store.list_calls(merchant_of(request), states, before=before, limit=limit + 1)
-    page, following = cut(found, limit, lambda one: _place(one[1]))
-    return json_response(
-        to_json(Page([shown(call, partial(message_view, order_id)) for order_id, call in page], following))
-    )
+    found, following = await store.list_calls(merchant_of(request), states, before=before, limit=limit)
+    messages = [to_json(shown(call, partial(message_view, order_id))) for order_id, call in found]
+    return page_response(request, messages, following)
 
 
 @post(
@@ -86,6 +85,7 @@ async def redrive_message(
     "/api/webhooks/payments",
     tags=["Webhooks"],
     public=True,
+    raw_body=True,
     status_code=200,
     response_description="Stored",
     responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
@@ -98,10 +98,6 @@ async def receive_payment_webhook(
     require_no_coding(request)
     outcome = await receive_webhook(header_values(request, b"x-signature"), await request.body())
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
-
-
-def _place(call: Call | Unreadable) -> str:
-    return at_and_id(call.at if isinstance(call, Unreadable) else call.created_at, call.id)
 
 
 def _why_not(call: Call) -> str:

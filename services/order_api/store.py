@@ -1,7 +1,7 @@
 """What the verbs read and write together: orders, each one document, and the provider's events."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,11 +14,15 @@ from order_api.order import Order
 from order_api.questions import scheduled
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
 from shared.mongo import Client, Collection, Document
-from shared.pages import NEVER, Unreadable, older_than
+from shared.page_reader import PageReader, unread
+from shared.pages import Found, Unreadable, at_and_id, older_than
 from shared.telemetry import log
 from shared.tracing import note
 
 PAGE_MAX = 100  # documents that one read or write of an operator's command takes
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_FIRST = {"received_at": -1, "_id": -1}
 
 A = TypeVar("A")
 _Shown = TypeVar("_Shown", Order, StoredEvent, Call)
@@ -38,6 +42,7 @@ class Store:
         self.payment_events = self.database["payment_events"]
         self.barriers = self.database["barriers"]
         self.reconcile_after = reconcile_after
+        self._read_page = PageReader()
         self._change = Changes[Order](self.orders, Order)
         self.events = Documents[StoredEvent, StoredEvent](
             self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
@@ -106,33 +111,40 @@ class Store:
         created: Mapping[str, str] = {},
         before: str | None,
         limit: int,
-    ) -> list[Order | Unreadable]:
+    ) -> Found[Order | Unreadable]:
         """The newest first, from just after the order `before`, with ids as `created` says. That no order has a number is
         answered only after a write of our own: clients decide by it whether to place the order. C9
         """
         earlier = {"$lt": min(before, created.get("$lt", before))} if before else {}
         position = {"_id": {**created, **earlier}} if created or before else {}
         wanted = {"merchant": merchant, **conditions, **position}
-        found = await self._newest(wanted, limit)
+        found, more = await self._newest(wanted, limit)
         if not found and "order_number" in conditions:
             async with self.client.start_session(causal_consistency=True) as session:
                 await pass_barrier(self.barriers, session)
-                found = await self._newest(wanted, limit, session)
-        return [_readable(document, Order, document["_id"]) for document in found]
+                found, more = await self._newest(wanted, limit, session)
+        orders = [_readable(document, Order, document["_id"]) for document in found]
+        return Found(orders, orders[-1].id if more else None)
 
     async def _newest(
         self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession | None = None
-    ) -> list[Document]:
-        return await self.orders.find(wanted, session=session).sort("_id", -1).limit(limit).to_list()
+    ) -> tuple[list[Document], bool]:
+        newest = unread(self.orders).find(wanted, {"keys": 0}, session=session).sort("_id", -1)
+        return await self._read_page(newest.limit(limit + 1), limit)
 
-    async def events_of(
-        self, order_id: str, *, before: str | None = None, limit: int = 100
-    ) -> list[StoredEvent | Unreadable]:
+    async def events_of(self, order_id: str, *, before: str | None, limit: int) -> Found[StoredEvent | Unreadable]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
-        position = older_than("received_at", before) if before else {}
-        found = self.payment_events.find({"order_id": order_id, **position})
-        events = found.sort([("received_at", -1), ("_id", -1)]).limit(limit)
-        return [_readable(event, StoredEvent, event["_id"]) async for event in events]
+        wanted = {"order_id": order_id, **(older_than("received_at", before) if before else {})}
+        latest = unread(self.payment_events).find(wanted).sort(_LATEST_FIRST)
+        found, more = await self._read_page(latest.limit(limit + 1), limit)
+        events = [_readable(event, StoredEvent, event["_id"]) for event in found]
+        return Found(events, _place(found[-1], "received_at") if more else None)
+
+    async def latest_events(self, order_id: str, limit: int) -> list[StoredEvent]:
+        """The latest that was received about an order, without the bytes that came."""
+        latest = self.payment_events.find({"order_id": order_id}, {"raw": 0}).sort(_LATEST_FIRST).limit(limit)
+        events = [_readable({**event, "raw": ""}, StoredEvent, event["_id"]) async for event in latest]
+        return [event for event in events if isinstance(event, StoredEvent)]
 
     async def order_of_call(self, merchant: str, call_id: str) -> str:
         """The id of the order that has this call. An order's first call has the order's own hex, others have an index."""
@@ -147,7 +159,7 @@ class Store:
 
     async def list_calls(
         self, merchant: str, states: Sequence[str], *, before: str | None, limit: int
-    ) -> list[tuple[str, Call | Unreadable]]:
+    ) -> Found[tuple[str, Call | Unreadable]]:
         """Calls that are open or dead, each with its order's id, the newest first, from just after the position `before`.
         `states` are "ready", "leased" and "dead". Raises CursorError.
         """
@@ -173,16 +185,24 @@ class Store:
                     {"$project": shown},
                     {"$match": position},
                     {"$sort": {"created_at": -1, "_id": -1}},
-                    {"$limit": limit},
+                    {"$limit": limit + 1},
                 ]
                 found += await (await self.orders.aggregate(stages, hint=index)).to_list()
         found.sort(key=lambda one: (one["created_at"], one["_id"]), reverse=True)
-        return [(one["order"], _readable(one["call"], Call, one["_id"])) for one in found[:limit]]
+        page = found[:limit]
+        calls = [(one["order"], _readable(one["call"], Call, one["_id"])) for one in page]
+        return Found(calls, _place(page[-1], "created_at") if len(found) > limit else None)
 
     async def _stored_events(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent | None]:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
         known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
         return [known.get(event.id) for event in events]
+
+
+def _place(document: Document, sorted_by: str) -> str:
+    """Its place in a list, even if it cannot be shown."""
+    at = document[sorted_by]
+    return at_and_id(at if isinstance(at, datetime) else _NEVER, document["_id"])
 
 
 def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | Unreadable:
@@ -192,8 +212,7 @@ def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | U
     except msgspec.ValidationError as error:
         UNREADABLE.inc()
         log.error("a document cannot be shown", document_id=own_id, reason=str(error))
-        at = document.get("received_at") or document.get("created_at")
-        return Unreadable(own_id, at if isinstance(at, datetime) else NEVER)
+        return Unreadable(own_id)
 
 
 async def pages_of(collection: Collection, shown: Document) -> AsyncIterator[list[Document]]:

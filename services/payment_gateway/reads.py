@@ -1,6 +1,6 @@
 """What handlers of GET read with: one thing of the merchant's, or a page of a list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from litestar.params import QueryParameter
@@ -8,13 +8,13 @@ from litestar.params import QueryParameter
 from payment_gateway.store import Store
 from shared.edge.problems import ProblemError
 from shared.mongo import Collection, Document
-from shared.pages import LIMIT_MAX, at_and_id, cut, decode_cursor, older_than
+from shared.page_reader import unread
+from shared.pages import Found, at_and_id, older_than
 from shared.tracing import note
 
 # By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
 NEWEST_FIRST = {"created_at": -1, "_id": -1}
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Text = Annotated[str | None, QueryParameter(max_length=255)]
 
 T = TypeVar("T")
@@ -40,19 +40,27 @@ def given(conditions: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in conditions.items() if value}
 
 
-def beyond(cursor: str | None) -> dict[str, Any]:
-    """The condition for what comes after `cursor`. Raises CursorError."""
-    return older_than("created_at", decode_cursor(cursor)) if cursor else {}
+def beyond(position: str | None) -> dict[str, Any]:
+    """The condition for what comes after `position`. Raises CursorError."""
+    return older_than("created_at", position) if position else {}
 
 
-def one_page(found: list[Document], limit: int) -> tuple[list[Document], str | None]:
-    """Of up to `limit + 1` found: the documents of one page and the cursor of the next."""
-    return cut(found, limit, lambda one: at_and_id(one["created_at"], one["_id"]))
+def place(document: Document) -> str:
+    """Its position in a list."""
+    return at_and_id(document["created_at"], document["_id"])
 
 
 async def page(
-    collection: Collection, conditions: Mapping[str, Any], limit: int, cursor: str | None
-) -> tuple[list[Document], str | None]:
-    """The documents of one page and the cursor of the next. Conditions without a value do not count. Raises CursorError."""
-    newest = collection.find({**given(conditions), **beyond(cursor)}).sort(NEWEST_FIRST).limit(limit + 1)
-    return one_page(await newest.to_list(), limit)
+    store: Store,
+    collection: Collection,
+    conditions: Mapping[str, Any],
+    limit: int,
+    position: str | None,
+    stages: Sequence[Mapping[str, Any]] = (),
+) -> Found[Document]:
+    """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError."""
+    matching = {"$match": {**given(conditions), **beyond(position)}}
+    newest: list[Mapping[str, Any]] = [matching, {"$sort": NEWEST_FIRST}, {"$limit": limit + 1}, *stages]
+    found = await unread(collection).aggregate(newest, batchSize=limit + 2)  # one more than there are, to see the end
+    documents, more = await store.read_page(found, limit)
+    return Found(documents, place(documents[-1]) if more else None)

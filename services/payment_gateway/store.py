@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.mongo import Client, Collection, Document
+from shared.page_reader import PageReader
 
 
 class Store:
@@ -19,12 +20,16 @@ class Store:
         self.reply_attempts = self.database["reply_attempts"]
         self.faults = self.database["faults"]
         self.clock = self.database["clock"]
+        self.read_page = PageReader()
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:
         """Unless it was deleted."""
         return await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
 
 
+READ_AT = {"$set": {"read_at": "$$NOW"}}
+
+
 async def read(collection: Collection, *stages: Mapping[str, Any]) -> list[Document]:
     """What an aggregation finds, with the server's time in `read_at`. Raises PyMongoError."""
-    return await (await collection.aggregate([*stages, {"$set": {"read_at": "$$NOW"}}])).to_list()
+    return await (await collection.aggregate([*stages, READ_AT])).to_list()

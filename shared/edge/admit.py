@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Request
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.edge.auth import ApiKey, authenticated_merchant
 from shared.edge.metrics import REQUESTS_AT_WORK
 from shared.edge.problems import ProblemError
-from shared.edge.requests import require_single_parameters
+from shared.edge.requests import require_body_as_declared, require_declared_query
 
 
 class RateLimit:
@@ -36,7 +36,7 @@ class RateLimit:
 
 class Admission:
     """Handlers opt out: of keys and rates with `public=True`, of the bound on requests at work with `always=True`. Those
-    with `test=True` are refused unless `test_endpoints`.
+    with `test=True` are refused unless `test_endpoints`. Those with `raw_body=True` judge the body themselves.
 
     It is no Litestar guard, because before each guard Litestar copies the handler: with one, the smallest requests took
     twice as long.
@@ -58,11 +58,17 @@ class Admission:
         REQUESTS_AT_WORK.set_function(lambda: self._at_work)
 
     def releasing(self, app: ASGIApp) -> ASGIApp:
-        """The application, with the places given back of requests that were admitted."""
+        """The application, with the places given back of requests that were admitted: when the answer starts. How long its
+        client takes to read it is nobody else's business.
+        """
 
         async def released(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_released(message: Message) -> None:
+                release(scope)
+                await send(message)
+
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, send_released)
             finally:
                 release(scope)
 
@@ -73,18 +79,18 @@ class Admission:
 
     async def admit(self, request: Request[Any, Any, Any]) -> None:
         """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
-        `test-endpoints-disabled`, `invalid-fields` for a query that is ambiguous, and what is wrong with a body as such.
+        `test-endpoints-disabled`, `invalid-fields` for a query, and what is wrong with a body as such.
         """
         options = request.route_handler.opt
         if not options.get("public"):
             self._admit_merchant(request)
         if options.get("test") and not self._test_endpoints:
             raise ProblemError("test-endpoints-disabled")
-        require_single_parameters(request)
+        require_declared_query(request)
         if options.get("always"):
             return
-        if request.method != "GET":
-            await request.body()  # before it takes a place: whoever is slow to send it must not take others'
+        if request.method != "GET":  # before it takes a place: whoever is slow to send it must not take others'
+            await require_body_as_declared(request)
         if self._at_work >= self._requests_max:
             raise ProblemError("overloaded")
         self._at_work += 1

@@ -37,6 +37,11 @@ _REFUSALS = Counter(
     "Connections ended before there was a request to route: too many, too slow, too large, or not HTTP",
     ["status"],
 )
+CUT_OFF = Counter("http_connections_cut_off_total", "Connections ended because the client left unread what it was sent")
+UNSENT_BYTES = Gauge("http_unsent_bytes", "Bytes of answers that wait for all clients together to read them")
+UNSENT_BYTES_MAX = Gauge(
+    "http_unsent_bytes_max", "How many there may be: beyond, whoever leaves most unread is cut off"
+)
 REQUESTS_AT_WORK = Gauge("http_requests_at_work", "Requests being answered")
 Count = Callable[[], Awaitable[Sequence[Metric]]]
 _seen: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}

@@ -158,7 +158,8 @@ def _validation(request: Request[Any, Any, Any], error: ValidationException) -> 
     if any(item.get("source") == "body" or item.get("key") == "data" for item in found):
         return respond(request, ProblemError("malformed-json", "the body is empty"))
     errors = [FieldError(str(item.get("key", "")), str(item.get("message", ""))) for item in found]
-    return respond(request, ProblemError("invalid-fields", error.detail, errors=errors))
+    detail = "; ".join(f"{one.pointer}: {one.detail}" for one in errors)  # Litestar's would show the whole URL
+    return respond(request, ProblemError("invalid-fields", detail, errors=errors))
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

@@ -7,6 +7,7 @@ import asyncio
 import math
 import re
 import socket
+from collections.abc import Iterable
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Any
@@ -23,13 +24,14 @@ from shared.edge.limits import (
     HEAD_BYTES_MAX,
     PIPELINE_MAX,
     TARGET_BYTES_MAX,
+    UNSENT_BYTES_OF_ALL_MAX,
     HttpLimits,
 )
-from shared.edge.metrics import count_refusal
+from shared.edge.metrics import CUT_OFF, UNSENT_BYTES, UNSENT_BYTES_MAX, count_refusal
 from shared.telemetry import log
 
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
-UNSENT_BYTES_MAX = 128 * 1024
+UNSENT_IN_KERNEL_MAX = 128 * 1024  # bytes for each client
 STOPPING_SECONDS = 2.0  # how long a slow client may still take when the server stops
 _HEAD_TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {HEAD_BYTES_MAX} bytes")
 _TARGET_TOO_LONG = (HTTPStatus.REQUEST_URI_TOO_LONG, f"the target exceeds {TARGET_BYTES_MAX} bytes")
@@ -70,6 +72,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unsent_bytes = 0  # as the last sweep saw it
         self._progress_at = 0.0  # when the client was last seen to take any of it
         self._stopping = False
+        self._is_cut_off = False
+        self._held_back: tuple[RequestResponseCycle, ASGI3Application] | None = None  # its client must read on first
+        self._last_words = b""  # why this connection ends, after the answers to earlier requests
         self._held: asyncio.Event | None = None  # set to end a hold early
         self._extensions = {"hold": self._hold, "hang_up": self._hang_up}  # for handlers
 
@@ -117,6 +122,27 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._phase is _Phase.HEAD:  # the piece may have held other requests before this one
                 self._count(self._head_bytes())
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more, but may yet read: whole requests are still answered, and a stream ends. Returns whether
+        the connection stays open for that.
+        """
+        self._end_hold()
+        if self._phase is _Phase.BODY or not self._is_answering() or self.cycle.response_started:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.loop.call_soon(shed_unread, self.connections)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._held_back:
+            waiting, self._held_back = self._held_back, None
+            self.flow.resume_reading()
+            self._start_asgi_task(*waiting)
+
     def _feed(self, data: bytes) -> None:
         """An offer to upgrade is ignored (RFC 9110 §7.8). llhttp would take it for accepted and skip the body, so a new
         parser reads the same head without it, and what follows.
@@ -146,6 +172,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._check_head()
         self._check_framing()
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # RFC 9110 §10.1.1
         if self.parser.should_upgrade():
             return  # read again without the offer: _feed
         super().on_headers_complete()
@@ -162,13 +190,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._enter(_Phase.IDLE)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Not while the client leaves earlier answers unread: no work is done, and no answer kept, for nobody."""
+        if self.flow.write_paused:
+            self._held_back = (cycle, app)
+            self.flow.pause_reading()
+            return
         self._running = cycle
         cycle.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.pipeline:  # uvicorn reads on: a client that only sends could queue up any number of requests
+        if self._last_words and not self._is_answering() and not self.transport.is_closing():
+            self._say_why(self._last_words)
+        if (
+            self.pipeline or self._held_back
+        ):  # uvicorn reads on: a client that only sends could queue up any number of requests
             self.flow.pause_reading()
 
     def shutdown(self) -> None:
@@ -186,13 +223,22 @@ class BoundedProtocol(HttpToolsProtocol):
         """Ends the connection of a client that takes too long to send, or to take what it is sent."""
         if now >= self._deadline:
             self._out_of_time()
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self.unsent_bytes()
         if unsent == 0 or unsent < self._unsent_bytes or self._unsent_bytes == 0:
             self._progress_at = now
         elif now - self._progress_at >= self._write_seconds:
-            log.info("connection aborted", reason="the client does not read", unsent_bytes=unsent)
-            self.transport.abort()
+            self.cut_off("the client does not read")
         self._unsent_bytes = unsent
+
+    def unsent_bytes(self) -> int:
+        """What waits in this process for the client to read it; the kernel holds a little more."""
+        return 0 if self._is_cut_off else self.transport.get_write_buffer_size()
+
+    def cut_off(self, reason: str) -> None:
+        CUT_OFF.inc()
+        log.info("connection aborted", reason=reason, unsent_bytes=self.unsent_bytes())
+        self._is_cut_off = True
+        self.transport.abort()
 
     async def _hold(self, seconds: float) -> bool:
         """Whether it lasted so long: it ends early when the client goes or the server stops."""
@@ -292,18 +338,23 @@ class BoundedProtocol(HttpToolsProtocol):
         log.info("connection refused", status=status.value, reason=reason)
         answering = self._is_answering()
         if answering and self._phase is not _Phase.BODY:
-            self.cycle.keep_alive = False
+            self._last_words = _plain_answer(status, reason)
             self._deadline = math.inf
             return
         may_answer = not (self.cycle.response_started or self.pipeline) if answering else self._phase is not _Phase.BODY
         if answering:
             _disconnect(self.cycle)
         if may_answer:
-            # Closed at once, with something of the client's unread, TCP would take the answer back.
-            self.transport.write(_plain_answer(status, reason))
-            self.transport.write_eof()
+            self._say_why(_plain_answer(status, reason))
         elif not self.pipeline:
             self.transport.close()
+
+    def _say_why(self, answer: bytes) -> None:
+        """Closed at once, with something of the client's unread, TCP would take the answer back."""
+        self._last_words = b""
+        self._deadline = self.loop.time() + LINGER_SECONDS
+        self.transport.write(answer)
+        self.transport.write_eof()
 
 
 class BoundedServer(uvicorn.Server):
@@ -318,6 +369,8 @@ class BoundedServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        UNSENT_BYTES.set_function(lambda: unsent_bytes(self.server_state.connections))
+        UNSENT_BYTES_MAX.set(UNSENT_BYTES_OF_ALL_MAX)
         self._sweeping = asyncio.create_task(self._sweep_forever())
         log.info("started", url=self._url)
 
@@ -339,6 +392,24 @@ class BoundedServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
                     log.error("sweep failed", exc_info=error)
+            shed_unread(self.server_state.connections)
+
+
+def unsent_bytes(connections: Iterable[Any]) -> int:
+    """Of all `connections`, which are BoundedProtocols."""
+    return sum(connection.unsent_bytes() for connection in connections)
+
+
+def shed_unread(connections: Iterable[Any]) -> None:
+    """Ends connections until the rest leaves no more than UNSENT_BYTES_OF_ALL_MAX unread: who leaves most goes first."""
+    excess = unsent_bytes(connections) - UNSENT_BYTES_OF_ALL_MAX
+    if excess <= 0:
+        return
+    for connection in sorted(connections, key=BoundedProtocol.unsent_bytes, reverse=True):
+        excess -= connection.unsent_bytes()
+        connection.cut_off("all clients together leave too much unread")
+        if excess <= 0:
+            break
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:
@@ -351,7 +422,7 @@ def _keep_little_unsent(transport: asyncio.Transport) -> None:
     """Otherwise the kernel takes up to megabytes for a client that does not read, and it does not show when one does."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL_MAX)
 
 
 def _bad_request(reason: str) -> _RefusedError:

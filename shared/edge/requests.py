@@ -3,22 +3,26 @@
 Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two headers of one name shows the first.
 """
 
-import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.exceptions import InternalServerException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import QueryParameter
 
 from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
+from shared.strict_json import has_lone_surrogate, parse_json
 from shared.times import stored
 
 T = TypeVar("T")
@@ -27,6 +31,7 @@ Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], ms
 METADATA_KEY_LENGTH_MAX = 40
 PARAMETERS_MAX = 32
 
+_DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _PLAIN = re.compile(r"[!-~]+\Z")
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
@@ -57,17 +62,14 @@ def decode_json(body: bytes, kind: type[T]) -> T:
     Raises ProblemError: `malformed-json`, or `invalid-fields` with a pointer.
     """
     try:
-        value = _DECODER.decode(body.decode())
-        if b"\\u" in body:
-            json.dumps(value, ensure_ascii=False, default=str).encode()  # a lone surrogate cannot be stored
+        text = body.decode()
+        value = parse_json(text)
     except UnicodeDecodeError:
         raise ProblemError("malformed-json", "the body is not UTF-8") from None
-    except UnicodeEncodeError:
-        raise ProblemError("malformed-json", "the body holds a lone surrogate") from None
-    except RecursionError:
-        raise ProblemError("malformed-json", "the body is nested too deeply") from None
     except ValueError as error:
         raise ProblemError("malformed-json", str(error)) from None
+    if has_lone_surrogate(value, text):
+        raise ProblemError("malformed-json", "the body holds a lone surrogate")
     try:
         return msgspec.convert(value, kind, dec_hook=_decode_own)
     except msgspec.ValidationError as error:
@@ -119,18 +121,52 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
     return parse_key(values[0])
 
 
-def require_single_parameters(request: Request[Any, Any, Any]) -> None:
-    """Raises ProblemError for a query that gives a parameter twice: none takes a list, so one would be lost in silence.
+def require_declared_query(request: Request[Any, Any, Any]) -> None:
+    """Raises ProblemError for a parameter that the handler does not declare, or that is empty, no integer where one is
+    asked for, or there twice: a filter that is dropped in silence shows what nobody has asked for.
 
     Their number is bounded because Litestar keeps what the last thousand queries were parsed to.
     """
-    if query := request.scope["query_string"]:
-        if query.count(b"&") >= PARAMETERS_MAX:
-            raise ProblemError("invalid-fields", f"more than {PARAMETERS_MAX} query parameters")
-        names = [name for name, _ in request.query_params.multi_items()]
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise invalid_field(twice, "given more than once")
+    query = request.scope["query_string"]
+    if not query:
+        return
+    if query.count(b"&") >= PARAMETERS_MAX:
+        raise ProblemError("invalid-fields", f"more than {PARAMETERS_MAX} query parameters")
+    declared = _declared(request.route_handler)
+    seen = set()
+    for name, value in request.query_params.multi_items():
+        if name not in declared:
+            raise invalid_field(name[:64], f"no parameter of this address; it takes {', '.join(declared) or 'none'}")
+        if name in seen:
+            raise invalid_field(name, "given more than once")
+        if not value:
+            raise invalid_field(name, "must not be empty: leave it out instead")
+        if declared[name] is int and not _DIGITS.match(value):
+            raise invalid_field(name, "must be a whole number")
+        seen.add(name)
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request that needs none."""
+
+
+async def require_body_as_declared(request: Request[Any, Any, Any]) -> None:
+    """Takes the body in. Raises ProblemError if it says something to a handler that reads none: whoever sent it would
+    believe it done.
+    """
+    body = await request.body()
+    handler = request.route_handler
+    if body and handler.parsed_data_field is None and not handler.opt.get("raw_body"):
+        require_json(request)
+        decode_json(body, _Nothing)
+
+
+@cache
+def _declared(handler: BaseRouteHandler) -> Mapping[str, Any]:
+    """The query parameters of a handler, as they are sent, and their types."""
+    fields = handler.parsed_fn_signature.parameters.items()
+    own = [(name, field) for name, field in fields if isinstance(field.kwarg_definition, QueryParameter)]
+    return {getattr(field.kwarg_definition, "name", None) or name: field.annotation for name, field in own}
 
 
 def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
@@ -186,35 +222,6 @@ def _is_json(content_type: str) -> bool:
 
 
 _NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(\w+)`\Z")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in members:
-            raise ValueError(f"duplicate key {name[:40]!r}")
-        members[name] = value
-    return members
-
-
-def _number(literal: str) -> Decimal | float:
-    """With an exponent it is a float: a number for whoever wants one, but no amount of money."""
-    return float(literal) if "e" in literal.lower() else Decimal(literal)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _integer(literal: str) -> int:
-    if len(literal) > 20:  # more than an int64 holds, and costly to parse at thousands of digits
-        raise ValueError("a number has too many digits")
-    return int(literal)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant
-)
 
 
 def _decode_own(kind: Any, value: Any) -> Any:

@@ -1,6 +1,6 @@
 """HTTP under /v1/charges, /v1/refunds and /v1/disputes: parse, call a verb, respond."""
 
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, assert_never
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -16,9 +16,10 @@ from payment_gateway.money import charge as charges
 from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable, Refusal, TooManyRefunds
 from payment_gateway.money.create import CreateMoney
 from payment_gateway.money.show import ShowMoney
-from payment_gateway.reads import Limit, Text, there
+from payment_gateway.reads import Text, there
 from shared import wire
 from shared.edge.auth import merchant_of
+from shared.edge.lists import Cursor, Limit, page_response, position_after
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response
@@ -94,14 +95,15 @@ async def list_charges(
     request: Request[Any, Any, Any],
     show_money: NamedDependency[ShowMoney],
     reference: Text = None,
-    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
+    status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: Text = None,
+    cursor: Cursor = None,
 ) -> Response[Page[wire.Charge]]:
     """A page of charges, newest first."""
     note(reference=reference)
     conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
-    return json_response(wire.encode(await show_money.charges(conditions, limit, cursor)))
+    found, following = await show_money.charges(conditions, limit, position_after(request, cursor))
+    return page_response(request, map(wire.encode, found), following)
 
 
 @post(
@@ -139,14 +141,15 @@ async def list_refunds(
     show_money: NamedDependency[ShowMoney],
     reference: Text = None,
     charge_id: Annotated[str | None, QueryParameter(name="chargeId", max_length=255)] = None,
-    status: Annotated[wire.MoneyState | Literal[""], QueryParameter()] = "",
+    status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: Text = None,
+    cursor: Cursor = None,
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
     conditions = {"reference": reference, "status": status}
-    page = await show_money.refunds(merchant_of(request), charge_id, conditions, limit, cursor)
-    return json_response(wire.encode(page))
+    position = position_after(request, cursor)
+    found, following = await show_money.refunds(merchant_of(request), charge_id, conditions, limit, position)
+    return page_response(request, map(wire.encode, found), following)
 
 
 @get("/v1/disputes/{dispute_id:str}", tags=["Disputes"])
@@ -167,12 +170,13 @@ async def list_disputes(
         str | None, QueryParameter(max_length=255, description="That of the charge that is disputed.")
     ] = None,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: Text = None,
+    cursor: Cursor = None,
 ) -> Response[Page[wire.Dispute]]:
     """A page of disputes, newest first."""
     note(reference=reference)
-    page = await show_money.disputes(merchant_of(request), reference, limit, cursor)
-    return json_response(wire.encode(page))
+    position = position_after(request, cursor)
+    found, following = await show_money.disputes(merchant_of(request), reference, limit, position)
+    return page_response(request, map(wire.encode, found), following)
 
 
 def _check(data: CreateChargeRequest) -> None:

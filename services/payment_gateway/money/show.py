@@ -16,13 +16,15 @@ from payment_gateway.money.charge import (
     refund_on_the_wire,
 )
 from payment_gateway.money.dispute import Dispute
-from payment_gateway.reads import NEWEST_FIRST, beyond, given, one_page
-from payment_gateway.store import Store, read
+from payment_gateway.reads import NEWEST_FIRST, beyond, given, page, place
+from payment_gateway.store import READ_AT, Store, read
 from payment_gateway.webhooks.announce import Announce
 from shared import wire
 from shared.mongo import Document
-from shared.pages import Page
+from shared.pages import Found
 
+_SHOWN: Document = {"$unset": "keys"}  # of a charge: not what its requests were answered, which is as long as itself
+_WITHOUT_METADATA: Document = {"$set": {"metadata": {"$literal": {}}}}
 _NOT_WAITING = {"status": {"$ne": "waiting"}}
 
 
@@ -47,37 +49,35 @@ class ShowMoney:
         shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
         return next((_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting"), None)
 
-    async def charges(self, conditions: Mapping[str, Any], limit: int, cursor: str | None) -> Page[wire.Charge]:
+    async def charges(self, conditions: Mapping[str, Any], limit: int, position: str | None) -> Found[wire.Charge]:
         """A page of them, newest first. Raises CursorError."""
-        matching = {"$match": {**given(conditions), **beyond(cursor)}}
-        found = await read(self._store.charges, matching, {"$sort": NEWEST_FIRST}, {"$limit": limit + 1})
-        page, following = one_page(found, limit)
-        return Page([on_the_wire(charge) for charge in await self._announced(page)], following)
+        found, following = await page(self._store, self._store.charges, conditions, limit, position, [READ_AT, _SHOWN])
+        return Found([on_the_wire(charge) for charge in await self._announced(found)], following)
 
     async def refunds(
-        self, merchant: str, charge_id: str | None, conditions: Mapping[str, Any], limit: int, cursor: str | None
-    ) -> Page[wire.Refund]:
+        self, merchant: str, charge_id: str | None, conditions: Mapping[str, Any], limit: int, position: str | None
+    ) -> Found[wire.Refund]:
         """The same of refunds, by conditions on the refund itself. Raises CursorError."""
         wanted = given(conditions)
         of = {"_id": charge_id, "refunds.reference": None if charge_id else wanted.get("reference")}
-        found, following = await self._parts("refunds", {"merchant": merchant, **given(of)}, wanted, limit, cursor)
-        return Page([_refund(*one) for one in found], following)
+        found, following = await self._parts("refunds", {"merchant": merchant, **given(of)}, wanted, limit, position)
+        return Found([_refund(*one) for one in found], following)
 
     async def disputes(
-        self, merchant: str, reference: str | None, limit: int, cursor: str | None
-    ) -> Page[wire.Dispute]:
+        self, merchant: str, reference: str | None, limit: int, position: str | None
+    ) -> Found[wire.Dispute]:
         """The same of disputes, by the reference of their charge. Raises CursorError."""
         of = given({"merchant": merchant, "reference": reference})
-        found, following = await self._parts("disputes", of, _NOT_WAITING, limit, cursor)
-        return Page([_dispute(*one) for one in found], following)
+        found, following = await self._parts("disputes", of, _NOT_WAITING, limit, position)
+        return Found([_dispute(*one) for one in found], following)
 
     async def _parts(
-        self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], limit: int, cursor: str | None
+        self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], limit: int, position: str | None
     ) -> tuple[list[tuple[Charge, str]], str | None]:
         """A page of refunds or disputes as `wanted`, of charges as `of`: each with its charge, which is announced."""
-        position = beyond(cursor)
+        older = beyond(position)
         if of.keys() == {"merchant"}:  # nothing else has an index
-            of = {**of, f"{name}.created_at": position.get("created_at", {"$exists": True})}
+            of = {**of, f"{name}.created_at": older.get("created_at", {"$exists": True})}
         kept = {f"{name}.{field}": 1 for field in ("id", "created_at", *wanted)}
         found = await read(
             self._store.charges,
@@ -85,16 +85,16 @@ class ShowMoney:
             {"$project": {"charge": "$_id", **kept}},
             {"$unwind": f"${name}"},
             {"$replaceWith": {"$mergeObjects": [f"${name}", {"_id": f"${name}.id", "charge": "$charge"}]}},
-            {"$match": {**wanted, **position}},
+            {"$match": {**wanted, **older}},
             {"$sort": NEWEST_FIRST},
             {"$limit": limit + 1},
         )
-        page, following = one_page(found, limit)
-        theirs = {"_id": {"$in": list({one["charge"] for one in page})}}
-        charges = {
-            charge.id: charge for charge in await self._announced(await read(self._store.charges, {"$match": theirs}))
-        }
-        return [(charges[one["charge"]], one["_id"]) for one in page if one["charge"] in charges], following
+        shown = found[:limit]
+        theirs = {"$match": {"_id": {"$in": list({one["charge"] for one in shown})}}}
+        following = place(shown[-1]) if len(found) > limit else None
+        read_charges = await read(self._store.charges, theirs, _SHOWN, _WITHOUT_METADATA)
+        charges = {charge.id: charge for charge in await self._announced(read_charges)}
+        return [(charges[one["charge"]], one["_id"]) for one in shown if one["charge"] in charges], following
 
     async def _announced(self, found: Sequence[Document]) -> list[Charge]:
         """As they were read, once all marks in them are announced. Those that cannot be announced are left out."""

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from payment_gateway.reads import Limit, Text, found, page, there
+from payment_gateway.reads import found, page, there
 from payment_gateway.store import Store
 from payment_gateway.webhooks import endpoint as endpoints
 from payment_gateway.webhooks.change_endpoints import ChangeEndpoints, NewEndpoint, Rotation
@@ -17,6 +17,7 @@ from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, 
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of
+from shared.edge.lists import Cursor, Limit, page_response, position_after
 from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response, replayable
@@ -86,13 +87,14 @@ async def get_webhook_endpoint(
 
 @get("/v1/webhook-endpoints", tags=["Webhook endpoints"])
 async def list_webhook_endpoints(
-    request: Request[Any, Any, Any], store: NamedDependency[Store], limit: Limit = LIMIT_DEFAULT, cursor: Text = None
+    request: Request[Any, Any, Any], store: NamedDependency[Store], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Response[Page[wire.WebhookEndpoint]]:
     """A page of endpoints, newest first, without their secrets."""
     conditions = {"merchant": merchant_of(request), "deleted_at": {"$eq": None}}
-    documents, following = await page(store.webhook_endpoints, conditions, limit, cursor)
+    position = position_after(request, cursor)
+    documents, following = await page(store, store.webhook_endpoints, conditions, limit, position)
     shown = [endpoints.on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]
-    return json_response(wire.encode(Page(shown, following)))
+    return page_response(request, map(wire.encode, shown), following)
 
 
 @patch("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from payment_gateway.reads import Limit, Text, found, page
+from payment_gateway.reads import Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from payment_gateway.webhooks.list_events import page_by_delivery
@@ -17,6 +17,7 @@ from payment_gateway.webhooks.resend import EndpointDisabled, NotThere, ResendEv
 from payment_gateway.webhooks.views import DeliveryView, EventView
 from shared import wire
 from shared.edge.auth import merchant_of
+from shared.edge.lists import Cursor, Limit, page_response, position_after
 from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.responses import json_response
 from shared.pages import LIMIT_DEFAULT, Page
@@ -50,15 +51,15 @@ async def list_events(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
-    event_type: Annotated[wire.EventType | Literal[""], QueryParameter(name="type")] = "",
+    event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
     delivered: Annotated[
-        Literal["true", "false", ""],
+        Literal["true", "false"] | None,
         QueryParameter(
             description="`false`: those with no delivery, or with one that is not `delivered` but pending, held, failed, "
             "cancelled or dropped. `true`: the others. A page may have fewer than `limit`, even none, and yet there may be "
             "a next one."
         ),
-    ] = "",
+    ] = None,
     created_from: Annotated[
         str | None,
         QueryParameter(
@@ -69,7 +70,7 @@ async def list_events(
         ),
     ] = None,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: Text = None,
+    cursor: Cursor = None,
 ) -> Response[Page[EventView]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
     note(reference=reference)
@@ -80,13 +81,13 @@ async def list_events(
         # A condition of its own: the cursor's is about `created_at` too.
         "$and": [{"created_at": {"$gte": _time("createdFrom", created_from)}}] if created_from is not None else None,
     }
+    position = position_after(request, cursor)
     documents, following = await (
-        page_by_delivery(store, conditions, limit, cursor, delivered=delivered == "true")
+        page_by_delivery(store, conditions, limit, position, delivered=delivered == "true")
         if delivered
-        else page(store.events, conditions, limit, cursor)
+        else page(store, store.events, conditions, limit, position)
     )
-    raw = [msgspec.Raw(document["raw"].encode()) for document in documents]
-    return json_response(msgspec.json.encode(Page(raw, following)))
+    return page_response(request, [document["raw"].encode() for document in documents], following)
 
 
 @get("/v1/deliveries", tags=["Events"])
@@ -95,17 +96,18 @@ async def list_deliveries(
     store: NamedDependency[Store],
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
-    delivery_state: Annotated[State | Literal[""], QueryParameter(name="state")] = "",
+    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: Text = None,
+    cursor: Cursor = None,
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
     asked = {"event_id": event_id, "endpoint_id": endpoint_id, "state": delivery_state}
     conditions = {"merchant": merchant_of(request), **asked}
-    documents, following = await page(store.deliveries, conditions, limit, cursor)
+    position = position_after(request, cursor)
+    documents, following = await page(store, store.deliveries, conditions, limit, position)
     deliveries = msgspec.convert(documents, list[Delivery])
     shown = msgspec.convert(deliveries, list[DeliveryView], from_attributes=True)
-    return json_response(wire.encode(Page(shown, following)))
+    return page_response(request, map(wire.encode, shown), following)
 
 
 @post("/v1/events/{event_id:str}/resend", tags=["Events"], status_code=202, problems=["endpoint-disabled"])

@@ -3,34 +3,35 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from payment_gateway.reads import one_page, page
+from payment_gateway.reads import page, place
 from payment_gateway.store import Store
 from shared.mongo import Document
-from shared.pages import LIMIT_MAX
+from shared.page_reader import PAGE_BYTES_MAX
+from shared.pages import LIMIT_MAX, Found
 
 EVENTS_MAX = 1000  # that one page looks at
 
 
 async def page_by_delivery(
-    store: Store, conditions: Mapping[str, Any], limit: int, cursor: str | None, *, delivered: bool
-) -> tuple[list[Document], str | None]:
-    """A page of a merchant's events that were `delivered`, or were not, and the cursor of the next. Delivered is what has a
-    delivery and none in another state.
+    store: Store, conditions: Mapping[str, Any], limit: int, position: str | None, *, delivered: bool
+) -> Found[Document]:
+    """A page of a merchant's events that were `delivered`, or were not. Delivered is what has a delivery and none in another
+    state.
 
-    It walks along all events and looks up their deliveries, both by indexes that there are. So its cursor is a place among
+    It walks along all events and looks up their deliveries, both by indexes that there are. So a position is a place among
     all events: what is delivered between two pages moves no other. A page looks at EVENTS_MAX events: it may have fewer than
     `limit`, even none, and yet be followed by another. Raises CursorError, PyMongoError.
     """
     found: list[Document] = []
-    position = cursor
     for _ in range(EVENTS_MAX // LIMIT_MAX):
-        events, position = await page(store.events, conditions, LIMIT_MAX, position)
+        events, position = await page(store, store.events, conditions, LIMIT_MAX, position)
         taken = await _delivered(store, conditions["merchant"], [one["_id"] for one in events])
         found += [one for one in events if (one["_id"] in taken) is delivered]
-        if len(found) >= limit or position is None:
+        is_full = len(found) >= limit or sum(len(one["raw"]) for one in found) > PAGE_BYTES_MAX
+        if is_full or position is None:
             break
-    shown, following = one_page(found, limit)
-    return shown, following or position
+    shown = found[:limit]
+    return Found(shown, place(shown[-1]) if len(found) > limit else position)
 
 
 async def _delivered(store: Store, merchant: str, event_ids: Sequence[str]) -> set[str]:

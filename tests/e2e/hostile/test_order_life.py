@@ -103,9 +103,20 @@ async def test_nothing_is_done_to_what_is_not_there(order_api: Target, path: str
         await order_api.expect(Case(one, None, *NOT_FOUND), order_api.post(body, to=path.format(one)))
 
 
-async def test_a_body_that_cancelling_does_not_want_means_nothing(order_api: Target) -> None:
-    path = f"/api/orders/{await placed(order_api)}/cancel"
-    answer = await exchange(order_api.port, order_api.post(b'{"$set": {"status": "Paid"}}', to=path))
+async def test_a_body_that_cancelling_does_not_want_is_judged(order_api: Target) -> None:
+    order_id = await placed(order_api)
+    path = f"/api/orders/{order_id}/cancel"
+    for body, refusal in (
+        (b'{"reason": "too late"}', INVALID),
+        (b"[]", INVALID),
+        (b"garbage", (400, "malformed-json")),
+        (b"x" * 65_537, (413, "body-too-large")),
+    ):
+        await order_api.expect(Case("", None, *refusal), order_api.post(body, to=path))
+    untyped = order_api.post(b"{}", {"Content-Type": []}, to=path)
+    await order_api.expect(Case("", None, 415, "unsupported-media-type"), untyped)
+    assert (await exchange(order_api.port, order_api.get(f"/api/orders/{order_id}"))).json["status"] == "Pending"
+    answer = await exchange(order_api.port, order_api.post(b"{}", to=path))
     assert (answer.status, answer.json["status"]) == (200, "Cancelled")
 
 

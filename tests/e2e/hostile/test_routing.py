@@ -14,6 +14,8 @@ SOME_PATHS = end_to_end(
 SOME_QUERIES = end_to_end(
     QUERIES,
     "a limit of 0",
+    "a parameter that nobody knows",
+    "an empty state",
     "a limit that is not UTF-8",
     "two limits",
     "2,000 parameters",
@@ -102,4 +104,7 @@ async def test_a_body_on_a_get_means_nothing(target: Target, framing: bytes) -> 
 
 async def test_a_method_in_a_header_or_in_the_query_counts_for_nothing(target: Target) -> None:
     headers = {"X-HTTP-Method-Override": [b"DELETE"], "X-HTTP-Method": [b"DELETE"]}
-    await target.expect(Case("override", None, 200), target.get(f"{target.collection}?_method=DELETE", headers))
+    await target.expect(Case("override", None, 200), target.get(target.collection, headers))
+    await target.expect(
+        Case("in the query", None, 422, "invalid-fields"), target.get(f"{target.collection}?_method=DELETE")
+    )

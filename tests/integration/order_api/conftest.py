@@ -149,8 +149,8 @@ async def stored_order(application: Application, order_id: str) -> Order:
 
 async def events_of(application: Application, order: Order) -> list[StoredEvent]:
     """What was received about the order, the latest first."""
-    events = await application.store.events_of(order.id)
-    return [event for event in events if isinstance(event, StoredEvent)]
+    found = await application.store.events_of(order.id, before=None, limit=100)
+    return [event for event in found.things if isinstance(event, StoredEvent)]
 
 
 async def document_of(application: Application, order: Order) -> dict[str, Any]:

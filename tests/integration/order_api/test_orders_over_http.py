@@ -204,7 +204,7 @@ async def test_an_event_that_does_not_decode_is_named_in_the_trail_and_counted(a
     for event in events:
         await application.record_events(event)
         await asyncio.sleep(0.002)
-    unset = {"$unset": {"raw": ""}}
+    unset = {"$unset": {"source": ""}}
     stored = application.store.payment_events
     await stored.update_one({"_id": events[1].id}, unset, bypass_document_validation=True)
     before = value(UNREADABLE)

@@ -1,6 +1,7 @@
 """C2, C3, C14, C19, C20: what the provider says is stored once, and tells the order once."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -232,6 +233,39 @@ async def test_c2_a_failed_automatic_refund_is_asked_for_again_under_a_new_id_af
     assert again["due_at"] - again["created_at"] == timedelta(minutes=1)
     assert await application.dispatch_outbox.work.run_once() == 0
     assert provider.posts() == []
+
+
+async def test_c19_an_event_whose_type_was_unknown_is_judged_once_it_is_known(application: Application) -> None:
+    """By an upgrade of ours, or because the provider corrects itself under the same id."""
+    order = await place(application)
+    raw = event_bytes(charge_of(order))
+    upgraded, corrected = (new_id("evt") for _ in range(2))
+    ours = raw.replace(json.loads(raw)["id"].encode(), upgraded.encode())
+    await application.record_events(received(ours.replace(b"payment.succeeded", b"payment.noticed")))
+    await application.store.payment_events.update_one(
+        {"_id": upgraded}, {"$set": {"type": "payment.succeeded", "raw": ours.decode()}}
+    )
+    assert (await stored_order(application, order.id)).status == "Pending"
+    assert await application.record_events(received(ours)) == "applied"
+    assert (await stored_order(application, order.id)).status == "Paid"
+
+    order = await place(application)
+    right = event_bytes(charge_of(order), event_id=corrected)
+    first = right.replace(b"payment.succeeded", b"payment.noticed")
+    assert await application.record_events(received(first)) == "ignored"
+    assert await application.record_events(received(right)) == "applied"
+    assert await application.record_events(received(right)) == "duplicate"
+    order = await stored_order(application, order.id)
+    assert (order.status, order.reviews) == ("Paid", ())
+    kept = {event.raw: event.outcome for event in await events_of(application, order)}
+    assert kept == {right.decode(): "applied", first.decode(): "ignored"}
+
+    order = await place(application)
+    wrong = event_bytes(charge_of(order, amount=1), event_id=new_id("evt"))
+    first = wrong.replace(b"payment.succeeded", b"payment.noticed")
+    assert await application.record_events(received(first)) == "ignored"
+    assert await application.record_events(received(wrong)) == "mismatch"
+    assert [one.code for one in (await stored_order(application, order.id)).reviews] == ["event-mismatch"]
 
 
 async def test_c20_bytes_under_an_applied_id_that_name_another_order_raise_the_first_ones_review(

@@ -13,7 +13,6 @@ from order_api.app import Application
 from order_api.calls import ATTEMPTS_MAX, Call
 from order_api.order import Order
 from order_api.redrive_message import NoSuchMessage, NotRedrivable, Redriven
-from shared.pages import at_and_id
 from shared.times import utc_now
 from tests.http_double import Answer, Asked, HttpDouble, always
 from tests.integration.conftest import FailCommand
@@ -194,7 +193,7 @@ async def test_c15_what_was_refused_for_good_is_never_redriven(application: Appl
     assert isinstance(outcome, NotRedrivable)
     assert (call["state"], outcome.call.refused_code) == ("done", "invalid-fields")
     assert await charge_call_of(application, order) == call
-    assert await application.store.list_calls("default", ALL, before=None, limit=10) == []
+    assert (await application.store.list_calls("default", ALL, before=None, limit=10)).things == []
 
 
 async def test_c15_a_redrive_that_is_refused_for_good_ends_the_call_and_the_order_may_be_paid_again(
@@ -271,23 +270,23 @@ async def test_the_outbox_is_listed_newest_first_page_by_page(application: Appli
     await application.cancel_order("default", orders[1].id)
     await application.record_events(received(event_bytes(charge_of(orders[0]))))
     await asyncio.gather(*(refund(application, orders[0], 10) for _ in range(5)))
-    store, seen, before = application.store, [], None
-    while page := await store.list_calls("default", ALL, before=before, limit=2):
+    store = application.store
+    page, before = await store.list_calls("default", ALL, before=None, limit=2)
+    seen = page
+    while before:
+        page, before = await store.list_calls("default", ALL, before=before, limit=2)
         seen += page
-        last = page[-1][1]
-        assert isinstance(last, Call)
-        before = at_and_id(last.created_at, last.id)
     order_ids = [order_id for order_id, _ in seen]
     assert order_ids == [*[orders[0].id] * 5, orders[3].id, orders[2].id]
     assert len({call.id for _, call in seen}) == 7
-    assert await store.list_calls("other", ALL, before=None, limit=10) == []
+    assert (await store.list_calls("other", ALL, before=None, limit=10)).things == []
     await application.dispatch_outbox._claim(2)
     for states, number in ((["leased"], 2), (["ready"], 5), (["dead"], 0), (["leased", "dead"], 2)):
-        assert len(await store.list_calls("default", states, before=None, limit=10)) == number, states
+        assert len((await store.list_calls("default", states, before=None, limit=10)).things) == number, states
     provider.answer = always(500)
     await dispatch(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
     for states, number in ((["leased"], 0), (["ready"], 0), (["dead"], 7), (["leased", "dead"], 7)):
-        assert len(await store.list_calls("default", states, before=None, limit=10)) == number, states
+        assert len((await store.list_calls("default", states, before=None, limit=10)).things) == number, states
 
 
 @pytest.mark.parametrize("states", [ALL, ("dead",), ("ready",)], ids=["all", "dead", "ready"])
@@ -300,7 +299,7 @@ async def test_an_index_serves_the_list_of_the_outbox(
     await given_up(application, provider)
     await place(application)
     await application.store.database.command("profile", 2)
-    page = await application.store.list_calls("default", states, before=None, limit=10)
+    page, _ = await application.store.list_calls("default", states, before=None, limit=10)
     await application.store.database.command("profile", 0)
     queries = await application.store.database["system.profile"].find({"command.aggregate": "orders"}).to_list()
     plans = {query["planSummary"] for query in queries}

@@ -411,7 +411,11 @@ def test_c21_learning_again_writes_nothing() -> None:
 def stored(outcome: Any = "received", raw: str = "", **changes: Any) -> StoredEvent:
     fields: dict[str, Any] = {"received_at": NOW, "reconcile_at": at(60), **changes}
     return StoredEvent(
-        id=event().id, type="payment.succeeded", outcome=outcome, source="webhook", raw=raw or event().raw, **fields
+        id=event().id,
+        outcome=outcome,
+        source="webhook",
+        raw=raw or event().raw,
+        **{"type": "payment.succeeded", **fields},
     )
 
 
@@ -425,7 +429,7 @@ def test_c21_an_outcome_is_written_to_the_bytes_that_were_judged_and_never_over_
     assert (written.after.outcome, written.after.reconcile_at) == ("applied", None)
     for there, answer in (
         (stored("applied"), False),
-        (stored("ignored"), None),
+        (stored("ignored", type="payment.noticed"), None),
         (stored(raw="{}"), None),
         (None, None),
     ):

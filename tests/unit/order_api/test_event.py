@@ -1,17 +1,22 @@
+import json
 from contextlib import suppress
-from typing import Any
+from datetime import datetime
+from typing import Any, get_args
 
+import bson
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from order_api.event import (
-    FINAL,
     Judgement,
     NotAnEventError,
+    Outcome,
     ReceivedEvent,
+    StoredEvent,
     altered_id,
+    is_final,
     judge,
     parse_event,
     say_the_same,
@@ -363,9 +368,39 @@ def test_no_event_of_a_known_type_is_dropped_because_of_the_orders_status(facts:
         assert judge(event, an_order(*facts)).outcome == "applied"
 
 
-def test_only_applied_and_ignored_are_final() -> None:
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_applied_is_final_and_what_is_ignored_until_its_type_is_known(outcome: Any, known: bool) -> None:
     """C19"""
-    assert {"applied", "ignored"} == FINAL
+    event_type = "payment.succeeded" if known else "payment.noticed"
+    stored = StoredEvent(id="evt_1", type=event_type, outcome=outcome, source="webhook", raw="{}", received_at=NOW)
+    assert is_final(stored) is (outcome == "applied" or (outcome == "ignored" and not known))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "evt_1", "type": "x", "timestamp": "2026-11-28T12:00:00Z", "data": {"status": "a", "status": "b"}}',
+        b'{"id": "evt_1", "id": "evt_2", "type": "x", "timestamp": "2026-11-28T12:00:00Z", "data": {}}',
+        b'{"id": "evt_1", "type": "x", "timestamp": "2026-11-28T12:00:00Z", "data": {"a": [{"b": 1, "b": 1}]}}',
+        b'{"id": "evt_1", "type": "x", "timestamp": "2026-11-28T12:00:00Z", "data": {"a": NaN}}',
+    ],
+)
+def test_what_two_readers_may_read_differently_is_no_event(body: bytes) -> None:
+    """RFC 7493 §2.3"""
+    with pytest.raises(NotAnEventError):
+        parse_event(body, source="webhook", now=NOW)
+
+
+@pytest.mark.parametrize("member", ["failureCode", "reference", "note"])
+def test_a_lone_surrogate_is_a_mismatch_that_can_be_stored(member: str) -> None:
+    """C19"""
+    told = {"id": "evt_1", "type": "payment.succeeded", "timestamp": TIME, "data": {**CHARGE, member: "x\ud800"}}
+    event = parse_event(json.dumps(told).encode(), source="webhook", now=NOW)
+    judgement = judge(event, an_order())
+    assert (judgement.outcome, judgement.detail) == ("mismatch", "data holds a lone surrogate, which is no character")
+    assert event.order_id == ("x?" if member == "reference" else ORDER_ID)
+    bson.encode(msgspec.to_builtins(event, builtin_types=(datetime,)))
 
 
 def test_the_right_event_after_a_mismatch_is_applied() -> None:

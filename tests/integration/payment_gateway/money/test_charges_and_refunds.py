@@ -65,7 +65,7 @@ async def test_a_charge_ends_as_its_payment_method_says(
     assert event is not None
     told = msgspec.json.decode(event["raw"], type=wire.EventEnvelope)
     assert told.type == f"payment.{status}"
-    assert msgspec.json.decode(told.data, type=wire.Charge).failure_code == code
+    assert msgspec.convert(told.data, wire.Charge).failure_code == code
 
 
 async def test_a_charge_does_not_settle_before_its_time(make_application: MakeApplication) -> None:
@@ -94,7 +94,7 @@ async def test_c23_two_gateways_that_settle_one_charge_make_one_event(make_appli
 async def told(application: Application, object_id: str) -> wire.Charge:
     """What the merchant hears of a charge."""
     [event] = await application.store.events.find({"object_id": object_id}).to_list()
-    return msgspec.json.decode(msgspec.json.decode(event["raw"], type=wire.EventEnvelope).data, type=wire.Charge)
+    return msgspec.convert(msgspec.json.decode(event["raw"], type=wire.EventEnvelope).data, wire.Charge)
 
 
 async def test_c23_who_comes_late_announces_what_was_settled_and_not_what_it_had_decided(
@@ -392,11 +392,11 @@ async def test_c23_nothing_is_shown_as_ended_before_it_is_announced(
     assert shown.status == "succeeded"
     assert await application.store.events.distinct("object_id") == [charges[0].id]
     page = await application.show_money.charges({"merchant": "default"}, 2, None)
-    assert {charge.status for charge in page.data} == {"succeeded"}
+    assert {charge.status for charge in page.things} == {"succeeded"}
     assert await application.store.events.count_documents({}) == 3, "those of the page"
     await refund(application, charges[0], 1)
     await settled_only(application, monkeypatch)
-    [refunded] = (await application.show_money.refunds("default", None, {}, 20, None)).data
+    [refunded] = (await application.show_money.refunds("default", None, {}, 20, None)).things
     assert refunded.status == "succeeded"
     assert await application.store.events.count_documents({"object_id": refunded.id}) == 1
 
@@ -407,15 +407,15 @@ async def test_refunds_are_listed_newest_first_by_what_is_asked_for(application:
     for number in range(5):
         await refund(application, charges[number % 2], 1 + number)
     show = application.show_money.refunds
-    everything = (await show("default", None, {}, 100, None)).data
+    everything = (await show("default", None, {}, 100, None)).things
     assert [one.amount for one in everything] == [5, 4, 3, 2, 1]
     first = await show("default", None, {}, 2, None)
-    assert [one.amount for one in first.data] == [5, 4]
-    assert [one.amount for one in (await show("default", None, {}, 3, first.next_cursor)).data] == [3, 2, 1]
-    assert [one.amount for one in (await show("default", charges[1].id, {}, 9, None)).data] == [4, 2]
-    assert (await show("default", None, {"reference": everything[3].reference}, 9, None)).data == [everything[3]]
-    assert (await show("default", None, {"status": "succeeded"}, 9, None)).data == []
-    assert (await show("other", charges[1].id, {}, 9, None)).data == []
+    assert [one.amount for one in first.things] == [5, 4]
+    assert [one.amount for one in (await show("default", None, {}, 3, first.following)).things] == [3, 2, 1]
+    assert [one.amount for one in (await show("default", charges[1].id, {}, 9, None)).things] == [4, 2]
+    assert (await show("default", None, {"reference": everything[3].reference}, 9, None)).things == [everything[3]]
+    assert (await show("default", None, {"status": "succeeded"}, 9, None)).things == []
+    assert (await show("other", charges[1].id, {}, 9, None)).things == []
 
 
 async def test_a_key_of_a_charge_is_not_one_for_a_refund_and_the_other_way_round(application: Application) -> None:

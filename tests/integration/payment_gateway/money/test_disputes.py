@@ -26,7 +26,7 @@ DISPUTED = "pm_card_disputed"
 
 
 async def shown(application: Application, reference: str | None = None) -> list[wire.Dispute]:
-    return (await application.show_money.disputes("default", reference, 100, None)).data
+    return (await application.show_money.disputes("default", reference, 100, None)).things
 
 
 async def dispute(application: Application, charge: wire.Charge, amount: int | None = None) -> Any:
@@ -37,7 +37,7 @@ async def told(application: Application) -> list[tuple[str, wire.Dispute]]:
     """What the merchant hears of disputes, in order."""
     found = await application.store.events.find({"type": {"$regex": "^dispute"}}).sort("created_at").to_list()
     envelopes = [msgspec.json.decode(one["raw"], type=wire.EventEnvelope) for one in found]
-    return [(one.type, msgspec.json.decode(one.data, type=wire.Dispute)) for one in envelopes]
+    return [(one.type, msgspec.convert(one.data, wire.Dispute)) for one in envelopes]
 
 
 async def test_c24_a_charge_is_disputed_a_delay_after_it_has_succeeded_and_then_closed(
@@ -160,9 +160,9 @@ async def test_disputes_are_listed_newest_first_by_the_reference_of_their_charge
         await dispute(application, charges[number % 2], 1 + number)
     assert [one.amount for one in await shown(application)] == [5, 4, 3, 2, 1], "and not the one that waits"
     first = await application.show_money.disputes("default", None, 2, None)
-    assert [one.amount for one in first.data] == [5, 4]
-    rest = await application.show_money.disputes("default", None, 3, first.next_cursor)
-    assert ([one.amount for one in rest.data], rest.next_cursor) == ([3, 2, 1], None)
+    assert [one.amount for one in first.things] == [5, 4]
+    rest = await application.show_money.disputes("default", None, 3, first.following)
+    assert ([one.amount for one in rest.things], rest.following) == ([3, 2, 1], None)
     assert [one.amount for one in await shown(application, charges[1].reference)] == [4, 2]
     assert await shown(application, charges[2].reference) == []
 
@@ -175,7 +175,7 @@ async def test_a_dispute_of_another_merchant_is_not_there(application: Applicati
     opened = await dispute(application, charge)
     assert await disputes.close("other", opened.id, "won") == NoSuchDispute()
     assert await application.show_money.dispute("other", opened.id) is None
-    assert (await application.show_money.disputes("other", charge.reference, 9, None)).data == []
+    assert (await application.show_money.disputes("other", charge.reference, 9, None)).things == []
 
 
 @pytest.mark.parametrize("reference", [False, True])

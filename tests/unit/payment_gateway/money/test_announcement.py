@@ -68,7 +68,7 @@ def test_the_bytes_of_a_payment_event_hold_the_charge_as_it_is_shown(subject: Ch
     event = mark_of(subject)
     envelope = msgspec.json.decode(event.raw, type=wire.EventEnvelope)
     assert (envelope.id, envelope.timestamp) == (event.id, at(5))
-    assert msgspec.json.decode(envelope.data, type=wire.Charge) == charges.on_the_wire(subject)
+    assert msgspec.convert(envelope.data, wire.Charge) == charges.on_the_wire(subject)
 
 
 @pytest.mark.parametrize("subject", [refunded(), not_refunded()])
@@ -76,13 +76,13 @@ def test_the_bytes_of_a_refund_event_hold_the_refund_as_it_is_shown(subject: Ref
     event = mark_of(subject)
     envelope = msgspec.json.decode(event.raw, type=wire.EventEnvelope)
     assert (envelope.id, envelope.timestamp) == (event.id, at(5))
-    assert msgspec.json.decode(envelope.data, type=wire.Refund) == charges.refund_on_the_wire(CHARGE, subject)
+    assert msgspec.convert(envelope.data, wire.Refund) == charges.refund_on_the_wire(CHARGE, subject)
 
 
 def test_the_bytes_of_a_dispute_event_hold_the_dispute_as_it_is_shown() -> None:
     event = mark_of(a_dispute(status="lost", closed_at=at(5)))
     envelope = msgspec.json.decode(event.raw, type=wire.EventEnvelope)
-    assert msgspec.json.decode(envelope.data, type=wire.Dispute) == wire.Dispute(
+    assert msgspec.convert(envelope.data, wire.Dispute) == wire.Dispute(
         id="dp_1",
         charge_id=CHARGE.id,
         charge_reference="ord_1",

@@ -1,6 +1,7 @@
 """The server as a client on a raw connection meets it, good or bad."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,8 +10,8 @@ import pytest
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, HttpLimits
-from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol, BoundedServer
+from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, UNSENT_BYTES_OF_ALL_MAX, HttpLimits
+from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol, BoundedServer, unsent_bytes
 from tests.waiting import until
 
 LARGE = 8 * 1024 * 1024
@@ -81,6 +82,10 @@ class Connection:
         except ConnectionError:
             return b""
 
+    async def end(self) -> None:
+        """Sends no more, and goes on reading."""
+        self._writer.write_eof()
+
     async def close(self) -> None:
         self._writer.close()
 
@@ -91,9 +96,15 @@ class Running:
         self.app = app
         self._opened: list[Connection] = []
 
-    async def connect(self) -> Connection:
+    async def connect(self, *, receive_buffer: int | None = None) -> Connection:
+        """`receive_buffer` bounds how many bytes the kernel takes in for us, and asyncio, while we do not read."""
         [listener] = self.server.servers
-        connection = Connection(*await asyncio.open_connection(*listener.sockets[0].getsockname()))
+        connecting = socket.socket()
+        if receive_buffer:
+            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connecting.connect(listener.sockets[0].getsockname())
+        opened = asyncio.open_connection(sock=connecting, limit=receive_buffer or 2**16)
+        connection = Connection(*await opened)
         self._opened.append(connection)
         return connection
 
@@ -313,6 +324,84 @@ async def test_a_body_without_end_is_not_read_for_ever() -> None:
         await soon(lambda: running.app.cut_off == 1, "the application is told")
 
 
+async def test_a_pipeline_that_is_too_long_ends_with_an_answer_that_says_why() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(GET * 200)
+        answers = [await connection.answer() for _ in range(PIPELINE_MAX + 2)]
+        assert answers[:-1] == [(200, b"0")] * (PIPELINE_MAX + 1)
+        assert answers[-1] == (429, f"more than {PIPELINE_MAX} pipelined requests".encode())
+        assert await connection.rest() == b""
+
+
+async def test_a_request_is_answered_although_its_client_sends_no_more() -> None:
+    async with serving() as running:
+        for sent, answers in (
+            (b"POST /held HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", [b"5"]),
+            (b"GET /held HTTP/1.1\r\n" + HEAD + b"\r\n" + GET * 2, [b"0"] * 3),
+            (b"GET /held HTTP/1.1\r\n" + HEAD + b"\r\nGET / HT", [b"0"]),
+        ):
+            running.app.release.clear()
+            begun = running.app.begun
+            connection = await running.connect()
+            await connection.send(sent)
+            await connection.end()
+            await soon(lambda begun=begun: running.app.begun > begun, "it is at work")  # type: ignore[misc]
+            running.app.release.set()
+            assert [await connection.answer() for _ in answers] == [(200, body) for body in answers]
+            assert await connection.rest() == b""
+
+
+async def test_half_a_request_is_not_waited_for_when_its_client_sends_no_more() -> None:
+    async with serving() as running:
+        for sent in (b"", b"GET / HT", b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhell"):
+            connection = await running.connect()
+            await connection.send(sent)
+            await connection.end()
+            assert await connection.rest() == b""
+
+
+async def test_a_stream_ends_when_its_client_goes() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET /stream HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.streams == 1, "it runs")
+        await connection.end()
+        await soon(lambda: running.app.streams == 0, "it has ended")
+
+
+async def test_http_1_0_is_not_told_to_continue() -> None:
+    """RFC 9110 §10.1.1: it would take that for the answer."""
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
+        assert await connection.answer() == (200, b"5")
+
+
+async def test_nothing_is_done_for_a_client_that_leaves_answers_unread() -> None:
+    async with serving() as running:
+        connection = await running.connect(receive_buffer=4096)
+        await connection.send(b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n" + GET)
+        await soon(lambda: running.app.begun == 1, "the first is answered")
+        assert (await running.ask(GET)) == (200, b"0")
+        assert running.app.begun == 2  # that one, and not the one behind the answer that nobody reads
+        assert await connection.answer() == (200, b"x" * LARGE)
+        assert await connection.answer() == (200, b"0")
+
+
+async def test_who_leaves_most_unread_goes_when_all_together_leave_too_much() -> None:
+    async with serving() as running:
+        count = UNSENT_BYTES_OF_ALL_MAX // LARGE + 3
+        for _ in range(count):
+            deaf = await running.connect(receive_buffer=4096)
+            await deaf.send(b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.begun == count, "all are answered")
+        connections = running.server.server_state.connections
+        await soon(lambda: 0 < unsent_bytes(connections) <= UNSENT_BYTES_OF_ALL_MAX, "some are cut off")
+        assert count - 4 <= len(connections) < count
+        assert (await running.ask(GET)) == (200, b"0")
+
+
 async def test_of_too_many_pipelined_requests_the_first_are_answered() -> None:
     async with serving() as running:
         connection = await running.connect()
@@ -331,11 +420,14 @@ async def test_a_client_that_only_sends_does_not_queue_up_requests_without_end()
         assert len(served.pipeline) <= PIPELINE_MAX
 
 
-async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:
+async def test_garbage_behind_a_request_is_answered_after_it() -> None:
     async with serving() as running:
         connection = await running.connect()
-        await connection.send(GET + b"garbage\r\n\r\n")
+        await connection.send(b"GET /held HTTP/1.1\r\n" + HEAD + b"\r\n" + b"garbage\r\n\r\n")
+        await soon(lambda: running.app.begun == 1, "the first is at work")
+        running.app.release.set()
         assert await connection.answer() == (200, b"0")
+        assert await connection.answer() == (400, b"not a valid HTTP request")
         assert await connection.rest() == b""
 
 

@@ -118,9 +118,9 @@ def test_nesting_30_000_deep_is_malformed() -> None:
     assert problem("[" * 30_000).slug == "malformed-json"
 
 
-@pytest.mark.parametrize("digits", [21, 400, 5_000, 60_000])
+@pytest.mark.parametrize("digits", [65, 400, 5_000, 60_000])
 def test_thousands_of_digits_are_refused(digits: int) -> None:
-    assert problem('{"amount": ' + "9" * digits + "}").slug == "malformed-json"
+    assert pointers(problem('{"amount": ' + "9" * digits + "}")) == ["/amount"]
     assert pointers(problem('{"amount": 0.' + "9" * digits + "9" * 64 + "}")) == ["/amount"]
     assert pointers(problem('{"amount": "' + "9" * digits + "9" * 64 + '"}')) == ["/amount"]
 

@@ -1,0 +1,52 @@
+"""JSON of which no two readers make two things (RFC 7493): no member twice, no NaN, nothing rounded."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+
+def parse_json(text: str) -> Any:
+    """One JSON value (RFC 8259). A number with a fraction is a Decimal, as written; with an exponent it is a float, which is
+    no amount of money. An integer of more digits than 64 bits hold is a Decimal too. Raises ValueError.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def has_lone_surrogate(value: Any, text: str) -> bool:
+    """Whether a string in `value`, parsed from `text`, has half a pair: no character, and not stored (RFC 7493 §2.1)."""
+    if "\\u" not in text:
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError(f"duplicate key {name[:40]!r}")
+        members[name] = value
+    return members
+
+
+def _number(literal: str) -> Decimal | float:
+    return float(literal) if "e" in literal.lower() else Decimal(literal)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _integer(literal: str) -> int | Decimal:
+    return int(literal) if len(literal) <= 20 else Decimal(literal)  # thousands of digits are costly to parse
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant
+)
