@@ -25,7 +25,7 @@ from order_api.views import (
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
 from shared.edge.lists import Cursor, Limit, page_response, position_after
-from shared.edge.problems import FieldError, ProblemError
+from shared.edge.problems import FieldError, ProblemError, invalid_field
 from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, moment, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
@@ -201,6 +201,10 @@ def _new_order(merchant: str, data: PlaceOrderRequest) -> NewOrder:
     """Checks what types alone cannot say. Raises ProblemError."""
     require_visible("/orderNumber", data.order_number, spaced=True)
     check_metadata(data.metadata)
+    if data.amount == 0:
+        raise invalid_field(
+            "/amount", "must be more than 0: an order that is free is paid already, so do not place it here"
+        )
     return NewOrder(
         merchant, data.order_number, shortest(data.amount), data.currency, data.payment_method, data.metadata
     )

@@ -9,7 +9,8 @@ A request passes these files in this order:
 5. `admit.py` decides whether it is served: how many are at work, whose key it carries (`auth.py`), how fast that merchant
    sends.
 6. `requests.py` reads body, headers and parameters strictly. Then the handler of the service runs.
-7. `responses.py` sends bytes that are made already, and `lists.py` a page of a list; `problems.py` turns errors into problem documents.
+7. `responses.py` sends bytes that are made already, and `lists.py` a page of a list; `problems.py` turns errors into problem
+   documents.
 
 `health.py` says whether the service can serve. `api_page.py` shows the API, which `tools/openapi/` describes;
 `media_types.py` reads Accept and Content-Type for it and for `requests.py`.

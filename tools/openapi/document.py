@@ -61,8 +61,8 @@ ERRORS = """\
 **Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
 the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too."""
 LISTS = (
-    "**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null. A page "
-    "of large things may end before `limit`."
+    "**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null. "
+    "A page of large things may end before `limit`."
 )
 
 _EXAMPLES: Mapping[Any, Any] = {Live: Live("live"), Ready: Ready("ready")}  # of what every service has

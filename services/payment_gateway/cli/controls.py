@@ -153,6 +153,13 @@ def resume_clock(gateway: Gateway, terminal: Terminal) -> None:
     terminal.result(found, _clock_line(found))
 
 
+@command(clock, "forget-keys")
+def forget_keys(gateway: Gateway, terminal: Terminal) -> None:
+    """Forget your idempotency keys now, as after a day: the same request makes a new thing."""
+    found = gateway.call("POST", "/v1/test/clock", {"action": "forgetKeys"})
+    terminal.result(found, _clock_line(found))
+
+
 @command(clock, "advance")
 @click.argument("duration", type=DURATION)
 @click.option("--timeout", type=DURATION, default="60s", show_default=True, help="How long to wait for it.")

@@ -15,6 +15,7 @@ from payment_gateway.clock import clock as clocks
 from payment_gateway.clock.advance import AdvanceClock
 from payment_gateway.clock.clock import Clock, ClockError
 from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.controls.forget_keys import forget_keys
 from payment_gateway.controls.reset import Reset
 from payment_gateway.controls.send_anything import SendWebhookRequest, Sent, send_anything
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
@@ -30,6 +31,7 @@ from payment_gateway.money.dispute_charge import (
     TooManyDisputes,
 )
 from payment_gateway.money.routes import Amount
+from payment_gateway.store import Store
 from payment_gateway.webhooks.destination import Destinations
 from payment_gateway.webhooks.send import SendWebhook
 from shared import wire
@@ -55,9 +57,11 @@ class ClockView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What the clock is to do. `seconds` says how far to advance, and is for that only."""
+    """What the clock is to do. `seconds` says how far to advance, and is for that only. Where it stands has no part in
+    `forgetKeys`: idempotency keys are kept for 24 hours of real time.
+    """
 
-    action: Literal["freeze", "resume", "advance"]
+    action: Literal["freeze", "resume", "advance", "forgetKeys"]
     seconds: Annotated[int, Meta(ge=1, le=10 * 365 * 86400)] | None = None
 
 
@@ -76,11 +80,15 @@ async def get_clock(clock: NamedDependency[StoredClock]) -> Response[ClockView]:
     responses={202: ResponseSpec(ClockView, description="It still advances", generate_examples=False)},
 )
 async def set_clock(
-    data: JSONBody[ClockRequest], clock: NamedDependency[StoredClock], advance_clock: NamedDependency[AdvanceClock]
+    request: Request[Any, Any, Any],
+    data: JSONBody[ClockRequest],
+    clock: NamedDependency[StoredClock],
+    advance_clock: NamedDependency[AdvanceClock],
+    store: NamedDependency[Store],
 ) -> Response[ClockView]:
-    """Freezes the clock, advances it, or lets it run on from where it stands. Advancing does on the way what is due on the
-    way, in order, each thing at its own time, as fast as your endpoints answer. The timestamps of signatures, idempotency
-    keys and timeouts stay on real time.
+    """Freezes the clock, advances it, or lets it run on from where it stands; or has your idempotency keys forgotten.
+    Advancing does on the way what is due on the way, in order, each thing at its own time, as fast as your endpoints answer.
+    The timestamps of signatures, idempotency keys and timeouts stay on real time.
     """
     if (data.action == "advance") != (data.seconds is not None):
         raise invalid_field("/seconds", "is needed to advance, and for nothing else")
@@ -91,6 +99,9 @@ async def set_clock(
             changed = await clock.change(lambda before: clocks.resumed(before, real=utc_now()))
         case "advance":
             changed = await advance_clock(timedelta(seconds=data.seconds or 0))
+        case "forgetKeys":
+            await forget_keys(store, merchant_of(request))
+            changed = await clock.read()
     return _clock_response(changed, 202 if changed.state == "advancing" else 200)
 
 

@@ -185,6 +185,7 @@ async def test_days_pass_in_a_moment(command: CommandLine, merchant: Merchant) -
 
 async def test_the_clock_runs_on_when_told(command: CommandLine, merchant: Merchant) -> None:
     merchant.call("POST", "/v1/test/clock", {"action": "freeze"})
+    assert (await command("clock", "forget-keys")).out.startswith("frozen at ")
     assert (await command("clock", "resume")).out.startswith("running at ")
     assert (await command("clock", "show")).out.startswith("running at ")
 
