@@ -121,6 +121,7 @@ class Application:
         works: list[LeasedWork[Any]] = [
             self.settle_charges.work,
             self.announce_left_over.work,
+            self.resend_events.work,
             self.deliver_webhooks.work,
             self.release_held.work,
         ]
@@ -150,6 +151,7 @@ class Application:
             Schedule(
                 "endpoints", first_due_in(store.webhook_endpoints, "due_at", {}), self.announce_left_over.run_once
             ),
+            Schedule("resends", first_due_in(store.resends, "due_at", {}), self.resend_events.work.run_once),
             Schedule("deliveries", first_due_in(store.deliveries, "next_attempt_at", pending), deliver.work.run_once),
             Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
         ]

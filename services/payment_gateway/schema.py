@@ -60,6 +60,7 @@ async def ensure_schema(database: Database) -> None:
             newest,
         ],
     )
+    await ensure_collection(database, "resends", indexes=[IndexModel(["due_at"])])
     expiring = IndexModel(["expires_at"], expireAfterSeconds=0)
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
 
