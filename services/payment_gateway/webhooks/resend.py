@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-from bson import SON
 
 from payment_gateway.claim import claim, release
 from payment_gateway.clock.stored_clock import StoredClock
@@ -108,9 +107,16 @@ class ResendEvents:
             self.work.wake.set()
         return Resent(count, complete=reached is None)
 
+    async def _endpoint(self, merchant: str, endpoint_id: str) -> Endpoint | NotThere | EndpointDisabled:
+        document = await self._store.one(self._store.webhook_endpoints, merchant, endpoint_id)
+        if document is None:
+            return NotThere("webhook endpoint")
+        endpoint = msgspec.convert(document, Endpoint)
+        return EndpointDisabled() if endpoint.state == "disabled" else endpoint
+
     async def _leave(self, endpoint: Endpoint, reached: _Place, until: datetime) -> None:
         """A total write: what was left before is left too. A replica that is at it goes on from the earlier place then."""
-        after = {"$literal": SON(to_document(reached))}
+        after = {"$literal": to_document(reached)}
         rest = {"after": {"$min": ["$after", after]}, "until": {"$max": ["$until", until]}}
         free = {"due_at": await self._clock.now(), "lease_until": None, "claim": None}
         change = [{"$set": {"merchant": endpoint.merchant, **rest, **free}}]
@@ -145,28 +151,23 @@ class ResendEvents:
         log.info("resent", endpoint_id=endpoint.id, deliveries=count, complete=reached is None)
 
     async def _resend(self, endpoint: Endpoint, after: _Place, until: datetime) -> tuple[int, _Place | None]:
-        """How many deliveries of the next EVENTS_MAX events are on their way, and where it has come to; None at the end."""
+        """How many deliveries of the next EVENTS_MAX events are on their way, and where it has come to; None at the end.
+
+        Events that the endpoint does not want count among these: so the look at them is bounded, too.
+        """
         conditions: Document = {
             "merchant": endpoint.merchant,
             "created_at": {"$gte": after.at, "$lte": until},
             "$or": [{"created_at": {"$gt": after.at}}, {"_id": {"$gt": after.id}}],
         }
-        if endpoint.event_types:
-            conditions["type"] = {"$in": list(endpoint.event_types)}
-        found = self._store.events.find(conditions, {"created_at": 1}).sort([("created_at", 1), ("_id", 1)])
-        events = await found.limit(EVENTS_MAX + 1).to_list()
-        if not events:
-            return 0, None
-        count = await self._send_again(events[:EVENTS_MAX], endpoint, delivered_too=False)
-        last = events[:EVENTS_MAX][-1]
-        return count, _Place(last["created_at"], last["_id"]) if len(events) > EVENTS_MAX else None
-
-    async def _endpoint(self, merchant: str, endpoint_id: str) -> Endpoint | NotThere | EndpointDisabled:
-        document = await self._store.one(self._store.webhook_endpoints, merchant, endpoint_id)
-        if document is None:
-            return NotThere("webhook endpoint")
-        endpoint = msgspec.convert(document, Endpoint)
-        return EndpointDisabled() if endpoint.state == "disabled" else endpoint
+        found = self._store.events.find(conditions, {"created_at": 1, "type": 1})
+        found = found.sort([("created_at", 1), ("_id", 1)]).limit(EVENTS_MAX + 1)
+        events, reached = await found.to_list(), None
+        if len(events) > EVENTS_MAX:
+            events.pop()
+            reached = _Place(events[-1]["created_at"], events[-1]["_id"])
+        wanted = [one for one in events if wants(endpoint, endpoint.merchant, one["type"])]
+        return await self._send_again(wanted, endpoint, delivered_too=False) if wanted else 0, reached
 
     async def _send_again(self, events: Sequence[Document], endpoint: Endpoint, *, delivered_too: bool) -> int:
         """How many deliveries of `events`, which are no more than EVENTS_MAX, are made due now or anew."""

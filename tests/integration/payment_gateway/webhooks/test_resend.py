@@ -246,6 +246,20 @@ async def test_as_many_events_as_a_request_resends_are_all(application: Applicat
     assert await go_on(application) == 0
 
 
+async def test_events_that_the_endpoint_does_not_want_are_among_those_that_a_request_looks_at(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """Else a request would walk through all events for the sake of few."""
+    await many_events(application, EVENTS_MAX + 1)
+    failures = await add(application, f"{receiver.url}/failures", "payment.failed")
+    newest = {"$set": {"type": "payment.failed"}}
+    await application.store.events.update_one({"_id": "evt_00000"}, newest)
+    outcome = await application.resend_events.since("default", failures.id, LONG_AGO)
+    assert outcome == Resent(0, complete=False)
+    assert await go_on(application) == 1
+    assert await application.store.deliveries.distinct("event_id") == ["evt_00000"]
+
+
 async def test_a_worker_resends_the_rest(make_application: MakeApplication) -> None:
     async with make_application(workers=True, webhook_endpoint_url="http://127.0.0.1:1/") as application:
         count = EVENTS_MAX * 3
