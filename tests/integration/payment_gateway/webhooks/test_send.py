@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -215,33 +215,42 @@ async def test_no_more_look_ups_than_a_bounded_number_are_under_way(monkeypatch:
     assert (most, len(done)) == (LOOK_UPS_MAX, count)
 
 
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """As in a container that allows few processes: the system has no room for the stack of another thread."""
+    usual = threading.stack_size(2**47)
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threading.Thread(target=print).start()
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
 async def test_a_delivery_whose_look_up_gets_no_thread_is_an_attempt_and_is_tried_again(
-    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+    make_application: MakeApplication, receiver: HttpDouble
 ) -> None:
-    """As in a container that allows few processes. More of them than there are look-ups at once: none keeps its place."""
-    start = threading.Thread.start
-
-    def refused(thread: threading.Thread) -> None:
-        if thread.name.startswith("look up"):
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
     async with make_application(webhook_retry_schedule_seconds=(0,)) as application:
         elsewhere = {"url": f"http://localhost:{port_of(receiver)}/"}
         await application.store.webhook_endpoints.update_many({}, {"$set": elsewhere})
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refused)
+        with no_more_threads():
             delivery = await _delivered(application)
-            async with sending(public_only=False) as send:
-                for number in range(LOOK_UPS_MAX + 1):
-                    reply = await send(f"http://shop-{number}.example/", b"{}", {})
-                    assert "no thread to look up the host" in str(reply.error)
         assert (delivery["state"], receiver.asked) == ("pending", [])
         [attempt] = delivery["attempts"]
         assert "no thread to look up the host" in attempt["error"]
         await application.deliver_webhooks.work.run_once()
         [delivery] = await application.store.deliveries.find().to_list()
         assert (delivery["state"], len(receiver.asked)) == ("delivered", 1)
+
+
+async def test_look_ups_that_get_no_thread_leave_their_places_to_others(receiver: HttpDouble) -> None:
+    async with sending(public_only=False) as send:
+        with no_more_threads():
+            for number in range(LOOK_UPS_MAX + 1):
+                reply = await send(f"http://shop-{number}.example/", b"{}", {})
+                assert "no thread to look up the host" in str(reply.error)
+        reply = await send(f"http://localhost:{port_of(receiver)}/", b"{}", {})
+    assert reply.status == 200
 
 
 async def test_an_error_that_nobody_foresaw_is_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
