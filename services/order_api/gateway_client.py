@@ -11,6 +11,7 @@ from order_api.calls import PERMANENT_REFUSALS, Accepted, Call, Kind, Refused, R
 from shared import wire
 from shared.env import Secret
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
+from shared.telemetry import log
 from shared.times import rfc3339, stored
 from shared.tracing import span, trace_headers
 
@@ -150,6 +151,9 @@ class GatewayClient:
                     return response.status, body, retry_after_seconds(response)
         except CALL_ERRORS as error:
             raise GatewayUnavailableError(type(error).__name__) from error
+        except Exception as error:  # C15: so is any exception that nobody foresaw
+            log.error("a call of the provider failed", step=step, exc_info=True)
+            raise GatewayUnavailableError(type(error).__name__) from error
 
 
 def _accepted(call: Call, found: wire.Charge | wire.Refund) -> Accepted | None:
@@ -176,9 +180,10 @@ def _with_stored_time(found: _Dated) -> _Dated:
 
 
 def _decode(body: bytes, kind: type[T]) -> T | None:
+    """None for whatever else the provider says, and whatever that does to the decoder. C15"""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except Exception:  # noqa: BLE001 - not JSON, not UTF-8, nested too deep, and what nobody foresaw
         return None
 
 

@@ -39,7 +39,7 @@ from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.release_held import ReleaseHeld
 from payment_gateway.webhooks.resend import ResendEvents
 from payment_gateway.webhooks.send import SendWebhook
-from payment_gateway.webhooks.stored_endpoints import ensure_endpoint, stored_endpoints
+from payment_gateway.webhooks.stored_endpoints import ensure_endpoint, give_places, stored_endpoints
 from shared.documents import Documents
 from shared.documents.keys import ForgetKeys
 from shared.edge.admit import Admission
@@ -121,6 +121,7 @@ class Application:
         works: list[LeasedWork[Any]] = [
             self.settle_charges.work,
             self.announce_left_over.work,
+            self.resend_events.work,
             self.deliver_webhooks.work,
             self.release_held.work,
         ]
@@ -128,7 +129,7 @@ class Application:
             works.append(self.advance_clock.work)
         try:
             await ensure_schema(self.store.database)
-            await self._ensure_configured_endpoint()
+            await self._ensure_endpoints()
             await self.send_webhook.start()
             await self.send_once.start()
             async with at_work(writers, works if workers else []):
@@ -150,20 +151,22 @@ class Application:
             Schedule(
                 "endpoints", first_due_in(store.webhook_endpoints, "due_at", {}), self.announce_left_over.run_once
             ),
+            Schedule("resends", first_due_in(store.resends, "due_at", {}), self.resend_events.work.run_once),
             Schedule("deliveries", first_due_in(store.deliveries, "next_attempt_at", pending), deliver.work.run_once),
             Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
         ]
 
     async def _begin_anew(self) -> None:
         await self.faults.read()
-        await self._ensure_configured_endpoint()
+        await self._ensure_endpoints()
 
-    async def _ensure_configured_endpoint(self) -> None:
+    async def _ensure_endpoints(self) -> None:
         url = self.settings.webhook_endpoint_url
         if url is not None:
             secret = self.settings.endpoint_secret
             endpoint = configured_endpoint(self.settings.endpoint_merchant, url, secret, now=await self.clock.now())
             await ensure_endpoint(self.store.webhook_endpoints, endpoint)
+        await give_places(self.store)
 
 
 def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:

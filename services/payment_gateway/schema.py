@@ -46,7 +46,8 @@ async def ensure_schema(database: Database) -> None:
     )
     await ensure_collection(database, "events", indexes=[by_reference, newest])
     gone = IndexModel(["gone_at"], expireAfterSeconds=0)
-    await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, _DUE, newest, gone], schema=_HAS_KEYS)
+    place = _where_there("merchant", "place", unique=True)
+    await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, place, _DUE, newest, gone], schema=_HAS_KEYS)
     await ensure_collection(
         database,
         "deliveries",
@@ -59,6 +60,7 @@ async def ensure_schema(database: Database) -> None:
             newest,
         ],
     )
+    await ensure_collection(database, "resends", indexes=[IndexModel(["due_at"])])
     expiring = IndexModel(["expires_at"], expireAfterSeconds=0)
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
 

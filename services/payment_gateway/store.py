@@ -17,6 +17,7 @@ class Store:
         self.events = self.database["events"]
         self.webhook_endpoints = self.database["webhook_endpoints"]
         self.deliveries = self.database["deliveries"]
+        self.resends = self.database["resends"]
         self.reply_attempts = self.database["reply_attempts"]
         self.faults = self.database["faults"]
         self.clock = self.database["clock"]

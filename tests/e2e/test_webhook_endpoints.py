@@ -16,7 +16,9 @@ import standardwebhooks
 import stripe
 from aiohttp import web
 
+from payment_gateway.webhooks.resend import EVENTS_MAX
 from shared.mongo import Client, Database
+from shared.times import rfc3339, utc_now
 from tests.e2e.conftest import Api, StartStack, order_body, place_until_acknowledged
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.waiting import until
@@ -355,3 +357,39 @@ async def test_deliveries_in_hand_or_asked_for_again_when_the_gateway_is_killed_
                 return await databases[1]["deliveries"].count_documents({"state": {"$ne": "delivered"}}) == 0
 
             await until(all_delivered, "every delivery is recorded")
+
+
+async def test_what_is_left_of_a_resend_when_the_gateway_is_killed_is_resent(
+    start_stack: StartStack, http: aiohttp.ClientSession, databases: tuple[Database, Database]
+) -> None:
+    count, over, database = EVENTS_MAX * 10, asyncio.Event(), databases[1]
+
+    async def hang(_asked: Asked) -> web.StreamResponse:
+        await over.wait()
+        return web.Response()
+
+    async with http_double(hang) as slow:
+        with start_stack(WEBHOOK_ENDPOINT_URL=slow.url) as stack:
+            [service] = stack.gateways
+            gateway, bearer = Api(http, service.url), {"Authorization": f"Bearer {stack.api_key}"}
+            _, _, listed = await gateway.call("GET", "/v1/webhook-endpoints", headers=bearer)
+            path, now = f"/v1/webhook-endpoints/{listed['data'][0]['id']}/resend", utc_now()
+            event = {"merchant": "default", "type": "payment.succeeded", "reference": "ord_1", "raw": "{}"}
+            await database["events"].insert_many(
+                {**event, "_id": f"evt_{number}", "object_id": f"ch_{number}", "created_at": now}
+                for number in range(count)
+            )
+            since = {"since": rfc3339(now)}
+            status, _, answer = await gateway.call("POST", path, json=since, headers=bearer)
+            service.kill()
+            assert (status, answer) == (202, {"resent": EVENTS_MAX, "complete": False})
+            assert await database["deliveries"].count_documents({}) < count
+            # As if the leases of who was killed had lapsed.
+            await database["resends"].update_many({}, {"$set": {"lease_until": None}})
+            service.start()
+
+            async def all_are_there() -> bool:
+                return await database["deliveries"].count_documents({}) == count
+
+            await until(all_are_there, "a delivery of each event")
+            over.set()

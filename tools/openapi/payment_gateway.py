@@ -220,7 +220,7 @@ API = Api(
         RotateSecretRequest: {"overlapSeconds": 3600},
         ResendEventRequest: {"endpointId": _ENDPOINT["id"]},
         ResendSinceRequest: {"since": "2026-11-23T00:00:00Z"},
-        Resent: {"resent": 1},
+        Resent: {"resent": 1, "complete": True},
         SendWebhookRequest: {
             "url": "http://127.0.0.1:9000/hooks",
             "body": {"id": "evt_mine", "type": "payment.succeeded"},

@@ -75,7 +75,9 @@ def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, s
     now = datetime.fromisoformat(clock["now"]) if clock else datetime.now(UTC)
     body = {"since": (now - timedelta(seconds=since)).isoformat()}
     answer = gateway.call("POST", f"/v1/webhook-endpoints/{endpoint_id}/resend", body)
-    terminal.result(answer, f"resent: {answer['resent']}")
+    terminal.result(
+        answer, f"resent: {answer['resent']}{'' if answer['complete'] else ', and the rest follows by itself'}"
+    )
 
 
 @command(payment_gateway, "listen")

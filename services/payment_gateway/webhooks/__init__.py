@@ -6,7 +6,7 @@
    operator forbids (`destination.py`), and `judge_endpoint.py` decides what came of it for the endpoint.
    `release_held.py` lets go what was to wait for another.
 4. `event_routes.py` shows events and deliveries, `list_events.py` finds what was not delivered, and `resend.py` sends
-   again what was missed.
+   again what was missed, the rest of it in the background.
 
 The rules: `event.py` (what happened, and what of it is still to be announced), `endpoint.py` (where to), `delivery.py` (one
 event for one endpoint, and when it is tried next) and `shares.py` (how many requests each endpoint may have at once).

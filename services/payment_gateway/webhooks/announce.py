@@ -6,20 +6,21 @@ there once, and a mark goes last. What is announced is what a majority has: mark
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from itertools import islice
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import UNSET
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.faults.scenario import Scenario
 from payment_gateway.store import Store, read
-from payment_gateway.webhooks.delivery import Delivery, new_deliveries
+from payment_gateway.webhooks.delivery import Delivery, is_held, new_deliveries
 from payment_gateway.webhooks.endpoint import Endpoint
-from payment_gateway.webhooks.event import Event, Mark, Told, event_of
+from payment_gateway.webhooks.event import Mark, Told, event_of
 from payment_gateway.webhooks.passed_over import PassedOver
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Documents, InvalidError, Verdict
@@ -30,6 +31,7 @@ from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
 
 DELIVERIES_MAX = 1000  # in one insert
+EVENTS_MAX = 100  # in one insert: each may have 30 KB of a merchant's metadata
 LEFT_OVER_MAX = 100  # endpoints at once
 LEFT_OVER_POLL_SECONDS = 2.0  # seldom, and never in a hurry
 
@@ -70,40 +72,29 @@ class Announce(Generic[T]):
 
     async def _announce(self, found: Sequence[Document]) -> None:
         now = await self.clock.now()
-        events: dict[str, list[Event]] = {}
-        deliveries: dict[str, list[Delivery]] = {}
-        for document in found:
-            thing = msgspec.convert(document, self.kind)
-            document_id = document["_id"]
-            events[document_id], deliveries[document_id] = self._made(thing, now=now, read_at=document["read_at"])
-        await insert_all(self.store.events, [to_document(one) for made in events.values() for one in made])
+        marks_of = {document["_id"]: self._marks(document) for document in found}
+        marked = [one for marks in marks_of.values() for one in marks]
+        events = (to_document(event_of(one.mark, one.told, now=now)) for one in marked)
+        await insert_all(self.store.events, events, at_once=EVENTS_MAX)
         # Those that are held come first: whoever releases them is not tried before they are there.
-        queue = sorted((one for made in deliveries.values() for one in made), key=lambda one: one.hold is UNSET)
-        for begin in range(0, len(queue), DELIVERIES_MAX):
-            await insert_all(self.store.deliveries, [to_document(one) for one in queue[begin : begin + DELIVERIES_MAX]])
-        if queue:
+        queue = sorted(marked, key=lambda one: not is_held(one.mark, one.scenario))
+        await insert_all(self.store.deliveries, (to_document(made) for one in queue for made in _deliveries(one, now)))
+        if any(one.mark.to for one in queue):
             self.wake()
-        there = await asyncio.gather(*(self._take_off(document, events[document["_id"]]) for document in found))
-        gone = [document["_id"] for document, is_there in zip(found, there, strict=True) if not is_there]
-        if gone:
-            # What a reset took while it was announced has not happened.
-            await _delete(self.store.deliveries, [one.id for each in gone for one in deliveries[each]])
-            await _delete(self.store.events, [one.id for each in gone for one in events[each]])
+        there = await asyncio.gather(*(self._take_off(document, marks_of[document["_id"]]) for document in found))
+        for document, is_there in zip(found, there, strict=True):
+            if not is_there:
+                await self._take_back(marks_of[document["_id"]])
 
-    def _made(self, thing: T, *, now: datetime, read_at: datetime) -> tuple[list[Event], list[Delivery]]:
+    def _marks(self, document: Document) -> list["_Marked"]:
+        thing = msgspec.convert(document, self.kind)
         told = self.told(thing)
         marks: tuple[Mark, ...] = thing.announce  # type: ignore[attr-defined]  # of every kind
-        events = [event_of(mark, told, now=now) for mark in marks]
-        deliveries = [
-            one
-            for mark in marks
-            for one in new_deliveries(mark, told.scenario_of(mark.object), told.merchant, now=now, queued_at=read_at)
-        ]
-        return events, deliveries
+        return [_Marked(mark, told, told.scenario_of(mark.object), document["read_at"]) for mark in marks]
 
-    async def _take_off(self, document: Document, events: Sequence[Event]) -> bool:
+    async def _take_off(self, document: Document, marked: Sequence["_Marked"]) -> bool:
         """Whether the document is still there: somebody else may have announced the same."""
-        ids = {event.id for event in events}
+        ids = {one.mark.id for one in marked}
 
         def off(thing: T | None, _now: datetime | None) -> Verdict[T, bool]:
             if thing is None:
@@ -113,25 +104,44 @@ class Announce(Generic[T]):
 
         return await self.documents.change(document["_id"], off, read=document, patient=True)
 
+    async def _take_back(self, marked: Sequence["_Marked"]) -> None:
+        """What a reset took while it was announced has not happened."""
+        ids = [one.mark.id for one in marked]
+        for merchant in {one.told.merchant for one in marked}:
+            await self.store.deliveries.delete_many({"merchant": merchant, "event_id": {"$in": ids}})
+        await self.store.events.delete_many({"_id": {"$in": ids}})
 
-async def insert_all(collection: MongoCollection, documents: Sequence[Document]) -> None:
-    """Returns once a majority has all of them. One that is there already counts only if the reply has no write concern
-    error: with one, a failover might still take it away. Raises PyMongoError, InvalidError, and what encoding raises.
+
+class _Marked(NamedTuple):
+    """A mark, what is told with it and how, and the server's time when it was read."""
+
+    mark: Mark
+    told: Told
+    scenario: Scenario
+    read_at: datetime
+
+
+def _deliveries(one: _Marked, now: datetime) -> list[Delivery]:
+    return new_deliveries(one.mark, one.scenario, one.told.merchant, now=now, queued_at=one.read_at)
+
+
+async def insert_all(collection: MongoCollection, documents: Iterable[Document], *, at_once: int | None = None) -> None:
+    """Returns once a majority has all of them. They are inserted in slices of `at_once`, by default DELIVERIES_MAX, and each
+    is made when the slice before is there: however many they are, others have their turn in between.
+
+    One that is there already counts only if the reply has no write concern error: with one, a failover might still take it
+    away. Raises PyMongoError, InvalidError, and what encoding raises; then some may be there.
     """
-    if not documents:
-        return
-    try:
-        await collection.insert_many(documents, ordered=False)
-    except BulkWriteError as error:
-        refused = refusals(error, len(documents))
-        if refused is None:
-            raise
-        if bad := [one for one in refused.values() if not one.duplicate]:
-            raise InvalidError(f"{collection.name}: {bad[0].reason}") from None
-
-
-async def _delete(collection: MongoCollection, ids: Sequence[str]) -> None:
-    await collection.delete_many({"_id": {"$in": ids}})
+    left = iter(documents)
+    while made := list(islice(left, at_once or DELIVERIES_MAX)):
+        try:
+            await collection.insert_many(made, ordered=False)
+        except BulkWriteError as error:
+            refused = refusals(error, len(made))
+            if refused is None:
+                raise
+            if bad := [one for one in refused.values() if not one.duplicate]:
+                raise InvalidError(f"{collection.name}: {bad[0].reason}") from None
 
 
 class AnnounceLeftOver:

@@ -11,10 +11,18 @@ import msgspec
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from payment_gateway.webhooks import endpoint as endpoints
-from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, TooManyEndpoints, TooManyRotations
-from payment_gateway.webhooks.stored_endpoints import StoredEndpoints
+from payment_gateway.webhooks.endpoint import (
+    Change,
+    Endpoint,
+    NoSuchEndpoint,
+    PlaceTaken,
+    TooManyEndpoints,
+    TooManyRotations,
+)
+from payment_gateway.webhooks.stored_endpoints import StoredEndpoints, free_place
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
+from shared.batches import UnresolvedDuplicateError
 from shared.documents import Verdict
 from shared.documents.keys import change_once, known_key
 from shared.idempotency import Answer, KeyReused, new_key
@@ -45,7 +53,7 @@ class ChangeEndpoints:
     clock: StoredClock
 
     async def add(self, merchant: str, key: str, asked: NewEndpoint) -> Answer | KeyReused | TooManyEndpoints:
-        """Endpoints that are made at the same moment may pass the bound by as many."""
+        """However many are made at once, a merchant has ENDPOINTS_MAX at most: each is inserted in a place of its own."""
         secret, now = asked.secret or endpoints.new_secret(), await self.clock.now()
         endpoint = endpoints.new_endpoint(merchant, asked.url, asked.event_types, secret, now=now)
         remembered = new_key(
@@ -56,13 +64,15 @@ class ChangeEndpoints:
             location=f"/v1/webhook-endpoints/{endpoint.id}",
             now=utc_now(),  # keys stay on real time. C24
         )
-        if known := await known_key(self.store.webhook_endpoints, merchant, remembered):
-            return known
-        there, most = {"merchant": merchant, "deleted_at": None}, endpoints.ENDPOINTS_MAX
-        if await self.store.webhook_endpoints.count_documents(there, limit=most) >= most:
-            return TooManyEndpoints()
-        keyed = msgspec.structs.replace(endpoint, keys=(remembered,))
-        return await self.endpoints.insert(keyed) or remembered.answer
+        for _ in range(endpoints.ENDPOINTS_MAX):
+            place = await free_place(self.store, merchant, new=True)
+            if place is None:  # C5: before a refusal, the key
+                return await known_key(self.store.webhook_endpoints, merchant, remembered) or TooManyEndpoints()
+            placed = msgspec.structs.replace(endpoint, keys=(remembered,), place=place)
+            outcome = await self.endpoints.insert(placed)
+            if not isinstance(outcome, PlaceTaken):
+                return outcome or remembered.answer
+        raise UnresolvedDuplicateError
 
     async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | None:
         """The endpoint after the change; None if there is none."""

@@ -98,6 +98,11 @@ def new_deliveries(
     return made
 
 
+def is_held(mark: Mark, scenario: Scenario) -> bool:
+    """Whether the deliveries of an event are held at first. The wrong one of two is not: the true one waits for it."""
+    return mark.fault != WRONG_AMOUNT and (scenario.timing == "out_of_order" or scenario.wrong_amount)
+
+
 def _true_deliveries(first: Delivery, mark: Mark, scenario: Scenario, *, now: datetime) -> list[Delivery]:
     """More than one if it is duplicated. What is held is due when it has been held for long enough."""
     timing = scenario.timing

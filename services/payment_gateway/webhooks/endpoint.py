@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from msgspec import Struct, convert, field
+from msgspec import UNSET, Struct, UnsetType, convert, field
 from msgspec.structs import replace
 
 from payment_gateway.webhooks.event import Mark, without
@@ -42,6 +42,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     `generation` counts what makes it another for those who try to deliver: a new URL, enabling, disabling. `keys` are those
     of the requests that made it and rotated its secret. `announce` has a mark for each event of it that is not announced
     yet, and `due_at` is when the first of them was made. One that was deleted stays for its keys, until `gone_at`.
+
+    `place` is one of the ENDPOINTS_MAX that a merchant has, each for one endpoint: a unique index makes the bound hold
+    however many are made at once. One that was deleted has none.
     """
 
     id: str = field(name="_id")
@@ -60,6 +63,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     deleted_at: datetime | None = None
     gone_at: datetime | None = None
+    place: int | UnsetType = UNSET
     version: int = 0
 
 
@@ -69,6 +73,10 @@ class NoSuchEndpoint(Struct, frozen=True):
 
 class TooManyEndpoints(Struct, frozen=True):
     """The merchant has ENDPOINTS_MAX already."""
+
+
+class PlaceTaken(Struct, frozen=True):
+    """Another endpoint of the merchant has been given the place meanwhile."""
 
 
 class TooManyRotations(Struct, frozen=True):
@@ -170,7 +178,7 @@ def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdic
     if endpoint.deleted_at is not None:
         return Verdict(answer=endpoint.deleted_at == at, found=True)
     gone_at = max([at, *(key.expires_at for key in endpoint.keys)])
-    after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at)
+    after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at, place=UNSET)
     return Verdict(answer=True, after=after)
 
 

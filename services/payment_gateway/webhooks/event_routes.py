@@ -133,7 +133,9 @@ async def resend_since(
     data: JSONBody[ResendSinceRequest],
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
-    """Delivers everything that has happened since a time and that the endpoint has not taken."""
+    """Delivers everything that has happened since a time and that the endpoint has not taken. The answer comes after 1,000
+    events at most: unless it is `complete`, the gateway goes on by itself.
+    """
     since = _time("/since", data.since)
     return _answer(await resend_events.since(merchant_of(request), endpoint_id, since))
 

@@ -2,24 +2,31 @@
 
 Where a delivery is pending it becomes due now; otherwise there is a new one, with all its retries before it. Nothing here
 needs a transaction: whoever is interrupted asks again, and what is pending by then is not made a second time.
+
+A request resends EVENTS_MAX events at most. What is left is a piece of work in `resends`, one for each endpoint: any replica
+claims it, resends the next EVENTS_MAX, and writes how far it has come. If it dies before, another does these once more.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
+from payment_gateway.claim import claim, release
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from payment_gateway.webhooks.announce import insert_all
 from payment_gateway.webhooks.delivery import resent
 from payment_gateway.webhooks.endpoint import Endpoint, wants
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
+from shared.leases import LeasedWork
 from shared.mongo import COUNTED, Document, to_document
+from shared.telemetry import log
 
 EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
+LEASE_SECONDS = 60.0  # more than the calls of MongoDB for one go may take
+POLL_SECONDS = 2.0  # whoever leaves work wakes the worker
 
 
 class NotThere(msgspec.Struct, frozen=True):
@@ -33,9 +40,27 @@ class EndpointDisabled(msgspec.Struct, frozen=True):
 
 
 class Resent(msgspec.Struct, frozen=True):
-    """How many deliveries are on their way for it."""
+    """How many deliveries are on their way. Unless it is `complete`, the rest follows by itself."""
 
     resent: int
+    complete: bool = True
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a walk through the events has come to, the oldest first: all up to this one are done."""
+
+    at: datetime
+    id: str = ""  # before the first of that time
+
+
+class _Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is still to be resent to an endpoint: what has happened after `after`, and not later than `until`."""
+
+    endpoint_id: str = msgspec.field(name="_id")
+    merchant: str
+    after: _Place
+    until: datetime
+    claim: str
 
 
 class ResendEvents:
@@ -45,6 +70,14 @@ class ResendEvents:
         self._store = store
         self._clock = clock
         self._wake = wake
+        self.work = LeasedWork[Document](
+            self._claim,
+            self._go_on,
+            name="resend",
+            slots=1,
+            poll_seconds=POLL_SECONDS,
+            release=lambda document: release(store.resends, document, also_set={}),
+        )
 
     async def one(
         self, merchant: str, event_id: str, endpoint_id: str | None = None
@@ -67,14 +100,12 @@ class ResendEvents:
         endpoint = await self._endpoint(merchant, endpoint_id)
         if not isinstance(endpoint, Endpoint):
             return endpoint
-        conditions: Document = {"merchant": merchant, "created_at": {"$gte": since, "$lte": await self._clock.now()}}
-        if endpoint.event_types:
-            conditions["type"] = {"$in": list(endpoint.event_types)}
-        count, following = 0, conditions
-        while events := await self._events(following):
-            count += await self._send_again(events, endpoint, delivered_too=False)
-            following = {**conditions, **_later_than(events[-1])}
-        return Resent(count)
+        until = await self._clock.now()
+        count, reached = await self._resend(endpoint, _Place(since), until)
+        if reached is not None:
+            await self._leave(endpoint, reached, until)
+            self.work.wake.set()
+        return Resent(count, complete=reached is None)
 
     async def _endpoint(self, merchant: str, endpoint_id: str) -> Endpoint | NotThere | EndpointDisabled:
         document = await self._store.one(self._store.webhook_endpoints, merchant, endpoint_id)
@@ -83,9 +114,60 @@ class ResendEvents:
         endpoint = msgspec.convert(document, Endpoint)
         return EndpointDisabled() if endpoint.state == "disabled" else endpoint
 
-    async def _events(self, conditions: Document) -> Sequence[Document]:
-        found = self._store.events.find(conditions, {"merchant": 1, "created_at": 1})
-        return await found.sort([("created_at", 1), ("_id", 1)]).limit(EVENTS_MAX).to_list()
+    async def _leave(self, endpoint: Endpoint, reached: _Place, until: datetime) -> None:
+        """A total write: what was left before is left too. A replica that is at it goes on from the earlier place then."""
+        after = {"$literal": to_document(reached)}
+        rest = {"after": {"$min": ["$after", after]}, "until": {"$max": ["$until", until]}}
+        free = {"due_at": await self._clock.now(), "lease_until": None, "claim": None}
+        change = [{"$set": {"merchant": endpoint.merchant, **rest, **free}}]
+        await self._store.resends.update_one({"_id": endpoint.id}, change, upsert=True)
+
+    async def _claim(self, limit: int) -> Sequence[Document]:
+        _, documents = await claim(
+            self._store.resends,
+            due={},
+            due_at="due_at",
+            now=await self._clock.now(),
+            limit=limit,
+            lease_seconds=LEASE_SECONDS,
+            also_set={},
+        )
+        return documents
+
+    async def _go_on(self, document: Document) -> None:
+        """Resends the next events. Whoever has lost the claim meanwhile does not write how far it has come."""
+        rest = msgspec.convert(document, _Rest)
+        ours = {"_id": rest.endpoint_id, "claim": rest.claim}
+        endpoint = await self._endpoint(rest.merchant, rest.endpoint_id)
+        if not isinstance(endpoint, Endpoint):
+            await self._store.resends.delete_one(ours)
+            return
+        count, reached = await self._resend(endpoint, rest.after, rest.until)
+        if reached is None:
+            await self._store.resends.delete_one(ours)
+        else:
+            free = {"due_at": await self._clock.now(), "lease_until": None, "claim": None}
+            await self._store.resends.update_one(ours, {"$set": {"after": to_document(reached), **free}})
+        log.info("resent", endpoint_id=endpoint.id, deliveries=count, complete=reached is None)
+
+    async def _resend(self, endpoint: Endpoint, after: _Place, until: datetime) -> tuple[int, _Place | None]:
+        """How many deliveries of the next EVENTS_MAX events are on their way, and where it has come to; None at the end.
+
+        Events that the endpoint does not want count among these: so the look at them is bounded, too.
+        """
+        conditions: Document = {
+            "merchant": endpoint.merchant,
+            "created_at": {"$gte": after.at, "$lte": until},
+            "$or": [{"created_at": {"$gt": after.at}}, {"_id": {"$gt": after.id}}],
+        }
+        found = self._store.events.find(conditions, {"created_at": 1, "type": 1})
+        found = found.sort([("created_at", 1), ("_id", 1)]).limit(EVENTS_MAX + 1)
+        events, reached = await found.to_list(), None
+        if len(events) > EVENTS_MAX:
+            events.pop()
+            reached = _Place(events[-1]["created_at"], events[-1]["_id"])
+        wanted = [one for one in events if wants(endpoint, endpoint.merchant, one["type"])]
+        return await self._send_again(wanted, endpoint, delivered_too=False) if wanted else 0, reached
 
     async def _send_again(self, events: Sequence[Document], endpoint: Endpoint, *, delivered_too: bool) -> int:
         """How many deliveries of `events`, which are no more than EVENTS_MAX, are made due now or anew."""
@@ -107,8 +189,3 @@ class ResendEvents:
         await insert_all(self._store.deliveries, anew)  # what somebody else resends just now is on its way
         self._wake()
         return due_now + len(missing)
-
-
-def _later_than(event: Document) -> dict[str, Any]:
-    at = event["created_at"]
-    return {"$or": [{"created_at": at, "_id": {"$gt": event["_id"]}}, {"created_at": {"$gt": at}}]}

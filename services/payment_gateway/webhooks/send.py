@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -17,8 +18,10 @@ from yarl import URL
 from payment_gateway.webhooks.delivery import FORBIDDEN, RESPONSE_BYTES_MAX
 from payment_gateway.webhooks.destination import Destinations
 from shared.http_client import CALL_ERRORS, open_session, read_up_to, retry_after_seconds
+from shared.telemetry import log
 
 CONNECT_SECONDS = 5.0
+LOOK_UPS_MAX = 48  # threads: small containers allow 64 processes and threads in all
 ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
 USUAL_HEADERS = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
 
@@ -49,7 +52,7 @@ class SendWebhook:
         self._destinations = destinations
         self._timeout_seconds = timeout_seconds
         self._connections_max = connections_max
-        self._resolver = resolver or _OwnThreads()
+        self._resolver = resolver or _LookUps()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def start(self) -> None:
@@ -74,6 +77,9 @@ class SendWebhook:
                 status = response.status  # a response that breaks off is none
         except CALL_ERRORS as failure:
             error = _describe(failure)[:ERROR_LENGTH_MAX]
+        except Exception as failure:  # noqa: BLE001 - whatever nobody foresaw is an attempt too, and tried again
+            log.error("a webhook could not be sent", exc_info=True)
+            error = type(failure).__name__
         return Reply(
             status=status,
             error=error,
@@ -109,26 +115,38 @@ def _describe(failure: Exception) -> str:
     return f"{type(failure).__name__}: {failure}".rstrip(": ")
 
 
-class _OwnThreads(AbstractResolver):
-    """A thread for each look-up. The event loop has four for everybody's: as many name servers that hang would hold up all
-    deliveries. aiohttp remembers answers for ten seconds, and asks for one name once at a time.
+class _LookUps(AbstractResolver):
+    """A thread for each look-up, up to LOOK_UPS_MAX at once. The event loop has four for everybody's: as many name servers
+    that hang would hold up all deliveries. aiohttp remembers answers for ten seconds, and asks for one name once at a time.
     """
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(LOOK_UPS_MAX)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        answer = Future[list[Any]]()
+        """Raises OSError, also where the system has no thread left for it."""
+        await self._free.acquire()
+        loop, answer = asyncio.get_running_loop(), Future[list[Any]]()
         answer.set_running_or_notify_cancel()  # whoever waits may go away, and the thread ends when it can
 
         def ask() -> None:
             try:
                 answer.set_result(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG))
-            except OSError as error:
-                answer.set_exception(error)
             except UnicodeError as error:
-                answer.set_exception(OSError(f"not a host name: {error}"))
+                answer.set_exception(OSError(errno.EINVAL, f"not a host name: {error}"))
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+                answer.set_exception(error)
+            finally:
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(self._free.release)
 
-        threading.Thread(target=ask, name=f"look up {host[:64]}", daemon=True).start()
+        try:
+            threading.Thread(target=ask, name=f"look up {host[:64]}", daemon=True).start()
+        except RuntimeError as error:
+            self._free.release()
+            raise OSError(errno.EAGAIN, f"no thread to look up the host: {error}") from None
         return [
             ResolveResult(
                 hostname=host,

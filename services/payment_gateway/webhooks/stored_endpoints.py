@@ -1,28 +1,51 @@
 """Endpoints as several verbs read and write them."""
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from bson import Int64, ObjectId
+from pymongo.errors import DuplicateKeyError
 
 from payment_gateway.store import Store
-from payment_gateway.webhooks.endpoint import Endpoint
+from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX, Endpoint, PlaceTaken
 from shared.documents import Documents
 from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
-from shared.mongo import Collection, to_document
+from shared.mongo import COUNTED, Collection, to_document
 
-StoredEndpoints = Documents[Endpoint, Answer | KeyReused]
+StoredEndpoints = Documents[Endpoint, Answer | KeyReused | PlaceTaken]
 
 
 def stored_endpoints(store: Store) -> StoredEndpoints:
-    """What stands in the way of a new endpoint is another with its Idempotency-Key."""
+    """What stands in the way of a new endpoint is another with its Idempotency-Key, or in its place."""
 
-    async def explain(endpoints: Sequence[Endpoint]) -> Sequence[Answer | KeyReused | None]:
-        return await known_keys(store.webhook_endpoints, [(one.merchant, one.keys[0]) for one in endpoints])
+    async def explain(endpoints: Sequence[Endpoint]) -> Sequence[Answer | KeyReused | PlaceTaken | None]:
+        known = await known_keys(store.webhook_endpoints, [(one.merchant, one.keys[0]) for one in endpoints])
+        merchants, places = [
+            list({*some}) for some in zip(*((one.merchant, one.place) for one in endpoints), strict=True)
+        ]
+        there = store.webhook_endpoints.find({"merchant": {"$in": merchants}, "place": {"$in": places}})
+        taken = {(one["merchant"], one["place"]) async for one in there}
+        return [
+            key or (PlaceTaken() if (one.merchant, one.place) in taken else None)
+            for key, one in zip(known, endpoints, strict=True)
+        ]
 
     return Documents(store.webhook_endpoints, Endpoint, explain=explain)
+
+
+async def free_place(store: Store, merchant: str, *, new: bool) -> int | None:
+    """A place that no endpoint of the merchant has, or None. A `new` endpoint gets none where there are ENDPOINTS_MAX,
+    some of which may still lack theirs. Raises PyMongoError.
+    """
+    found = await store.webhook_endpoints.find({"merchant": merchant, "deleted_at": None}, {"place": 1}).to_list()
+    taken = {one.get("place") for one in found}
+    free = [place for place in range(ENDPOINTS_MAX) if place not in taken]
+    if not free or (new and len(found) >= ENDPOINTS_MAX):
+        return None
+    return random.choice(free)  # noqa: S311 - so that those who look at once seldom choose the same
 
 
 async def find_endpoints(store: Store, conditions: Mapping[str, Any]) -> list[Endpoint]:
@@ -43,3 +66,18 @@ async def ensure_endpoint(collection: Collection, endpoint: Endpoint) -> None:
         {"_id": endpoint.id, "deleted_at": {"$ne": None}},
         {"$set": anew, "$inc": {"generation": 1, "version": Int64(1)}},
     )
+
+
+async def give_places(store: Store) -> None:
+    """Gives a place, if one is free, to the endpoints that an earlier version has made, and to that of the environment.
+    Several replicas may do so at once. Raises PyMongoError.
+    """
+    without = {"place": {"$exists": False}, "deleted_at": None}
+    async for one in store.webhook_endpoints.find(without, {"merchant": 1}):
+        while (place := await free_place(store, one["merchant"], new=False)) is not None:
+            change = {"place": place, **COUNTED, "writer": {"$literal": ObjectId()}}
+            try:
+                await store.webhook_endpoints.update_one({"_id": one["_id"], **without}, [{"$set": change}])
+                break
+            except DuplicateKeyError:
+                continue

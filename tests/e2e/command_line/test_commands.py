@@ -260,6 +260,17 @@ async def test_more_undelivered_than_are_counted_is_said(service: HttpDouble) ->
     assert (await CommandLine(service.url)("status", "--json")).json["moreUndelivered"] is True
 
 
+async def test_more_events_than_one_request_resends_are_said_to_follow(service: HttpDouble) -> None:
+    async def answer(asked: Asked) -> web.StreamResponse:
+        if asked.path == "/v1/test/clock":
+            return web.json_response({"type": "/problems/test-endpoints-disabled"}, status=403)
+        return web.json_response({"resent": 990, "complete": False}, status=202)
+
+    service.answer = answer
+    resent = await CommandLine(service.url)("endpoints", "resend", "we_1", "--since", "2h")
+    assert resent.out == "resent: 990, and the rest follows by itself\n"
+
+
 async def test_a_wrong_key_is_answered_with_where_to_give_it(command: CommandLine) -> None:
     ended = await command("status", "--api-key", "another")
     assert ended.status == 1

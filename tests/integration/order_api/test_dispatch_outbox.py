@@ -10,14 +10,17 @@ import pytest
 from aiohttp import web
 
 from order_api.app import Application
-from order_api.calls import ATTEMPTS_MAX, GIVING_BACK_TRIES, Call
+from order_api.breaker import Breaker
+from order_api.calls import ATTEMPTS_MAX, GIVING_BACK_TRIES, Call, Unavailable
 from order_api.dispatch_outbox import DispatchOutbox
+from order_api.gateway_client import GatewayUnavailableError
 from order_api.money import ExceedsPaid, sums
 from order_api.order import Order
 from order_api.views import order_view
 from shared.documents import Verdict
 from shared.idempotency import Answer as Replayable
 from shared.times import utc_now
+from tests.flood import ENDLESS, flooding
 from tests.http_double import Answer, Asked, HttpDouble, always
 from tests.integration.order_api.conftest import (
     MakeApplication,
@@ -46,6 +49,7 @@ from tests.integration.order_api.test_reconcile import serving
 from tests.waiting import until
 
 PROBLEM = '{"type": "/problems/%s"}'
+NESTED = msgspec.Raw(b"[" * 100_000 + b"]" * 100_000)
 
 
 async def dispatch(application: Application) -> int:
@@ -226,7 +230,14 @@ def other(**changes: Any) -> Answer:
         other(currency="EUR"),
         other(id=7),
         other(createdAt="0001-01-01T00:00:00Z"),
+        other(id="x" * 1_000_000),
         always(201, "[" * 100_000 + "]" * 100_000),
+        other(metadata={"deep": NESTED}),
+        other(unknown=NESTED),
+        always(422, '{"type": %s}' % ("[" * 100_000)),
+        always(422, '{"detail": %s, "type": "/problems/invalid-fields"}' % ("[" * 100_000 + "]" * 100_000)),
+        always(201, '"\\ud800"'),
+        always(201, "1" * 1_000_000),
     ],
 )
 async def test_c15_whatever_is_not_a_named_refusal_is_tried_again(
@@ -321,6 +332,49 @@ async def test_c15_an_error_that_nobody_foresaw_is_tried_again_and_given_up(
     await make_due(application, attempts=ATTEMPTS_MAX - 1)
     await dispatch(application)
     assert (await charge_call_of(application, order))["state"] == "dead"
+
+
+async def test_c15_a_reply_that_nobody_can_decode_becomes_a_dead_letter(
+    application: Application, provider: HttpDouble
+) -> None:
+    order = await place(application)
+    provider.answer = other(unknown=NESTED)
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        assert (await charge_call_of(application, order))["attempts"] == attempt - 1
+        await make_due(application)
+        application.dispatch_outbox.breaker = Breaker()  # it would let the attempts wait, at no cost
+        assert await dispatch(application) == 1
+    assert (await charge_call_of(application, order))["state"] == "dead"
+    await make_due(application)
+    assert await dispatch(application) == 0
+    assert len(provider.posts()) == ATTEMPTS_MAX
+
+
+@pytest.mark.parametrize("name", ["100 Continue", "103 Early Hints"])
+async def test_c15_an_endless_stream_of_interim_answers_is_no_answer(application: Application, name: str) -> None:
+    order = await place(application)
+    with flooding(ENDLESS[name]) as flood:
+        application.gateway._url = flood.url
+        await dispatch(application)
+    call = await charge_call_of(application, order)
+    assert (call["state"], call["attempts"], call["last_error"]) == ("open", 1, "HeadTooLongError")
+
+
+async def test_c15_an_error_that_nobody_foresaw_in_a_call_is_no_answer(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def request(*_: object, **__: object) -> Any:
+        raise ZeroDivisionError
+
+    order = await place(application)
+    monkeypatch.setattr(application.gateway._session, "request", request)
+    call = msgspec.convert(await charge_call_of(application, order), Call)
+    assert await application.gateway.post(call) == Unavailable("ZeroDivisionError")
+    assert await application.gateway.find(call) == Unavailable("ZeroDivisionError")
+    with pytest.raises(GatewayUnavailableError):
+        await anext(application.gateway.charges(order.id))
+    with pytest.raises(GatewayUnavailableError):
+        await application.sweep_events.run_once(utc_now())
 
 
 async def test_c15_a_wrong_api_key_for_a_while_loses_nothing(

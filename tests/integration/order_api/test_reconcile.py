@@ -11,6 +11,7 @@ from aiohttp import web
 
 from order_api.app import Application
 from order_api.calls import ATTEMPTS_MAX
+from order_api.metrics import RECONCILIATIONS
 from order_api.order import Order
 from order_api.questions import ASKS_IN_DOUBT
 from order_api.reconcile import SLOTS
@@ -327,6 +328,25 @@ async def test_c22_an_event_that_cannot_be_recorded_is_no_answer(
     order = await charged_with_the_reply_lost(application, provider)
     provider.answer = serving(f'{{"reference":"{order.id}"}}'.encode())
     assert await reconcile(application) == 1
+    assert (await document_of(application, order))["asks_left"] == ASKS_IN_DOUBT
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/charges", "/v1/disputes"])
+async def test_c22_a_list_that_nobody_can_decode_is_no_answer(
+    application: Application, provider: HttpDouble, path: str
+) -> None:
+    order = await charged_with_the_reply_lost(application, provider)
+    usual, deep = serving(), b"[" * 100_000 + b"]" * 100_000
+
+    async def answer(asked: Asked) -> web.StreamResponse:
+        if asked.path == path:
+            return web.Response(body=b'{"data": [%s], "nextCursor": null}' % deep)
+        return await usual(asked)
+
+    provider.answer = answer
+    before = RECONCILIATIONS["unavailable"]._value.get()
+    assert await reconcile(application) == 1
+    assert RECONCILIATIONS["unavailable"]._value.get() == before + 1
     assert (await document_of(application, order))["asks_left"] == ASKS_IN_DOUBT
 
 

@@ -106,7 +106,15 @@ async def test_c22_one_that_cannot_be_recorded_keeps_none_after_it_from_being_re
     assert (await stored_order(application, order.id)).status == "Paid"
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, '{"data": [], "nextCursor": 7}', "<html>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        '{"data": [%s], "nextCursor": null}' % ("[" * 100_000 + "]" * 100_000),
+        '{"data": [], "nextCursor": 7}',
+        "<html>",
+    ],
+)
 async def test_c22_a_page_that_is_none_ends_the_sweep(
     application: Application, provider: HttpDouble, body: str
 ) -> None:

@@ -7,11 +7,15 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
 from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable
 from payment_gateway.store import read
+from payment_gateway.webhooks import announce
+from payment_gateway.webhooks.delivery import new_deliveries
+from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX
 from shared import wire
 from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
@@ -223,6 +227,39 @@ async def test_many_endpoints_and_copies_are_told_in_several_inserts_none_of_whi
     assert max(len(batch) for batch in inserted.batches) <= 50
     assert await application.store.charges.count_documents({"due_at": {"$ne": None}}) == 0
     assert await application.store.deliveries.count_documents({}) == len(charges) * 4 * 3
+
+
+async def test_a_burst_of_events_for_a_hundred_endpoints_is_made_and_inserted_slice_by_slice(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of it is made before what comes before it is there: whoever else has something to do does it in between."""
+    made, most = 0, 0
+    insert_many = AsyncCollection.insert_many
+
+    def make(*of: Any, **how: Any) -> Any:
+        nonlocal made, most
+        deliveries = new_deliveries(*of, **how)
+        made += len(deliveries)
+        most = max(most, made)
+        return deliveries
+
+    async def insert(collection: Any, documents: Any, **options: Any) -> Any:
+        nonlocal made
+        result = await insert_many(collection, documents, **options)
+        made = 0
+        return result
+
+    for number in range(ENDPOINTS_MAX - 1):
+        await add(application, f"http://127.0.0.1:1/{number}")
+    charges = [await create(application) for _ in range(110)]
+    monkeypatch.setattr("payment_gateway.webhooks.announce.new_deliveries", make)
+    monkeypatch.setattr(AsyncCollection, "insert_many", insert)
+    events = Inserted(application.store.events, monkeypatch)
+    assert await settle(application) == len(charges)
+    assert most == announce.DELIVERIES_MAX
+    assert [len(batch) for batch in events.batches] == [announce.EVENTS_MAX, 10]
+    assert await application.store.deliveries.count_documents({}) == len(charges) * ENDPOINTS_MAX
+    assert await application.store.charges.count_documents({"due_at": {"$ne": None}}) == 0
 
 
 class Inserted:

@@ -479,6 +479,52 @@ async def test_a_merchant_has_a_hundred_endpoints_at_most(application: Applicati
     assert isinstance(await application.change_endpoints.add("default", key, asked), Answer)
 
 
+@pytest.mark.parametrize("there", [0, ENDPOINTS_MAX - 1])
+async def test_endpoints_that_are_made_at_once_on_two_replicas_are_a_hundred_at_most(
+    make_application: MakeApplication, there: int
+) -> None:
+    async with make_application(webhook_endpoint_url=None) as one, make_application(webhook_endpoint_url=None) as other:
+        await asyncio.gather(*(add(one, f"http://127.0.0.1:1/{number}") for number in range(there)))
+        asked, more = NewEndpoint("http://127.0.0.1:1/more"), ENDPOINTS_MAX - there + 20
+        replicas = [(one, other)[number % 2] for number in range(more)]
+        keys = [uuid4().hex for _ in replicas]
+
+        async def ask() -> list[str | None]:
+            """The body of each answer; None where there are too many."""
+            pairs = zip(replicas, keys, strict=True)
+            made = await asyncio.gather(*(one.change_endpoints.add("default", key, asked) for one, key in pairs))
+            return [outcome.body if isinstance(outcome, Answer) else None for outcome in made]
+
+        bodies = await ask()
+        assert len(await find_endpoints(one.store, {"merchant": "default"})) == ENDPOINTS_MAX
+        assert bodies.count(None) == 20
+        assert await ask() == bodies, "each key has its answer, though there is no place left"
+
+
+async def test_endpoints_of_an_earlier_version_and_that_of_the_environment_count(
+    make_application: MakeApplication, application: Application
+) -> None:
+    """They are given a place at a start; until then they count, but not for what is made at the same moment."""
+    for number in range(ENDPOINTS_MAX - 1):
+        await add(application, f"http://127.0.0.1:1/{number}")
+    asked = NewEndpoint("http://127.0.0.1:1/more")
+    await application.store.webhook_endpoints.update_many({}, {"$unset": {"place": ""}})
+    assert await application.change_endpoints.add("default", uuid4().hex, asked) == TooManyEndpoints()
+    async with make_application(), make_application():
+        endpoints = await find_endpoints(application.store, {"merchant": "default"})
+    assert {one.place for one in endpoints} == {*range(ENDPOINTS_MAX)}
+
+
+async def test_a_full_merchant_has_the_endpoint_of_the_environment_besides(
+    make_application: MakeApplication,
+) -> None:
+    """The operator says so, and a start must not fail of what merchants have made."""
+    async with make_application(webhook_endpoint_url=None) as one:
+        await asyncio.gather(*(add(one, f"http://127.0.0.1:1/{number}") for number in range(ENDPOINTS_MAX)))
+    async with make_application() as later:
+        assert len(await find_endpoints(later.store, {"merchant": "default"})) == ENDPOINTS_MAX + 1
+
+
 async def test_endpoints_and_their_rotations_have_one_name_space_of_keys(application: Application) -> None:
     key, endpoint = uuid4().hex, await add(application, "http://127.0.0.1:1/one")
     asked = NewEndpoint("http://127.0.0.1:1/other")

@@ -16,6 +16,7 @@ from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.webhooks.test_endpoints import add, configured_id, settle_and_deliver
+from tests.waiting import until
 
 LONG_AGO = utc_now() - timedelta(days=400)
 
@@ -196,11 +197,8 @@ async def test_what_happened_before_is_not_resent_nor_what_the_endpoint_does_not
     assert await application.resend_events.since("default", late.id, utc_now()) == Resent(0)
 
 
-@pytest.mark.parametrize("same_moment", [True, False])
-async def test_more_events_than_fit_into_one_batch_are_each_resent_once(
-    application: Application, receiver: HttpDouble, *, same_moment: bool
-) -> None:
-    count, now = EVENTS_MAX * 2 + 7, utc_now()
+async def many_events(application: Application, count: int, *, same_moment: bool = False) -> None:
+    now = utc_now()
     await application.store.events.insert_many(
         {
             "_id": f"evt_{number:05}",
@@ -213,11 +211,145 @@ async def test_more_events_than_fit_into_one_batch_are_each_resent_once(
         }
         for number in range(count)
     )
-    assert await since(application) == Resent(count)
+
+
+async def go_on(application: Application) -> int:
+    return await application.resend_events.work.run_once()
+
+
+async def all_are_resent_once(application: Application, count: int) -> None:
+    while await go_on(application):
+        pass
+    assert await application.store.deliveries.count_documents({}) == count
     assert len(await application.store.deliveries.distinct("event_id")) == count
-    assert await application.store.deliveries.count_documents({}) == count
-    assert await since(application) == Resent(count), "pending ones are due, and no more are made"
-    assert await application.store.deliveries.count_documents({}) == count
+    assert await application.store.resends.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("same_moment", [True, False])
+async def test_a_request_resends_a_bounded_number_of_events_and_the_rest_follows_by_itself(
+    application: Application, *, same_moment: bool
+) -> None:
+    count = EVENTS_MAX * 2 + 7
+    await many_events(application, count, same_moment=same_moment)
+    assert await since(application) == Resent(EVENTS_MAX, complete=False)
+    assert await application.store.deliveries.count_documents({}) == EVENTS_MAX
+    assert await go_on(application) == 1
+    assert await application.store.deliveries.count_documents({}) == EVENTS_MAX * 2
+    await all_are_resent_once(application, count)
+    assert await since(application) == Resent(EVENTS_MAX, complete=False), "pending ones are due, and no more are made"
+    await all_are_resent_once(application, count)
+
+
+async def test_as_many_events_as_a_request_resends_are_all(application: Application) -> None:
+    await many_events(application, EVENTS_MAX)
+    assert await since(application) == Resent(EVENTS_MAX)
+    assert await go_on(application) == 0
+
+
+async def test_events_that_the_endpoint_does_not_want_are_among_those_that_a_request_looks_at(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """Else a request would walk through all events for the sake of few."""
+    await many_events(application, EVENTS_MAX + 1)
+    failures = await add(application, f"{receiver.url}/failures", "payment.failed")
+    newest = {"$set": {"type": "payment.failed"}}
+    await application.store.events.update_one({"_id": "evt_00000"}, newest)
+    outcome = await application.resend_events.since("default", failures.id, LONG_AGO)
+    assert outcome == Resent(0, complete=False)
+    assert await go_on(application) == 1
+    assert await application.store.deliveries.distinct("event_id") == ["evt_00000"]
+
+
+async def test_a_worker_resends_the_rest(make_application: MakeApplication) -> None:
+    async with make_application(workers=True, webhook_endpoint_url="http://127.0.0.1:1/") as application:
+        count = EVENTS_MAX * 3
+        await many_events(application, count)
+        assert await since(application) == Resent(EVENTS_MAX, complete=False)
+
+        async def all_are_there() -> bool:
+            return await application.store.deliveries.count_documents({}) == count
+
+        await until(all_are_there, "all are resent")
+
+
+class DiesError(Exception):
+    """kill -9, as far as one flow can tell."""
+
+
+@pytest.mark.parametrize(("name", "command"), [("deliveries", "insert_many"), ("resends", "update_one")])
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_the_rest_is_resent_by_another_when_a_replica_dies_at_any_step(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch, name: str, command: str, moment: str
+) -> None:
+    count = EVENTS_MAX * 2 + 7
+    async with make_application() as first, make_application() as second:
+        await many_events(first, count)
+        assert await since(first) == Resent(EVENTS_MAX, complete=False)
+        [claimed] = await first.resend_events._claim(1)
+        collection = getattr(first.store, name)
+        do = getattr(collection, command)
+
+        async def die(*arguments: Any, **options: Any) -> None:
+            if moment == "after":
+                await do(*arguments, **options)
+            raise DiesError
+
+        monkeypatch.setattr(collection, command, die)
+        with pytest.raises(DiesError):
+            await first.resend_events._go_on(claimed)
+        if (command, moment) != ("update_one", "after"):
+            assert await go_on(second) == 0, "its lease has not lapsed"
+            await lapse(second)
+        await all_are_resent_once(second, count)
+
+
+async def lapse(application: Application) -> None:
+    await application.store.resends.update_many({}, {"$set": {"lease_until": utc_now() - timedelta(seconds=1)}})
+
+
+async def test_whoever_has_lost_its_claim_does_not_say_how_far_it_has_come(make_application: MakeApplication) -> None:
+    """What it resends all the same is made once, whoever makes it."""
+    count = EVENTS_MAX * 3
+    async with make_application() as slow, make_application() as quick:
+        await many_events(slow, count)
+        await since(slow)
+        [claimed] = await slow.resend_events._claim(1)
+        await lapse(slow)
+        assert await go_on(quick) == 1
+        [left] = await slow.store.resends.find().to_list()
+        await slow.resend_events._go_on(claimed)
+        assert await slow.store.resends.find().to_list() == [left]
+        await all_are_resent_once(quick, count)
+
+
+async def test_asking_again_from_an_earlier_time_takes_over_what_is_left(application: Application) -> None:
+    """Both are one piece of work, and whoever is at it goes on from the earlier place."""
+    count = EVENTS_MAX * 3
+    await many_events(application, count)
+    [later] = await application.store.events.find({"_id": f"evt_{EVENTS_MAX * 2 - 1:05}"}).to_list()
+    assert await since(application, later["created_at"]) == Resent(EVENTS_MAX, complete=False)
+    [claimed] = await application.resend_events._claim(1)
+    assert await since(application) == Resent(EVENTS_MAX, complete=False)
+    await application.resend_events._go_on(claimed)
+    [left] = await application.store.resends.find().to_list()
+    assert left["after"]["id"] == f"evt_{count - EVENTS_MAX:05}"
+    await all_are_resent_once(application, count)
+
+
+@pytest.mark.parametrize("end", ["disabled", "deleted"])
+async def test_nothing_more_is_resent_to_an_endpoint_that_is_disabled_or_deleted_meanwhile(
+    application: Application, end: str
+) -> None:
+    await many_events(application, EVENTS_MAX * 2)
+    await since(application)
+    endpoint_id, change = await configured_id(application), application.change_endpoints
+    if end == "disabled":
+        await change.change("default", endpoint_id, Change(state="disabled"))
+    else:
+        await change.delete("default", endpoint_id)
+    assert await go_on(application) == 1
+    assert await application.store.deliveries.count_documents({}) == EVENTS_MAX
+    assert await application.store.resends.count_documents({}) == 0
 
 
 async def test_a_delivery_whose_event_a_reset_took_ends(application: Application, receiver: HttpDouble) -> None:

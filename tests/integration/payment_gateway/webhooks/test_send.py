@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from payment_gateway.app import Application
 from payment_gateway.webhooks.destination import parse_destinations
-from payment_gateway.webhooks.send import ERROR_LENGTH_MAX, SendWebhook
+from payment_gateway.webhooks.send import ERROR_LENGTH_MAX, LOOK_UPS_MAX, SendWebhook
+from tests.flood import ENDLESS, flooding
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.webhooks.test_endpoints import settle_and_deliver
@@ -40,10 +42,10 @@ class Names(AbstractResolver):
 
 @asynccontextmanager
 async def sending(
-    *allowed: str, public_only: bool = True, resolver: AbstractResolver | None = None
+    *allowed: str, public_only: bool = True, connections_max: int = 64, resolver: AbstractResolver | None = None
 ) -> AsyncIterator[SendWebhook]:
     destinations = parse_destinations(allowed, public_only=public_only)
-    send = SendWebhook(destinations, timeout_seconds=5, connections_max=64, resolver=resolver)
+    send = SendWebhook(destinations, timeout_seconds=5, connections_max=connections_max, resolver=resolver)
     await send.start()
     try:
         yield send
@@ -178,6 +180,97 @@ async def test_name_servers_that_hang_hold_up_no_other_delivery(
         finally:
             released.set()
             await asyncio.gather(*stuck)
+
+
+async def test_no_more_look_ups_than_a_bounded_number_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those beyond it wait for their turn, and are made when one of the others has ended."""
+    at_work, most, done = 0, 0, list[str]()
+    lock, released = threading.Lock(), threading.Event()
+
+    def look_up(host: str, *_how: Any) -> Any:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        released.wait()
+        with lock:
+            at_work -= 1
+            done.append(host)
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    count = LOOK_UPS_MAX * 2
+
+    async def as_many_as_may() -> bool:
+        return at_work == LOOK_UPS_MAX
+
+    async with sending(public_only=False, connections_max=count) as send:
+        sent = [asyncio.create_task(send(f"http://shop-{number}.example/", b"{}", {})) for number in range(count)]
+        try:
+            await until(as_many_as_may, "the look-ups are under way")
+        finally:
+            released.set()
+            replies = await asyncio.gather(*sent)
+    assert {reply.status for reply in replies} == {None}
+    assert (most, len(done)) == (LOOK_UPS_MAX, count)
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """As in a container that allows few processes: the system has no room for the stack of another thread."""
+    usual = threading.stack_size(2**47)
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threading.Thread(target=print).start()
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
+async def test_a_delivery_whose_look_up_gets_no_thread_is_an_attempt_and_is_tried_again(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(webhook_retry_schedule_seconds=(0,)) as application:
+        elsewhere = {"url": f"http://localhost:{port_of(receiver)}/"}
+        await application.store.webhook_endpoints.update_many({}, {"$set": elsewhere})
+        with no_more_threads():
+            delivery = await _delivered(application)
+        assert (delivery["state"], receiver.asked) == ("pending", [])
+        [attempt] = delivery["attempts"]
+        assert "no thread to look up the host" in attempt["error"]
+        await application.deliver_webhooks.work.run_once()
+        [delivery] = await application.store.deliveries.find().to_list()
+        assert (delivery["state"], len(receiver.asked)) == ("delivered", 1)
+
+
+async def test_look_ups_that_get_no_thread_leave_their_places_to_others(receiver: HttpDouble) -> None:
+    async with sending(public_only=False) as send:
+        with no_more_threads():
+            for number in range(LOOK_UPS_MAX + 1):
+                reply = await send(f"http://shop-{number}.example/", b"{}", {})
+                assert "no thread to look up the host" in str(reply.error)
+        reply = await send(f"http://localhost:{port_of(receiver)}/", b"{}", {})
+    assert reply.status == 200
+
+
+async def test_an_error_that_nobody_foresaw_is_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sending(public_only=False) as send:
+
+        def post(*_: object, **__: object) -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(send._sessions[False], "post", post)
+        reply = await send("http://127.0.0.1:1/", b"{}", {})
+    assert (reply.status, reply.error) == (None, "ZeroDivisionError")
+
+
+@pytest.mark.parametrize("name", ["100 Continue", "103 Early Hints"])
+async def test_an_endless_stream_of_interim_answers_is_a_failed_attempt_that_says_why(name: str) -> None:
+    with flooding(ENDLESS[name]) as flood:
+        async with sending(public_only=False) as send:
+            reply = await send(flood.url, b"{}", {})
+    assert reply.status is None
+    assert reply.error == "HeadTooLongError: more than 16 interim answers, and no other"
 
 
 @pytest.mark.parametrize("answer", [b"\xff\xfe\r\n\r\n", b"HTTP/1.1 200 OK\r\nX" + b"\xff" * 7000 + b": a\r\n\r\n"])
