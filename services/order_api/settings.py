@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared.address import Address
-from shared.edge.auth import parse_keys
+from shared.edge.auth import parse_keys, require_sendable
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
@@ -51,6 +51,8 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
 def check(settings: Settings) -> None:
     """What no single value shows. Raises SettingError."""
     parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
+    if settings.payment_gateway_api_key is not None:
+        require_sendable(settings.payment_gateway_api_key, name="PAYMENT_GATEWAY_API_KEY")
     for secret in settings.webhook_secrets:
         try:
             check_secret(secret)
