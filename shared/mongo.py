@@ -33,6 +33,9 @@ INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves
 COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in the pipeline of every total write. C3
 
 LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
+# The server will refuse it the next time too, whatever it is about: bad value, not authorised, authentication, not
+# supported, unknown command, illegal operation, invalid options and name spaces.
+REFUSED_FOR_GOOD = frozenset({2, 9, 13, 14, 18, 20, 40, 59, 72, 73, 115, 8000})
 _NAMESPACE_EXISTS = 48
 # Another replica of the service is creating the same thing; a moment later it exists.
 _CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
@@ -120,6 +123,11 @@ async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool =
         count_error(error)
         return False
     return True
+
+
+def is_refused_for_good(error: Exception) -> bool:
+    """Whether it is of no use to ask again: the server will refuse it until somebody mends the cause. C7"""
+    return isinstance(error, OperationFailure) and error.code in REFUSED_FOR_GOOD and not error.timeout
 
 
 def count_error(error: Exception) -> None:
