@@ -3,7 +3,7 @@
 import os
 
 from payment_gateway.app import create_app
-from payment_gateway.schema import refuse_old_layout
+from payment_gateway.schema import prepare
 from payment_gateway.settings import Settings, check
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
@@ -16,9 +16,7 @@ def main() -> None:
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
     require_port_or_exit(settings.address)
-    await_database_or_exit(
-        settings.mongodb_uri, lambda client: refuse_old_layout(client[settings.payment_gateway_database])
-    )
+    await_database_or_exit(settings.mongodb_uri, lambda client: prepare(client[settings.payment_gateway_database]))
     app = create_app(settings, limits)
     with exporting_traces("payment_gateway"):
         serve(app, settings.address, limits=limits)
