@@ -39,6 +39,12 @@ class GuardedMongod:
             client.admin.command("createRole", user, privileges=privileges, roles=[])
             client.admin.command("createUser", user, pwd=PASSWORD, roles=[user])
 
+    def let_write(self, user: str, database: str) -> None:
+        """Makes a user with the built-in role `readWrite`."""
+        with MongoClient[dict[str, Any]](self.uri()) as client:
+            roles = [{"role": "readWrite", "db": database}]
+            client.admin.command("createUser", user, pwd=PASSWORD, roles=roles)
+
 
 def documented_actions() -> list[str]:
     """Those of the role on the page of operations."""

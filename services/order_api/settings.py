@@ -1,6 +1,7 @@
 """The settings of order_api, each read from the variable of its name in capitals."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -46,6 +47,23 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
     def secrets(self) -> tuple[Secret, ...]:
         """The webhook secrets; in development there is a default."""
         return self.webhook_secrets or (Secret(DEVELOPMENT_SECRET),)
+
+
+def off(settings: Settings) -> list[str]:
+    """What would guard something and is off, a line each."""
+    provider = urlsplit(settings.payment_gateway_url)
+    looks = {
+        "APP_ENV is development: default secrets are taken": settings.app_env == "development",
+        "WEBHOOK_SECRETS has the default, which everybody can read": DEVELOPMENT_SECRET in settings.secrets,
+        "ORDER_API_KEYS is not set: whoever asks is the merchant default": not settings.order_api_keys,
+        "ORDER_API_RATE_LIMIT_PER_SECOND is not set: no merchant is slowed down": (
+            settings.order_api_rate_limit_per_second is None
+        ),
+        "PAYMENT_GATEWAY_URL is not https: our key for the provider travels in clear": (
+            provider.scheme != "https" and provider.hostname not in LOOPBACK
+        ),
+    }
+    return [line for line, is_off in looks.items() if is_off]
 
 
 def check(settings: Settings) -> None:

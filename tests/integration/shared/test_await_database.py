@@ -12,8 +12,8 @@ import order_api.schema
 import payment_gateway.schema
 from shared.await_database import await_database
 from shared.mongo import Client, Database, UnusableDatabaseError, connect, ensure_collection
-from shared.privileges import missing_privileges
-from tests.guarded_mongod import GuardedMongod, documented_actions
+from shared.privileges import NEEDED, missing_privileges
+from tests.guarded_mongod import GuardedMongod
 from tools.process import free_port
 
 Prepare = Callable[[Database], Awaitable[None]]
@@ -77,20 +77,20 @@ async def test_a_uri_that_is_none(uri: str) -> None:
 
 
 @pytest.mark.parametrize("prepare", [order_api.schema.prepare, payment_gateway.schema.prepare])
-@pytest.mark.parametrize("missing", sorted({*documented_actions()} - {"createCollection"}))  # `insert` includes it
+@pytest.mark.parametrize("missing", sorted({*NEEDED} - {"createCollection"}))  # `insert` includes it
 async def test_each_privilege_that_is_missing_is_named(guarded: GuardedMongod, missing: str, prepare: Prepare) -> None:
     name = f"test_{uuid4().hex[:12]}"
-    guarded.allow(name, *{*documented_actions()} - {missing}, databases=[name])
+    guarded.allow(name, *{*NEEDED} - {missing}, databases=[name])
     reason = await refusal(guarded.uri(name), lambda client: prepare(client[name]))
     assert reason.startswith(f"in the database {name} this user may not {missing}: ")
 
 
 @pytest.mark.parametrize("prepare", [order_api.schema.prepare, payment_gateway.schema.prepare])
-async def test_the_documented_role_is_enough_and_trying_it_leaves_nothing_behind(
+async def test_what_is_needed_is_enough_and_trying_it_leaves_nothing_behind(
     guarded: GuardedMongod, prepare: Prepare
 ) -> None:
     name = f"test_{uuid4().hex[:12]}"
-    guarded.allow(name, *documented_actions(), databases=[name])
+    guarded.allow(name, *NEEDED, databases=[name])
     for _ in ("empty", "existing"):
         await await_database(guarded.uri(name), lambda client: prepare(client[name]))
     async with connect(guarded.uri(name), app_name="test") as client:
