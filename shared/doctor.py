@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from shared.await_database import await_database
-from shared.env import LOOPBACK, Secret, load
+from shared.env import LOOPBACK, Secret
 from shared.mongo import Client, Database, UnusableDatabaseError, connect, reason_of
 from shared.mongo_facts import FACTS, NotSoError, try_fact
 from shared.privileges import NEEDED, NOT_ALLOWED, missing_privileges
@@ -37,11 +37,13 @@ class Finding(NamedTuple):
 
 
 class Patient(NamedTuple):
-    """`fault` is why the settings are refused. `off` are those that would guard something and are off. `check_layout` raises
-    UnusableDatabaseError for a database of an earlier version.
+    """The facts are tried by `scratch_uri` in the database `<database>_doctor`. `fault` is why the settings are refused, and
+    `off` are those that would guard something and are off. `check_layout` raises UnusableDatabaseError for a database of an
+    earlier version.
     """
 
     uri: str
+    scratch_uri: str
     database: str
     production: bool
     fault: str | None
@@ -49,13 +51,12 @@ class Patient(NamedTuple):
     check_layout: Callable[[Database], Awaitable[None]]
 
 
-def run_doctor(patient: Patient, environ: Mapping[str, str], echo: Callable[[str], object]) -> int:
-    """Echoes each finding as soon as there is one. The exit status: 0 if nothing is wrong, else 1. Raises SettingError."""
-    scratch_uri = load(DoctorSettings, environ).doctor_mongodb_uri or patient.uri
+def run_doctor(patient: Patient, echo: Callable[[str], object]) -> int:
+    """Echoes each finding as soon as there is one. The exit status: 0 if nothing is wrong, else 1."""
 
     async def run() -> int:
         wrong = 0
-        async for verdict, line in examine(patient, scratch_uri):
+        async for verdict, line in examine(patient):
             echo(f"{verdict:5}  {line}")
             wrong += verdict == "WRONG"
         echo(f"{wrong} wrong" if wrong else "nothing is wrong")
@@ -64,7 +65,7 @@ def run_doctor(patient: Patient, environ: Mapping[str, str], echo: Callable[[str
     return asyncio.run(run())
 
 
-async def examine(patient: Patient, scratch_uri: str) -> AsyncIterator[Finding]:
+async def examine(patient: Patient) -> AsyncIterator[Finding]:
     """The findings in the order in which one rests on the other. What cannot be looked at is wrong too."""
     if patient.fault:
         yield Finding("WRONG", patient.fault)
@@ -84,7 +85,7 @@ async def examine(patient: Patient, scratch_uri: str) -> AsyncIterator[Finding]:
     except (UnusableDatabaseError, PyMongoError) as error:
         yield Finding("WRONG", f"MONGODB_URI: {reason_of(error)}")
         return
-    async for finding in _facts(scratch_uri, f"{patient.database}_doctor"):
+    async for finding in _facts(patient.scratch_uri, f"{patient.database}_doctor"):
         yield finding
 
 
@@ -140,11 +141,10 @@ async def _write(database: Database) -> None:
 
 async def _facts(uri: str, database: str) -> AsyncIterator[Finding]:
     for fact in FACTS:
-        promise = (fact.__doc__ or fact.__name__).splitlines()[0]
         try:
             await try_fact(fact, uri, database)
         except NotSoError as error:
-            yield Finding("WRONG", f"fact {promise} Not so: {error}")
+            yield Finding("WRONG", f"fact: {fact.__doc__} Not so: {error}")
         except (PyMongoError, ValueError, OSError) as error:
             if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
                 yield Finding(
@@ -153,6 +153,6 @@ async def _facts(uri: str, database: str) -> AsyncIterator[Finding]:
                     "DOCTOR_MONGODB_URI to the URI of a user with the role readWrite on it",
                 )
                 return
-            yield Finding("WRONG", f"fact {promise} Not tried: {reason_of(error)}")
+            yield Finding("WRONG", f"fact: {fact.__doc__} Not tried: {reason_of(error)}")
         else:
-            yield Finding("ok", f"fact {promise}")
+            yield Finding("ok", f"fact: {fact.__doc__}")

@@ -19,7 +19,7 @@ from order_api.schema import refuse_old_layout
 from order_api.settings import DatabaseSettings, Settings, check, off
 from order_api.store import Store
 from shared import VERSION
-from shared.doctor import Patient, run_doctor
+from shared.doctor import DoctorSettings, Patient, run_doctor
 from shared.edge.server import await_database_or_exit, load_or_exit
 from shared.env import fault_of
 from shared.mongo import connect, describe
@@ -141,13 +141,14 @@ def doctor_command() -> None:
     settings = load_or_exit(Settings, os.environ)
     patient = Patient(
         uri=settings.mongodb_uri,
+        scratch_uri=load_or_exit(DoctorSettings, os.environ).doctor_mongodb_uri or settings.mongodb_uri,
         database=settings.order_api_database,
         production=settings.app_env == "production",
         fault=fault_of(settings, check),
         off=off(settings),
         check_layout=refuse_old_layout,
     )
-    sys.exit(run_doctor(patient, os.environ, click.echo))
+    sys.exit(run_doctor(patient, click.echo))
 
 
 def _on_the_database(work: Callable[[Store], Awaitable[str]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from payment_gateway.app import create_app
 from payment_gateway.schema import prepare, refuse_old_layout
 from payment_gateway.settings import Settings, check, off
-from shared.doctor import Patient, run_doctor
+from shared.doctor import DoctorSettings, Patient, run_doctor
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
 from shared.env import fault_of
@@ -30,10 +30,11 @@ def examine(environ: Mapping[str, str], echo: Callable[[str], object]) -> int:
     settings = load_or_exit(Settings, environ)
     patient = Patient(
         uri=settings.mongodb_uri,
+        scratch_uri=load_or_exit(DoctorSettings, environ).doctor_mongodb_uri or settings.mongodb_uri,
         database=settings.payment_gateway_database,
         production=settings.app_env == "production",
         fault=fault_of(settings, check),
         off=off(settings),
         check_layout=refuse_old_layout,
     )
-    return run_doctor(patient, environ, echo)
+    return run_doctor(patient, echo)

@@ -47,8 +47,8 @@ async def test_every_line_is_fine_on_a_replica_set_and_nothing_stays_behind(
     said = "\n".join(lines)
     for part in ("the replica set", "each was tried", "a round trip: p50", "a journaled write of a majority: p50"):
         assert part in said
-    numbers = [line.split()[2] for line in lines if line.startswith("ok     fact")]
-    assert numbers == ["1.", "2.", "3.", "4.", "5.", "6.", "7.", "10."]
+    facts = [line.removeprefix("ok     fact: ") for line in lines if "fact: " in line]
+    assert facts == [fact.__doc__ for fact in FACTS]
     assert f"{database_name}_doctor" not in await mongo.list_database_names()
     assert await mongo[database_name].list_collection_names() == ["barriers"]
 
@@ -115,6 +115,14 @@ async def test_default_secrets_and_a_contradiction_are_named_and_the_rest_is_loo
 
 
 @MODULES
+async def test_a_setting_that_does_not_parse_is_one_line_and_status_2(module: str) -> None:
+    settings = {"MONGODB_URI": "mongodb://127.0.0.1", "DOCTOR_MONGODB_URI_FILE": "/missing"}
+    ended = await program(module, "doctor", **settings)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "cannot start: DOCTOR_MONGODB_URI_FILE: FileNotFoundError reading /missing\n"
+
+
+@MODULES
 async def test_a_database_of_an_older_version(module: str, mongo: Client, mongodb_uri: str, database_name: str) -> None:
     await mongo[database_name]["idempotency_keys"].insert_one({"_id": "old"})
     status, lines = await doctor(module, mongodb_uri, database_name)
@@ -127,14 +135,22 @@ async def test_a_fact_that_is_not_so_is_named_and_the_others_are_tried(
     mongodb_uri: str, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def untrue(scratch: Scratch) -> None:
-        """11. Water runs uphill."""
+        """Water runs uphill."""
         await scratch.ours.insert_one({})
         raise NotSoError("it ran downhill")
 
     monkeypatch.setattr("shared.doctor.FACTS", [untrue, mongo_facts.literals])
-    patient = Patient(mongodb_uri, database_name, production=True, fault=None, off=[], check_layout=_any_layout)
-    *_, first, second = [finding async for finding in examine(patient, mongodb_uri)]
-    assert first == Finding("WRONG", "fact 11. Water runs uphill. Not so: it ran downhill")
+    patient = Patient(
+        uri=mongodb_uri,
+        scratch_uri=mongodb_uri,
+        database=database_name,
+        production=True,
+        fault=None,
+        off=[],
+        check_layout=_any_layout,
+    )
+    *_, first, second = [finding async for finding in examine(patient)]
+    assert first == Finding("WRONG", "fact: Water runs uphill. Not so: it ran downhill")
     assert second.verdict == "ok"
 
 
