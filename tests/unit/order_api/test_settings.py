@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from order_api.settings import Settings, check
+from order_api.settings import Settings, check, off
 from shared.env import SettingError, load
 from shared.signing import DEVELOPMENT_SECRET
 
@@ -97,3 +97,14 @@ def test_no_secret_shows_in_the_settings() -> None:
     shown = repr(checked(PRODUCTION, ORDER_API_KEYS=KEYS, MONGODB_URI="mongodb://user:hunter2@db"))
     for secret in ("hunter2", SECRET, "sk_live_1", KEYS):
         assert secret not in shown
+
+
+def test_what_guards_and_is_off_is_named() -> None:
+    def named(settings: Settings) -> set[str]:
+        return {line.split()[0] for line in off(settings)}
+
+    guarded = {"ORDER_API_KEYS": KEYS, "ORDER_API_RATE_LIMIT_PER_SECOND": "100"}
+    assert named(checked(PRODUCTION, **guarded)) == set()
+    assert named(checked(PRODUCTION)) == {*guarded}
+    assert named(checked(PRODUCTION, **guarded, PAYMENT_GATEWAY_URL="http://pay")) == {"PAYMENT_GATEWAY_URL"}
+    assert named(checked(DEVELOPMENT, **guarded)) == {"APP_ENV", "WEBHOOK_SECRETS"}

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from payment_gateway.settings import Settings, check
+from payment_gateway.settings import Settings, check, off
 from shared.env import SettingError, load
 from shared.signing import DEVELOPMENT_SECRET
 
@@ -158,3 +158,14 @@ def test_an_endpoint_at_an_address_that_is_not_allowed_stops_the_start() -> None
     url = "http://127.0.0.1:8000/hooks"
     assert "127.0.0.1 is not public" in refusal(PRODUCTION, WEBHOOK_ENDPOINT_URL=url)
     checked(PRODUCTION, WEBHOOK_ENDPOINT_URL=url, WEBHOOK_ALLOWED_HOSTS="127.0.0.1")
+
+
+def test_what_guards_and_is_off_is_named() -> None:
+    def named(settings: Settings) -> set[str]:
+        return {line.split()[0].rstrip(":") for line in off(settings)}
+
+    assert named(checked(PRODUCTION)) == set()
+    assert named(checked(PRODUCTION, PAYMENT_GATEWAY_TEST_ENDPOINTS="true")) == {"PAYMENT_GATEWAY_TEST_ENDPOINTS"}
+    development = {"APP_ENV", "PAYMENT_GATEWAY_API_KEYS", "PAYMENT_GATEWAY_TEST_ENDPOINTS"}
+    assert named(checked(DEVELOPMENT)) == development
+    assert named(checked(DEVELOPMENT, WEBHOOK_ENDPOINT_URL=URL)) == {*development, "WEBHOOK_ENDPOINT_SECRET"}
