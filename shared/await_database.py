@@ -64,7 +64,7 @@ async def await_database(
             try:
                 with pymongo.timeout(TRY_SECONDS):
                     await client.admin.command("ping")
-                await require_replica_set(client)
+                await _require_replica_set(client)
                 if prepare:
                     await prepare(client)
             except PyMongoError as error:
@@ -78,7 +78,7 @@ async def await_database(
         await client.close()
 
 
-async def require_replica_set(client: Client) -> None:
+async def _require_replica_set(client: Client) -> None:
     """Raises UnusableDatabaseError, and PyMongoError."""
     hello = await client.admin.command("hello")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":  # nor a router in front of several
@@ -92,7 +92,7 @@ def _reason(error: PyMongoError, client: Client, heard: _Heard, patience_seconds
     if is_refused_for_good(error):
         return reason_of(error)
     if not isinstance(error, ServerSelectionTimeoutError):  # such as the look-up of a mongodb+srv name
-        return f"no use of it within {patience_seconds:.0f} s: {reason_of(error)}"
+        return f"it could not be used within {patience_seconds:.0f} s: {reason_of(error)}"
     named = client.options.replica_set_name
     asked_for = f" of the set {named!r}" if named else ""
     return f"no primary{asked_for} within {patience_seconds:.0f} s: {heard}"[:REASON_LENGTH_MAX]

@@ -90,6 +90,12 @@ async def test_the_needed_privileges_are_fine_with_another_user_for_the_scratch_
     assert any("encrypted (TLS), and its certificate was checked" in line for line in lines)
 
 
+async def test_a_user_for_the_scratch_database_who_is_not_let_in(guarded: GuardedMongod) -> None:
+    helper = guarded.uri(password="other")
+    status, lines = await doctor("order_api", guarded.uri(), f"test_{uuid4().hex[:12]}", DOCTOR_MONGODB_URI=helper)
+    assert (status, wrong(lines)) == (1, ["DOCTOR_MONGODB_URI: Authentication failed."])
+
+
 async def test_a_certificate_that_is_not_checked_is_wrong_in_production(guarded: GuardedMongod) -> None:
     uri = guarded.uri(options="&tls=true&tlsAllowInvalidCertificates=true")
     status, lines = await doctor("order_api", uri, f"test_{uuid4().hex[:12]}")
