@@ -1,7 +1,7 @@
 """Settings from the environment: one struct, every value checked, every mistake named."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -45,6 +45,15 @@ def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:
         return msgspec.convert(values, settings)
     except msgspec.ValidationError as error:
         raise SettingError(_naming(error)) from None
+
+
+def fault_of(settings: Settings, check: Callable[[Settings], None]) -> str | None:
+    """Why `check` refuses them, or None."""
+    try:
+        check(settings)
+    except SettingError as error:
+        return str(error)
+    return None
 
 
 def _read(name: str, environ: Mapping[str, str]) -> str | None:

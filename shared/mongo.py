@@ -19,6 +19,7 @@ from pymongo.errors import (
     PyMongoError,
     WriteConcernError,
 )
+from pymongo.monitoring import ServerHeartbeatListener
 
 from shared.metrics import DATABASE_ERRORS
 from shared.telemetry import log
@@ -33,20 +34,30 @@ INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves
 COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in the pipeline of every total write. C3
 
 LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
-_NAMESPACE_EXISTS = 48
+# The server will refuse it the next time too, whatever it is about: bad value, not authorised, authentication, not
+# supported, unknown command, illegal operation, invalid options and name spaces.
+REFUSED_FOR_GOOD = frozenset({2, 9, 13, 14, 18, 20, 40, 59, 72, 73, 115, 8000})
+NAMESPACE_EXISTS = 48
 # Another replica of the service is creating the same thing; a moment later it exists.
-_CONFLICTS = {112, 117, 85}  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
+CONFLICTS = frozenset({112, 117, 85})  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
+_HINDRANCES = {
+    11000: "an index that must be unique cannot be, because documents have the same values; see to them first",
+    85: "an index stands in the way; drop it, and it is made anew",
+    86: "an index stands in the way; drop it, and it is made anew",
+}
+REASON_LENGTH_MAX = 400
 
 
 class UnusableDatabaseError(Exception):
     """MongoDB answers, and the service cannot work with what it is or has; the message names the ways out."""
 
 
-def connect(uri: str, *, app_name: str) -> Client:
+def connect(uri: str, *, app_name: str, listeners: Sequence[ServerHeartbeatListener] = ()) -> Client:
     """A client whose writes are journaled on a majority, and whose reads are of the primary and cannot be rolled back,
     whatever the URI says. C9
 
     Its calls end after QUERY_SECONDS unless a `pymongo.timeout` says otherwise. Nothing is sent before the first call.
+    Raises PyMongoError or ValueError for a URI that does not parse, OSError for a file that it names and that is not there.
     """
     return AsyncMongoClient(
         uri,
@@ -60,6 +71,7 @@ def connect(uri: str, *, app_name: str) -> Client:
         serverSelectionTimeoutMS=int(QUERY_SECONDS * 1000),
         maxPoolSize=32,
         tz_aware=True,
+        event_listeners=listeners,
     )
 
 
@@ -71,8 +83,9 @@ async def ensure_collection(
     schema: Mapping[str, Any] | None = None,
     patience_seconds: float = 10.0,
 ) -> None:
-    """Makes the collection, its validator and its indexes be there; several replicas may do so at once. Raises the
-    PyMongoError that was still there after `patience_seconds`.
+    """Makes the collection, its validator and its indexes be there; several replicas may do so at once. Raises
+    UnusableDatabaseError if an index or documents that are there stand in the way, and the PyMongoError that was still there
+    after `patience_seconds`.
     """
     deadline = asyncio.get_running_loop().time() + patience_seconds
     while True:
@@ -82,10 +95,12 @@ async def ensure_collection(
                 with pymongo.timeout(INDEX_SECONDS):
                     await database[name].create_indexes(list(indexes))
         except PyMongoError as error:
-            conflict = isinstance(error, OperationFailure) and error.code in _CONFLICTS
+            conflict = isinstance(error, OperationFailure) and error.code in CONFLICTS
             # A WriteConcernError is the primary's that steps down: done, and not known to be on a majority.
             passing = conflict or error.timeout or isinstance(error, ConnectionFailure | WriteConcernError)
             if not passing or asyncio.get_running_loop().time() > deadline:
+                if isinstance(error, OperationFailure) and (hindrance := _HINDRANCES.get(error.code or 0)):
+                    raise UnusableDatabaseError(f"{database.name}.{name}: {hindrance}: {reason_of(error)}") from None
                 raise
             log.info("waiting for the database", collection=name, reason=type(error).__name__)
             await asyncio.sleep(0.2)
@@ -104,22 +119,25 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
     try:
         await database.create_collection(name, check_exists=False, validator=validator)
     except OperationFailure as error:
-        if error.code != _NAMESPACE_EXISTS:
+        if error.code != NAMESPACE_EXISTS:
             raise
         await database.command("collMod", name, validator=validator)
 
 
-async def is_reachable(client: Client, *, seconds: float = 1.0, refusals: bool = False) -> bool:
-    """Whether the primary answers within `seconds`. With `refusals`, raises OperationFailure if it refuses us."""
+async def is_reachable(client: Client, *, seconds: float = 1.0) -> bool:
+    """Whether the primary answers within `seconds`."""
     try:
         with pymongo.timeout(seconds):
             await client.admin.command("ping")
     except PyMongoError as error:
-        if refusals and isinstance(error, OperationFailure):
-            raise
         count_error(error)
         return False
     return True
+
+
+def is_refused_for_good(error: Exception) -> bool:
+    """Whether it is of no use to ask again: the server will refuse it until somebody mends the cause. C7"""
+    return isinstance(error, OperationFailure) and error.code in REFUSED_FOR_GOOD and not error.timeout
 
 
 def count_error(error: Exception) -> None:
@@ -136,6 +154,12 @@ def _kind_of(error: PyMongoError) -> str:
     if error.has_error_label("TransientTransactionError"):
         return "conflict"
     return "refused" if isinstance(error, OperationFailure) else "other"
+
+
+def reason_of(error: Exception) -> str:
+    """What the server says was wrong, or the driver, in one line."""
+    said = (error.details or {}).get("errmsg") if isinstance(error, OperationFailure) else str(error)
+    return " ".join(str(said or type(error).__name__).split())[:REASON_LENGTH_MAX]
 
 
 def describe(error: Exception) -> str:

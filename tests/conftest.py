@@ -9,6 +9,7 @@ import pymongo
 import pytest
 
 from shared.mongo import Client, connect
+from tests.guarded_mongod import GuardedMongod, guarded_mongod
 from tools.mongod import scratch, temporary_mongod, transactions_begun
 
 # Lets a test make chosen commands fail (failCommand); never set outside tests.
@@ -44,6 +45,12 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
         with temporary_mongod(TEST_COMMANDS, below=scratch()) as mongod:
             yield mongod.uri
         assert mongod.transactions == 0
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[GuardedMongod]:
+    with guarded_mongod(below=scratch()) as mongod:
+        yield mongod
 
 
 @pytest.fixture(scope="session")

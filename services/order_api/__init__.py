@@ -13,7 +13,7 @@ The rules are in the nouns, which do no I/O. `order.py` is the document: its fac
 (`money.py`), what a person must look at (`reviews.py`). `questions.py` is what is not known yet.
 
 `schema.py` and `store.py` are the database. `metrics.py` and `take_stock.py` are for operators, and so is the command line:
-`cli.py`, with `ask_now.py` and `archive_events.py`. `app.py` puts the application together.
+`cli.py`, with `ask_now.py`, `archive_events.py` and `shared/doctor.py`. `app.py` puts the application together.
 
 From the route to the document, `POST /api/orders` is eight files: `order_routes.py`, `place_order.py`; for what the document
 holds `order.py` (facts), `outbox.py` (the call), `shared/idempotency.py` (the key) and `views.py` (its answer);

@@ -11,6 +11,7 @@ from order_api.event import StoredEvent
 from order_api.order import Order
 from shared.documents.validator import validator
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
+from shared.privileges import require_privileges
 
 # An order or event of before one of these fields was added may lack it.
 _OF_ORDERS = {"asks_left", "cancelled_by", "disputes", "reconcile_at", "reconcile_attempts", "trace"}
@@ -21,6 +22,15 @@ _NEWEST_FIRST = ("_id", DESCENDING)  # ids sort by creation time
 
 def _only(**condition: Any) -> dict[str, Any]:
     return {"partialFilterExpression": condition}
+
+
+async def prepare(database: Database) -> None:
+    """All that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
+    PyMongoError.
+    """
+    await require_privileges(database)
+    await refuse_old_layout(database)
+    await ensure_schema(database)
 
 
 async def refuse_old_layout(database: Database) -> None:
@@ -34,7 +44,7 @@ async def refuse_old_layout(database: Database) -> None:
 
 
 async def ensure_schema(database: Database) -> None:
-    """Raises PyMongoError if the database stays away."""
+    """Raises UnusableDatabaseError if something stands in the way, PyMongoError if the database stays away."""
     await ensure_collection(
         database,
         "orders",

@@ -3,7 +3,7 @@
 import os
 
 from order_api.app import create_app
-from order_api.schema import refuse_old_layout
+from order_api.schema import prepare
 from order_api.settings import Settings, check
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
@@ -16,7 +16,7 @@ def main() -> None:
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="order_api")
     require_port_or_exit(settings.address)
-    await_database_or_exit(settings.mongodb_uri, lambda client: refuse_old_layout(client[settings.order_api_database]))
+    await_database_or_exit(settings.mongodb_uri, lambda client: prepare(client[settings.order_api_database]))
     app = create_app(settings, limits)
     with exporting_traces("order_api"):
         serve(app, settings.address, limits=limits)

@@ -1,11 +1,12 @@
 """The settings of order_api, each read from the variable of its name in capitals."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from shared.address import Address
-from shared.edge.auth import parse_keys
+from shared.edge.auth import parse_keys, require_sendable
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 from shared.telemetry import LogFormat
@@ -48,9 +49,28 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
         return self.webhook_secrets or (Secret(DEVELOPMENT_SECRET),)
 
 
+def off(settings: Settings) -> list[str]:
+    """What would guard something and is off, a line each."""
+    provider = urlsplit(settings.payment_gateway_url)
+    looks = {
+        "APP_ENV is development: default secrets are taken": settings.app_env == "development",
+        "WEBHOOK_SECRETS has the default, which everybody can read": DEVELOPMENT_SECRET in settings.secrets,
+        "ORDER_API_KEYS is not set: whoever asks is the merchant default": not settings.order_api_keys,
+        "ORDER_API_RATE_LIMIT_PER_SECOND is not set: no merchant is slowed down": (
+            settings.order_api_rate_limit_per_second is None
+        ),
+        "PAYMENT_GATEWAY_URL is not https: our key for the provider travels in clear": (
+            provider.scheme != "https" and provider.hostname not in LOOPBACK
+        ),
+    }
+    return [line for line, is_off in looks.items() if is_off]
+
+
 def check(settings: Settings) -> None:
     """What no single value shows. Raises SettingError."""
     parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
+    if settings.payment_gateway_api_key is not None:
+        require_sendable(settings.payment_gateway_api_key, name="PAYMENT_GATEWAY_API_KEY")
     for secret in settings.webhook_secrets:
         try:
             check_secret(secret)

@@ -5,6 +5,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from shared.documents.validator import validator
 from shared.idempotency import Key
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
+from shared.privileges import require_privileges
 
 # What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
 # (110 ms for 100,000 deliveries; here 1 ms).
@@ -25,7 +26,7 @@ _DUE = IndexModel(["due_at"], partialFilterExpression={"due_at": {"$type": "date
 
 
 async def ensure_schema(database: Database) -> None:
-    """Raises PyMongoError if the database stays away."""
+    """Raises UnusableDatabaseError if something stands in the way, PyMongoError if the database stays away."""
     by_reference = IndexModel(["merchant", "reference", *_NEWEST_FIRST])
     newest = IndexModel(["merchant", *_NEWEST_FIRST])
     await ensure_collection(  # C10: never a TTL index here
@@ -63,6 +64,15 @@ async def ensure_schema(database: Database) -> None:
     await ensure_collection(database, "resends", indexes=[IndexModel(["due_at"])])
     expiring = IndexModel(["expires_at"], expireAfterSeconds=0)
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
+
+
+async def prepare(database: Database) -> None:
+    """All that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
+    PyMongoError.
+    """
+    await require_privileges(database)
+    await refuse_old_layout(database)
+    await ensure_schema(database)
 
 
 async def refuse_old_layout(database: Database) -> None:

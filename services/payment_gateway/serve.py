@@ -1,12 +1,15 @@
-"""`payment-gateway serve`: serves until SIGTERM."""
+"""`payment-gateway serve` serves until SIGTERM; `payment-gateway doctor` looks at what that needs."""
 
 import os
+from collections.abc import Callable, Mapping
 
 from payment_gateway.app import create_app
-from payment_gateway.schema import refuse_old_layout
-from payment_gateway.settings import Settings, check
+from payment_gateway.schema import prepare, refuse_old_layout
+from payment_gateway.settings import Settings, check, off
+from shared.doctor import DoctorSettings, Patient, run_doctor
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
+from shared.env import fault_of
 from shared.telemetry import configure_logs
 from shared.tracing import exporting_traces
 
@@ -16,9 +19,22 @@ def main() -> None:
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
     require_port_or_exit(settings.address)
-    await_database_or_exit(
-        settings.mongodb_uri, lambda client: refuse_old_layout(client[settings.payment_gateway_database])
-    )
+    await_database_or_exit(settings.mongodb_uri, lambda client: prepare(client[settings.payment_gateway_database]))
     app = create_app(settings, limits)
     with exporting_traces("payment_gateway"):
         serve(app, settings.address, limits=limits)
+
+
+def examine(environ: Mapping[str, str], echo: Callable[[str], object]) -> int:
+    """The exit status of `doctor`, which echoes what it finds."""
+    settings = load_or_exit(Settings, environ)
+    patient = Patient(
+        uri=settings.mongodb_uri,
+        scratch_uri=load_or_exit(DoctorSettings, environ).doctor_mongodb_uri or settings.mongodb_uri,
+        database=settings.payment_gateway_database,
+        production=settings.app_env == "production",
+        fault=fault_of(settings, check),
+        off=off(settings),
+        check_layout=refuse_old_layout,
+    )
+    return run_doctor(patient, echo)

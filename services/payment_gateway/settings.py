@@ -80,6 +80,20 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         return self.webhook_endpoint_secret or Secret(DEVELOPMENT_SECRET)
 
 
+def off(settings: Settings) -> list[str]:
+    """What would guard something and is off, a line each."""
+    default_secret = settings.webhook_endpoint_url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET
+    looks = {
+        "APP_ENV is development: default secrets are taken, webhooks go to private addresses": (
+            settings.app_env == "development"
+        ),
+        "PAYMENT_GATEWAY_API_KEYS is not set: whoever asks is the merchant default": not settings.payment_gateway_api_keys,
+        "PAYMENT_GATEWAY_TEST_ENDPOINTS: /v1/test is served, which forges and resets": settings.test_endpoints,
+        "WEBHOOK_ENDPOINT_SECRET has the default, which everybody can read": default_secret,
+    }
+    return [line for line, is_off in looks.items() if is_off]
+
+
 def check(settings: Settings) -> None:
     """What no single value shows. Raises SettingError."""
     keys = settings.keys

@@ -8,17 +8,14 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from shared.batches import Batches, Caller
 from shared.metrics import write_counts
-from shared.mongo import Collection, count_error, describe
+from shared.mongo import REFUSED_FOR_GOOD, Collection, count_error, describe, is_refused_for_good
 from shared.telemetry import log
 
 ENCODING_ERRORS = (BSONError, OverflowError, UnicodeError)  # a value that BSON cannot hold
 
 _DUPLICATE = 11000
 _INVALID = frozenset({121, 10334, 17419})  # the validator; the document, or what it would become, is too large
-# The server will refuse it the next time too, whatever it is about: bad value, not authorised, authentication, not
-# supported, unknown command, illegal operation, invalid options and name spaces.
-_REFUSED_FOR_GOOD = frozenset({2, 9, 13, 14, 18, 20, 40, 59, 72, 73, 115, 8000})
-_DEFINITE = _INVALID | {_DUPLICATE} | _REFUSED_FOR_GOOD
+_DEFINITE = _INVALID | {_DUPLICATE} | REFUSED_FOR_GOOD
 
 
 class TakenError(Exception):
@@ -69,7 +66,7 @@ class Replies:
         """A write that may have been made is tried again; one that the server refuses for good is an error of ours. C7"""
         count_error(error)
         waiting = [caller for caller in callers if not caller.future.done()]
-        if isinstance(error, OperationFailure) and error.code in _REFUSED_FOR_GOOD and not error.timeout:
+        if is_refused_for_good(error):
             for caller in waiting:
                 self.refuse(caller, error)
             return

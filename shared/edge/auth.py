@@ -24,17 +24,31 @@ class ApiKey(NamedTuple):
 
 def parse_keys(entries: Sequence[Secret], *, name: str, bare: bool = False) -> tuple[ApiKey, ...]:
     """Keys from settings: `merchant:<sha256 hex of the key>`, or if `bare` a key itself, for the merchant `default`. Raises
-    SettingError, which names the setting and not the key.
+    SettingError, which names the setting and not the key; also if one key is listed for two merchants.
     """
     keys = []
     for entry in entries:
         if match := _HASHED.match(entry):
             keys.append(ApiKey(match["merchant"], bytes.fromhex(match["digest"])))
         elif bare and ":" not in entry:
+            require_sendable(entry, name=name)
             keys.append(ApiKey(DEFAULT_MERCHANT, hashlib.sha256(entry.encode()).digest()))
         else:
             raise SettingError(f"{name}: an entry is not <merchant>:<sha256 hex of the key>")
+    owners: dict[bytes, str] = {}
+    for key in keys:
+        owner = owners.setdefault(key.digest, key.merchant)
+        if owner != key.merchant:
+            raise SettingError(f"{name}: the merchants {owner} and {key.merchant} have the same key")
     return tuple(keys)
+
+
+def require_sendable(key: str, *, name: str) -> None:
+    """Raises SettingError, which names the setting and not the key, if no header can carry the key: it has a space, a line
+    break or another character that is not visible ASCII.
+    """
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingError(f"{name}: a key has a space, a line break or a character that is not visible ASCII")
 
 
 def merchant_of(request: Request[Any, Any, Any]) -> str:

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from shared.batches import OverloadedError, UnavailableError, UnresolvedDuplicateError
 from shared.edge.conform import allow
 from shared.idempotency import KeyMalformedError
-from shared.mongo import count_error, describe
+from shared.mongo import count_error, describe, is_refused_for_good
 from shared.pages import CursorError
 from shared.telemetry import log
 
@@ -175,7 +175,11 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
 
 
 def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:
+    """C7: a client is asked to come again only if that may help."""
     count_error(error)
+    if is_refused_for_good(error):
+        log.error("refused by the database", path=request.scope["path"], reason=describe(error))
+        return respond(request, ProblemError("internal"))
     log.warning("database error", reason=describe(error))
     return respond(request, ProblemError("unavailable"))
 

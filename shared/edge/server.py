@@ -5,7 +5,6 @@ import gc
 import resource
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -13,15 +12,15 @@ from typing import NoReturn
 
 import uvicorn
 from litestar.types import ASGIApp
-from pymongo.errors import OperationFailure, PyMongoError
 from uvicorn.config import STARTUP_FAILURE
 
 from shared.address import Address
+from shared.await_database import await_database
 from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol, BoundedServer
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
-from shared.mongo import Client, UnusableDatabaseError, connect, is_reachable
+from shared.mongo import Client, UnusableDatabaseError
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
@@ -82,36 +81,14 @@ def _allow_open_files() -> None:
 
 
 def await_database_or_exit(
-    uri: str, check: Callable[[Client], Awaitable[None]] | None = None, *, patience_seconds: float = 10.0
+    uri: str, prepare: Callable[[Client], Awaitable[None]] | None = None, *, patience_seconds: float = 10.0
 ) -> None:
-    """Returns when MongoDB answers as a replica set; if it is none, refuses us, does not pass `check` (which raises
-    UnusableDatabaseError) or does not answer in time, exit status 1 with one line that says why on standard error.
+    """Returns when MongoDB answers as a replica set and is prepared; else exit status 1, with one line that says why on
+    standard error. `prepare` raises UnusableDatabaseError, and may run several times.
     """
-
-    async def answers() -> None:
-        client = connect(uri, app_name="start")
-        deadline = time.monotonic() + patience_seconds
-        try:
-            while not await is_reachable(client, refusals=True):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"MongoDB did not answer within {patience_seconds:.0f} s")
-                await asyncio.sleep(0.2)
-            hello = await client.admin.command("hello")
-            if "setName" not in hello and hello.get("msg") != "isdbgrid":  # nor a router in front of several
-                raise UnusableDatabaseError(
-                    "this MongoDB is no replica set, and forgets in a crash what it has confirmed: start it with --replSet "
-                    "and run rs.initiate() once (one node is enough), or use `make run` or `docker compose up`"
-                )
-            if check:
-                await check(client)
-        finally:
-            await client.close()
-
     try:
-        asyncio.run(answers())
-    except OperationFailure as error:
-        _exit(f"MONGODB_URI: {(error.details or {}).get('errmsg', type(error).__name__)}", 1)
-    except (PyMongoError, ValueError, TimeoutError, UnusableDatabaseError) as error:
+        asyncio.run(await_database(uri, prepare, patience_seconds=patience_seconds))
+    except UnusableDatabaseError as error:
         _exit(f"MONGODB_URI: {error}", 1)
 
 

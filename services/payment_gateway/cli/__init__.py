@@ -1,4 +1,5 @@
-"""The command line. It talks to a gateway over HTTP, as any client does, and imports nothing of what serves.
+"""The command line. It talks to a gateway over HTTP, as any client does, and imports nothing of what serves;
+only `serve` and `doctor`, in `root.py`, load that when they are asked for.
 
 `lists.py`, `endpoints.py` and `controls.py` have the commands that ask one thing; `trigger.py` makes events, and
 `forward.py` forwards them. `client.py` is the HTTP, `options.py` what commands take, `terminal.py` what they print and the

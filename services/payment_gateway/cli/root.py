@@ -1,4 +1,7 @@
-"""The command that all others hang from, and `serve`, which asks no gateway but is one."""
+"""The command that all others hang from, and those that ask no gateway: `serve`, which is one, and `doctor`."""
+
+import os
+import sys
 
 import rich_click as click
 
@@ -25,3 +28,16 @@ def serve() -> None:
     from payment_gateway.serve import main  # noqa: PLC0415 - seconds of imports that only this one needs
 
     main()
+
+
+@payment_gateway.command("doctor")
+def doctor() -> None:
+    """Look at the settings of `serve` and at MongoDB, and say in a line each what is wrong.
+
+    It tries every privilege, measures a round trip and a write, and tries what the safety rests on in a scratch database
+    beside that of the gateway. If its user may not write there, DOCTOR_MONGODB_URI is that of one who may. Exit status: 0
+    nothing is wrong, 1 something is, 2 a setting does not parse.
+    """
+    from payment_gateway.serve import examine  # noqa: PLC0415 - as above
+
+    sys.exit(examine(os.environ, click.echo))

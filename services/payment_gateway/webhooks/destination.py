@@ -45,7 +45,11 @@ class Destinations:
         self._networks = tuple(networks)
 
     def allows_name(self, host: str) -> bool:
-        return host.lower().removesuffix(".") in self._names
+        """Whether the operator listed `host`. Both may be in Unicode or in the form `xn--…`."""
+        try:
+            return _ascii_name(host) in self._names
+        except ValueError:
+            return False
 
     def forbids(self, address: str, *, by_name: bool = False) -> str | None:
         """Why nothing is sent to `address`, or None. `by_name`: it is what a name of `names` has led to."""
@@ -71,9 +75,10 @@ class Destinations:
             return f"must be at most {URL_LENGTH_MAX} visible ASCII characters"
         try:
             parsed = URL(url)
-            host, _ = parsed.host, parsed.port  # decoded only here: `xn--` is not a name
+            _, _ = parsed.host, parsed.port  # decoded only here: `xn--` is not a name
         except ValueError:
             return "is not a URL"
+        host = parsed.raw_host  # as it is connected to
         if parsed.scheme not in {"http", "https"} or not host:
             return "must be an http or https URL with a host"
         if parsed.user is not None or parsed.password is not None:
@@ -90,11 +95,21 @@ def parse_destinations(entries: Sequence[str], *, public_only: bool) -> Destinat
         try:
             networks.append(ipaddress.ip_network(entry))
         except ValueError as error:
-            name = entry.lower().removesuffix(".")
+            try:
+                name = _ascii_name(entry)
+            except ValueError as fault:
+                raise DestinationError(f"{entry!r} is not a host name: {fault}") from None
             if not _NAME.match(name) or _LOOKS_NUMERIC.match(name):
                 raise DestinationError(f"{entry!r} is not a host name, an IP address or a network: {error}") from None
             names.add(name)
     return Destinations(public_only=public_only, names=names, networks=networks)
+
+
+def _ascii_name(name: str) -> str:
+    """The form in which it is looked up: lower case, `xn--…` for Unicode. Raises ValueError if it has none."""
+    if name.isascii():
+        return name.lower().removesuffix(".")
+    return (URL.build(scheme="http", host=name).raw_host or "").removesuffix(".")
 
 
 def unwrapped(address: Address) -> Address:

@@ -70,7 +70,7 @@ class SendWebhook:
         status, error, received, asked_seconds = None, None, b"", None
         try:
             target = URL(url)
-            session = self._sessions[self._destinations.allows_name(target.host or "")]
+            session = self._sessions[self._destinations.allows_name(target.raw_host or "")]
             async with session.post(target, data=body, headers=headers, allow_redirects=False) as response:
                 asked_seconds = retry_after_seconds(response)
                 received = await read_up_to(response, RESPONSE_BYTES_MAX)

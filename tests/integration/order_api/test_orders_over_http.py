@@ -14,6 +14,7 @@ from order_api.order import Order
 from shared import money
 from shared.times import rfc3339
 from tests.http_double import HttpDouble
+from tests.integration.conftest import FailCommand
 from tests.integration.order_api.conftest import (
     accept_everything,
     charge_of,
@@ -31,6 +32,7 @@ from tests.integration.order_api.conftest import (
 from tests.scraping import value
 
 Json = dict[str, Any]
+_UNAUTHORIZED = 13
 UNREADABLE = "order_api_unreadable_documents_total"
 
 
@@ -56,6 +58,35 @@ async def listed(client: httpx.AsyncClient, **query: str) -> list[str]:
 async def spoil(application: Application, order: Order) -> None:
     unset = {"$unset": {"currency": ""}}
     await application.store.orders.update_one({"_id": order.id}, unset, bypass_document_validation=True)
+
+
+# What the database refuses
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "path"),
+    [
+        ("insert", "POST", "/api/orders"),
+        ("aggregate", "POST", "/api/orders/{id}/cancel"),
+        ("find", "GET", "/api/orders/{id}"),
+        ("find", "GET", "/api/orders"),
+    ],
+)
+async def test_c7_what_the_database_refuses_for_good_is_500_with_the_requests_id(
+    application: Application, fail_command: FailCommand, command: str, method: str, path: str
+) -> None:
+    async with client_of(application) as client:
+        order = (await post(client, "/api/orders", body())).json()
+        refused = value("database_errors_total", kind="refused")
+        await fail_command("order_api", [command], times="always", errorCode=_UNAUTHORIZED)
+        sent = body() if path == "/api/orders" and method == "POST" else None
+        answer = await client.request(
+            method, path.format(**order), json=sent, headers={"Idempotency-Key": "k"} if sent else {}
+        )
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal")
+    assert answer.json()["instance"] == answer.headers["x-request-id"]
+    assert "retry-after" not in answer.headers
+    assert value("database_errors_total", kind="refused") > refused
 
 
 # Order numbers

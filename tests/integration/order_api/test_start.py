@@ -1,8 +1,6 @@
 """A start on a database that order_api cannot work with is refused, in one line that names the ways out."""
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +8,7 @@ from order_api.schema import refuse_old_layout
 from shared.edge.server import await_database_or_exit
 from shared.mongo import Client, UnusableDatabaseError
 from tests.integration.order_api.conftest import MakeApplication, place
-from tools.mongod import command_line, scratch
-from tools.process import free_port, spawn, stop
+from tests.standalone import standalone_mongod
 
 
 @pytest.mark.parametrize("collection", ["outbox", "idempotency_keys"])
@@ -46,17 +43,8 @@ async def test_what_a_check_has_against_the_database_is_one_line(
 
 
 async def test_a_mongod_that_is_no_replica_set_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with tempfile.TemporaryDirectory(dir=scratch(), ignore_cleanup_errors=True) as directory:
-        port = free_port()
-        command = command_line(Path(directory), port, cache_gb=0.25)
-        position = command.index("--replSet")
-        mongod = spawn([*command[:position], *command[position + 2 :]], log_file=Path(directory) / "mongod.log")
-        try:
-            uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-            with pytest.raises(SystemExit) as end:
-                await asyncio.to_thread(await_database_or_exit, uri, patience_seconds=60)
-        finally:
-            stop(mongod)
+    with standalone_mongod() as uri, pytest.raises(SystemExit) as end:
+        await asyncio.to_thread(await_database_or_exit, uri, patience_seconds=60)
     said = capsys.readouterr().err
     assert end.value.code == 1
     assert said.startswith("cannot start: MONGODB_URI: this MongoDB is no replica set")

@@ -14,9 +14,12 @@ import pytest
 import order_api.cli
 import order_api.settings
 import payment_gateway.settings
+import shared.doctor
 import shared.edge.limits
 from order_api.order import Status
 from shared.edge.problems import KINDS
+from shared.privileges import NEEDED
+from tests.guarded_mongod import documented_actions
 from tools.chaos.checker import INVARIANTS
 from tools.tidy import our_files
 
@@ -83,6 +86,7 @@ def settings() -> Iterator[str]:
         order_api.settings.Settings,
         payment_gateway.settings.Settings,
         shared.edge.limits.HttpLimits,
+        shared.doctor.DoctorSettings,
     ):
         for field in msgspec.structs.fields(struct):
             yield field.encode_name
@@ -252,7 +256,11 @@ def test_a_line_that_writes_to_mongodb_is_seen(line: str) -> None:
 
 def test_every_command_of_order_api_that_a_page_names_is_there() -> None:
     named = {word for page in PAGES for word in re.findall(r"^order-api ([a-z-]+)", page.read_text(), re.MULTILINE)}
-    assert named == {"ask-now", "archive", "sweep"} <= set(order_api.cli.order_api.commands)
+    assert named == {"ask-now", "archive", "sweep", "doctor"} <= set(order_api.cli.order_api.commands)
+
+
+def test_the_role_of_the_operations_page_has_every_privilege_that_a_start_tries_and_no_other() -> None:
+    assert sorted(documented_actions()) == sorted(NEEDED)
 
 
 def test_every_alert_leads_to_its_section_of_the_operations_page() -> None:

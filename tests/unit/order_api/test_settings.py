@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from order_api.settings import Settings, check
+from order_api.settings import Settings, check, off
 from shared.env import SettingError, load
 from shared.signing import DEVELOPMENT_SECRET
 
@@ -66,6 +66,18 @@ def test_a_malformed_api_key_is_refused_without_being_shown() -> None:
     assert "hunter2" not in reason
 
 
+def test_a_key_of_two_merchants_is_refused() -> None:
+    reason = refusal(PRODUCTION, ORDER_API_KEYS=f"{KEYS},bob:{hashlib.sha256(b'sk_1').hexdigest()}")
+    assert reason == "ORDER_API_KEYS: the merchants alice and bob have the same key"
+
+
+@pytest.mark.parametrize("key", ["hunter2\nhunter3", "hunter2 hunter3"])
+def test_a_key_for_the_provider_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    reason = refusal(PRODUCTION, PAYMENT_GATEWAY_API_KEY=key)
+    assert reason.startswith("PAYMENT_GATEWAY_API_KEY: ")
+    assert "hunter2" not in reason
+
+
 @pytest.mark.parametrize("environ", [PRODUCTION, DEVELOPMENT])
 def test_beyond_loopback_somebody_must_be_asked_for_a_key(environ: dict[str, str]) -> None:
     assert "ORDER_API_HOST" in refusal(environ, ORDER_API_HOST="0.0.0.0")
@@ -85,3 +97,14 @@ def test_no_secret_shows_in_the_settings() -> None:
     shown = repr(checked(PRODUCTION, ORDER_API_KEYS=KEYS, MONGODB_URI="mongodb://user:hunter2@db"))
     for secret in ("hunter2", SECRET, "sk_live_1", KEYS):
         assert secret not in shown
+
+
+def test_what_guards_and_is_off_is_named() -> None:
+    def named(settings: Settings) -> set[str]:
+        return {line.split()[0] for line in off(settings)}
+
+    guarded = {"ORDER_API_KEYS": KEYS, "ORDER_API_RATE_LIMIT_PER_SECOND": "100"}
+    assert named(checked(PRODUCTION, **guarded)) == set()
+    assert named(checked(PRODUCTION)) == {*guarded}
+    assert named(checked(PRODUCTION, **guarded, PAYMENT_GATEWAY_URL="http://pay")) == {"PAYMENT_GATEWAY_URL"}
+    assert named(checked(DEVELOPMENT, **guarded)) == {"APP_ENV", "WEBHOOK_SECRETS"}

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from payment_gateway.settings import Settings, check
+from payment_gateway.settings import Settings, check, off
 from shared.env import SettingError, load
 from shared.signing import DEVELOPMENT_SECRET
 
@@ -63,7 +63,7 @@ def test_what_is_no_webhook_secret_is_refused_without_being_shown(environ: dict[
 
 
 def test_keys_may_be_hashed_for_a_merchant_or_bare_for_the_default_one() -> None:
-    assert checked(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=f"{HASHED},sk_1").payment_gateway_api_keys == (HASHED, "sk_1")
+    assert checked(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=f"{HASHED},sk_3").payment_gateway_api_keys == (HASHED, "sk_3")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_production_refuses_the_key_of_development_however_it_is_written(key: st
 
 @pytest.mark.parametrize(
     ("keys", "merchant"),
-    [("", "default"), ("sk_1", "default"), (HASHED, "alice"), (f"{HASHED},sk_1", "default"), (f"{HASHED},{BOB}", None)],
+    [("", "default"), ("sk_1", "default"), (HASHED, "alice"), (f"{HASHED},sk_3", "default"), (f"{HASHED},{BOB}", None)],
 )
 def test_the_endpoint_of_the_environment_is_the_default_merchants_or_the_only_ones(
     keys: str, merchant: str | None
@@ -95,6 +95,16 @@ def test_a_malformed_api_key_is_refused_without_being_shown() -> None:
     reason = refusal(PRODUCTION, PAYMENT_GATEWAY_API_KEYS="alice:hunter2")
     assert reason.startswith("PAYMENT_GATEWAY_API_KEYS")
     assert "hunter2" not in reason
+
+
+def test_a_key_of_two_merchants_is_refused() -> None:
+    reason = refusal(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=f"{HASHED},bob:{hashlib.sha256(b'sk_1').hexdigest()}")
+    assert reason == "PAYMENT_GATEWAY_API_KEYS: the merchants alice and bob have the same key"
+
+
+@pytest.mark.parametrize("keys", ["sk_1\nsk_2", "sk 1"])
+def test_a_key_that_no_header_can_carry_is_refused(keys: str) -> None:
+    assert refusal(PRODUCTION, PAYMENT_GATEWAY_API_KEYS=keys).startswith("PAYMENT_GATEWAY_API_KEYS: ")
 
 
 @pytest.mark.parametrize(
@@ -148,3 +158,14 @@ def test_an_endpoint_at_an_address_that_is_not_allowed_stops_the_start() -> None
     url = "http://127.0.0.1:8000/hooks"
     assert "127.0.0.1 is not public" in refusal(PRODUCTION, WEBHOOK_ENDPOINT_URL=url)
     checked(PRODUCTION, WEBHOOK_ENDPOINT_URL=url, WEBHOOK_ALLOWED_HOSTS="127.0.0.1")
+
+
+def test_what_guards_and_is_off_is_named() -> None:
+    def named(settings: Settings) -> set[str]:
+        return {line.split()[0].rstrip(":") for line in off(settings)}
+
+    assert named(checked(PRODUCTION)) == set()
+    assert named(checked(PRODUCTION, PAYMENT_GATEWAY_TEST_ENDPOINTS="true")) == {"PAYMENT_GATEWAY_TEST_ENDPOINTS"}
+    development = {"APP_ENV", "PAYMENT_GATEWAY_API_KEYS", "PAYMENT_GATEWAY_TEST_ENDPOINTS"}
+    assert named(checked(DEVELOPMENT)) == development
+    assert named(checked(DEVELOPMENT, WEBHOOK_ENDPOINT_URL=URL)) == {*development, "WEBHOOK_ENDPOINT_SECRET"}

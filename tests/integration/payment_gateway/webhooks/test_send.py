@@ -113,6 +113,16 @@ async def test_a_host_that_is_allowed_by_name_may_be_on_the_private_network(rece
     assert (allowed.status, other.status, len(receiver.asked)) == (200, None, 1)
 
 
+@pytest.mark.parametrize("entry", ["schön.example", "xn--schn-7qa.example"])
+@pytest.mark.parametrize("host", ["schön.example", "xn--schn-7qa.example"])
+async def test_a_host_is_allowed_by_its_name_in_unicode_and_as_it_is_looked_up(
+    receiver: HttpDouble, entry: str, host: str
+) -> None:
+    async with sending(entry, resolver=Names("127.0.0.1")) as send:
+        reply = await send(f"http://{host}:{port_of(receiver)}/", b"{}", {})
+    assert (reply.status, reply.error) == (200, None)
+
+
 async def test_a_host_that_is_allowed_by_name_may_not_lead_to_metadata() -> None:
     async with sending("shop.example", resolver=Names("169.254.169.254")) as send:
         reply = await send("http://shop.example/", b"{}", {})

@@ -112,8 +112,31 @@ def test_a_name_that_is_allowed_may_lead_to_a_private_address_but_not_to_metadat
     assert destinations.forbids("169.254.169.254", by_name=True)
 
 
+@pytest.mark.parametrize("entry", ["schön.example", "SCHÖN.example.", "xn--schn-7qa.example", "XN--SCHN-7QA.example"])
+@pytest.mark.parametrize("host", ["schön.example", "xn--schn-7qa.example", "xn--schn-7qa.example."])
+def test_a_name_is_the_same_in_unicode_and_as_it_is_looked_up(entry: str, host: str) -> None:
+    assert parse_destinations([entry], public_only=True).allows_name(host)
+    assert not parse_destinations([entry], public_only=True).allows_name("schon.example")
+
+
+def test_a_host_that_has_no_form_to_be_looked_up_in_is_not_allowed_by_name() -> None:
+    assert not parse_destinations(["shop.example"], public_only=True).allows_name("ö" * 64)
+
+
 @pytest.mark.parametrize(
-    "entry", ["10.0.0.0/33", "10.0.0.1/8", "300.1.1.1", "http://shop", "shop:8080", "*.shop", "a b"]
+    "entry",
+    [
+        "10.0.0.0/33",
+        "10.0.0.1/8",
+        "300.1.1.1",
+        "http://shop",
+        "shop:8080",
+        "*.shop",
+        "a b",
+        "schön:8080",
+        "schön shop",
+        "ö" * 64,
+    ],
 )
 def test_what_is_neither_a_name_nor_an_address_nor_a_network_is_refused(entry: str) -> None:
     with pytest.raises(DestinationError) as refused:

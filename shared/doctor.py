@@ -1,0 +1,163 @@
+"""Looks at a service's settings and its MongoDB, and says in a line each what is so and what is not."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from bson import Int64
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from shared.await_database import await_database
+from shared.env import LOOPBACK, Secret
+from shared.mongo import Client, Database, UnusableDatabaseError, connect, reason_of
+from shared.mongo_facts import FACTS, NotSoError, try_fact
+from shared.privileges import NEEDED, NOT_ALLOWED, missing_privileges
+
+SAMPLES = 50  # of so many the slowest is the p99
+TESTED_VERSION = "6.0"  # docs/guarantees.md names what else the facts were tried on
+_UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
+
+Verdict = Literal["ok", "note", "WRONG"]
+
+
+class DoctorSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
+    """For a user who may write to the scratch database, if the service's own may not."""
+
+    doctor_mongodb_uri: Secret | None = None
+
+
+class Finding(NamedTuple):
+    """A `note` is no fault: something that guards is off because somebody chose so, or may want to know."""
+
+    verdict: Verdict
+    line: str
+
+
+class Patient(NamedTuple):
+    """The facts are tried by `scratch_uri` in the database `<database>_doctor`. `fault` is why the settings are refused, and
+    `off` are those that would guard something and are off. `check_layout` raises UnusableDatabaseError for a database of an
+    earlier version.
+    """
+
+    uri: str
+    scratch_uri: str
+    database: str
+    production: bool
+    fault: str | None
+    off: Sequence[str]
+    check_layout: Callable[[Database], Awaitable[None]]
+
+
+def run_doctor(patient: Patient, echo: Callable[[str], object]) -> int:
+    """Echoes each finding as soon as there is one. The exit status: 0 if nothing is wrong, else 1."""
+
+    async def run() -> int:
+        wrong = 0
+        async for verdict, line in examine(patient):
+            echo(f"{verdict:5}  {line}")
+            wrong += verdict == "WRONG"
+        echo(f"{wrong} wrong" if wrong else "nothing is wrong")
+        return 1 if wrong else 0
+
+    return asyncio.run(run())
+
+
+async def examine(patient: Patient) -> AsyncIterator[Finding]:
+    """The findings in the order in which one rests on the other. What cannot be looked at is wrong too."""
+    if patient.fault:
+        yield Finding("WRONG", patient.fault)
+    for line in patient.off:
+        yield Finding("note", line)
+    try:
+        await await_database(patient.uri)
+        async with connect(patient.uri, app_name="doctor") as client:
+            async for finding in _server(client):
+                yield finding
+            yield _transport(patient, client)
+            yield await _privileges(client[patient.database])
+            await patient.check_layout(client[patient.database])
+            yield Finding("ok", f"the database {patient.database} is empty or of this version")
+            yield await _duration("a round trip", lambda: client.admin.command("ping"))
+            yield await _duration("a journaled write of a majority", lambda: _write(client[patient.database]))
+    except (UnusableDatabaseError, PyMongoError) as error:
+        yield Finding("WRONG", f"MONGODB_URI: {reason_of(error)}")
+        return
+    async for finding in _facts(patient.scratch_uri, f"{patient.database}_doctor"):
+        yield finding
+
+
+async def _server(client: Client) -> AsyncIterator[Finding]:
+    hello = await client.admin.command("hello")
+    version = (await client.server_info())["version"]
+    if "setName" not in hello:
+        yield Finding("ok", f"MongoDB {version}, a sharded cluster")
+    else:
+        members = len(hello.get("hosts", []))
+        yield Finding("ok", f"MongoDB {version}, the replica set {hello['setName']}; members with data: {members}")
+        if members < 3:
+            yield Finding("note", "fewer than three members: what is lost with one disk is lost")
+    if not version.startswith(f"{TESTED_VERSION}."):
+        yield Finding("note", f"our tests run on MongoDB {TESTED_VERSION}: the facts below are what this one does")
+
+
+def _transport(patient: Patient, client: Client) -> Finding:
+    verdict: Verdict = "WRONG" if patient.production else "note"
+    options = parse_uri(patient.uri)["options"]
+    if options.get("tls"):
+        if any(options.get(name) for name in _UNCHECKED):
+            return Finding(
+                verdict, "the certificate of MongoDB is not checked, so anybody can be it: MONGODB_URI says so"
+            )
+        return Finding("ok", "the connection to MongoDB is encrypted (TLS), and its certificate was checked")
+    if all(host in LOOPBACK for host, _ in client.nodes):
+        return Finding("ok", "the connection to MongoDB is not encrypted, and stays on this machine")
+    return Finding(verdict, "the connection to MongoDB is not encrypted: add tls=true to MONGODB_URI")
+
+
+async def _privileges(database: Database) -> Finding:
+    if missing := await missing_privileges(database):
+        return Finding(
+            "WRONG", f"in {database.name} this user may not {', '.join(missing)}: docs/operations.md has a role"
+        )
+    return Finding("ok", f"in {database.name} this user may {', '.join(NEEDED)}: each was tried")
+
+
+async def _duration(what: str, once: Callable[[], Awaitable[Any]]) -> Finding:
+    taken = []
+    for _ in range(SAMPLES):
+        started = time.perf_counter()
+        await once()
+        taken.append((time.perf_counter() - started) * 1000)
+    taken.sort()
+    return Finding("ok", f"{what}: p50 {taken[SAMPLES // 2]:.1f} ms, p99 {taken[-1]:.1f} ms")
+
+
+async def _write(database: Database) -> None:
+    await database["barriers"].update_one({"_id": 0}, {"$inc": {"passed": Int64(1)}}, upsert=True)
+
+
+async def _facts(uri: str, database: str) -> AsyncIterator[Finding]:
+    try:
+        await await_database(uri)
+    except UnusableDatabaseError as error:
+        yield Finding("WRONG", f"DOCTOR_MONGODB_URI: {error}")
+        return
+    for fact in FACTS:
+        try:
+            await try_fact(fact, uri, database)
+        except NotSoError as error:
+            yield Finding("WRONG", f"fact: {fact.__doc__} Not so: {error}")
+        except PyMongoError as error:
+            if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
+                yield Finding(
+                    "WRONG",
+                    f"the facts were not tried: this user may not write to the scratch database {database}. Set "
+                    "DOCTOR_MONGODB_URI to the URI of a user with the role readWrite on it",
+                )
+                return
+            yield Finding("WRONG", f"fact: {fact.__doc__} Not tried: {reason_of(error)}")
+        else:
+            yield Finding("ok", f"fact: {fact.__doc__}")

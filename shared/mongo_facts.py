@@ -1,0 +1,197 @@
+"""What the safety of both services rests on in MongoDB, each fact tried for real in a collection that is dropped.
+
+The docstring of each is the promise, as `doctor` prints it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from bson import Int64
+from pymongo import IndexModel, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from shared.mongo import Collection, Document, connect
+
+ROUNDS = 20  # of what a race could hide
+MEMBERS_MAX = 50  # of a replica set: more than hold data anywhere
+_DUPLICATE, _INVALID = 11000, 121
+_TOO_LARGE = {10334, 17419}  # 10334 on MongoDB 6.0
+
+
+class NotSoError(Exception):
+    """MongoDB does otherwise; the message says what it did."""
+
+
+class Scratch(NamedTuple):
+    """One empty collection, through two clients."""
+
+    ours: Collection
+    theirs: Collection
+
+
+Fact = Callable[[Scratch], Awaitable[None]]
+
+
+async def partial_index(scratch: Scratch) -> None:
+    """A unique partial index leaves out documents without the field, and takes each value once, null too."""
+    await scratch.ours.create_indexes(
+        [_unique("keys.value", partialFilterExpression={"keys.value": {"$exists": True}})]
+    )
+    await scratch.ours.insert_many([{}, {}, {"keys": []}, {"keys": []}, _keyed("a"), _keyed(None)])
+    for value in ("a", None):
+        try:
+            await scratch.ours.insert_one(_keyed(value))
+        except DuplicateKeyError:
+            continue
+        raise NotSoError(f"it took {value!r} twice")
+
+
+async def bulk_errors(scratch: Scratch) -> None:
+    """Each refused document of a batch is named with its index and value, and the validator speaks before the index."""
+    database, name = scratch.ours.database, scratch.ours.name
+    await database.create_collection(name, validator={"valid": {"$ne": False}})
+    await scratch.ours.create_indexes([_unique("number")])
+    await scratch.ours.insert_one({"number": 1})
+    errors, _ = await _refused(scratch.ours, [{"number": 1}, {"number": 1, "valid": False}, {"number": 2}])
+    _equal([one["code"] for one in errors], [_DUPLICATE, _INVALID])
+    _equal((errors[0]["keyPattern"], errors[0]["keyValue"]), ({"number": 1}, {"number": 1}))
+    _equal(await scratch.ours.count_documents({"number": 2}), 1)
+
+
+async def both_kinds_of_errors(scratch: Scratch) -> None:
+    """One reply may have refused documents and a write concern error together, and the driver shows both."""
+    await scratch.ours.insert_one({"_id": 1})
+    unattainable = scratch.ours.with_options(write_concern=WriteConcern(w=MEMBERS_MAX, wtimeout=100))
+    errors, concerns = await _refused(unattainable, [{"_id": 1}, {"_id": 2}])
+    _equal(([one["code"] for one in errors], len(concerns) > 0), ([_DUPLICATE], True))
+
+
+async def cause_of_a_refusal(scratch: Scratch) -> None:
+    """Who loses a race, by a duplicate or by a version, reads by majority at once what won it."""
+    await scratch.ours.create_indexes([_unique("number")])
+    for number in range(ROUNDS):
+        await asyncio.gather(*(_insert_or_see(one, number) for one in scratch))
+    await scratch.ours.insert_one({"_id": "order", "version": 0})
+    for version in range(ROUNDS):
+        hits = await asyncio.gather(*(_change_or_see(one, version) for one in scratch))
+        _equal(sum(hits), 1)
+
+
+async def read_after_write(scratch: Scratch) -> None:
+    """What a majority has acknowledged, another client reads by majority at once."""
+    for number in range(ROUNDS):
+        await scratch.ours.insert_one({"_id": number})
+        _equal(await scratch.theirs.find_one({"_id": number}), {"_id": number})
+
+
+async def once(scratch: Scratch) -> None:
+    """A write that is sent again because its reply was lost is executed once, and its totals are right."""
+    await scratch.ours.insert_one({"_id": 1, "count": 0})
+    client = scratch.ours.database.client
+    _equal(client.options.retry_writes, True)
+    statement = {"q": {"_id": 1}, "u": {"$inc": {"count": 1}}}
+    command = {
+        "update": scratch.ours.name,
+        "updates": [statement],
+        "txnNumber": Int64(2**40),
+    }  # beyond the driver's own
+    async with client.start_session() as session:
+        replies = [await scratch.ours.database.command(dict(command), session=session) for _ in range(2)]
+    _equal([(reply["n"], reply["nModified"]) for reply in replies], [(1, 1), (1, 1)])
+    _equal(await scratch.ours.find_one(), {"_id": 1, "count": 1})
+
+
+async def changes_of_one_version(scratch: Scratch) -> None:
+    """In one batch the second of two changes of one version misses, and $$NOW is the server's time."""
+    await scratch.ours.insert_one({"_id": 1, "version": 0})
+    change = UpdateOne({"_id": 1, "version": 0}, [{"$set": {"version": {"$literal": 1}, "at": "$$NOW"}}])
+    written = await scratch.ours.bulk_write([change, change], ordered=False)
+    _equal(written.matched_count, 1)
+    _equal(await scratch.ours.count_documents({"at": {"$type": "date"}}), 1)
+
+
+async def too_large(scratch: Scratch) -> None:
+    """A document that would grow beyond 16 MB is refused by a code that says so, and costs its neighbours nothing."""
+    await scratch.ours.insert_many([{"_id": 1, "text": "x" * 2**20}, {"_id": 2}])
+    grow = UpdateOne({"_id": 1}, [{"$set": {"copies": ["$text"] * 17}}])
+    try:
+        await scratch.ours.bulk_write([grow, UpdateOne({"_id": 2}, {"$set": {"changed": True}})], ordered=False)
+    except BulkWriteError as error:
+        codes = [one["code"] for one in error.details["writeErrors"]]
+        if len(codes) != 1 or codes[0] not in _TOO_LARGE:
+            raise NotSoError(f"the codes were {codes}") from None
+    else:
+        raise NotSoError("it was taken")
+    _equal(await scratch.ours.count_documents({"changed": True}), 1)
+
+
+async def literals(scratch: Scratch) -> None:
+    """In a pipeline $literal stores a text that begins with $, and a document in place of another."""
+    await scratch.ours.insert_one({"_id": 1, "part": {"old": 1}, "text": ""})
+    stored = {"part": {"new": "$part"}, "text": "$part"}
+    await scratch.ours.update_one({"_id": 1}, [{"$set": {name: {"$literal": one} for name, one in stored.items()}}])
+    _equal(await scratch.ours.find_one(), {"_id": 1, **stored})
+
+
+FACTS: Sequence[Fact] = (
+    partial_index,
+    bulk_errors,
+    both_kinds_of_errors,
+    cause_of_a_refusal,
+    read_after_write,
+    once,
+    changes_of_one_version,
+    too_large,
+    literals,
+)
+
+
+async def try_fact(fact: Fact, uri: str, database: str) -> None:
+    """Tries it in a new collection of `database`, which is dropped. Raises NotSoError, PyMongoError."""
+    name = f"{fact.__name__}_{uuid4().hex[:8]}"
+    async with connect(uri, app_name="doctor") as ours, connect(uri, app_name="doctor") as theirs:
+        try:
+            await fact(Scratch(ours[database][name], theirs[database][name]))
+        finally:
+            await ours[database].drop_collection(name)
+
+
+async def _insert_or_see(collection: Collection, number: int) -> None:
+    try:
+        await collection.insert_one({"number": number})
+    except DuplicateKeyError:
+        if await collection.find_one({"number": number}) is None:
+            raise NotSoError("the document that took a number was not to be read") from None
+
+
+async def _change_or_see(collection: Collection, version: int) -> int:
+    result = await collection.update_one({"_id": "order", "version": version}, {"$inc": {"version": 1}})
+    if not result.matched_count:
+        found = await collection.find_one({"_id": "order"})
+        _equal(found, {"_id": "order", "version": version + 1})
+    return result.matched_count
+
+
+async def _refused(collection: Collection, documents: list[Document]) -> tuple[list[Document], list[Document]]:
+    """The errors of the documents, and of the write concern. Raises NotSoError if there is none."""
+    try:
+        await collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        found = sorted(error.details["writeErrors"], key=lambda one: int(one["index"]))
+        return found, error.details["writeConcernErrors"]
+    raise NotSoError("nothing was refused")
+
+
+def _unique(field: str, **options: Any) -> IndexModel:
+    return IndexModel([field], unique=True, **options)
+
+
+def _keyed(value: str | None) -> Document:
+    return {"keys": [{"value": value}]}
+
+
+def _equal(found: object, expected: object) -> None:
+    if found != expected:
+        raise NotSoError(f"{found!r} instead of {expected!r}")

@@ -1,0 +1,50 @@
+"""What a service must be allowed to do in its database, each tried for real."""
+
+from collections.abc import Mapping
+
+from pymongo.errors import OperationFailure
+
+from shared.mongo import CONFLICTS, NAMESPACE_EXISTS, Database, Document, UnusableDatabaseError
+
+_PLACE = "barriers"  # a collection of both services that anybody may write to
+_MARK = {"_id": "tried"}
+NOT_ALLOWED = frozenset({13, 8000})  # Unauthorized; what a shared cluster of Atlas says instead
+
+# By the name of the privilege, in an order in which each command finds what the one before has made. The last one takes
+# away what `insert` has stored.
+_COMMANDS: Mapping[str, Document] = {
+    "listCollections": {"listCollections": 1, "filter": {"name": _PLACE}},
+    "createCollection": {"create": _PLACE},
+    "collMod": {"collMod": _PLACE},
+    "createIndex": {"createIndexes": _PLACE, "indexes": [{"key": {"_id": 1}, "name": "_id_"}]},
+    "insert": {"insert": _PLACE, "documents": [_MARK]},
+    "update": {"update": _PLACE, "updates": [{"q": _MARK, "u": {"$set": {"tried": True}}}]},
+    "find": {"find": _PLACE, "filter": _MARK},
+    "remove": {"delete": _PLACE, "deletes": [{"q": _MARK, "limit": 1}]},
+}
+NEEDED = tuple(_COMMANDS)
+
+
+async def missing_privileges(database: Database) -> list[str]:
+    """Those of the role in docs/operations.md that the user lacks. It leaves nothing behind but an empty collection, which
+    the service makes anyway. Raises PyMongoError.
+    """
+    missing = []
+    for privilege, command in _COMMANDS.items():
+        try:
+            await database.command(dict(command))
+        except OperationFailure as error:
+            if error.code in NOT_ALLOWED:
+                missing.append(privilege)
+            elif error.code not in {NAMESPACE_EXISTS, *CONFLICTS}:
+                raise
+    return missing
+
+
+async def require_privileges(database: Database) -> None:
+    """Raises UnusableDatabaseError, which names each that is missing, and PyMongoError."""
+    if missing := await missing_privileges(database):
+        raise UnusableDatabaseError(
+            f"in the database {database.name} this user may not {', '.join(missing)}: give it the role in "
+            "docs/operations.md, The MongoDB user"
+        )
