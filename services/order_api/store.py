@@ -13,6 +13,7 @@ from order_api.metrics import UNREADABLE, count_status
 from order_api.order import Order
 from order_api.questions import scheduled
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
+from shared.forward import forward
 from shared.mongo import Client, Collection, Document
 from shared.page_reader import PageReader, unread
 from shared.pages import Found, Unreadable, at_and_id, older_than
@@ -118,7 +119,8 @@ class Store:
         earlier = {"$lt": min(before, created.get("$lt", before))} if before else {}
         position = {"_id": {**created, **earlier}} if created or before else {}
         wanted = {"merchant": merchant, **conditions, **position}
-        found, more = await self._newest(wanted, limit)
+        async with forward(self.client) as session:
+            found, more = await self._newest(wanted, limit, session)
         if not found and "order_number" in conditions:
             async with self.client.start_session(causal_consistency=True) as session:
                 await pass_barrier(self.barriers, session)
@@ -127,7 +129,7 @@ class Store:
         return Found(orders, orders[-1].id if more else None)
 
     async def _newest(
-        self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession | None = None
+        self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession
     ) -> tuple[list[Document], bool]:
         newest = unread(self.orders).find(wanted, {"keys": 0}, session=session).sort("_id", -1)
         return await self._read_page(newest.limit(limit + 1), limit)
@@ -135,15 +137,18 @@ class Store:
     async def events_of(self, order_id: str, *, before: str | None, limit: int) -> Found[StoredEvent | Unreadable]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
         wanted = {"order_id": order_id, **(older_than("received_at", before) if before else {})}
-        latest = unread(self.payment_events).find(wanted).sort(_LATEST_FIRST)
-        found, more = await self._read_page(latest.limit(limit + 1), limit)
+        async with forward(self.client) as session:
+            latest = unread(self.payment_events).find(wanted, session=session).sort(_LATEST_FIRST)
+            found, more = await self._read_page(latest.limit(limit + 1), limit)
         events = [_readable(event, StoredEvent, event["_id"]) for event in found]
         return Found(events, _place(found[-1], "received_at") if more else None)
 
     async def latest_events(self, order_id: str, limit: int) -> list[StoredEvent]:
         """The latest that was received about an order, without the bytes that came."""
-        latest = self.payment_events.find({"order_id": order_id}, {"raw": 0}).sort(_LATEST_FIRST).limit(limit)
-        events = [_readable({**event, "raw": ""}, StoredEvent, event["_id"]) async for event in latest]
+        async with forward(self.client) as session:
+            latest = self.payment_events.find({"order_id": order_id}, {"raw": 0}, session=session)
+            found = await latest.sort(_LATEST_FIRST).limit(limit).to_list()
+        events = [_readable({**event, "raw": ""}, StoredEvent, event["_id"]) for event in found]
         return [event for event in events if isinstance(event, StoredEvent)]
 
     async def order_of_call(self, merchant: str, call_id: str) -> str:
@@ -187,7 +192,9 @@ class Store:
                     {"$sort": {"created_at": -1, "_id": -1}},
                     {"$limit": limit + 1},
                 ]
-                found += await (await self.orders.aggregate(stages, hint=index)).to_list()
+                async with forward(self.client) as session:
+                    newest = await self.orders.aggregate(stages, hint=index, session=session)
+                    found += await newest.to_list()
         found.sort(key=lambda one: (one["created_at"], one["_id"]), reverse=True)
         page = found[:limit]
         calls = [(one["order"], _readable(one["call"], Call, one["_id"])) for one in page]

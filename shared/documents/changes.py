@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from shared.batches import Batches, Caller, Limits, answered_within
 from shared.documents.paths import update_between
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
+from shared.forward import forward
 from shared.mongo import Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -107,7 +108,8 @@ class Changes(Generic[T]):
         PyMongoError, and what Batches.submit raises. C9
         """
         async with answered_within():
-            document = await self._collection.find_one({"_id": document_id})
+            async with forward(self._collection.database.client) as session:
+                document = await self._collection.find_one({"_id": document_id}, session=session)
             if document is not None:
                 return msgspec.convert(document, self._kind)
             return await self(document_id, lambda thing, _now: Verdict(thing, found=thing is not None))
@@ -184,7 +186,9 @@ class Changes(Generic[T]):
         groups = self._groups(folds, writer)
         refused: dict[str, Refusal] = {}
         try:
-            written = await self._collection.bulk_write([group.statement for group in groups], ordered=False)
+            async with forward(self._collection.database.client) as session:
+                statements = [group.statement for group in groups]
+                written = await self._collection.bulk_write(statements, ordered=False, session=session)
             certain = written.matched_count == len(folds)
         except (PyMongoError, *ENCODING_ERRORS) as error:
             codes = refusals(error, len(groups))

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from shared.batches import Batches, Caller, Limits, UnresolvedDuplicateError
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, refusals
+from shared.forward import forward
 from shared.mongo import Collection, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -65,7 +66,9 @@ class Inserts(Generic[T, R]):
         codes: Mapping[int, Refusal] = {}
         try:
             with pymongo.timeout(TRY_SECONDS):
-                await self._collection.insert_many([caller.item.raw for caller in callers], ordered=False)
+                async with forward(self._collection.database.client) as session:
+                    documents = [caller.item.raw for caller in callers]
+                    await self._collection.insert_many(documents, ordered=False, session=session)
         except PyMongoError as error:
             refused = refusals(error, len(callers))
             if refused is None:

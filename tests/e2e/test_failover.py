@@ -299,6 +299,58 @@ async def test_c9_a_new_primary_does_not_deny_what_was_acknowledged_before_it(
         await until(is_found, "it is found again")
 
 
+async def test_c9_what_was_shown_is_not_taken_back_by_a_new_primary(
+    replica_set: ReplicaSet, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Nor by one that does not know yet how far a majority is."""
+    async with http_double(accept_charges) as provider, AsyncExitStack() as exits:
+        service = await serving(exits, replica_set, provider, tmp_path, "taken_back")
+        api = Api(http, service.url)
+        primary = await asyncio.to_thread(replica_set.wait_for_primary)
+        others = [member for member in replica_set.members if member is not primary]
+        body = order_body()
+        placed: list[dict[str, Any]] = []
+
+        async def is_charged() -> bool:
+            placed[:] = [(await api.place(body, KEY))[2]]
+            placed[:] = [(await api.call("GET", f"/api/orders/{placed[0].get('id')}"))[2]]
+            return bool(placed[0].get("charges"))
+
+        await until(is_charged, "its charge is taken")
+        order_id = placed[0]["id"]
+        for member in others:
+            exits.callback(set_view_held_back, member, held_back=False)
+            set_view_held_back(member, held_back=True)
+        assert await tell(api, payment_succeeded(placed[0])) == 200
+        by_id, by_number, trail = (
+            f"/api/orders/{order_id}",
+            f"/api/orders?orderNumber={body['orderNumber']}",
+            f"/api/orders/{order_id}/events",
+        )
+        assert (await api.call("GET", by_id))[2]["status"] == "Paid"
+        await asyncio.to_thread(replica_set.step_down)
+        assert await asyncio.to_thread(replica_set.wait_for_primary) in others
+
+        async def seen() -> list[Any]:
+            answers = await asyncio.gather(*(api.call("GET", path) for path in (by_id, by_number, trail)))
+            return [json if status == 200 else status for status, _, json in answers]
+
+        assert await seen() == [503] * 3
+        assert (await api.place(body, KEY))[0] in {409, 503}
+        for member in others:
+            set_view_held_back(member, held_back=False)
+
+        async def is_seen() -> bool:
+            order, found, events = await seen()
+            for shown in (order, *(found if found == 503 else found["data"])):
+                assert shown == 503 or shown["status"] == "Paid", shown
+            return 503 not in (order, found, events) and len(events["data"]) == 1
+
+        await until(is_seen, "it is shown again")
+        status, headers, again = await api.place(body, KEY)
+        assert (status, headers["idempotent-replayed"], again["id"]) == (201, "true", order_id)
+
+
 def set_view_held_back(member: Member, *, held_back: bool) -> None:
     member.run({"configureFailPoint": "disableSnapshotting", "mode": "alwaysOn" if held_back else "off"})
 
