@@ -14,6 +14,7 @@ class Way:
 
     delay_seconds: float = 0.0
     silent: bool = False  # a black hole: nothing gets through, the end of the connection neither
+    flood: bool = False  # of interim answers (1xx) without end, to whoever has asked something
     loss: float = 0.0  # the share of what comes that gets lost, and its connection with it
 
 
@@ -53,6 +54,7 @@ class Link:
         return Way(
             delay_seconds=max(way.delay_seconds for way in ways),
             silent=any(way.silent for way in ways),
+            flood=any(way.flood for way in ways),
             loss=max(way.loss for way in ways),
         )
 

@@ -11,6 +11,9 @@ from typing import cast
 from tools.chaos.links import Direction, Link
 
 HELD_BYTES_MAX = 16 * 1024 * 1024  # of one direction of a connection; one that would hold more is reset
+FLOOD_BYTES = 64 * 1024  # written at once, each FLOOD_SECONDS
+FLOOD_SECONDS = 0.005
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n" * (FLOOD_BYTES // 25)
 _CLOSED = None  # in place of bytes: the sender has closed
 _NO_LINGER = struct.pack("ii", 1, 0)  # close() then sends RST
 
@@ -137,6 +140,8 @@ class _End(asyncio.Protocol):
         if loss and self._pair.proxy.random.random() < loss:
             self._pair.reset()
             return
+        if self is self._pair.client:
+            self._flood()
         self._hold(data)
         if self._held_bytes > HELD_BYTES_MAX:
             self._pair.reset()
@@ -185,6 +190,13 @@ class _End(asyncio.Protocol):
                 self._pair.forget_if_over()
             else:
                 out.write(data)
+
+    def _flood(self) -> None:
+        """Answers the client without end, as long as its link has that."""
+        if self._pair.link.way("replies").flood and self.transport and not self.closed:
+            if self.transport.get_write_buffer_size() < FLOOD_BYTES:
+                self.transport.write(_INTERIM)
+            asyncio.get_running_loop().call_later(FLOOD_SECONDS, self._flood)
 
     def drop(self) -> None:
         """Forgets what is held."""

@@ -21,8 +21,10 @@ CALLS: tuple[Ends, ...] = (
     ((CLIENTS, GATEWAY),),  # the till that charges past order_api
     ((CLIENTS, WEBHOOKS),),  # whoever forges
 )
+ASKING: tuple[Ends, ...] = CALLS[len(ORDER_APIS) : -2]  # the services themselves
 QUERIES: tuple[Ends, ...] = tuple(tuple((name, mongod) for mongod in MONGODS) for name in SERVICES)
 COPIES: tuple[Ends, ...] = tuple((pair,) for pair in permutations(MONGODS, 2))  # the first reads the other's oplog
+FLOOD = Way(silent=True, flood=True)
 LOSSES = (0.1, 0.3, 1.0)
 LOSSES_OF_MONGODB = (0.02, 0.1, 0.3)  # of every packet: with more, nobody is ever connected
 
@@ -68,10 +70,18 @@ def _troubles(losses: tuple[float, ...]) -> dict[str, _Draw]:
     }
 
 
+def flood(draw: Random) -> Fault:
+    """Whoever is called answers and answers, and never says anything (RFC 9110 §15.2)."""
+    return _fault("flood of 1xx answers", draw, draw.choice(ASKING), lambda _: Trouble(replies=FLOOD))
+
+
 KINDS: tuple[Kind, ...] = (
     *(partial(_call, name=name, trouble=trouble) for name, trouble in _troubles(LOSSES).items()),
     *(partial(_mongodb, name=name, trouble=trouble) for name, trouble in _troubles(LOSSES_OF_MONGODB).items()),
 )
+
+
+ONCE_A_RUN: tuple[Kind, ...] = (flood,)
 
 
 def _fault(name: str, draw: Random, ends: Ends, trouble: _Draw) -> Fault:

@@ -79,6 +79,11 @@ class Client:
         async with asyncio.timeout(20):
             return await self._reader.readexactly(len(data)) == data
 
+    async def until(self, end: bytes) -> bytes:
+        """What comes before `end`."""
+        async with asyncio.timeout(20):
+            return (await self._reader.readuntil(end)).removesuffix(end)
+
     async def receives_nothing(self) -> bool:
         try:
             async with asyncio.timeout(SOON):
@@ -109,7 +114,7 @@ async def client(proxy: Proxy) -> AsyncIterator[Client]:
 
 
 async def connect(proxy: Proxy) -> Client:
-    return Client(*await asyncio.open_connection("127.0.0.1", proxy.port))
+    return Client(*await asyncio.open_connection("127.0.0.1", proxy.port, limit=2**24))
 
 
 async def test_a_whole_link_passes_everything_on(client: Client) -> None:
@@ -241,3 +246,12 @@ async def test_only_the_link_of_one_process_is_broken(target: Echo) -> None:
 
 async def _is(value: bool) -> bool:
     return value
+
+
+async def test_who_asks_something_is_flooded_and_answered_when_it_is_over(client: Client, link: Link) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+    with link.troubled(Trouble(replies=Way(silent=True, flood=True))):
+        client.send(b"question")
+        assert await client.receives(interim * 10_000)
+    rest = await client.until(b"question")
+    assert rest.count(interim) * len(interim) == len(rest)
