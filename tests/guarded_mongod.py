@@ -56,21 +56,13 @@ def documented_actions() -> list[str]:
 def guarded_mongod(*, below: str | None) -> Iterator[GuardedMongod]:
     with tempfile.TemporaryDirectory(prefix="guarded-", dir=below, ignore_cleanup_errors=True) as directory:
         home = Path(directory)
-        _make_certificates(home)
-        key = home / "key"
-        key.touch(mode=0o600)
-        key.write_text(base64.b64encode(os.urandom(256)).decode())
+        make_certificates(home)
         open_one = Mongod(home / "data")
         open_one.start()
         with MongoClient[dict[str, Any]](open_one.uri) as client:
             client.admin.command("createUser", "root", pwd=PASSWORD, roles=["root"])
         open_one.stop()
-        options: list[str | Path] = [
-            *("--auth", "--keyFile", key),
-            *("--tlsMode", "preferTLS", "--tlsCertificateKeyFile", home / "server.pem"),
-            *("--tlsCAFile", home / "authority.pem", "--tlsAllowConnectionsWithoutCertificates"),
-        ]
-        command = [*command_line(home / "data", open_one.port, cache_gb=0.25), *options]
+        command = [*command_line(home / "data", open_one.port, cache_gb=0.25), *guarding(home)]
         process = spawn(command, log_file=home / "guarded.log")
         guarded = GuardedMongod(open_one.port, home / "authority.pem")
         try:
@@ -78,6 +70,18 @@ def guarded_mongod(*, below: str | None) -> Iterator[GuardedMongod]:
             yield guarded
         finally:
             stop(process)
+
+
+def guarding(home: Path) -> list[str | Path]:
+    """The options of a mongod that asks for a user and offers TLS, with what make_certificates has left in `home`."""
+    key = home / "key"
+    key.touch(mode=0o600)
+    key.write_text(base64.b64encode(os.urandom(256)).decode())
+    return [
+        *("--auth", "--keyFile", key),
+        *("--tlsMode", "preferTLS", "--tlsCertificateKeyFile", home / "server.pem"),
+        *("--tlsCAFile", home / "authority.pem", "--tlsAllowConnectionsWithoutCertificates"),
+    ]
 
 
 def _await_primary(guarded: GuardedMongod) -> None:
@@ -93,7 +97,7 @@ def _await_primary(guarded: GuardedMongod) -> None:
         time.sleep(0.1)
 
 
-def _make_certificates(home: Path) -> None:
+def make_certificates(home: Path) -> None:
     """An authority, and the certificate that it signs for the host name `localhost`."""
 
     def openssl(*words: str) -> None:

@@ -32,19 +32,20 @@ _OPTIONS = (
 class Member:
     """One mongod. The others and all clients reach it at `address`, which may be a proxy's; we go past that, by `uri`."""
 
-    def __init__(self, data: Path, port: int, address: str | None = None) -> None:
+    def __init__(self, data: Path, port: int, address: str | None = None, options: Sequence[str | Path] = ()) -> None:
         self.port = port
         self.address = address or f"127.0.0.1:{port}"
         self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
         self.log_file = data / "mongod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._data = data
+        self._options = options
         self._transactions_before = 0  # begun in the processes that were killed
 
     def launch(self) -> None:
         """Returns at once. It joins the set, and catches up, by itself. Call it from a thread that lives on: see spawn."""
         self._data.mkdir(parents=True, exist_ok=True)
-        command = [*command_line(self._data, self.port, cache_gb=_CACHE_GB), *_OPTIONS]
+        command = [*command_line(self._data, self.port, cache_gb=_CACHE_GB), *_OPTIONS, *self._options]
         self.process = spawn(command, log_file=self.log_file)
 
     @property
@@ -83,16 +84,23 @@ class Member:
 
 
 class ReplicaSet:
-    """`addresses` are those by which the members know each other, if proxies stand before them.
+    """`addresses` are those by which the members know each other, if proxies stand before them. `options` are mongod's.
 
     Whoever made it decides whether to delete `data`.
     """
 
-    def __init__(self, data: Path, *, ports: Sequence[int] = (), addresses: Sequence[str | None] = ()) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        ports: Sequence[int] = (),
+        addresses: Sequence[str | None] = (),
+        options: Sequence[str | Path] = (),
+    ) -> None:
         ports = ports or [free_port() for _ in range(SIZE)]
         addresses = addresses or [None] * len(ports)
         self.members = [
-            Member(data / f"mongod_{number}", port, address)
+            Member(data / f"mongod_{number}", port, address, options)
             for number, (port, address) in enumerate(zip(ports, addresses, strict=True), 1)
         ]
         self.uri = f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet=rs0"
