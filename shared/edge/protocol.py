@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -27,7 +26,7 @@ from shared.edge.limits import (
     UNSENT_BYTES_OF_ALL_MAX,
     HttpLimits,
 )
-from shared.edge.metrics import CUT_OFF, UNSENT_BYTES, UNSENT_BYTES_MAX, count_refusal
+from shared.edge.metrics import CUT_OFF, count_refusal
 from shared.telemetry import log
 
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
@@ -355,44 +354,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + LINGER_SECONDS
         self.transport.write(answer)
         self.transport.write_eof()
-
-
-class BoundedServer(uvicorn.Server):
-    """Sweeps over its connections until the last one is closed. The last line of its start says the `url` to open."""
-
-    def __init__(self, config: uvicorn.Config, limits: HttpLimits, *, url: str = "") -> None:
-        super().__init__(config)
-        self._url = url
-        shortest = min(limits.http_head_seconds, limits.http_body_seconds, limits.http_write_seconds)
-        self._sweep_seconds = min(1.0, shortest / 4)
-        self._sweeping: asyncio.Task[None] | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        UNSENT_BYTES.set_function(lambda: unsent_bytes(self.server_state.connections))
-        UNSENT_BYTES_MAX.set(UNSENT_BYTES_OF_ALL_MAX)
-        self._sweeping = asyncio.create_task(self._sweep_forever())
-        log.info("started", url=self._url)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().shutdown(sockets)
-        finally:
-            if self._sweeping:
-                self._sweeping.cancel()
-
-    async def _sweep_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._sweep_seconds)
-            now = loop.time()
-            for connection in list(self.server_state.connections):
-                assert isinstance(connection, BoundedProtocol)
-                try:
-                    connection.sweep(now)
-                except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
-                    log.error("sweep failed", exc_info=error)
-            shed_unread(self.server_state.connections)
 
 
 def unsent_bytes(connections: Iterable[Any]) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -16,20 +17,57 @@ from uvicorn.config import STARTUP_FAILURE
 
 from shared.address import Address
 from shared.await_database import await_database
-from shared.edge.limits import HttpLimits
-from shared.edge.protocol import BoundedProtocol, BoundedServer
+from shared.edge.limits import UNSENT_BYTES_OF_ALL_MAX, HttpLimits
+from shared.edge.metrics import UNSENT_BYTES, UNSENT_BYTES_MAX
+from shared.edge.protocol import BoundedProtocol, shed_unread, unsent_bytes
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
 from shared.mongo import Client, UnusableDatabaseError
+from shared.telemetry import log
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
-GARBAGE_AFTER = (
-    10_000,
-    20,
-    20,
-)  # objects, and collections of the generation before; Python's defaults cost a seventh of CPU
+# Objects, and collections of the generation before; Python's defaults cost a seventh of CPU.
+GARBAGE_AFTER = (10_000, 20, 20)
 _exit_status = 0
+
+
+class BoundedServer(uvicorn.Server):
+    """Sweeps over its connections until the last one is closed. The last line of its start says the `url` to open."""
+
+    def __init__(self, config: uvicorn.Config, limits: HttpLimits, *, url: str = "") -> None:
+        super().__init__(config)
+        self._url = url
+        shortest = min(limits.http_head_seconds, limits.http_body_seconds, limits.http_write_seconds)
+        self._sweep_seconds = min(1.0, shortest / 4)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        UNSENT_BYTES.set_function(lambda: unsent_bytes(self.server_state.connections))
+        UNSENT_BYTES_MAX.set(UNSENT_BYTES_OF_ALL_MAX)
+        self._sweeping = asyncio.create_task(self._sweep_forever())
+        log.info("started", url=self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().shutdown(sockets)
+        finally:
+            if self._sweeping:
+                self._sweeping.cancel()
+
+    async def _sweep_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._sweep_seconds)
+            now = loop.time()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, BoundedProtocol)
+                try:
+                    connection.sweep(now)
+                except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
+                    log.error("sweep failed", exc_info=error)
+            shed_unread(self.server_state.connections)
 
 
 def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:

@@ -11,7 +11,8 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 
 from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, UNSENT_BYTES_OF_ALL_MAX, HttpLimits
-from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol, BoundedServer, unsent_bytes
+from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol, unsent_bytes
+from shared.edge.server import BoundedServer
 from tests.waiting import until
 
 LARGE = 8 * 1024 * 1024
