@@ -11,10 +11,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from shared.await_database import await_database
-from shared.env import LOOPBACK, Secret
-from shared.mongo import Client, Database, UnusableDatabaseError, connect, reason_of
+from shared.env import LOOPBACK, Secret, fault_of
+from shared.mongo import BARRIERS, Client, Database, UnusableDatabaseError, connect, reason_of
 from shared.mongo_facts import FACTS, NotSoError, try_fact
-from shared.privileges import NEEDED, NOT_ALLOWED, missing_privileges
+from shared.privileges import NEEDED, is_not_allowed, missing_privileges
 
 SAMPLES = 50  # of so many the slowest is the p99
 TESTED_VERSION = "6.0"  # docs/guarantees.md names what else the facts were tried on
@@ -24,7 +24,7 @@ Verdict = Literal["ok", "note", "WRONG"]
 
 
 class DoctorSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
-    """For a user who may write to the scratch database, if the service's own may not."""
+    """For a user that may write to the scratch database, if the service's own may not."""
 
     doctor_mongodb_uri: Secret | None = None
 
@@ -49,6 +49,27 @@ class Patient(NamedTuple):
     fault: str | None
     off: Sequence[str]
     check_layout: Callable[[Database], Awaitable[None]]
+
+
+def patient_of(
+    settings: Any,
+    own: DoctorSettings,
+    *,
+    database: str,
+    check: Callable[[Any], None],
+    off: Callable[[Any], Sequence[str]],
+    check_layout: Callable[[Database], Awaitable[None]],
+) -> Patient:
+    """Of the `settings` of either service."""
+    return Patient(
+        uri=settings.mongodb_uri,
+        scratch_uri=own.doctor_mongodb_uri or settings.mongodb_uri,
+        database=database,
+        production=settings.app_env == "production",
+        fault=fault_of(settings, check),
+        off=off(settings),
+        check_layout=check_layout,
+    )
 
 
 def run_doctor(patient: Patient, echo: Callable[[str], object]) -> int:
@@ -136,7 +157,7 @@ async def _duration(what: str, once: Callable[[], Awaitable[Any]]) -> Finding:
 
 
 async def _write(database: Database) -> None:
-    await database["barriers"].update_one({"_id": 0}, {"$inc": {"passed": Int64(1)}}, upsert=True)
+    await database[BARRIERS].update_one({"_id": 0}, {"$inc": {"passed": Int64(1)}}, upsert=True)
 
 
 async def _facts(uri: str, database: str) -> AsyncIterator[Finding]:
@@ -151,7 +172,7 @@ async def _facts(uri: str, database: str) -> AsyncIterator[Finding]:
         except NotSoError as error:
             yield Finding("WRONG", f"fact: {fact.__doc__} Not so: {error}")
         except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
+            if isinstance(error, OperationFailure) and is_not_allowed(error):
                 yield Finding(
                     "WRONG",
                     f"the facts were not tried: this user may not write to the scratch database {database}. Set "

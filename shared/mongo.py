@@ -30,6 +30,7 @@ Database: TypeAlias = AsyncDatabase[Document]
 Collection: TypeAlias = AsyncCollection[Document]
 
 QUERY_SECONDS = 5.0
+BARRIERS = "barriers"  # the collection of small writes that only prove that a majority takes writes. C9
 INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
 COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in the pipeline of every total write. C3
 
@@ -42,8 +43,7 @@ NAMESPACE_EXISTS = 48
 CONFLICTS = frozenset({112, 117, 85})  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
 _HINDRANCES = {
     11000: "an index that must be unique cannot be, because documents have the same values; see to them first",
-    85: "an index stands in the way; drop it, and it is made anew",
-    86: "an index stands in the way; drop it, and it is made anew",
+    **dict.fromkeys((85, 86), "an index stands in the way; drop it, and it is made anew"),
 }
 REASON_LENGTH_MAX = 400
 

@@ -16,7 +16,7 @@ from shared.mongo import Collection, Document, connect
 
 ROUNDS = 20  # of what a race could hide
 MEMBERS_MAX = 50  # of a replica set: more than hold data anywhere
-_DUPLICATE, _INVALID = 11000, 121
+_DUPLICATE, _INVALID, _INVALID_OPTIONS = 11000, 121, 72
 _TOO_LARGE = {10334, 17419}  # 10334 on MongoDB 6.0
 
 
@@ -46,6 +46,18 @@ async def partial_index(scratch: Scratch) -> None:
         except DuplicateKeyError:
             continue
         raise NotSoError(f"it took {value!r} twice")
+
+
+async def key_taken_off(scratch: Scratch) -> None:
+    """A key is pulled by its value and expiry, one that was renewed meanwhile is not, and then its value is free."""
+    await scratch.ours.create_indexes(
+        [_unique("keys.value", partialFilterExpression={"keys.value": {"$exists": True}})]
+    )
+    await scratch.ours.insert_many([_keyed("old", expires_at=1), _keyed("renewed", expires_at=2)])
+    for value in ("old", "renewed"):
+        await scratch.ours.update_one({"keys.value": value}, {"$pull": {"keys": {"value": value, "expires_at": 1}}})
+    await scratch.ours.insert_one(_keyed("old", expires_at=2))
+    _equal(await scratch.ours.count_documents({"keys.value": "renewed"}), 1)
 
 
 async def bulk_errors(scratch: Scratch) -> None:
@@ -103,6 +115,18 @@ async def once(scratch: Scratch) -> None:
     _equal(await scratch.ours.find_one(), {"_id": 1, "count": 1})
 
 
+async def many_are_not_retried(scratch: Scratch) -> None:
+    """A change of many documents cannot be sent again as the same one, so ours carry a token by which they are known."""
+    command = {
+        "update": scratch.ours.name,
+        "updates": [{"q": {}, "u": {"$inc": {"count": 1}}, "multi": True}],
+        "txnNumber": Int64(2**40),
+    }
+    async with scratch.ours.database.client.start_session() as session:
+        reply = await scratch.ours.database.command(command, session=session)
+    _equal([one["code"] for one in reply.get("writeErrors", ())], [_INVALID_OPTIONS])
+
+
 async def changes_of_one_version(scratch: Scratch) -> None:
     """In one batch the second of two changes of one version misses, and $$NOW is the server's time."""
     await scratch.ours.insert_one({"_id": 1, "version": 0})
@@ -128,20 +152,25 @@ async def too_large(scratch: Scratch) -> None:
 
 
 async def literals(scratch: Scratch) -> None:
-    """In a pipeline $literal stores a text that begins with $, and a document in place of another."""
-    await scratch.ours.insert_one({"_id": 1, "part": {"old": 1}, "text": ""})
+    """In a pipeline a text that begins with $ is a field and a document is merged into another, but not under $literal."""
+    before = {"_id": 1, "part": {"old": 1}, "text": "", "number": 7}
+    await scratch.ours.insert_one(dict(before))
+    await scratch.ours.update_one({"_id": 1}, [{"$set": {"part": {"new": 1}, "text": "$number"}}])
+    _equal(await scratch.ours.find_one(), {**before, "part": {"old": 1, "new": 1}, "text": 7})
     stored = {"part": {"new": "$part"}, "text": "$part"}
     await scratch.ours.update_one({"_id": 1}, [{"$set": {name: {"$literal": one} for name, one in stored.items()}}])
-    _equal(await scratch.ours.find_one(), {"_id": 1, **stored})
+    _equal(await scratch.ours.find_one(), {**before, **stored})
 
 
 FACTS: Sequence[Fact] = (
     partial_index,
+    key_taken_off,
     bulk_errors,
     both_kinds_of_errors,
     cause_of_a_refusal,
     read_after_write,
     once,
+    many_are_not_retried,
     changes_of_one_version,
     too_large,
     literals,
@@ -188,8 +217,8 @@ def _unique(field: str, **options: Any) -> IndexModel:
     return IndexModel([field], unique=True, **options)
 
 
-def _keyed(value: str | None) -> Document:
-    return {"keys": [{"value": value}]}
+def _keyed(value: str | None, **others: Any) -> Document:
+    return {"keys": [{"value": value, **others}]}
 
 
 def _equal(found: object, expected: object) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -11,6 +12,7 @@ import msgspec
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
 _CHECKSUM_BYTES = 6
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -44,6 +46,12 @@ def at_and_id(at: datetime, document_id: str) -> str:
     return f"{at.timestamp() * 1000:.0f} {document_id}"
 
 
+def place(document: Mapping[str, Any], sorted_by: str) -> str:
+    """The position of a document in a list that is sorted by a time and then by id, even if it cannot be shown."""
+    at = document.get(sorted_by)
+    return at_and_id(at if isinstance(at, datetime) else _NEVER, document["_id"])
+
+
 def older_than(field: str, position: str) -> dict[str, Any]:
     """What comes after `position` in a list sorted by the time in `field` and `_id`, newest first. Raises CursorError."""
     milliseconds, _, document_id = position.partition(" ")
@@ -56,7 +64,7 @@ def older_than(field: str, position: str) -> dict[str, Any]:
 
 def encode_cursor(position: str, *, of: str) -> str:
     """The cursor of `position` in the list `of`. It starts with a checksum, so that no cursor of another list and no changed
-    one passes for it. Who makes one up moves in a list of their own: it is no secret.
+    one passes for it. It is no secret: a client that makes one up only sees its own list.
     """
     return base64.urlsafe_b64encode(_checksum(position, of) + position.encode()).decode().rstrip("=")
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from pymongo.errors import OperationFailure
 
-from shared.mongo import CONFLICTS, NAMESPACE_EXISTS, Database, Document, UnusableDatabaseError
+from shared.mongo import BARRIERS, CONFLICTS, NAMESPACE_EXISTS, Database, Document, UnusableDatabaseError
 
-_PLACE = "barriers"  # a collection of both services that anybody may write to
+_PLACE = BARRIERS  # a collection of both services that anybody may write to
 _MARK = {"_id": "tried"}
-NOT_ALLOWED = frozenset({13, 8000})  # Unauthorized; what a shared cluster of Atlas says instead
+_UNAUTHORIZED = 13
+_ATLAS_ERROR = 8000  # of a shared cluster, for this and for other things
 
 # By the name of the privilege, in an order in which each command finds what the one before has made. The last one takes
 # away what `insert` has stored.
@@ -34,11 +35,15 @@ async def missing_privileges(database: Database) -> list[str]:
         try:
             await database.command(dict(command))
         except OperationFailure as error:
-            if error.code in NOT_ALLOWED:
+            if is_not_allowed(error):
                 missing.append(privilege)
             elif error.code not in {NAMESPACE_EXISTS, *CONFLICTS}:
                 raise
     return missing
+
+
+def is_not_allowed(error: OperationFailure) -> bool:
+    return error.code == _UNAUTHORIZED or (error.code == _ATLAS_ERROR and "not allowed" in str(error))
 
 
 async def require_privileges(database: Database) -> None:

@@ -1,8 +1,10 @@
-"""JSON of which no two readers make two things (RFC 7493): no member twice, no NaN, nothing rounded."""
+"""Strict JSON, which every reader understands in the same way (RFC 7493): no member twice, no NaN, nothing rounded."""
 
 import json
 from decimal import Decimal
 from typing import Any
+
+_TOO_DEEP = "nested too deeply"
 
 
 def parse_json(text: str) -> Any:
@@ -12,17 +14,21 @@ def parse_json(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
 
 
 def has_lone_surrogate(value: Any, text: str) -> bool:
-    """Whether a string in `value`, parsed from `text`, has half a pair: no character, and not stored (RFC 7493 §2.1)."""
+    """Whether a string in `value`, parsed from `text`, has half of a surrogate pair, which cannot be stored (RFC 7493 §2.1).
+    Raises ValueError.
+    """
     if "\\u" not in text:
         return False
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         return True
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
     return False
 
 

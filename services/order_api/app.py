@@ -72,7 +72,9 @@ class Application:
         """Schema made, client open, writers and (unless told otherwise) workers running; all stopped at the end."""
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
-            await ensure_schema(self.store.database)
+            await ensure_schema(
+                self.store.database
+            )  # again: `serve` has, where an error is one line, but not everybody
             await self.gateway.start()
             hourly: list[Writer] = [self.forget_keys, self.sweep_events] if workers else []
             writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *hourly]

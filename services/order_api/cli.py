@@ -19,9 +19,8 @@ from order_api.schema import refuse_old_layout
 from order_api.settings import DatabaseSettings, Settings, check, off
 from order_api.store import Store
 from shared import VERSION
-from shared.doctor import DoctorSettings, Patient, run_doctor
+from shared.doctor import DoctorSettings, patient_of, run_doctor
 from shared.edge.server import await_database_or_exit, load_or_exit
-from shared.env import fault_of
 from shared.mongo import connect, describe
 from shared.times import rfc3339, stored, utc_now
 
@@ -135,19 +134,12 @@ def doctor_command() -> None:
     """Look at the settings and at MongoDB, and say in a line each what is wrong.
 
     It tries every privilege, measures a round trip and a write, and tries what the safety rests on in a scratch database
-    beside that of the service. It needs the settings of the service, and changes nothing of what is stored. If its user may
-    not write to the scratch database, DOCTOR_MONGODB_URI is that of one who may.
+    beside that of the service. It needs the settings of the service, and changes nothing of what is stored but a counter in
+    `barriers`. If its user may not write to the scratch database, DOCTOR_MONGODB_URI is the URI of one that may.
     """
     settings = load_or_exit(Settings, os.environ)
-    patient = Patient(
-        uri=settings.mongodb_uri,
-        scratch_uri=load_or_exit(DoctorSettings, os.environ).doctor_mongodb_uri or settings.mongodb_uri,
-        database=settings.order_api_database,
-        production=settings.app_env == "production",
-        fault=fault_of(settings, check),
-        off=off(settings),
-        check_layout=refuse_old_layout,
-    )
+    own, database = load_or_exit(DoctorSettings, os.environ), settings.order_api_database
+    patient = patient_of(settings, own, database=database, check=check, off=off, check_layout=refuse_old_layout)
     sys.exit(run_doctor(patient, click.echo))
 
 

@@ -118,9 +118,10 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
         envelope = msgspec.convert(parse_json(text), wire.EventEnvelope)
         timestamp = stored(envelope.timestamp)
         envelope.type.encode()  # a lone surrogate there cannot be stored
+        members = envelope.data if isinstance(envelope.data, dict) else {}
+        is_odd = has_lone_surrogate(members, text)
     except (ValueError, msgspec.ValidationError) as error:
         raise NotAnEventError(str(error)) from None
-    members = envelope.data if isinstance(envelope.data, dict) else {}
     event = ReceivedEvent(
         id=envelope.id,
         type=envelope.type,
@@ -135,7 +136,7 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
         return event
     kind = _KNOWN_TYPES[envelope.type][0]
     try:
-        if has_lone_surrogate(members, text):
+        if is_odd:
             raise _OddMemberError("data holds a lone surrogate, which is no character")
         subject = _subject(kind, members, timestamp)
     except _OddMemberError as error:
@@ -150,7 +151,7 @@ def is_final(stored: StoredEvent) -> bool:
 
 
 def gives_way(stored: StoredEvent, event_type: str) -> bool:
-    """Whether what was stored meant nothing to us, and what comes under its id does."""
+    """Whether the stored event was ignored, and the one that comes under its id has a known type."""
     return stored.outcome == "ignored" and event_type in _KNOWN_TYPES
 
 

@@ -1,7 +1,7 @@
 """What the verbs read and write together: orders, each one document, and the provider's events."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,17 +12,18 @@ from order_api.event import StoredEvent
 from order_api.metrics import UNREADABLE, count_status
 from order_api.order import Order
 from order_api.questions import scheduled
+from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
 from shared.forward import forward
-from shared.mongo import Client, Collection, Document
-from shared.page_reader import PageReader, unread
-from shared.pages import Found, Unreadable, at_and_id, older_than
+from shared.mongo import BARRIERS, Client, Collection, Document
+from shared.page_reader import PageReader
+from shared.pages import Found, Unreadable, older_than, place
 from shared.telemetry import log
 from shared.tracing import note
 
 PAGE_MAX = 100  # documents that one read or write of an operator's command takes
 
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN: Document = {"$unset": "keys"}  # of an order: not what its requests were answered, which is as long as itself
 _LATEST_FIRST = {"received_at": -1, "_id": -1}
 
 A = TypeVar("A")
@@ -41,7 +42,7 @@ class Store:
         self.database = client[database]
         self.orders = self.database["orders"]
         self.payment_events = self.database["payment_events"]
-        self.barriers = self.database["barriers"]
+        self.barriers = self.database[BARRIERS]
         self.reconcile_after = reconcile_after
         self._read_page = PageReader()
         self._change = Changes[Order](self.orders, Order)
@@ -119,29 +120,32 @@ class Store:
         earlier = {"$lt": min(before, created.get("$lt", before))} if before else {}
         position = {"_id": {**created, **earlier}} if created or before else {}
         wanted = {"merchant": merchant, **conditions, **position}
-        async with forward(self.client) as session:
-            found, more = await self._newest(wanted, limit, session)
-        if not found and "order_number" in conditions:
-            async with self.client.start_session(causal_consistency=True) as session:
-                await pass_barrier(self.barriers, session)
+        async with answered_within():
+            async with forward(self.client) as session:
                 found, more = await self._newest(wanted, limit, session)
+            if not found and "order_number" in conditions:
+                async with self.client.start_session(causal_consistency=True) as session:
+                    await pass_barrier(self.barriers, session)
+                    found, more = await self._newest(wanted, limit, session)
         orders = [_readable(document, Order, document["_id"]) for document in found]
         return Found(orders, orders[-1].id if more else None)
 
     async def _newest(
         self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession
     ) -> tuple[list[Document], bool]:
-        newest = unread(self.orders).find(wanted, {"keys": 0}, session=session).sort("_id", -1)
-        return await self._read_page(newest.limit(limit + 1), limit)
+        newest: list[Document] = [{"$match": wanted}, {"$sort": {"_id": -1}}]
+        if "order_number" in wanted:  # one at most: it waits for no place
+            return await (await self.orders.aggregate([*newest, _SHOWN], session=session)).to_list(), False
+        return await self._read_page(self.orders, [*newest, _SHOWN], limit, session=session)
 
     async def events_of(self, order_id: str, *, before: str | None, limit: int) -> Found[StoredEvent | Unreadable]:
         """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
         wanted = {"order_id": order_id, **(older_than("received_at", before) if before else {})}
         async with forward(self.client) as session:
-            latest = unread(self.payment_events).find(wanted, session=session).sort(_LATEST_FIRST)
-            found, more = await self._read_page(latest.limit(limit + 1), limit)
+            latest: list[Document] = [{"$match": wanted}, {"$sort": _LATEST_FIRST}]
+            found, more = await self._read_page(self.payment_events, latest, limit, session=session)
         events = [_readable(event, StoredEvent, event["_id"]) for event in found]
-        return Found(events, _place(found[-1], "received_at") if more else None)
+        return Found(events, place(found[-1], "received_at") if more else None)
 
     async def latest_events(self, order_id: str, limit: int) -> list[StoredEvent]:
         """The latest that was received about an order, without the bytes that came."""
@@ -198,18 +202,12 @@ class Store:
         found.sort(key=lambda one: (one["created_at"], one["_id"]), reverse=True)
         page = found[:limit]
         calls = [(one["order"], _readable(one["call"], Call, one["_id"])) for one in page]
-        return Found(calls, _place(page[-1], "created_at") if len(found) > limit else None)
+        return Found(calls, place(page[-1], "created_at") if len(found) > limit else None)
 
     async def _stored_events(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent | None]:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
         known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
         return [known.get(event.id) for event in events]
-
-
-def _place(document: Document, sorted_by: str) -> str:
-    """Its place in a list, even if it cannot be shown."""
-    at = document[sorted_by]
-    return at_and_id(at if isinstance(at, datetime) else _NEVER, document["_id"])
 
 
 def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | Unreadable:

@@ -128,7 +128,9 @@ class Application:
         if self.settings.test_endpoints:
             works.append(self.advance_clock.work)
         try:
-            await ensure_schema(self.store.database)
+            await ensure_schema(
+                self.store.database
+            )  # again: `serve` has, where an error is one line, but not everybody
             await self._ensure_endpoints()
             await self.send_webhook.start()
             await self.send_once.start()

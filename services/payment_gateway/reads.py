@@ -8,8 +8,7 @@ from litestar.params import QueryParameter
 from payment_gateway.store import Store
 from shared.edge.problems import ProblemError
 from shared.mongo import Collection, Document
-from shared.page_reader import unread
-from shared.pages import Found, at_and_id, older_than
+from shared.pages import Found, older_than, place
 from shared.tracing import note
 
 # By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
@@ -45,11 +44,6 @@ def beyond(position: str | None) -> dict[str, Any]:
     return older_than("created_at", position) if position else {}
 
 
-def place(document: Document) -> str:
-    """Its position in a list."""
-    return at_and_id(document["created_at"], document["_id"])
-
-
 async def page(
     store: Store,
     collection: Collection,
@@ -60,7 +54,6 @@ async def page(
 ) -> Found[Document]:
     """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError."""
     matching = {"$match": {**given(conditions), **beyond(position)}}
-    newest: list[Mapping[str, Any]] = [matching, {"$sort": NEWEST_FIRST}, {"$limit": limit + 1}, *stages]
-    found = await unread(collection).aggregate(newest, batchSize=limit + 2)  # one more than there are, to see the end
-    documents, more = await store.read_page(found, limit)
-    return Found(documents, place(documents[-1]) if more else None)
+    newest: list[Mapping[str, Any]] = [matching, {"$sort": NEWEST_FIRST}, *stages]
+    documents, more = await store.read_page(collection, newest, limit)
+    return Found(documents, place(documents[-1], "created_at") if more else None)

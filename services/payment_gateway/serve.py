@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from payment_gateway.app import create_app
 from payment_gateway.schema import prepare, refuse_old_layout
 from payment_gateway.settings import Settings, check, off
-from shared.doctor import DoctorSettings, Patient, run_doctor
+from shared.doctor import DoctorSettings, patient_of, run_doctor
 from shared.edge.limits import HttpLimits
 from shared.edge.server import await_database_or_exit, load_or_exit, require_port_or_exit, serve
-from shared.env import fault_of
 from shared.telemetry import configure_logs
 from shared.tracing import exporting_traces
 
@@ -28,13 +27,6 @@ def main() -> None:
 def examine(environ: Mapping[str, str], echo: Callable[[str], object]) -> int:
     """The exit status of `doctor`, which echoes what it finds."""
     settings = load_or_exit(Settings, environ)
-    patient = Patient(
-        uri=settings.mongodb_uri,
-        scratch_uri=load_or_exit(DoctorSettings, environ).doctor_mongodb_uri or settings.mongodb_uri,
-        database=settings.payment_gateway_database,
-        production=settings.app_env == "production",
-        fault=fault_of(settings, check),
-        off=off(settings),
-        check_layout=refuse_old_layout,
-    )
+    own, database = load_or_exit(DoctorSettings, environ), settings.payment_gateway_database
+    patient = patient_of(settings, own, database=database, check=check, off=off, check_layout=refuse_old_layout)
     return run_doctor(patient, echo)

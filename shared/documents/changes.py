@@ -17,7 +17,7 @@ from shared.batches import Batches, Caller, Limits, answered_within
 from shared.documents.paths import update_between
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
 from shared.forward import forward
-from shared.mongo import Collection, Document, to_document
+from shared.mongo import BARRIERS, Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
 A = TypeVar("A")
@@ -81,7 +81,7 @@ class Changes(Generic[T]):
 
     def __init__(self, collection: Collection, kind: type[T], *, limits: Limits = CHANGE_LIMITS) -> None:
         self._collection = collection
-        self._barriers = collection.database["barriers"]
+        self._barriers = collection.database[BARRIERS]
         self._replies = Replies(collection)
         self._kind = kind
         self._batches = Batches[_Change[T], Any](self._change, name=f"change {self._collection.name}", limits=limits)

@@ -3,7 +3,7 @@
 A request passes these files in this order:
 
 1. `server.py` runs uvicorn; `protocol.py` bounds what a client may send and leave unread, and how slowly (`limits.py` has
-   the numbers).
+   the numbers, `unread.py` the bound of all clients together).
 2. `application.py` builds the application; the next files wrap it or plug into it.
 3. `observe.py` gives the request an id, a place in a trace, and one log line and its metrics (`metrics.py`) at its end.
 4. `conform.py` answers HEAD and OPTIONS, and adds the security headers.

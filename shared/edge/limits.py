@@ -10,7 +10,7 @@ BODY_BYTES_A_SECOND_MIN = 1024  # who is slow but keeps to this is waited for
 HEAD_BYTES_MAX = 32 * 1024
 TARGET_BYTES_MAX = 8 * 1024  # RFC 9112 §3 asks for at least 8,000
 PIPELINE_MAX = 64  # requests on one connection that wait for an earlier one's answer
-UNSENT_BYTES_OF_ALL_MAX = 64 * 1024 * 1024  # of answers that wait to be read, by all clients of a process together
+UNREAD_BYTES_MAX = 128 * 1024 * 1024  # of answers that wait to be read, by all clients of a process together
 
 Patience = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]

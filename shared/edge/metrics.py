@@ -38,10 +38,8 @@ _REFUSALS = Counter(
     ["status"],
 )
 CUT_OFF = Counter("http_connections_cut_off_total", "Connections ended because the client left unread what it was sent")
-UNSENT_BYTES = Gauge("http_unsent_bytes", "Bytes of answers that wait for all clients together to read them")
-UNSENT_BYTES_MAX = Gauge(
-    "http_unsent_bytes_max", "How many there may be: beyond, whoever leaves most unread is cut off"
-)
+UNREAD_BYTES = Gauge("http_unread_bytes", "Bytes of answers that all clients together have not read yet")
+UNREAD_BYTES_BOUND = Gauge("http_unread_bytes_max", "The bound of http_unread_bytes; above it connections are closed")
 REQUESTS_AT_WORK = Gauge("http_requests_at_work", "Requests being answered")
 Count = Callable[[], Awaitable[Sequence[Metric]]]
 _seen: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}

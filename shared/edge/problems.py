@@ -18,6 +18,7 @@ from shared.telemetry import log
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+MESSAGE_LENGTH_MAX = 200  # Litestar's repeat what was sent, however long
 
 
 class Kind(NamedTuple):
@@ -157,7 +158,7 @@ def _validation(request: Request[Any, Any, Any], error: ValidationException) -> 
     found = error.extra if isinstance(error.extra, list) else []
     if any(item.get("source") == "body" or item.get("key") == "data" for item in found):
         return respond(request, ProblemError("malformed-json", "the body is empty"))
-    errors = [FieldError(str(item.get("key", "")), str(item.get("message", ""))) for item in found]
+    errors = [FieldError(str(item.get("key", "")), str(item.get("message", ""))[:MESSAGE_LENGTH_MAX]) for item in found]
     detail = "; ".join(f"{one.pointer}: {one.detail}" for one in errors)  # Litestar's would show the whole URL
     return respond(request, ProblemError("invalid-fields", detail, errors=errors))
 

@@ -7,7 +7,6 @@ import asyncio
 import math
 import re
 import socket
-from collections.abc import Iterable
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Any
@@ -23,10 +22,10 @@ from shared.edge.limits import (
     HEAD_BYTES_MAX,
     PIPELINE_MAX,
     TARGET_BYTES_MAX,
-    UNSENT_BYTES_OF_ALL_MAX,
     HttpLimits,
 )
 from shared.edge.metrics import CUT_OFF, count_refusal
+from shared.edge.unread import Unread, unsent_by_kernel
 from shared.telemetry import log
 
 LINGER_SECONDS = 2.0  # how long a refused client may take to read why
@@ -51,9 +50,10 @@ class _RefusedError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. No timer runs for a request: `sweep` is called about once a second and looks at the deadlines."""
 
-    def __init__(self, limits: HttpLimits, **given: Any) -> None:
+    def __init__(self, limits: HttpLimits, unread: Unread, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
+        self._unread = unread
         self._write_seconds = limits.http_write_seconds
         self._phase_seconds = {  # how long each may last
             _Phase.IDLE: math.inf,
@@ -68,8 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = math.inf  # by the loop's clock: when the present phase must be over
         self._refused = False
         self._running: RequestResponseCycle | None = None  # the one that is being answered: others wait behind it
-        self._unsent_bytes = 0  # as the last sweep saw it
-        self._progress_at = 0.0  # when the client was last seen to take any of it
+        self._unread_bytes = 0  # as the last sweep saw it
+        self.progress_at = self.loop.time()  # when the client was last seen to take any of it
         self._stopping = False
         self._is_cut_off = False
         self._held_back: tuple[RequestResponseCycle, ASGI3Application] | None = None  # its client must read on first
@@ -80,6 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         _keep_little_unsent(transport)
+        self._unread.readers.add(self)
         self._deadline = self.loop.time() + self._limits.http_head_seconds
         if len(self.connections) > self._limits.http_connections_max:
             count_refusal(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -89,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unread.readers.discard(self)
         # uvicorn tells only the latest request's application: one whose answer is due first would write to nobody.
         if self._running is not None and not self._running.response_complete:
             _disconnect(self._running)
@@ -128,12 +130,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_hold()
         if self._phase is _Phase.BODY or not self._is_answering() or self.cycle.response_started:
             return False
-        self.cycle.keep_alive = False
+        if not self._last_words:
+            self.cycle.keep_alive = False
         return True
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.loop.call_soon(shed_unread, self.connections)
+        if self._unread_bytes == 0:
+            self.progress_at = self.loop.time()
+        self._unread.look_soon()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -222,20 +227,20 @@ class BoundedProtocol(HttpToolsProtocol):
         """Ends the connection of a client that takes too long to send, or to take what it is sent."""
         if now >= self._deadline:
             self._out_of_time()
-        unsent = self.unsent_bytes()
-        if unsent == 0 or unsent < self._unsent_bytes or self._unsent_bytes == 0:
-            self._progress_at = now
-        elif now - self._progress_at >= self._write_seconds:
+        unread = self.unread_bytes()
+        if unread == 0 or unread < self._unread_bytes or self._unread_bytes == 0:
+            self.progress_at = now
+        elif now - self.progress_at >= self._write_seconds:
             self.cut_off("the client does not read")
-        self._unsent_bytes = unsent
+        self._unread_bytes = unread
 
-    def unsent_bytes(self) -> int:
-        """What waits in this process for the client to read it; the kernel holds a little more."""
-        return 0 if self._is_cut_off else self.transport.get_write_buffer_size()
+    def unread_bytes(self) -> int:
+        """What waits for the client to read it, here and in the kernel."""
+        return 0 if self._is_cut_off else self.transport.get_write_buffer_size() + unsent_by_kernel(self.transport)
 
     def cut_off(self, reason: str) -> None:
         CUT_OFF.inc()
-        log.info("connection aborted", reason=reason, unsent_bytes=self.unsent_bytes())
+        log.info("connection aborted", reason=reason, unread_bytes=self.unread_bytes())
         self._is_cut_off = True
         self.transport.abort()
 
@@ -354,23 +359,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + LINGER_SECONDS
         self.transport.write(answer)
         self.transport.write_eof()
-
-
-def unsent_bytes(connections: Iterable[Any]) -> int:
-    """Of all `connections`, which are BoundedProtocols."""
-    return sum(connection.unsent_bytes() for connection in connections)
-
-
-def shed_unread(connections: Iterable[Any]) -> None:
-    """Ends connections until the rest leaves no more than UNSENT_BYTES_OF_ALL_MAX unread: who leaves most goes first."""
-    excess = unsent_bytes(connections) - UNSENT_BYTES_OF_ALL_MAX
-    if excess <= 0:
-        return
-    for connection in sorted(connections, key=BoundedProtocol.unsent_bytes, reverse=True):
-        excess -= connection.unsent_bytes()
-        connection.cut_off("all clients together leave too much unread")
-        if excess <= 0:
-            break
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:

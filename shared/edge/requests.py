@@ -64,12 +64,12 @@ def decode_json(body: bytes, kind: type[T]) -> T:
     try:
         text = body.decode()
         value = parse_json(text)
+        if has_lone_surrogate(value, text):
+            raise ValueError("the body holds a lone surrogate")
     except UnicodeDecodeError:
         raise ProblemError("malformed-json", "the body is not UTF-8") from None
     except ValueError as error:
         raise ProblemError("malformed-json", str(error)) from None
-    if has_lone_surrogate(value, text):
-        raise ProblemError("malformed-json", "the body holds a lone surrogate")
     try:
         return msgspec.convert(value, kind, dec_hook=_decode_own)
     except msgspec.ValidationError as error:
@@ -122,8 +122,8 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
 
 
 def require_declared_query(request: Request[Any, Any, Any]) -> None:
-    """Raises ProblemError for a parameter that the handler does not declare, or that is empty, no integer where one is
-    asked for, or there twice: a filter that is dropped in silence shows what nobody has asked for.
+    """Raises ProblemError for a query parameter that the handler does not declare, that is empty, that stands twice, or that
+    is no integer where one is needed: a filter that is dropped in silence shows what nobody has asked for.
 
     Their number is bounded because Litestar keeps what the last thousand queries were parsed to.
     """
@@ -142,7 +142,7 @@ def require_declared_query(request: Request[Any, Any, Any]) -> None:
         if not value:
             raise invalid_field(name, "must not be empty: leave it out instead")
         if declared[name] is int and not _DIGITS.match(value):
-            raise invalid_field(name, "must be a whole number")
+            raise invalid_field(name, "must be a whole number of at most nine digits")
         seen.add(name)
 
 

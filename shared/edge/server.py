@@ -17,9 +17,10 @@ from uvicorn.config import STARTUP_FAILURE
 
 from shared.address import Address
 from shared.await_database import await_database
-from shared.edge.limits import UNSENT_BYTES_OF_ALL_MAX, HttpLimits
-from shared.edge.metrics import UNSENT_BYTES, UNSENT_BYTES_MAX
-from shared.edge.protocol import BoundedProtocol, shed_unread, unsent_bytes
+from shared.edge.limits import UNREAD_BYTES_MAX, HttpLimits
+from shared.edge.metrics import UNREAD_BYTES, UNREAD_BYTES_BOUND
+from shared.edge.protocol import BoundedProtocol
+from shared.edge.unread import Unread
 from shared.env import SettingError, load
 from shared.env import Settings as SettingsType
 from shared.mongo import Client, UnusableDatabaseError
@@ -35,8 +36,9 @@ _exit_status = 0
 class BoundedServer(uvicorn.Server):
     """Sweeps over its connections until the last one is closed. The last line of its start says the `url` to open."""
 
-    def __init__(self, config: uvicorn.Config, limits: HttpLimits, *, url: str = "") -> None:
+    def __init__(self, config: uvicorn.Config, limits: HttpLimits, unread: Unread, *, url: str = "") -> None:
         super().__init__(config)
+        self._unread = unread
         self._url = url
         shortest = min(limits.http_head_seconds, limits.http_body_seconds, limits.http_write_seconds)
         self._sweep_seconds = min(1.0, shortest / 4)
@@ -44,8 +46,8 @@ class BoundedServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        UNSENT_BYTES.set_function(lambda: unsent_bytes(self.server_state.connections))
-        UNSENT_BYTES_MAX.set(UNSENT_BYTES_OF_ALL_MAX)
+        UNREAD_BYTES.set_function(self._unread.bytes)
+        UNREAD_BYTES_BOUND.set(UNREAD_BYTES_MAX)
         self._sweeping = asyncio.create_task(self._sweep_forever())
         log.info("started", url=self._url)
 
@@ -67,7 +69,7 @@ class BoundedServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
                     log.error("sweep failed", exc_info=error)
-            shed_unread(self.server_state.connections)
+            self._unread.look()
 
 
 def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:
@@ -75,12 +77,13 @@ def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:
     # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_exit_status))
     _allow_open_files()
+    unread = Unread()
     config = uvicorn.Config(
         app,
         host=address.host,
         port=address.port,
         loop="uvloop",
-        http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
+        http=partial(BoundedProtocol, limits, unread),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         access_log=False,
@@ -90,7 +93,7 @@ def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:
         timeout_keep_alive=65,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-    server = BoundedServer(config, limits, url=address.url)
+    server = BoundedServer(config, limits, unread, url=address.url)
     gc.set_threshold(*GARBAGE_AFTER)
     gc.freeze()  # what is there by now stays, and need not be looked through again and again
     try:

@@ -16,15 +16,14 @@ from payment_gateway.money.charge import (
     refund_on_the_wire,
 )
 from payment_gateway.money.dispute import Dispute
-from payment_gateway.reads import NEWEST_FIRST, beyond, given, page, place
+from payment_gateway.reads import NEWEST_FIRST, beyond, given, page
 from payment_gateway.store import READ_AT, Store, read
 from payment_gateway.webhooks.announce import Announce
 from shared import wire
 from shared.mongo import Document
-from shared.pages import Found
+from shared.pages import Found, place
 
 _SHOWN: Document = {"$unset": "keys"}  # of a charge: not what its requests were answered, which is as long as itself
-_WITHOUT_METADATA: Document = {"$set": {"metadata": {"$literal": {}}}}
 _NOT_WAITING = {"status": {"$ne": "waiting"}}
 
 
@@ -90,11 +89,22 @@ class ShowMoney:
             {"$limit": limit + 1},
         )
         shown = found[:limit]
-        theirs = {"$match": {"_id": {"$in": list({one["charge"] for one in shown})}}}
-        following = place(shown[-1]) if len(found) > limit else None
-        read_charges = await read(self._store.charges, theirs, _SHOWN, _WITHOUT_METADATA)
-        charges = {charge.id: charge for charge in await self._announced(read_charges)}
+        following = place(shown[-1], "created_at") if len(found) > limit else None
+        charges = await self._charges_of(name, shown)
         return [(charges[one["charge"]], one["_id"]) for one in shown if one["charge"] in charges], following
+
+    async def _charges_of(self, name: str, parts: Sequence[Document]) -> dict[str, Charge]:
+        """The charges of refunds or disputes, announced, with these `parts` and nothing that may be long beside."""
+        theirs = {"$match": {"_id": {"$in": list({one["charge"] for one in parts})}}}
+        ids = [one["_id"] for one in parts]
+        own = {"$filter": {"input": f"${name}", "as": "one", "cond": {"$in": ["$$one.id", ids]}}}
+        none: Document = {"$literal": []}
+        short = {"$set": {"metadata": {"$literal": {}}, "refunds": none, "disputes": none, name: own}}
+        found = await read(self._store.charges, theirs, _SHOWN, short)
+        marked = [one["_id"] for one in found if one["announce"]]
+        whole = await read(self._store.charges, {"$match": {"_id": {"$in": marked}}}) if marked else []
+        unannounced = await self._announce(whole)
+        return {one["_id"]: msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced}
 
     async def _announced(self, found: Sequence[Document]) -> list[Charge]:
         """As they were read, once all marks in them are announced. Those that cannot be announced are left out."""

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from payment_gateway.reads import page, place
+from payment_gateway.reads import page
 from payment_gateway.store import Store
 from shared.mongo import Document
 from shared.page_reader import PAGE_BYTES_MAX
-from shared.pages import LIMIT_MAX, Found
+from shared.pages import LIMIT_MAX, Found, place
 
 EVENTS_MAX = 1000  # that one page looks at
 
@@ -31,7 +31,7 @@ async def page_by_delivery(
         if is_full or position is None:
             break
     shown = found[:limit]
-    return Found(shown, place(shown[-1]) if len(found) > limit else position)
+    return Found(shown, place(shown[-1], "created_at") if len(found) > limit else position)
 
 
 async def _delivered(store: Store, merchant: str, event_ids: Sequence[str]) -> set[str]:

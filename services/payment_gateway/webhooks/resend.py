@@ -9,7 +9,7 @@ claims it, resends the next EVENTS_MAX, and writes how far it has come. If it di
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -25,6 +25,7 @@ from shared.mongo import COUNTED, Document, to_document
 from shared.telemetry import log
 
 EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
+DISABLED_PAUSE = timedelta(hours=1)
 LEASE_SECONDS = 60.0  # more than the calls of MongoDB for one go may take
 POLL_SECONDS = 2.0  # whoever leaves work wakes the worker
 
@@ -139,8 +140,12 @@ class ResendEvents:
         rest = msgspec.convert(document, _Rest)
         ours = {"_id": rest.endpoint_id, "claim": rest.claim}
         endpoint = await self._endpoint(rest.merchant, rest.endpoint_id)
-        if not isinstance(endpoint, Endpoint):
+        if isinstance(endpoint, NotThere):
             await self._store.resends.delete_one(ours)
+            return
+        if isinstance(endpoint, EndpointDisabled):  # the rest is for when it is enabled again
+            later = await self._clock.now() + DISABLED_PAUSE
+            await self._store.resends.update_one(ours, {"$set": {"due_at": later, "lease_until": None, "claim": None}})
             return
         count, reached = await self._resend(endpoint, rest.after, rest.until)
         if reached is None:

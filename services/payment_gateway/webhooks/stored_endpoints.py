@@ -37,8 +37,8 @@ def stored_endpoints(store: Store) -> StoredEndpoints:
 
 
 async def free_place(store: Store, merchant: str, *, new: bool) -> int | None:
-    """A place that no endpoint of the merchant has, or None. A `new` endpoint gets none where there are ENDPOINTS_MAX,
-    some of which may still lack theirs. Raises PyMongoError.
+    """A place that no endpoint of the merchant has, or None. A `new` endpoint gets none once the merchant has
+    ENDPOINTS_MAX, counting those that have no place yet. Raises PyMongoError.
     """
     found = await store.webhook_endpoints.find({"merchant": merchant, "deleted_at": None}, {"place": 1}).to_list()
     taken = {one.get("place") for one in found}

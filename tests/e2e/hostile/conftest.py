@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -49,7 +49,14 @@ def running_targets(mongo: Client, uri: str, logs: Path, **settings: str) -> Ite
 async def targets(
     mongo: Client, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Target, Target]]:
-    with running_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("hostile")) as running:
+    async with own_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("hostile")) as running:
+        yield running
+
+
+@asynccontextmanager
+async def own_targets(mongo: Client, uri: str, logs: Path, **settings: str) -> AsyncIterator[tuple[Target, Target]]:
+    """Those of a file that has `settings` of its own. What they store goes with them."""
+    with running_targets(mongo, uri, logs, **settings) as running:
         yield running
     for target in running:
         await mongo.drop_database(target.database.name)

@@ -43,9 +43,9 @@ class Target(Requests):
         answer = await exchange(self.port, self.get(f"{self.collection}?limit=1"))
         assert answer.status == 200, answer
 
-    def resident_kib(self) -> int:
+    def resident_kib(self, *, most: bool = False) -> int:
         assert self.service.process is not None
-        return resident_kib(self.service.process.pid)
+        return resident_kib(self.service.process.pid, most=most)
 
     def errors_logged(self, start: int) -> list[str]:
         """The lines of its log from byte `start` on that no stranger should be able to bring about."""

@@ -8,7 +8,7 @@ import pymongo
 import pytest
 
 from shared.mongo import Client
-from tests.e2e.hostile.conftest import running_targets
+from tests.e2e.hostile.conftest import own_targets
 from tests.e2e.hostile.raw import Connection, exchange
 from tests.e2e.hostile.target import Target
 from tests.hostile.answers import Answer
@@ -22,10 +22,8 @@ async def targets(
     mongo: Client, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Target, Target]]:
     limit = {"HTTP_REQUESTS_MAX": str(REQUESTS_MAX)}
-    with running_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("overload"), **limit) as running:
+    async with own_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("overload"), **limit) as running:
         yield running
-    for target in running:
-        await mongo.drop_database(target.database.name)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from shared.mongo import Client
-from tests.e2e.hostile.conftest import running_targets
+from tests.e2e.hostile.conftest import own_targets
 from tests.e2e.hostile.raw import Connection, exchange
 from tests.e2e.hostile.target import Target
 from tests.hostile.requests import Case
@@ -23,10 +23,8 @@ DEADLINES = {"HTTP_HEAD_SECONDS": "1", "HTTP_BODY_SECONDS": "1", "HTTP_WRITE_SEC
 async def targets(
     mongo: Client, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Target, Target]]:
-    with running_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("slow"), **DEADLINES) as running:
+    async with own_targets(mongo, mongodb_uri, tmp_path_factory.mktemp("slow"), **DEADLINES) as running:
         yield running
-    for target in running:
-        await mongo.drop_database(target.database.name)
 
 
 UNFINISHED = [

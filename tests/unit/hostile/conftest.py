@@ -18,6 +18,7 @@ from payment_gateway.app import create_app as create_gateway
 from payment_gateway.settings import Settings as GatewaySettings
 from shared.edge.limits import HttpLimits
 from shared.edge.protocol import BoundedProtocol
+from shared.edge.unread import Unread
 from shared.env import Secret
 from tests.hostile.memory import GROWTH_KIB_MAX, resident_kib
 from tests.hostile.requests import API_KEY, GATEWAY, ORDER_API, Requests
@@ -51,7 +52,7 @@ def in_process(requests: Requests, app: ASGIApp) -> InProcess:
         access_log=False,
         proxy_headers=False,
     )
-    connect = partial(BoundedProtocol, LIMITS, config=config, server_state=ServerState(), app_state={})
+    connect = partial(BoundedProtocol, LIMITS, Unread(), config=config, server_state=ServerState(), app_state={})
     return InProcess(**vars(requests), connect=connect)
 
 

@@ -392,6 +392,14 @@ def test_what_two_readers_may_read_differently_is_no_event(body: bytes) -> None:
         parse_event(body, source="webhook", now=NOW)
 
 
+def test_an_event_is_an_event_or_is_not_at_whatever_depth_of_its_data() -> None:
+    for depth in range(1, 1_200):
+        nested = "[" * depth + r'"\u0041"' + "]" * depth
+        body = f'{{"id": "evt_1", "type": "x", "timestamp": "{TIME}", "data": {{"a": {nested}}}}}'
+        with suppress(NotAnEventError):
+            parse_event(body.encode(), source="webhook", now=NOW)
+
+
 @pytest.mark.parametrize("member", ["failureCode", "reference", "note"])
 def test_a_lone_surrogate_is_a_mismatch_that_can_be_stored(member: str) -> None:
     """C19"""

@@ -524,3 +524,21 @@ async def version_of(application: Application) -> int:
     charge = await application.store.charges.find_one({"merchant": "default"})
     assert charge is not None
     return int(charge["version"])
+
+
+async def test_a_page_of_refunds_takes_in_no_others_of_their_charges(application: Application) -> None:
+    charges, charge = application.store.charges, await create(application, metadata={"long": "x" * 500})
+    await settle(application)
+    await refund(application, charge, 1)
+    await settle(application)
+    stored = await charges.find_one({"_id": charge.id})
+    assert stored is not None
+    [first] = stored["refunds"]
+    many = [{**first, "id": f"re_{number:032x}"} for number in range(499)]
+    await charges.update_one({"_id": charge.id}, {"$set": {"refunds": [*many, first]}})
+    await application.store.database.command("profile", 2)
+    found, following = await application.show_money.refunds("default", None, {}, 3, None)
+    await application.store.database.command("profile", 0)
+    assert (len(found), following is None) == (3, False)
+    reads = application.store.database["system.profile"].find({"ns": {"$regex": r"\.charges$"}})
+    assert max([one["responseLength"] async for one in reads]) < 3_000

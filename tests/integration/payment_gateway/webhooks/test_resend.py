@@ -349,7 +349,14 @@ async def test_nothing_more_is_resent_to_an_endpoint_that_is_disabled_or_deleted
         await change.delete("default", endpoint_id)
     assert await go_on(application) == 1
     assert await application.store.deliveries.count_documents({}) == EVENTS_MAX
-    assert await application.store.resends.count_documents({}) == 0
+    if end == "deleted":
+        assert await application.store.resends.count_documents({}) == 0
+        return
+    assert await go_on(application) == 0, "not soon again"
+    await change.change("default", endpoint_id, Change(state="enabled"))
+    await application.store.resends.update_one({}, {"$set": {"due_at": utc_now()}})
+    assert await go_on(application) == 1
+    assert await application.store.deliveries.count_documents({}) == EVENTS_MAX * 2
 
 
 async def test_a_delivery_whose_event_a_reset_took_ends(application: Application, receiver: HttpDouble) -> None:

@@ -10,12 +10,14 @@ import pytest
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, UNSENT_BYTES_OF_ALL_MAX, HttpLimits
-from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol, unsent_bytes
+from shared.edge.limits import HEAD_BYTES_MAX, PIPELINE_MAX, TARGET_BYTES_MAX, UNREAD_BYTES_MAX, HttpLimits
+from shared.edge.protocol import STOPPING_SECONDS, BoundedProtocol
 from shared.edge.server import BoundedServer
+from shared.edge.unread import Unread
 from tests.waiting import until
 
 LARGE = 8 * 1024 * 1024
+SOME = 48 * 1024  # less than a connection's buffer
 HEAD = b"Host: here\r\n"
 GET = b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n"
 PATIENT = HttpLimits(http_head_seconds=60, http_body_seconds=60, http_write_seconds=60)
@@ -55,7 +57,9 @@ class Answering:
             assert (await receive())["type"] == "http.disconnect"
             self.streams -= 1
             return
-        answer = b"x" * LARGE if scope["path"] == "/large" else str(len(body)).encode()
+        lengths = {"/large": LARGE, "/some": SOME}
+        length_of = lengths.get(scope["path"])
+        answer = b"x" * length_of if length_of else str(len(body)).encode()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
@@ -92,8 +96,9 @@ class Connection:
 
 
 class Running:
-    def __init__(self, server: BoundedServer, app: Answering) -> None:
+    def __init__(self, server: BoundedServer, app: Answering, unread: Unread) -> None:
         self.server = server
+        self.unread = unread
         self.app = app
         self._opened: list[Connection] = []
 
@@ -130,21 +135,22 @@ async def soon(condition: Callable[[], bool], what: str) -> None:
 @asynccontextmanager
 async def serving(limits: HttpLimits = PATIENT) -> AsyncIterator[Running]:
     app = Answering()
+    unread = Unread()
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
         port=0,
-        http=partial(BoundedProtocol, limits),  # type: ignore[arg-type]
+        http=partial(BoundedProtocol, limits, unread),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=15,
     )
-    server = BoundedServer(config, limits)
+    server = BoundedServer(config, limits, unread)
     task = asyncio.create_task(server._serve())
     await soon(lambda: server.started, "the server runs")
-    running = Running(server, app)
+    running = Running(server, app, unread)
     try:
         yield running
     finally:
@@ -390,17 +396,41 @@ async def test_nothing_is_done_for_a_client_that_leaves_answers_unread() -> None
         assert await connection.answer() == (200, b"0")
 
 
-async def test_who_leaves_most_unread_goes_when_all_together_leave_too_much() -> None:
+async def test_clients_that_leave_too_much_unread_are_cut_off_and_not_the_one_that_reads() -> None:
+    large = b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n"
     async with serving() as running:
-        count = UNSENT_BYTES_OF_ALL_MAX // LARGE + 3
-        for _ in range(count):
-            deaf = await running.connect(receive_buffer=4096)
-            await deaf.send(b"GET /large HTTP/1.1\r\n" + HEAD + b"\r\n")
-        await soon(lambda: running.app.begun == count, "all are answered")
+        deaf = UNREAD_BYTES_MAX // LARGE - 1
+        for _ in range(deaf):
+            await (await running.connect(receive_buffer=4096)).send(large)
+        await soon(lambda: running.app.begun == deaf, "all are answered")
+        assert (await running.ask(large)) == (200, b"x" * LARGE)
+        for _ in range(4):
+            await (await running.connect(receive_buffer=4096)).send(large)
+            assert (await running.ask(large)) == (200, b"x" * LARGE)
         connections = running.server.server_state.connections
-        await soon(lambda: 0 < unsent_bytes(connections) <= UNSENT_BYTES_OF_ALL_MAX, "some are cut off")
-        assert count - 4 <= len(connections) < count
+        await soon(lambda: 0 < running.unread.bytes() <= UNREAD_BYTES_MAX, "some are cut off")
+        assert len(connections) < deaf + 4 + 5
         assert (await running.ask(GET)) == (200, b"0")
+
+
+async def test_what_only_the_kernel_holds_counts_as_unread() -> None:
+    async with serving() as running:
+        connection = await running.connect(receive_buffer=4096)
+        await connection.send(b"GET /some HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await soon(lambda: running.app.begun == 1, "it is answered")
+        await soon(lambda: running.unread.bytes() > SOME // 2, "the kernel holds most of it")
+        assert await connection.answer() == (200, b"x" * SOME)
+        await soon(lambda: running.unread.bytes() == 0, "it is read")
+
+
+async def test_a_client_that_sends_too_many_requests_and_no_more_is_told_why() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(GET * 200)
+        await connection.end()
+        answers = [await connection.answer() for _ in range(PIPELINE_MAX + 2)]
+        assert answers[-1][0] == 429
+        assert await connection.rest() == b""
 
 
 async def test_of_too_many_pipelined_requests_the_first_are_answered() -> None:

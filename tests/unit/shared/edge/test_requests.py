@@ -118,6 +118,13 @@ def test_nesting_30_000_deep_is_malformed() -> None:
     assert problem("[" * 30_000).slug == "malformed-json"
 
 
+def test_a_body_that_is_nested_too_deeply_is_malformed_at_whatever_depth() -> None:
+    """The parser and the look for lone surrogates reach their ends at depths of their own."""
+    for depth in range(1, 1_200):
+        refused = problem('{"amount": ' + "[" * depth + r'"\u0041"' + "]" * depth + "}")
+        assert refused.slug in {"malformed-json", "invalid-fields"}, depth
+
+
 @pytest.mark.parametrize("digits", [65, 400, 5_000, 60_000])
 def test_thousands_of_digits_are_refused(digits: int) -> None:
     assert pointers(problem('{"amount": ' + "9" * digits + "}")) == ["/amount"]
