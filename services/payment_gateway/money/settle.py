@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.money.announcement import marks_of
-from payment_gateway.money.charge import Charge, Part, due, part, settles_at, with_settled
+from payment_gateway.money.charge import Charge, Part, announced, due, part, settles_at, with_settled
 from payment_gateway.money.dispute import Dispute
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store, read
@@ -157,8 +157,8 @@ def settled(
         return Verdict(None, found=True)  # a reset took it, or somebody else was quicker
     after = with_settled(charge, object_id, now=now, delay=delay)
     ended = part(after, object_id)
-    if ended is None:  # nothing was left to dispute
-        return Verdict(None, after)
+    if ended is None:  # nothing was left to dispute, so there is nothing to announce either
+        return Verdict(None, announced(after, ()))
     return Verdict(ended, marked(after, ended, endpoints, now=now, read_at=read_at, trace=trace))
 
 

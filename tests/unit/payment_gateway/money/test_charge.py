@@ -247,6 +247,18 @@ def test_two_gateways_that_settle_a_charge_mean_the_same_dispute() -> None:
     assert len(ids) == 1
 
 
+def test_a_dispute_for_which_nothing_is_left_leaves_the_charge_at_rest() -> None:
+    """C23: due exactly while there is something to end or to tell."""
+    charge = a_charge("pm_card_disputed")
+    charge = announced(with_settled(charge, charge.id, now=at(6), delay=DELAY), ())
+    by_hand = with_dispute("dp_1", None, "fraudulent", charge, at(9))
+    assert isinstance(by_hand, Charge)
+    waiting = by_hand.disputes[0].id
+    after = settled(by_hand, waiting, [an_endpoint()], now=at(12), delay=DELAY, read_at=NOW, trace=None).after
+    assert after is not None
+    assert ([one.id for one in after.disputes], after.announce, after.due_at) == (["dp_1"], (), None)
+
+
 @pytest.mark.parametrize(("refunded", "opened"), [(999, [9000]), (9999, [])])
 def test_a_dispute_opens_of_what_is_left_if_anything_is(refunded: int, opened: list[int]) -> None:
     """C25"""
