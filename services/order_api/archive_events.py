@@ -47,6 +47,6 @@ async def _copy(archive: Collection, documents: list[Document]) -> None:
     try:
         await archive.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        refused = refusals(error, len(documents))
+        refused = refusals(error, documents)
         if refused is None or not all(one.duplicate for one in refused.values()):
             raise

@@ -191,7 +191,7 @@ class Changes(Generic[T]):
                 written = await self._collection.bulk_write(statements, ordered=False, session=session)
             certain = written.matched_count == len(folds)
         except (PyMongoError, *ENCODING_ERRORS) as error:
-            codes = refusals(error, len(groups))
+            codes = refusals(error, [group.update for group in groups])
             if codes is None:
                 raise
             refused = {

@@ -64,13 +64,13 @@ class Inserts(Generic[T, R]):
 
     async def _insert(self, callers: "Sequence[Caller[_New[T], R | None]]") -> None:
         codes: Mapping[int, Refusal] = {}
+        documents = [caller.item.raw for caller in callers]
         try:
             with pymongo.timeout(TRY_SECONDS):
                 async with forward(self._collection.database.client) as session:
-                    documents = [caller.item.raw for caller in callers]
                     await self._collection.insert_many(documents, ordered=False, session=session)
         except PyMongoError as error:
-            refused = refusals(error, len(callers))
+            refused = refusals(error, documents)
             if refused is None:
                 self._replies.undecided(callers, error, self._batches)
                 return

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import bson
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
@@ -35,18 +36,27 @@ class Refusal(NamedTuple):
         return self.code == _DUPLICATE
 
 
-def refusals(error: Exception, statements: int) -> dict[int, Refusal] | None:
-    """What was definitely refused, by position, of the statements of one command; None if the outcome is unknown. A reply
-    with a write concern error says nothing definite about any of them. C7
+def refusals(error: Exception, documents: Sequence[Any]) -> dict[int, Refusal] | None:
+    """What was definitely refused, by position, of the `documents` that one command writes; None if the outcome is unknown.
+    A reply with a write concern error says nothing definite about any of them. C6, C7
     """
-    if not isinstance(error, PyMongoError):  # it did not encode, so nothing was sent
-        return dict.fromkeys(range(statements), Refusal(0, f"{type(error).__name__}: {error}"))
+    if not isinstance(error, PyMongoError):  # one of them did not encode, so nothing was sent
+        to_blame = {number: why for number, one in enumerate(documents) if (why := _not_encodable(one)) is not None}
+        return to_blame or dict.fromkeys(range(len(documents)), Refusal(0, describe(error)))
     if isinstance(error, BulkWriteError):
         errors = {one["index"]: Refusal(one["code"], one["errmsg"]) for one in error.details["writeErrors"]}
         definite = all(one.code in _DEFINITE for one in errors.values())
         return errors if definite and not error.details["writeConcernErrors"] else None
     if isinstance(error, OperationFailure) and error.code in _INVALID:
-        return dict.fromkeys(range(statements), Refusal(error.code, str(error)))
+        return dict.fromkeys(range(len(documents)), Refusal(error.code, str(error)))
+    return None
+
+
+def _not_encodable(document: Any) -> Refusal | None:
+    try:
+        bson.encode(document)
+    except ENCODING_ERRORS as error:
+        return Refusal(0, describe(error))
     return None
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from tools.chaos.checker import INVARIANTS, WITHOUT_DATABASES, Violation
 from tools.chaos.evidence import Evidence
@@ -36,17 +37,26 @@ def doubled(violations: Sequence[Violation]) -> int:
 
 
 def longest_stall_seconds(evidence: Evidence) -> float:
-    """Between one acknowledged placement and the next, as long as some client was trying."""
+    """The longest time, between one acknowledged placement and the next, in which some client was trying to place one."""
     placing = evidence.of_kind("place")
-    spans = [(one.began, one.ended) for one in placing if one.ended is not None]
+    tries = sorted((one.began, one.ended) for one in placing if one.ended is not None)
     moments = sorted({one.ended for one in placing if one.answer and one.ended is not None})
-    moments += [max((ended for _, ended in spans), default=0.0)]
-    longest, last = 0.0, 0.0
-    for moment in moments:
-        tried_since = min((began for began, ended in spans if began < moment and ended > last), default=moment)
-        longest = max(longest, moment - max(last, tried_since))
-        last = moment
+    moments += [max((ended for _, ended in tries), default=0.0)]
+    longest = 0.0
+    for last, moment in pairwise([0.0, *moments]):
+        if moment - last > longest:
+            longest = max(longest, _covered(last, moment, tries))
     return longest
+
+
+def _covered(start: float, end: float, spans: Sequence[tuple[float, float]]) -> float:
+    """How much of the time from `start` to `end` is in one of the `spans` at least, which are in order."""
+    covered, until = 0.0, start
+    for began, ended in spans:
+        if until < (stop := min(ended, end)) and began < end:
+            covered += stop - max(began, until)
+            until = stop
+    return covered
 
 
 def _table(evidence: Evidence, violations: Sequence[Violation], injected: Mapping[str, int]) -> Iterator[str]:

@@ -137,7 +137,7 @@ async def insert_all(collection: MongoCollection, documents: Iterable[Document],
         try:
             await collection.insert_many(made, ordered=False)
         except BulkWriteError as error:
-            refused = refusals(error, len(made))
+            refused = refusals(error, made)
             if refused is None:
                 raise
             if bad := [one for one in refused.values() if not one.duplicate]:

@@ -432,13 +432,16 @@ async def test_c6_a_value_that_bson_refuses_harms_only_its_own_caller(things: Co
         assert found is not None
         return Verdict("grown", msgspec.structs.replace(found, total=2**70))
 
+    neighbours = [f"id_{number}" for number in range(60)]
     async with at_work(things) as documents:
-        for name in ("a", "b"):
-            await documents.insert(thing(name))
+        await asyncio.gather(*(documents.insert(thing(name.removeprefix("id_"))) for name in ("id_bad", *neighbours)))
         outcomes = await asyncio.gather(
-            documents.change("id_a", grow), documents.change("id_b", set_note("ok")), return_exceptions=True
+            *(documents.change(one, set_note(one)) for one in neighbours),
+            documents.change("id_bad", grow),
+            return_exceptions=True,
         )
-    assert [one if isinstance(one, str) else type(one) for one in outcomes] == [InvalidError, "ok"]
+    assert [one if isinstance(one, str) else type(one) for one in outcomes] == [*neighbours, InvalidError]
+    assert all([one["note"] == one["_id"] async for one in things.find({"_id": {"$ne": "id_bad"}})])
 
 
 async def test_equal_changes_of_many_documents_are_one_statement_and_each_is_made(things: Collection) -> None:

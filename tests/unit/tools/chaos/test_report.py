@@ -1,5 +1,6 @@
 """The report: a table, and on a violation how to see more."""
 
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,10 @@ def test_a_stall_is_a_pause_between_answers_in_which_somebody_was_trying(run: Ev
     for operation, (began, ended) in zip(run.operations, [(0, 1), (1, 2), (50, 57), (51, 58)], strict=True):
         operation.began, operation.ended = float(began), float(ended)
     assert longest_stall_seconds(run) == 7.0
+    in_vain = copy(run.operations[0])
+    in_vain.began, in_vain.ended, in_vain.attempts = 1.5, 4.0, []
+    run.operations.append(in_vain)
+    assert longest_stall_seconds(run) == 9.0  # 2 s of it and 7 s of those who came later; nobody was trying in between
 
 
 def test_a_story_tells_both_sides_in_the_order_of_time(run: Evidence) -> None:
