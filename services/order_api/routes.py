@@ -86,6 +86,7 @@ async def redrive_message(
     tags=["Webhooks"],
     public=True,
     raw_body=True,
+    any_query=True,  # the provider calls what it was given, a token in the query and all
     status_code=200,
     response_description="Stored",
     responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
