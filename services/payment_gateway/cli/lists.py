@@ -99,7 +99,10 @@ def deliveries() -> None:
 @command(deliveries, "list")
 @click.option("--event", "eventId", type=NAME, help="Only those of this event.")
 @click.option("--endpoint", "endpointId", type=NAME, help="Only those to this endpoint.")
-@click.option("--state", type=click.Choice(["pending", "delivered", "failed", "cancelled"]), help="Only these.")
+@click.option("--reference", type=NAME, help="Only those of events about the charge with this reference of yours.")
+@click.option(
+    "--state", type=click.Choice(["pending", "failing", "delivered", "failed", "cancelled"]), help="Only these."
+)
 @limit_option
 def list_deliveries(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Deliveries, newest first, with what came of each attempt. --json shows when, how long, and the answers."""

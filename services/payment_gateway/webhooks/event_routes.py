@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from payment_gateway.reads import Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
+from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, page_of_deliveries
 from payment_gateway.webhooks.list_events import page_by_delivery
 from payment_gateway.webhooks.resend import EndpointDisabled, NotThere, ResendEvents, Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView
@@ -96,15 +97,28 @@ async def list_deliveries(
     store: NamedDependency[Store],
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
-    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    reference: Annotated[
+        str | None,
+        QueryParameter(
+            max_length=255,
+            description="Of the charge that the event is about. If a reference has more than "
+            f"{EVENTS_MAX:,} events, only the newest count.",
+        ),
+    ] = None,
+    delivery_state: Annotated[
+        State | Literal["failing"] | None,
+        QueryParameter(name="state", description="`failing`: pending, and the true event has failed before."),
+    ] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
-    asked = {"event_id": event_id, "endpoint_id": endpoint_id, "state": delivery_state}
-    conditions = {"merchant": merchant_of(request), **asked}
+    note(reference=reference)
+    conditions = {"merchant": merchant_of(request), "event_id": event_id, "endpoint_id": endpoint_id}
     position = position_after(request, cursor)
-    documents, following = await page(store, store.deliveries, conditions, limit, position)
+    documents, following = await page_of_deliveries(
+        store, conditions, limit, position, reference=reference, state=delivery_state
+    )
     deliveries = msgspec.convert(documents, list[Delivery])
     shown = msgspec.convert(deliveries, list[DeliveryView], from_attributes=True)
     return page_response(request, map(wire.encode, shown), following)
