@@ -252,6 +252,14 @@ API = Api(
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
                     "forgery": None,
+                    "sentHeaders": {
+                        "Content-Type": "application/json",
+                        "User-Agent": "payment_gateway",
+                        "X-Signature": SIGNATURE["example"],
+                        **{header["name"]: header["example"] for header in _STANDARD_WEBHOOKS},
+                    },
+                    "sentBody": None,
+                    "responseHeaders": {"content-type": "application/json", "content-length": "21"},
                 }
             ],
             "fault": None,

@@ -1,6 +1,6 @@
 """What a delivery is: one event on its way to one endpoint, and what an attempt means for it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -26,7 +26,7 @@ State = Literal["pending", "delivered", "failed", "cancelled"]
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP try. `status` is None where no response came; then `error` says why. `forgery` is what was sent instead of
-    the true event.
+    the true event. `sent_body` is None where it was the event's own. An attempt of an earlier version has no headers.
     """
 
     number: int
@@ -36,6 +36,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     response_body: str
     forgery: Forgery | None = None
+    sent_headers: Mapping[str, str] | None = None
+    sent_body: str | None = None
+    response_headers: Mapping[str, str] | None = None
 
 
 class Hold(msgspec.Struct, frozen=True):

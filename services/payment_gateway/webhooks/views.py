@@ -25,6 +25,10 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
     the true event; null mostly.
+
+    It sent `sentHeaders`, and `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the response
+    there are the start of the body and the first headers, without those that may be secret. An attempt of an earlier version
+    has null for headers.
     """
 
     number: int
@@ -34,6 +38,9 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     error: str | None
     response_body: str
     forgery: Forgery | None
+    sent_headers: dict[str, str] | None
+    sent_body: str | None
+    response_headers: dict[str, str] | None
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
