@@ -103,7 +103,9 @@ class Application:
         )
         self.forget_keys = [ForgetKeys(self.store.charges, "ch"), ForgetKeys(self.store.webhook_endpoints, "we")]
         self.change_endpoints = ChangeEndpoints(self.store, self.endpoints, self.clock)
-        self.resend_events = ResendEvents(self.store, self.clock, wake=self._wake_deliveries)
+        self.resend_events = ResendEvents(
+            self.store, self.clock, forges=settings.test_endpoints, wake=self._wake_deliveries
+        )
         self.advance_clock = AdvanceClock(
             self.store, self.clock, self._schedules(), stuck_seconds=self.deliver_webhooks.lease_seconds
         )

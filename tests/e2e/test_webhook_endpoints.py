@@ -221,6 +221,19 @@ async def test_what_an_endpoint_has_missed_can_be_sent_to_it(call: Call, receive
     await until(has_it, "the event that was missed")
 
 
+async def test_an_event_can_be_sent_again_as_a_forgery(call: Call, receiver: HttpDouble) -> None:
+    endpoint = await add(call, receiver.url, secret=SECRET)
+    await charge(call)
+    await received(receiver, 1)
+    event_id = receiver.asked[0].headers["webhook-id"]
+    body = {"endpointId": endpoint["id"], "forgery": "tampered_body"}
+    assert (await call("POST", f"/v1/events/{event_id}/resend", body))[::2] == (202, {"resent": 1, "complete": True})
+    await received(receiver, 2)
+    assert receiver.asked[1].body != receiver.asked[0].body
+    status, _, problem = await call("POST", f"/v1/events/{event_id}/resend", {"forgery": "imagined"})
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/forgery")
+
+
 @pytest.mark.parametrize("since", ["yesterday", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00Z", 5, None])
 async def test_what_is_no_time_is_no_time_to_resend_from(call: Call, since: Any) -> None:
     endpoint = await add(call, "http://127.0.0.1:1/")

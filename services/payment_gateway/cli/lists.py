@@ -8,6 +8,7 @@ from payment_gateway.cli.client import Gateway, Json
 from payment_gateway.cli.options import ID, NAME, command, limit_option
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import Terminal
+from payment_gateway.faults.rates import FORGERIES
 
 
 @payment_gateway.group("charges")
@@ -84,9 +85,13 @@ def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 @command(events, "resend")
 @click.argument("event_id", type=ID)
 @click.option("--endpoint", "endpoint_id", type=NAME, help="To this endpoint alone.")
-def resend_event(gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None) -> None:
+@click.option("--forgery", type=click.Choice(FORGERIES), help="Send this first, and the true event after it.")
+def resend_event(
+    gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None, forgery: str | None
+) -> None:
     """Deliver an event again, now."""
-    body = {"endpointId": endpoint_id} if endpoint_id else {}
+    asked = {"endpointId": endpoint_id, "forgery": forgery}
+    body = {name: value for name, value in asked.items() if value}
     answer = gateway.call("POST", f"/v1/events/{event_id}/resend", body)
     terminal.result(answer, f"resent: {answer['resent']}")
 

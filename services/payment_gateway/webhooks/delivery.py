@@ -151,12 +151,16 @@ def _copy(first: Delivery, number: int) -> Delivery:
     return msgspec.structs.replace(first, id=copy_id, fault=first.fault or "duplicated")
 
 
-def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:
-    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all three: two who
-    resend at once send once.
+def resent(
+    event_id: str, endpoint: Endpoint, before: int, *, now: datetime, forgery: Forgery | None = None
+) -> Delivery:
+    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all of these: two who
+    resend at once send once. With a `forgery`, its first attempt sends that.
     """
-    own_id = derive_id("dlv", event_id, endpoint.id, "resent", str(before))
-    return msgspec.structs.replace(new_delivery(event_id, endpoint.merchant, endpoint.id, now=now), id=own_id)
+    forgeries = (forgery,) if forgery else ()
+    own_id = derive_id("dlv", event_id, endpoint.id, "resent", str(before), *forgeries)
+    again = new_delivery(event_id, endpoint.merchant, endpoint.id, now=now)
+    return msgspec.structs.replace(again, id=own_id, forgeries=forgeries)
 
 
 def after(

@@ -26,9 +26,9 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
     the true event; null mostly.
 
-    It sent `sentHeaders`, and `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the response
-    there are the start of the body and the first headers, without those that may be secret. An attempt of an earlier version
-    has null for headers.
+    It sent `sentHeaders`, and `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the
+    response there are the start of the body and the first headers, without those that may be secret. An attempt of an
+    earlier version has null for headers.
     """
 
     number: int
