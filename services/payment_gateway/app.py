@@ -157,7 +157,7 @@ class Application:
             ),
             Schedule("resends", first_due_in(store.resends, "due_at", {}), self.resend_events.work.run_once),
             Schedule("deliveries", first_due_in(store.deliveries, "next_attempt_at", pending), deliver.work.run_once),
-            Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
+            Schedule("held", self.release_held.first_due, self.release_held.run_once),
         ]
 
     async def _begin_anew(self) -> None:

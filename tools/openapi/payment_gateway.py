@@ -267,7 +267,13 @@ API = Api(
         },
         Faults: Faults(seed=42, rates={"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2}),
         ClockRequest: {"action": "advance", "seconds": 259200},
-        ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
+        ClockView: {
+            "now": "2026-11-26T19:37:23.370Z",
+            "state": "running",
+            "advancingTo": None,
+            "aheadSeconds": 259200,
+            "next": [{"what": "deliveries", "at": "2026-11-26T21:04:51.018Z"}],
+        },
         Done: {},
     },
 )

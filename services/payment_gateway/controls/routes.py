@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from payment_gateway.clock import clock as clocks
-from payment_gateway.clock.advance import AdvanceClock
+from payment_gateway.clock.advance import AdvanceClock, Work
 from payment_gateway.clock.clock import Clock, ClockError
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.forget_keys import forget_keys
@@ -48,12 +48,27 @@ class Done(msgspec.Struct, frozen=True):
     """Nothing to tell."""
 
 
+class DueView(msgspec.Struct, frozen=True):
+    """When the first of its kind is due. `charges` are charges, refunds and disputes to be settled or announced; `endpoints`
+    those of which something is announced; `resends` what is left of them; `deliveries` attempts; `held` deliveries that were
+    held and may go.
+    """
+
+    what: Work
+    at: wire.Time
+
+
 class ClockView(msgspec.Struct, frozen=True, rename="camel"):
-    """The provider's time. While it advances, `now` is how far it has come, and `advancingTo` where it will stop."""
+    """The provider's time. While it advances, `now` is how far it has come, and `advancingTo` where it will stop.
+    `aheadSeconds` is how far it is from real time. `next` says when the first of each kind of work is due, the earliest
+    first.
+    """
 
     now: wire.Time
     state: clocks.State
     advancing_to: wire.Time | None
+    ahead_seconds: float
+    next: list[DueView]
 
 
 class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,9 +81,11 @@ class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @get("/v1/test/clock", tags=["Test"], test=True)
-async def get_clock(clock: NamedDependency[StoredClock]) -> Response[ClockView]:
+async def get_clock(
+    clock: NamedDependency[StoredClock], advance_clock: NamedDependency[AdvanceClock]
+) -> Response[ClockView]:
     """The clock by which charges settle and deliveries are retried, and whose times are recorded and shown."""
-    return _clock_response(await clock.read(), 200)
+    return await _clock_response(await clock.read(), advance_clock, 200)
 
 
 @post(
@@ -102,11 +119,15 @@ async def set_clock(
         case "forgetKeys":
             await forget_keys(store, merchant_of(request))
             changed = await clock.read()
-    return _clock_response(changed, 202 if changed.state == "advancing" else 200)
+    return await _clock_response(changed, advance_clock, 202 if changed.state == "advancing" else 200)
 
 
-def _clock_response(clock: Clock, status: int) -> Response[ClockView]:
-    return json_response(wire.encode(ClockView(clock.now(utc_now()), clock.state, clock.until)), status)
+async def _clock_response(clock: Clock, advance_clock: AdvanceClock, status: int) -> Response[ClockView]:
+    upcoming = [DueView(*one) for one in await advance_clock.upcoming()]
+    real = utc_now()
+    now = clock.now(real)
+    view = ClockView(now, clock.state, clock.until, ahead_seconds=(now - real).total_seconds(), next=upcoming)
+    return json_response(wire.encode(view), status)
 
 
 class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
