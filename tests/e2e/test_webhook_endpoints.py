@@ -406,3 +406,26 @@ async def test_what_is_left_of_a_resend_when_the_gateway_is_killed_is_resent(
 
             await until(all_are_there, "a delivery of each event")
             over.set()
+
+
+async def test_a_receiver_that_does_not_see_why_a_signature_is_refused_is_told(
+    call: Call, receiver: HttpDouble
+) -> None:
+    await add(call, receiver.url, secret=SECRET)
+    await charge(call)
+    await received(receiver, 1)
+    [sent] = receiver.asked
+    headers = {name: value for name, value in sent.headers.items() if name == "X-Signature"}
+    asked = {"body": json.dumps(json.loads(sent.body)), "secret": SECRET, "headers": headers}
+    status, _, answer = await call("POST", "/v1/test/signatures", asked)
+    [verdict] = answer["verdicts"]
+    assert (status, verdict["valid"], [one["wrong"] for one in verdict["mistakes"]]) == (200, False, ["bytes"])
+    asked["headers"] = verdict["expected"]
+    assert (await call("POST", "/v1/test/signatures", asked))[2]["verdicts"][0]["valid"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Mine": "1"}, {"X-Signature": "1", "x-signature": "2"}])
+async def test_what_is_no_signature_is_refused_by_the_field(call: Call, headers: dict[str, str]) -> None:
+    asked = {"body": "{}", "secret": SECRET, "headers": headers}
+    status, _, problem = await call("POST", "/v1/test/signatures", asked)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/headers")

@@ -5,12 +5,14 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
+from payment_gateway.controls.check_signature import CheckSignatureRequest
 from payment_gateway.controls.routes import (
     ClockRequest,
     ClockView,
     CloseDisputeRequest,
     DisputeRequest,
     Done,
+    SignatureView,
     WebhookReplyView,
 )
 from payment_gateway.controls.send_anything import SendWebhookRequest
@@ -26,6 +28,7 @@ from payment_gateway.webhooks.event_routes import ResendEventRequest, ResendSinc
 from payment_gateway.webhooks.resend import Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
+from shared.signing import sign
 from tools.openapi.document import ERRORS, IDEMPOTENCY, LISTS, SIGNATURE, Api, prose, required_header
 from tools.openapi.schemas import Json
 
@@ -103,6 +106,8 @@ _ENDPOINT: Json = {
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of the Standard Webhooks specification
+_SPACED = b'{"id": "evt_1", "type": "payment.succeeded"}'
+_COMPACT = sign(_SPACED.replace(b" ", b""), [_SECRET], 1614265330)
 _FAILING: Json = {"state": "disabled", "disabledReason": "failing", "failingSince": "2026-11-23T19:37:23.387Z"}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", CHARGE),
@@ -235,6 +240,28 @@ API = Api(
             "error": None,
             "responseBody": "stale",
             "sent": {"headers": {"X-Mine": "1"}, "body": "{}"},
+        },
+        CheckSignatureRequest: {
+            "body": _SPACED.decode(),
+            "secret": _SECRET,
+            "headers": {"X-Signature": _COMPACT},
+            "at": 1614265330,
+        },
+        SignatureView: {
+            "verdicts": [
+                {
+                    "scheme": "X-Signature",
+                    "valid": False,
+                    "mistakes": [
+                        {
+                            "wrong": "bytes",
+                            "explanation": "The same JSON was signed, printed without spaces: it was parsed and printed "
+                            "again. Sign and verify the raw bytes.",
+                        }
+                    ],
+                    "expected": {"X-Signature": sign(_SPACED, [_SECRET], 1614265330)},
+                }
+            ]
         },
         EventView: _event("payment.succeeded"),
         DeliveryView: {

@@ -15,9 +15,11 @@ from payment_gateway.clock import clock as clocks
 from payment_gateway.clock.advance import AdvanceClock, Work
 from payment_gateway.clock.clock import Clock, ClockError
 from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.controls.check_signature import CheckSignatureRequest, check_signature
 from payment_gateway.controls.forget_keys import forget_keys
 from payment_gateway.controls.reset import Reset
 from payment_gateway.controls.send_anything import SendWebhookRequest, Sent, send_anything
+from payment_gateway.controls.signature_mistakes import Verdict
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.money import dispute_charge as disputes
@@ -180,6 +182,30 @@ def _check(data: SendWebhookRequest) -> None:
         raise invalid_field("/id", "must be visible ASCII characters, with spaces between them only")
 
 
+class SignatureView(msgspec.Struct, frozen=True):
+    """What is to be said about the signature of each scheme."""
+
+    verdicts: list[Verdict]
+
+
+@post("/v1/test/signatures", tags=["Test"], test=True, status_code=200)
+async def check_test_signature(
+    request: Request[Any, Any, Any],
+    data: JSONBody[CheckSignatureRequest],
+    store: NamedDependency[Store],
+    clock: NamedDependency[StoredClock],
+) -> Response[SignatureView]:
+    """Says whether a signature is right, and if not, whether the bytes, the secret, the clock or the headers are wrong. It
+    tries the usual mistakes, and the secrets of your endpoints.
+    """
+    if len({name.lower() for name in data.headers}) < len(data.headers):
+        raise invalid_field("/headers", "have a name twice")
+    verdicts = await check_signature(store, clock, merchant_of(request), data)
+    if not verdicts:
+        raise invalid_field("/headers", "have neither X-Signature nor webhook-signature")
+    return json_response(msgspec.json.encode(SignatureView(verdicts)))
+
+
 @post("/v1/test/reset", tags=["Test"], test=True, status_code=200)
 async def reset(reset: NamedDependency[Reset]) -> Done:
     """Empties the database of every merchant's charges, refunds, disputes, events, endpoints, keys, faults and clock. The
@@ -281,6 +307,7 @@ TEST_ROUTES = [
     put_faults,
     delete_faults,
     send_test_webhook,
+    check_test_signature,
     open_dispute,
     close_dispute,
     reset,
