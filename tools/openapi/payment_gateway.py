@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import get_args
 
 from payment_gateway.controls.check_signature import CheckSignatureRequest
+from payment_gateway.controls.clock_routes import ClockRequest, ClockView
 from payment_gateway.controls.routes import (
-    ClockRequest,
-    ClockView,
     CloseDisputeRequest,
     DisputeRequest,
     Done,
