@@ -8,7 +8,6 @@ from payment_gateway.cli.client import Gateway, Json
 from payment_gateway.cli.options import ID, NAME, command, limit_option
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import Terminal
-from payment_gateway.faults.rates import FORGERIES
 
 
 @payment_gateway.group("charges")
@@ -85,7 +84,11 @@ def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 @command(events, "resend")
 @click.argument("event_id", type=ID)
 @click.option("--endpoint", "endpoint_id", type=NAME, help="To this endpoint alone.")
-@click.option("--forgery", type=click.Choice(FORGERIES), help="Send this first, and the true event after it.")
+@click.option(
+    "--forgery",
+    type=click.Choice(["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]),
+    help="Send this first, and the true event after it.",
+)
 def resend_event(
     gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None, forgery: str | None
 ) -> None:
