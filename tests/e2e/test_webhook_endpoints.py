@@ -429,3 +429,14 @@ async def test_what_is_no_signature_is_refused_by_the_field(call: Call, headers:
     asked = {"body": "{}", "secret": SECRET, "headers": headers}
     status, _, problem = await call("POST", "/v1/test/signatures", asked)
     assert (status, problem["errors"][0]["pointer"]) == (422, "/headers")
+
+
+async def test_a_delivery_names_the_type_and_the_reference_of_its_event(call: Call, receiver: HttpDouble) -> None:
+    endpoint = await add(call, receiver.url)
+    reference = await charge(call)
+    await received(receiver, 1)
+    [delivery] = (await call("GET", f"/v1/deliveries?endpointId={endpoint['id']}"))[2]["data"]
+    assert (delivery["eventType"], delivery["reference"]) == ("payment.succeeded", reference)
+    [same] = (await call("GET", f"/v1/deliveries?endpointId={endpoint['id']}&reference={reference}"))[2]["data"]
+    assert same["id"] == delivery["id"]
+    assert (await call("GET", "/v1/deliveries?reference=nobody's"))[2]["data"] == []

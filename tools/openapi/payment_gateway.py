@@ -266,6 +266,8 @@ API = Api(
         DeliveryView: {
             "id": "dlv_01a209e9aade76a6878437494af678bd",
             "eventId": _EVENT_ID,
+            "eventType": "payment.succeeded",
+            "reference": CHARGE["reference"],
             "endpointId": _ENDPOINT["id"],
             "state": "delivered",
             "nextAttemptAt": None,

@@ -13,10 +13,10 @@ from payment_gateway.faults.rates import Forgery
 from payment_gateway.reads import Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
-from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, page_of_deliveries
+from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, events_of, page_of_deliveries
 from payment_gateway.webhooks.list_events import page_by_delivery
 from payment_gateway.webhooks.resend import EndpointDisabled, ForgingDisabled, NotThere, ResendEvents, Resent
-from payment_gateway.webhooks.views import DeliveryView, EventView
+from payment_gateway.webhooks.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.lists import Cursor, Limit, page_response, position_after
@@ -124,7 +124,8 @@ async def list_deliveries(
         store, conditions, limit, position, reference=reference, state=delivery_state
     )
     deliveries = msgspec.convert(documents, list[Delivery])
-    shown = msgspec.convert(deliveries, list[DeliveryView], from_attributes=True)
+    events = await events_of(store, deliveries)
+    shown = [delivery_view(one, events.get(one.event_id, {})) for one in deliveries]
     return page_response(request, map(wire.encode, shown), following)
 
 

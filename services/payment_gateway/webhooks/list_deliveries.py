@@ -1,11 +1,11 @@
 """Listing deliveries by what is not in them, or only in part: the reference of their event, and whether they are failing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from payment_gateway.reads import NEWEST_FIRST, page
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import State
+from payment_gateway.webhooks.delivery import Delivery, State
 from shared.mongo import Document
 from shared.pages import Found
 
@@ -35,3 +35,10 @@ async def page_of_deliveries(
         events = store.events.find(of_reference, {"_id": 1}).sort([*NEWEST_FIRST.items()]).limit(EVENTS_MAX)
         wanted["event_id"] = {"$in": [event["_id"] async for event in events]}
     return await page(store, store.deliveries, wanted, limit, position)
+
+
+async def events_of(store: Store, deliveries: Iterable[Delivery]) -> dict[str, Document]:
+    """Type and reference of their events, by id. Raises PyMongoError."""
+    ids = list({one.event_id for one in deliveries})
+    found = store.events.find({"_id": {"$in": ids}}, {"type": 1, "reference": 1})
+    return {event["_id"]: event async for event in found}
