@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run gateway test test-compose mutants bench chaos check hooks openapi lock clean
+.PHONY: help setup demo run gateway test test-compose mutants bench chaos screenshots check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -41,6 +41,9 @@ ORDERS ?= 2000
 
 chaos: .venv/.ready  ## Break everything while orders are placed, heal, judge: SEED=1 MINUTES=5 ORDERS=2000
 	@$(BIN)/python -m tools.chaos --seed $(SEED) --minutes $(MINUTES) --orders $(ORDERS)
+
+screenshots: .venv/.ready  ## Make the pictures of the consoles anew (needs Chromium)
+	@$(BIN)/python -m tools.screenshots
 
 check: .venv/.ready  ## Lint, types, import rules, stray files
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """`make bench`: what placing an order costs beside answering without a database, what metrics and logs cost, how many
 orders get paid a second, and the gateway beside localstripe. `ARGS` names those that are wanted: intake, watching, paid,
-gateway; and against, which compares with the commit BASE.
+gateway, console; and against, which compares with the commit BASE.
 
 Rates depend on the machine; the ratio is the figure to compare. Needs wrk (Debian and Ubuntu: apt-get install wrk).
 """
@@ -21,6 +21,7 @@ from pymongo import MongoClient
 
 from tools import load
 from tools.bench_against import measure_against
+from tools.bench_console import measure_console
 from tools.bench_gateway import measure_gateway
 from tools.load import LoadError, cpu_seconds
 from tools.mongod import temporary_mongod
@@ -171,6 +172,7 @@ MEASURES = {
     "watching": compare_watching,
     "paid": measure_paid,
     "gateway": measure_gateway,
+    "console": measure_console,
     "against": measure_against,
 }
 

@@ -118,30 +118,30 @@ def _intake(code: Mapping[str, str], script: Path, folder: Path) -> float:
 
 def _saturated(code: Mapping[str, str], script: Path, folder: Path) -> float:
     """CPU of all processes an order, from as many POSTs as it takes to the last Paid."""
-    with _running(code, folder) as (mongod, stack, client):
+    with running(code, folder) as (mongod, stack, client):
         load.wrk(stack.order_apis[0].url, script, connections=CONNECTIONS, seconds=1)
-        already = _paid(client)
+        already = paid(client)
         spent = -_cpu(mongod, stack.services)
         load.wrk(stack.order_apis[0].url, script, connections=CONNECTIONS, seconds=SECONDS)
-        paid = _paid(client) - already
-        return (spent + _cpu(mongod, stack.services)) * 1000 / paid
+        now = paid(client)
+        return (spent + _cpu(mongod, stack.services)) * 1000 / (now - already)
 
 
 def _paced(code: Mapping[str, str], folder: Path) -> list[float]:
     """At PACE orders a second: CPU and commands an order, p50 and p99 of the POST."""
-    with _running(code, folder) as (mongod, stack, client):
-        asyncio.run(_place_at_pace(stack.order_apis[0].url, seconds=2))
-        already = _paid(client)
+    with running(code, folder) as (mongod, stack, client):
+        asyncio.run(place_at_pace(stack.order_apis[0].url, seconds=2))
+        already = paid(client)
         spent, sent = -_cpu(mongod, stack.services), -_commands(client)
-        took = sorted(asyncio.run(_place_at_pace(stack.order_apis[0].url, seconds=PACED_SECONDS)))
-        paid = _paid(client) - already
+        took = sorted(asyncio.run(place_at_pace(stack.order_apis[0].url, seconds=PACED_SECONDS)))
+        orders = paid(client) - already
         cpu, commands = spent + _cpu(mongod, stack.services), sent + _commands(client)
     p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
-    return [cpu * 1000 / paid, commands / paid, p50 * 1000, p99 * 1000]
+    return [cpu * 1000 / orders, commands / orders, p50 * 1000, p99 * 1000]
 
 
 @contextmanager
-def _running(code: Mapping[str, str], folder: Path) -> Iterator[tuple[Mongod, Stack, MongoClient[dict[str, Any]]]]:
+def running(code: Mapping[str, str], folder: Path) -> Iterator[tuple[Mongod, Stack, MongoClient[dict[str, Any]]]]:
     with (
         temporary_mongod() as mongod,
         _stack(mongod, code, folder).running() as stack,
@@ -158,7 +158,7 @@ def _cpu(mongod: Mongod, services: list[Service]) -> float:
     return cpu_seconds(mongod) + sum(cpu_seconds(service) for service in services)
 
 
-def _paid(client: MongoClient[dict[str, Any]]) -> int:
+def paid(client: MongoClient[dict[str, Any]]) -> int:
     """How many orders are Paid, once none is Pending."""
     orders = client["order_api"]["orders"]
     deadline = time.monotonic() + DRAIN_SECONDS
@@ -174,7 +174,7 @@ def _commands(client: MongoClient[dict[str, Any]]) -> int:
     return sum(int(counted[name]["total"]) for name in _COMMANDS if name in counted)
 
 
-async def _place_at_pace(url: str, *, seconds: int) -> list[float]:
+async def place_at_pace(url: str, *, seconds: int) -> list[float]:
     """Seconds that each POST took, of PACE a second, whether or not the one before is answered."""
     run, began = uuid4().hex[:8], time.monotonic()
     async with aiohttp.ClientSession() as session:

@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -89,7 +90,7 @@ def _description(gateway: Service, uri: str) -> str:
     command = Path(sys.executable).with_name("payment-gateway")
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
     return f"""
-payment_gateway   {url}        API page {url}/schema
+payment_gateway   {url}/#key={quote(key)}
 API key           {key}
 {_endpoint_line()}
 MongoDB           mongosh "{uri.replace("/?", f"/{database}?")}"
@@ -112,7 +113,7 @@ And what the gateway does, delivered to your service, three times over:
 
 services/payment_gateway/README.md has twelve ways to break an integration.
 Ctrl-C stops everything; the data stays in {gateway.log_file.parent}.
-Open {url}"""  # fmt: skip
+Open {url}/#key={quote(key)}"""  # fmt: skip
 
 
 def _endpoint_line() -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -105,8 +106,8 @@ def _description(stack: Stack, uri: str, logs: Path, asked: Asked) -> str:
     order_api, gateway = stack.order_apis[0], stack.gateways[0]
     given = sorted(settings_given())
     lines = [
-        f"order_api         {order_api.url}        API page {order_api.url}/schema",
-        f"payment_gateway   {gateway.url}        API page {gateway.url}/schema",
+        f"order_api         {order_api.url}",
+        f"payment_gateway   {gateway.url}/#key={quote(stack.api_key)}",
         f"gateway API key   {stack.api_key}",
         f"webhook secret    {stack.webhook_secret}",
         f'MongoDB           mongosh "{uri.replace("/?", "/order_api?")}"',

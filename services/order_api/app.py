@@ -18,7 +18,7 @@ from order_api.record_events import RecordEvents
 from order_api.redrive_message import RedriveMessage
 from order_api.refund_order import RefundOrder
 from order_api.resolve_review import ResolveReview
-from order_api.routes import PROBLEMS, ROUTES
+from order_api.routes import PROBLEMS, ROUTES, WEBHOOKS_PATH
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store
@@ -28,17 +28,21 @@ from shared.documents.keys import ForgetKeys
 from shared.edge.admit import Admission, RateLimit
 from shared.edge.application import Writer, at_work, build
 from shared.edge.auth import parse_keys
+from shared.edge.console import Console
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
+from shared.edge.recent import Recent
 from shared.leases import LeasedWork
 from shared.mongo import connect
+from shared.watch import Watch
 
 
 class Application:
     """The parts of order_api, which handlers get by their names. Nothing is connected before `running`."""
 
     def __init__(self, settings: Settings) -> None:
+        self._watched = settings.has_console
         self.store = Store(
             connect(settings.mongodb_uri, app_name="order_api"),
             settings.order_api_database,
@@ -66,15 +70,18 @@ class Application:
         self.exposition = Exposition(self.store.client, counts(self.store))
         self.readiness = Readiness(self.store.client)
         self.keys = parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
+        self.watch = Watch([self.store.orders])
+        self.refused_webhooks = (
+            Recent(_is_refused_webhook, self.watch.touch) if settings.app_env == "development" else None
+        )
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
         """Schema made, client open, writers and (unless told otherwise) workers running; all stopped at the end."""
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
-            await ensure_schema(
-                self.store.database
-            )  # again: `serve` has, where an error is one line, but not everybody
+            # Again: `serve` has, where an error is one line, but not everybody.
+            await ensure_schema(self.store.database, watched=self._watched)
             await self.gateway.start()
             hourly: list[Writer] = [self.forget_keys, self.sweep_events] if workers else []
             writers: list[Writer] = [*self.store.writers, *self.place_order.writers, *hourly]
@@ -95,4 +102,23 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
         rate_limit=RateLimit(per_second) if per_second else None,
     )
     parts = vars(application)
-    return build("order_api", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=application.running)
+    console = Console(
+        service="order_api",
+        needs_key=bool(application.keys),
+        development=settings.app_env == "development",
+        gateway_console_url=settings.other_console_url,
+    )
+    return build(
+        "order_api",
+        ROUTES,
+        admission=admission,
+        parts=parts,
+        problems=PROBLEMS,
+        running=application.running,
+        console=console if settings.has_console else None,
+        recent=application.refused_webhooks,
+    )
+
+
+def _is_refused_webhook(method: str, path: str, status: int) -> bool:
+    return method == "POST" and path == WEBHOOKS_PATH and status >= 400

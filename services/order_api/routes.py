@@ -20,11 +20,14 @@ from order_api.views import MessageView, message_view, shown, state_of, to_json
 from shared.edge.auth import merchant_of
 from shared.edge.lists import Cursor, Limit, page_response, position_after
 from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
+from shared.edge.stream import stream_hints
 from shared.money import AmountError, CurrencyError
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.signing import SignatureError
+from shared.watch import Hint, Watch
 
 PROBLEMS: Table = {
     NoSuchOrderError: lambda _: ProblemError("not-found", "no such order"),
@@ -33,6 +36,8 @@ PROBLEMS: Table = {
     SignatureError: lambda _: ProblemError("invalid-signature"),
     NotAnEventError: lambda error: ProblemError("malformed-json", f"not an event: {error}"),
 }
+
+WEBHOOKS_PATH = "/api/webhooks/payments"
 
 ListedState: TypeAlias = Literal["ready", "leased", "dead"]
 
@@ -82,10 +87,11 @@ async def redrive_message(
 
 
 @post(
-    "/api/webhooks/payments",
+    WEBHOOKS_PATH,
     tags=["Webhooks"],
     public=True,
     raw_body=True,
+    any_query=True,  # the provider calls what it was given, a token in the query and all
     status_code=200,
     response_description="Stored",
     responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
@@ -100,10 +106,39 @@ async def receive_payment_webhook(
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)
 
 
+@get("/api/webhooks/refused", tags=["Webhooks"])
+async def list_refused_webhooks(
+    request: Request[Any, Any, Any],
+    refused_webhooks: NamedDependency[Recent | None],
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Response[Page[RecentRequest]]:
+    """A page of the latest webhooks that this process has refused, newest first, in development only. What is refused is
+    stored nowhere.
+    """
+    return recent_page(request, refused_webhooks, limit, cursor)
+
+
+@get("/api/stream", tags=["Orders"], response_description="Server-sent events")
+async def stream_orders(request: Request[Any, Any, Any], watch: NamedDependency[Watch]) -> Response[Hint]:
+    """Says which of your orders have changed, as it happens: server-sent events `{"id", "version"}`, and `event: more` where
+    some were left out. Read the order itself for what has happened. A comment comes every 15 seconds.
+    """
+    return stream_hints(request, watch)
+
+
 def _why_not(call: Call) -> str:
     if call.state != "dead":
         return f"it is {state_of(call)}"
     return f"it was redriven {call.redrives} times already" if call.redrives >= REDRIVES_MAX else ""
 
 
-ROUTES = [*ORDER_ROUTES, *REFUND_ROUTES, list_messages, redrive_message, receive_payment_webhook]
+ROUTES = [
+    *ORDER_ROUTES,
+    *REFUND_ROUTES,
+    list_messages,
+    redrive_message,
+    receive_payment_webhook,
+    list_refused_webhooks,
+    stream_orders,
+]

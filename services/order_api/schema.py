@@ -12,6 +12,7 @@ from order_api.order import Order
 from shared.documents.validator import validator
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 from shared.privileges import require_privileges
+from shared.watch import WRITER_INDEX
 
 # An order or event of before one of these fields was added may lack it.
 _OF_ORDERS = {"asks_left", "cancelled_by", "disputes", "reconcile_at", "reconcile_attempts", "trace"}
@@ -24,13 +25,13 @@ def _only(**condition: Any) -> dict[str, Any]:
     return {"partialFilterExpression": condition}
 
 
-async def prepare(database: Database) -> None:
+async def prepare(database: Database, *, watched: bool = False) -> None:
     """All that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
     PyMongoError.
     """
     await require_privileges(database)
     await refuse_old_layout(database)
-    await ensure_schema(database)
+    await ensure_schema(database, watched=watched)
 
 
 async def refuse_old_layout(database: Database) -> None:
@@ -43,8 +44,10 @@ async def refuse_old_layout(database: Database) -> None:
             )
 
 
-async def ensure_schema(database: Database) -> None:
-    """Raises UnusableDatabaseError if something stands in the way, PyMongoError if the database stays away."""
+async def ensure_schema(database: Database, *, watched: bool = False) -> None:
+    """`watched`: with what a console needs. Raises UnusableDatabaseError if something stands in the way, PyMongoError if the
+    database stays away.
+    """
     await ensure_collection(
         database,
         "orders",
@@ -63,6 +66,7 @@ async def ensure_schema(database: Database) -> None:
             # What /metrics counts: small, because nothing stays in them.
             IndexModel(["status", "created_at"], **_only(status="Pending")),
             IndexModel(["reviews.resolved_at"], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
+            *([WRITER_INDEX] if watched else []),
         ],
     )
     await ensure_collection(

@@ -23,6 +23,8 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
     app_env: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat = "auto"
+    console: bool | None = None
+    payment_gateway_console_url: str | None = None  # where a browser finds the other one
 
     order_api_host: str = "127.0.0.1"
     order_api_port: Port = 8000
@@ -42,6 +44,17 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
     @property
     def address(self) -> Address:
         return Address("order_api", self.order_api_host, self.order_api_port, self.order_api_public_url)
+
+    @property
+    def has_console(self) -> bool:
+        """Whether there is a page at `/`: in development, unless told otherwise."""
+        return self.app_env == "development" if self.console is None else self.console
+
+    @property
+    def other_console_url(self) -> str | None:
+        """Where a browser finds the gateway's console; None where nobody can say."""
+        is_here = self.app_env == "development" and urlsplit(self.payment_gateway_url).hostname in LOOPBACK
+        return self.payment_gateway_console_url or (self.payment_gateway_url if is_here else None)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -23,7 +23,7 @@ from payment_gateway.money.settle import Settle
 from payment_gateway.money.show import ShowMoney
 from payment_gateway.money.stored_charges import stored_charges, told
 from payment_gateway.money.tell_early import has_told
-from payment_gateway.routes import PROBLEMS, ROUTES
+from payment_gateway.routes import PROBLEMS, ROUTES, STREAM_PATH
 from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.store import Store
@@ -44,11 +44,14 @@ from shared.documents import Documents
 from shared.documents.keys import ForgetKeys
 from shared.edge.admit import Admission
 from shared.edge.application import Writer, at_work, build
+from shared.edge.console import Console
 from shared.edge.health import Readiness
 from shared.edge.limits import HttpLimits
 from shared.edge.metrics import Exposition
+from shared.edge.recent import Recent
 from shared.leases import LeasedWork
 from shared.mongo import connect
+from shared.watch import State, Watch
 
 
 class Application:
@@ -107,6 +110,8 @@ class Application:
         self.advance_clock = AdvanceClock(
             self.store, self.clock, self._schedules(), stuck_seconds=self.deliver_webhooks.lease_seconds
         )
+        self.watch = self._watch()
+        self.recent = Recent(_is_call, self.watch.touch) if settings.app_env == "development" else None
         self.reset = Reset(self.store, self.clock, self._begin_anew)
         self.readiness = Readiness(self.store.client)
         self.exposition = Exposition(self.store.client, counts(self.store, self.clock))
@@ -128,9 +133,8 @@ class Application:
         if self.settings.test_endpoints:
             works.append(self.advance_clock.work)
         try:
-            await ensure_schema(
-                self.store.database
-            )  # again: `serve` has, where an error is one line, but not everybody
+            # Again: `serve` has, where an error is one line, but not everybody.
+            await ensure_schema(self.store.database, watched=self.settings.has_console)
             await self._ensure_endpoints()
             await self.send_webhook.start()
             await self.send_once.start()
@@ -158,7 +162,14 @@ class Application:
             Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
         ]
 
+    def _watch(self) -> Watch:
+        store = self.store
+        states: dict[str, State] = {"faults": self.faults.read, "clock": self.clock.read}
+        documents = [store.charges, store.deliveries, store.webhook_endpoints]
+        return Watch(documents, states if self.settings.test_endpoints else None)
+
     async def _begin_anew(self) -> None:
+        self.watch.touch("clock")
         await self.faults.read()
         await self._ensure_endpoints()
 
@@ -177,5 +188,24 @@ def create_app(settings: Settings, limits: HttpLimits) -> ASGIApp:
     admission = Admission(
         application.keys, requests_max=limits.http_requests_max, test_endpoints=settings.test_endpoints
     )
-    parts, running = vars(application), application.running
-    return build("payment_gateway", ROUTES, admission=admission, parts=parts, problems=PROBLEMS, running=running)
+    console = Console(
+        service="payment_gateway",
+        needs_key=bool(application.keys),
+        development=settings.app_env == "development",
+        test_endpoints=settings.test_endpoints,
+        order_console_url=settings.other_console_url,
+    )
+    return build(
+        "payment_gateway",
+        ROUTES,
+        admission=admission,
+        parts=vars(application),
+        problems=PROBLEMS,
+        running=application.running,
+        console=console if settings.has_console else None,
+        recent=application.recent,
+    )
+
+
+def _is_call(_method: str, path: str, _status: int) -> bool:
+    return path.startswith("/v1/") and path != STREAM_PATH

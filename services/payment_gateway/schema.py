@@ -6,6 +6,7 @@ from shared.documents.validator import validator
 from shared.idempotency import Key
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 from shared.privileges import require_privileges
+from shared.watch import WRITER_INDEX
 
 # What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
 # (110 ms for 100,000 deliveries; here 1 ms).
@@ -25,8 +26,11 @@ _KEY = _where_there("merchant", "keys.value", unique=True)
 _DUE = IndexModel(["due_at"], partialFilterExpression={"due_at": {"$type": "date"}})
 
 
-async def ensure_schema(database: Database) -> None:
-    """Raises UnusableDatabaseError if something stands in the way, PyMongoError if the database stays away."""
+async def ensure_schema(database: Database, *, watched: bool = False) -> None:
+    """`watched`: with what a console needs. Raises UnusableDatabaseError if something stands in the way, PyMongoError if the
+    database stays away.
+    """
+    watching = [WRITER_INDEX] if watched else []
     by_reference = IndexModel(["merchant", "reference", *_NEWEST_FIRST])
     newest = IndexModel(["merchant", *_NEWEST_FIRST])
     await ensure_collection(  # C10: never a TTL index here
@@ -42,13 +46,15 @@ async def ensure_schema(database: Database) -> None:
             _where_there("merchant", "refunds.reference"),
             _where_there("merchant", "refunds.created_at"),
             _where_there("merchant", "disputes.created_at"),
+            *watching,
         ],
         schema=_HAS_KEYS,
     )
     await ensure_collection(database, "events", indexes=[by_reference, newest])
     gone = IndexModel(["gone_at"], expireAfterSeconds=0)
     place = _where_there("merchant", "place", unique=True)
-    await ensure_collection(database, "webhook_endpoints", indexes=[_KEY, place, _DUE, newest, gone], schema=_HAS_KEYS)
+    of_endpoints = [_KEY, place, _DUE, newest, gone, *watching]
+    await ensure_collection(database, "webhook_endpoints", indexes=of_endpoints, schema=_HAS_KEYS)
     await ensure_collection(
         database,
         "deliveries",
@@ -59,6 +65,7 @@ async def ensure_schema(database: Database) -> None:
             IndexModel(["merchant", "endpoint_id", *_NEWEST_FIRST]),
             IndexModel(["endpoint_id"], partialFilterExpression={"hold": {"$exists": True}}),
             newest,
+            *watching,
         ],
     )
     await ensure_collection(database, "resends", indexes=[IndexModel(["due_at"])])
@@ -66,13 +73,13 @@ async def ensure_schema(database: Database) -> None:
     await ensure_collection(database, "reply_attempts", indexes=[expiring])
 
 
-async def prepare(database: Database) -> None:
+async def prepare(database: Database, *, watched: bool = False) -> None:
     """All that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
     PyMongoError.
     """
     await require_privileges(database)
     await refuse_old_layout(database)
-    await ensure_schema(database)
+    await ensure_schema(database, watched=watched)
 
 
 async def refuse_old_layout(database: Database) -> None:

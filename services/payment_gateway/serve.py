@@ -18,7 +18,8 @@ def main() -> None:
     limits = load_or_exit(HttpLimits, os.environ)
     configure_logs(settings.log_level, settings.log_format, service="payment_gateway")
     require_port_or_exit(settings.address)
-    await_database_or_exit(settings.mongodb_uri, lambda client: prepare(client[settings.payment_gateway_database]))
+    name, watched = settings.payment_gateway_database, settings.has_console
+    await_database_or_exit(settings.mongodb_uri, lambda client: prepare(client[name], watched=watched))
     app = create_app(settings, limits)
     with exporting_traces("payment_gateway"):
         serve(app, settings.address, limits=limits)

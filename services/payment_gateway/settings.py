@@ -2,6 +2,7 @@
 
 import hashlib
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -23,6 +24,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     app_env: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat = "auto"
+    console: bool | None = None
+    order_api_console_url: str | None = None  # where a browser finds the other one
 
     payment_gateway_host: str = "127.0.0.1"
     payment_gateway_port: Port = 8001
@@ -48,6 +51,18 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         """Whether /v1/test is served: in development, unless told otherwise."""
         told = self.payment_gateway_test_endpoints
         return self.app_env == "development" if told is None else told
+
+    @property
+    def has_console(self) -> bool:
+        """Whether there is a page at `/`: in development, unless told otherwise."""
+        return self.app_env == "development" if self.console is None else self.console
+
+    @property
+    def other_console_url(self) -> str | None:
+        """Where a browser finds the console of order_api; None where nobody can say."""
+        receiver = urlsplit(self.webhook_endpoint_url or "")
+        is_here = self.app_env == "development" and receiver.hostname in LOOPBACK
+        return self.order_api_console_url or (f"{receiver.scheme}://{receiver.netloc}" if is_here else None)
 
     @property
     def destinations(self) -> Destinations:

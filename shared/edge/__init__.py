@@ -13,6 +13,7 @@ A request passes these files in this order:
 7. `responses.py` sends bytes that are made already, and `lists.py` a page of a list; `problems.py` turns errors into problem
    documents.
 
+`console.py` serves the page at `/`, `stream.py` tells it what has changed, and `recent.py` keeps the latest requests for it.
 `health.py` says whether the service can serve. `api_page.py` shows the API, which `tools/openapi/` describes;
 `media_types.py` reads Accept and Content-Type for it and for `requests.py`.
 """

@@ -36,7 +36,8 @@ class RateLimit:
 
 class Admission:
     """Handlers opt out: of keys and rates with `public=True`, of the bound on requests at work with `always=True`. Those
-    with `test=True` are refused unless `test_endpoints`. Those with `raw_body=True` judge the body themselves.
+    with `test=True` are refused unless `test_endpoints`. Those with `raw_body=True` judge the body themselves, and those
+    with `any_query=True` are called at an address that somebody else has written down.
 
     It is no Litestar guard, because before each guard Litestar copies the handler: with one, the smallest requests took
     twice as long.
@@ -86,7 +87,8 @@ class Admission:
             self._admit_merchant(request)
         if options.get("test") and not self._test_endpoints:
             raise ProblemError("test-endpoints-disabled")
-        require_declared_query(request)
+        if not options.get("any_query"):
+            require_declared_query(request)
         if options.get("always"):
             return
         if request.method != "GET":  # before it takes a place: whoever is slow to send it must not take others'

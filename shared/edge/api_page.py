@@ -1,4 +1,4 @@
-"""`/schema`: the OpenAPI document, and Swagger UI to read and try it with, from this host alone. `/` leads there."""
+"""`/schema`: the OpenAPI document, and Swagger UI to read and try it with, from this host alone."""
 
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -50,9 +50,9 @@ _START = """SwaggerUIBundle({
 """
 
 
-# It is no part of the API, so OpenAPI does not describe it. Temporary (302): there may be something better to show one day.
+# It is no part of the API, so OpenAPI does not describe it. Temporary (302): with a console there is more to show.
 @get("/", public=True, always=True, include_in_schema=False, sync_to_thread=False)
-def front_page(request: Request[Any, Any, Any]) -> Response[Any]:
+def lead_to_api_page(request: Request[Any, Any, Any]) -> Response[Any]:
     """Leads a browser to the API page. For every other client there is nothing here."""
     varies = {"Vary": "Accept"}
     if prefers_html(header_values(request, b"accept")):

@@ -10,13 +10,15 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from shared.edge.admit import Admission
-from shared.edge.api_page import api_page, front_page
+from shared.edge.api_page import api_page
 from shared.edge.conform import conform
+from shared.edge.console import Console, front_page
 from shared.edge.health import health_ready, is_live
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.metrics import show_metrics
 from shared.edge.observe import observe
 from shared.edge.problems import Table, exception_handlers, explain_problem
+from shared.edge.recent import Recent
 from shared.edge.requests import StrictRequest
 from shared.edge.server import stop_as_failed
 from shared.leases import LeasedWork
@@ -33,9 +35,11 @@ def build(
     parts: Mapping[str, object],
     problems: Table,
     running: Callable[[], AbstractAsyncContextManager[None]],
+    console: Console | None = None,
+    recent: Recent | None = None,
 ) -> ASGIApp:
     """The ASGI application of the package `service`. Handlers get `parts` by name, `admission` decides who is served, all of
-    it inside `running`.
+    it inside `running`. `console` is the page at `/`, `recent` keeps requests for it.
     """
 
     @asynccontextmanager
@@ -45,7 +49,7 @@ def build(
         log.info("stopped")
 
     litestar = Litestar(
-        route_handlers=[*routes, *ROUTES_OF_EVERY_SERVICE, front_page, api_page(service)],
+        route_handlers=[*routes, *ROUTES_OF_EVERY_SERVICE, *front_page(console), api_page(service)],
         lifespan=[lifespan],
         dependencies={name: _provide(part) for name, part in parts.items()},
         request_class=StrictRequest,
@@ -55,7 +59,8 @@ def build(
         openapi_config=None,
         logging_config=None,
     )
-    return observe(conform(admission.releasing(litestar)))
+    app = conform(admission.releasing(litestar))
+    return observe(recent.recording(app) if recent else app)
 
 
 class Writer(Protocol):

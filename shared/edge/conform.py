@@ -29,6 +29,7 @@ def conform(app: ASGIApp) -> ASGIApp:
 
         match scope["method"]:
             case "HEAD":
+                scope["without_body"] = True  # type: ignore[typeddict-unknown-key]  # for what would have no end
                 await _as(app, "GET", scope, receive, _without_body(send_secured))
             case "OPTIONS" if scope["path"] == "*":
                 await send_secured({"type": "http.response.start", "status": 204, "headers": []})

@@ -56,10 +56,11 @@ def service(request: pytest.FixtureRequest, stack: Stack) -> Service:
 def test_schemathesis_finds_no_defect_and_no_answer_that_is_not_documented(
     service: Service, stack: Stack, tmp_path: Path
 ) -> None:
+    endless = "--exclude-path-regex=/stream$"
     if service.list_operation == "listOrders":
-        schemathesis(service, stack, tmp_path, **a_paid_order_with_a_review(service, stack))
+        schemathesis(service, stack, tmp_path, endless, **a_paid_order_with_a_review(service, stack))
     else:  # under faults, or a reset, it would not answer as it should
-        schemathesis(service, stack, tmp_path, f"--exclude-path-regex={OF_THE_GATEWAY_ITSELF}")
+        schemathesis(service, stack, tmp_path, f"--exclude-path-regex=/stream$|{OF_THE_GATEWAY_ITSELF}")
 
 
 def a_paid_order_with_a_review(service: Service, stack: Stack) -> dict[str, str]:
@@ -180,12 +181,6 @@ async def test_the_page_forbids_the_browser_all_but_this_host(service: Service, 
     sources = {source for rule in policy.split("; ") for source in rule.split(" ")[1:]}
     assert policy.startswith("default-src 'none'; ")
     assert sources == {"'none'", "'self'", "data:"}
-
-
-async def test_a_browser_that_opens_the_service_arrives_at_the_page(browser: Browser, service: Service) -> None:
-    async with await browser.new_page() as page:
-        await page.goto(service.url)
-        assert page.url == f"{service.url}/schema"
 
 
 async def _document(http: aiohttp.ClientSession, service: Service) -> Any:

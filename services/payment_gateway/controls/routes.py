@@ -37,8 +37,11 @@ from payment_gateway.webhooks.send import SendWebhook
 from shared import wire
 from shared.edge.admit import release
 from shared.edge.auth import merchant_of
+from shared.edge.lists import Cursor, Limit
 from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.responses import json_response
+from shared.pages import LIMIT_DEFAULT, Page
 from shared.times import utc_now
 
 PROBLEMS: Table = {ClockError: lambda error: ProblemError("clock-conflict", str(error))}
@@ -253,7 +256,21 @@ async def delete_faults(faults: NamedDependency[StoredFaults]) -> Faults:
     return NO_FAULTS
 
 
+@get("/v1/test/requests", tags=["Test"], test=True)
+async def list_requests(
+    request: Request[Any, Any, Any],
+    recent: NamedDependency[Recent | None],
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Response[Page[RecentRequest]]:
+    """A page of the latest requests to this process with their answers, newest first, in development only. Their secrets
+    are left out, and what the console itself has read.
+    """
+    return recent_page(request, recent, limit, cursor)
+
+
 TEST_ROUTES = [
+    list_requests,
     get_clock,
     set_clock,
     get_faults,

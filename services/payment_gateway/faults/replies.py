@@ -42,6 +42,7 @@ async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -
     if isinstance(outcome, Answer):
         return replayable(outcome)
     answer, fault, scenario = outcome.answer, outcome.fault, outcome.scenario
+    request.scope["fault"] = fault  # type: ignore[typeddict-unknown-key]  # for the list of recent requests
     if answer is None:
         assert fault is not None
         wait = scenario.retry_after_seconds

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
+from bson import ObjectId
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
@@ -78,7 +79,7 @@ class Announce(Generic[T]):
         await insert_all(self.store.events, events, at_once=EVENTS_MAX)
         # Those that are held come first: whoever releases them is not tried before they are there.
         queue = sorted(marked, key=lambda one: not is_held(one.mark, one.scenario))
-        await insert_all(self.store.deliveries, (to_document(made) for one in queue for made in _deliveries(one, now)))
+        await insert_all(self.store.deliveries, map(_stored, (made for one in queue for made in _deliveries(one, now))))
         if any(one.mark.to for one in queue):
             self.wake()
         there = await asyncio.gather(*(self._take_off(document, marks_of[document["_id"]]) for document in found))
@@ -119,6 +120,11 @@ class _Marked(NamedTuple):
     told: Told
     scenario: Scenario
     read_at: datetime
+
+
+def _stored(delivery: Delivery) -> Document:
+    """With the mark by which those who watch see that it is new."""
+    return {**to_document(delivery), "writer": ObjectId()}
 
 
 def _deliveries(one: _Marked, now: datetime) -> list[Delivery]:

@@ -1,0 +1,97 @@
+"""The console: a page at `/` to look at what the service does, of plain files from its package and from `shared/console`.
+
+It is made of the API alone, so it may do what the key that it is given may do, and no more.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.types import ControllerRouterHandler
+
+from shared import VERSION
+from shared.edge.api_page import lead_to_api_page
+from shared.edge.media_types import HTML, prefers_html
+from shared.edge.problems import ProblemError, respond
+from shared.edge.requests import header_values
+
+_FOLDER = "/console"
+_MEDIA_TYPES = {"html": HTML, "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_OPEN: dict[str, Any] = {"public": True, "always": True, "include_in_schema": False, "sync_to_thread": False}
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the page must know before it can ask the API. The addresses are those of the consoles, where they are known."""
+
+    service: str
+    version: str = VERSION
+    needs_key: bool
+    development: bool
+    test_endpoints: bool = False
+    order_console_url: str | None = None
+    gateway_console_url: str | None = None
+
+
+class _File(NamedTuple):
+    path: str
+    content: bytes
+    media_type: str
+
+    @property
+    def tag(self) -> str:
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+
+def front_page(console: Console | None) -> list[ControllerRouterHandler]:
+    """The routes of the console, or without one a way to the API page."""
+    if console is None:
+        return [lead_to_api_page]
+    pages = list(_files(files(console.service) / "console", _FOLDER))
+    index = next(one for one in pages if one.path == f"{_FOLDER}/index.html")
+    kit = _files(files("shared") / "console", f"{_FOLDER}/kit")
+    config = msgspec.json.encode(console)
+
+    @get("/", **_OPEN)
+    def page(request: Request[Any, Any, Any]) -> Response[Any]:
+        """For a browser. For every other client there is nothing here."""
+        if not prefers_html(header_values(request, b"accept")):
+            return respond(request, ProblemError("not-found"), {"Vary": "Accept"})
+        return _respond(request, index)
+
+    @get(f"{_FOLDER}/config.json", **_OPEN)
+    def show_config() -> Response[Any]:
+        return Response(config, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    return [page, show_config, *(_route(one) for one in (*pages, *kit) if one is not index)]
+
+
+def _files(folder: Traversable, path: str) -> Iterator[_File]:
+    for one in folder.iterdir():
+        media_type = _MEDIA_TYPES.get(one.name.rpartition(".")[2])
+        if media_type and one.is_file():
+            yield _File(f"{path}/{one.name}", one.read_bytes(), media_type)
+
+
+def _route(file: _File) -> Any:
+    @get(file.path, **_OPEN)
+    def serve(request: Request[Any, Any, Any]) -> Response[Any]:
+        return _respond(request, file)
+
+    return serve
+
+
+def _respond(request: Request[Any, Any, Any], file: _File) -> Response[Any]:
+    headers = {
+        "Content-Security-Policy": _POLICY,
+        "Cache-Control": "no-cache",  # asked about each time, and sent again only if it has changed (RFC 9110 §13.1.2)
+        "ETag": file.tag,
+        "Vary": "Accept",
+    }
+    if file.tag in ",".join(header_values(request, b"if-none-match")):
+        return Response(b"", status_code=304, media_type=file.media_type, headers=headers)
+    return Response(file.content, media_type=file.media_type, headers=headers)

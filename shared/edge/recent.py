@@ -1,0 +1,166 @@
+"""The latest requests of this process with their answers, in memory: for whoever develops against it. Never in production.
+
+No secret is kept: not Authorization, no value of a member called `secret`, nothing that looks like a webhook secret.
+"""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.edge.auth import merchant_of
+from shared.edge.lists import page_response, position_after
+from shared.edge.problems import ProblemError
+from shared.ids import new_id
+from shared.pages import Page
+from shared.times import rfc3339, utc_now
+
+KEPT_MAX = 1000
+TEXT_MAX = 4096  # characters of a body
+_HEADERS_MAX = 40
+_VALUE_MAX = 512  # characters of one header
+_HIDDEN = "…"
+_NOT_SHOWN = frozenset({b"authorization", b"cookie", b"set-cookie"})
+_SECRETS = re.compile(r'(?P<name>"secret"\s*:\s*)"(?:[^"\\]|\\.)*"?|whsec_[A-Za-z0-9+/=_-]+')
+
+
+class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A request and its answer. `status` is 0 where none was begun; `key` is the Idempotency-Key; `fault` is what was made
+    to go wrong with the answer. Bodies are cut after 4,096 characters, and secrets are left out.
+    """
+
+    id: str
+    at: str
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    key: str | None
+    replayed: bool
+    fault: str | None
+    request_headers: dict[str, str]
+    request_body: str
+    response_headers: dict[str, str]
+    response_body: str
+
+
+class Recent:
+    """`keeps` says of a method, a path and a status whether such a request is kept; `told` is called for each that is."""
+
+    def __init__(self, keeps: Callable[[str, str, int], bool], told: Callable[[str], None]) -> None:
+        self._keeps = keeps
+        self._told = told
+        self._kept: deque[tuple[str | None, RecentRequest]] = deque(maxlen=KEPT_MAX)  # whose, and what
+
+    def page(self, merchant: str, before: str | None, limit: int) -> tuple[Sequence[RecentRequest], str | None]:
+        """The newest first, of this merchant or of nobody known, and the position after which there are more."""
+        own = [one for whose, one in reversed(self._kept) if whose in {merchant, None}]
+        left = [one for one in own if before is None or one.id < before]
+        shown = left[:limit]
+        return shown, shown[-1].id if len(left) > limit else None
+
+    def recording(self, app: ASGIApp) -> ASGIApp:
+        async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
+            if (
+                scope["type"] != ScopeType.HTTP
+                or _by_a_page(scope)
+                or not self._keeps(scope["method"], scope["path"], 599)
+            ):
+                await app(scope, receive, send)
+                return
+            asked, answered = _Text(), _Text()
+            start: Any = {"status": 0, "headers": []}
+
+            async def receive_copied() -> Any:
+                message = await receive()
+                if message["type"] == "http.request":
+                    asked.add(message.get("body", b""))
+                return message
+
+            async def send_copied(message: Message) -> None:
+                nonlocal start
+                if message["type"] == "http.response.start":
+                    start = message
+                elif message["type"] == "http.response.body":
+                    answered.add(message["body"])
+                await send(message)
+
+            at, began = rfc3339(utc_now()), time.perf_counter()
+            try:
+                await app(scope, receive_copied, send_copied)
+            finally:
+                if self._keeps(scope["method"], scope["path"], start["status"]):
+                    elapsed = round((time.perf_counter() - began) * 1000, 2)
+                    self._keep(scope, at, elapsed, start["status"], asked, start["headers"], answered)
+
+        return recorded
+
+    def _keep(
+        self, scope: Any, at: str, elapsed: float, status: int, asked: "_Text", answer: Any, answered: "_Text"
+    ) -> None:
+        request, response = _shown(scope["headers"]), _shown(answer)
+        query = scope["query_string"].decode("latin-1")
+        one = RecentRequest(
+            id=new_id("req"),
+            at=at,
+            method=scope["method"],
+            path=f"{scope['path']}?{query}"[:_VALUE_MAX] if query else scope["path"][:_VALUE_MAX],
+            status=status,
+            duration_ms=elapsed,
+            key=request.get("idempotency-key"),
+            replayed="idempotent-replayed" in response,
+            fault=scope.get("fault"),
+            request_headers=request,
+            request_body=asked.shown(),
+            response_headers=response,
+            response_body=answered.shown(),
+        )
+        self._kept.append((scope.get("merchant"), one))
+        self._told(one.id)
+
+
+def recent_page(
+    request: Request[Any, Any, Any], recent: Recent | None, limit: int, cursor: str | None
+) -> Response[Page[RecentRequest]]:
+    """A page of what is kept. Raises ProblemError `not-found` where nothing is, and CursorError."""
+    if recent is None:
+        raise ProblemError("not-found", "requests are kept in development only")
+    shown, following = recent.page(merchant_of(request), position_after(request, cursor), limit)
+    return page_response(request, map(msgspec.json.encode, shown), following)
+
+
+class _Text:
+    """As much of a body as is kept."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+
+    def add(self, piece: bytes) -> None:
+        if len(self._bytes) < TEXT_MAX:
+            self._bytes += piece[:TEXT_MAX]
+
+    def shown(self) -> str:
+        return _without_secrets(self._bytes.decode(errors="replace"))[:TEXT_MAX]
+
+
+def _shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for name, value in list(headers)[:_HEADERS_MAX]:
+        text = _HIDDEN if name.lower() in _NOT_SHOWN else _without_secrets(value[:_VALUE_MAX].decode("latin-1"))
+        shown[name.decode("latin-1").lower()[:_VALUE_MAX]] = text
+    return shown
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRETS.sub(lambda found: f'{found["name"]}"{_HIDDEN}"' if found["name"] else f"whsec_{_HIDDEN}", text)
+
+
+def _by_a_page(scope: Any) -> bool:
+    """Whether a page of ours reads: it would fill the list with its own looks at it."""
+    return scope["method"] == "GET" and (b"sec-fetch-site", b"same-origin") in scope["headers"]

@@ -1,0 +1,48 @@
+"""Server-sent events (HTML Living Standard §9.2) that only hint: what changed is read by the ordinary calls."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.response import Stream
+
+from shared.edge.auth import merchant_of
+from shared.watch import News, Watch
+
+EVENT_STREAM = "text/event-stream"
+TICK_SECONDS = 0.25  # how often a stream asks for news, which are looked for more seldom
+COMMENT_SECONDS = 15.0  # after so much silence, so that nobody in between takes the connection for dead
+
+
+def stream_hints(request: Request[Any, Any, Any], watch: Watch) -> Response[Any]:
+    """A message `{"id", "version"}` for each thing of the merchant's that changes, and `event: more` where some are left
+    out. It ends when the client goes or the server stops. Whoever reads slowly gets the newest, and none of those between.
+    """
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.scope.get("without_body"):
+        return Response(b"", media_type=EVENT_STREAM, headers=headers)
+    hold: Any = request.scope["extensions"]["hold"]  # type: ignore[index]  # from BoundedProtocol
+    return Stream(_messages(watch, merchant_of(request), hold), media_type=EVENT_STREAM, headers=headers)
+
+
+async def _messages(watch: Watch, merchant: str, hold: Callable[[float], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    yield b":\n\n"
+    seen: int | None = None
+    spoke_at = time.monotonic()
+    while await hold(TICK_SECONDS):
+        news = await watch.news(merchant, seen)
+        seen = news.number
+        if message := _told(news):
+            yield message
+        elif time.monotonic() - spoke_at >= COMMENT_SECONDS:
+            yield b":\n\n"
+        else:
+            continue
+        spoke_at = time.monotonic()
+
+
+def _told(news: News) -> bytes:
+    more = b"event: more\ndata: {}\n\n" if news.more else b""
+    return b"".join(b"data: %b\n\n" % msgspec.json.encode(hint) for hint in news.hints) + more

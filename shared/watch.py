@@ -1,0 +1,105 @@
+"""What has changed, for whoever watches: looked for about once a second, and not at all while nobody does."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+import pymongo
+from bson import ObjectId
+from pymongo import DESCENDING, IndexModel
+from pymongo.errors import PyMongoError
+
+from shared.mongo import Collection, describe
+from shared.telemetry import log
+from shared.times import utc_now
+
+LOOK_SECONDS = 1.0
+WINDOW_SECONDS = 10.0  # how far back a look goes: a write is marked when it is made, and seen when it is acknowledged
+HINTS_MAX = 500  # in one look, of one collection
+# What a look goes by: the mark of the latest write of each document, which begins with the time. Only a service that is
+# watched pays for it.
+WRITER_INDEX = IndexModel(["writer"])
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """Something has changed, and now has this version; null for what counts none."""
+
+    id: str
+    version: int | None
+
+
+class News(NamedTuple):
+    """What look `number` has found. `more`: something may have changed that is not told."""
+
+    number: int
+    hints: Sequence[Hint]
+    more: bool
+
+
+State = Callable[[], Awaitable[object]]
+
+
+class Watch:
+    """Over documents that carry `merchant`, `version` and `writer`, as `shared.documents` writes them, and over `states`,
+    which everybody may know, by their names.
+    """
+
+    def __init__(self, collections: Sequence[Collection], states: Mapping[str, State] | None = None) -> None:
+        self._collections = collections
+        self._states = states or {}
+        self._at_it = asyncio.Lock()
+        self._number = 0
+        self._looked_at = 0.0
+        self._seen: dict[str, Any] = {}  # by id: the version, or the state
+        self._touched: set[str] = set()
+        self._hints: dict[str | None, list[Hint]] = {}  # by merchant; None is everybody
+        self._more = False
+
+    def touch(self, name: str) -> None:
+        """Has everybody be told that `name` has changed, which is in no collection."""
+        self._touched.add(name)
+
+    async def news(self, merchant: str, seen: int | None) -> News:
+        """What has changed for a merchant after look number `seen`; nothing, if this is the first one of theirs."""
+        async with self._at_it:
+            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                await self._look()
+        number = self._number
+        if seen is None or seen == number:
+            return News(number, (), more=False)
+        hints = [*self._hints.get(merchant, ()), *self._hints.get(None, ())]
+        return News(number, hints, more=self._more or seen < number - 1)
+
+    async def _look(self) -> None:
+        now = time.monotonic()
+        since_last = now - self._looked_at
+        self._looked_at = now
+        try:
+            with pymongo.timeout(LOOK_SECONDS):
+                found = [one for collection in self._collections for one in await _latest(collection)]
+                states = {name: await state() for name, state in self._states.items()}
+        except PyMongoError as error:
+            log.warning("not looked for changes", reason=describe(error))
+            self._looked_at = now - WINDOW_SECONDS  # so that the next look says there may be more
+            await asyncio.sleep(LOOK_SECONDS / 4)
+            return
+        fresh = [one for one in found if self._seen.get(one["_id"]) != one.get("version")]
+        hints: dict[str | None, list[Hint]] = {}
+        for one in fresh:
+            hints.setdefault(one["merchant"], []).append(Hint(one["_id"], one.get("version")))
+        changed = [name for name, state in states.items() if name in self._seen and self._seen[name] != state]
+        hints[None] = [Hint(name, None) for name in (*changed, *self._touched)]
+        self._touched = set()
+        self._seen = {**{one["_id"]: one.get("version") for one in found}, **states}
+        self._more = since_last > WINDOW_SECONDS / 2 or len(fresh) >= HINTS_MAX
+        self._hints = hints
+        self._number += 1
+
+
+async def _latest(collection: Collection) -> list[dict[str, Any]]:
+    since = ObjectId.from_datetime(utc_now() - timedelta(seconds=WINDOW_SECONDS))
+    newest = collection.find({"writer": {"$gt": since}}, {"merchant": 1, "version": 1})
+    return await newest.sort("writer", DESCENDING).limit(HINTS_MAX).to_list()
