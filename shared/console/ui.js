@@ -70,7 +70,7 @@ export function idChip(id, { href = "", whole = false, label = "id" } = {}) {
  * @param {string} text @param {{ label?: string, wrap?: boolean }} [options] `label` stands above and names it
  */
 export function code(text, { label = "", wrap = true } = {}) {
-  const body = h("pre", { tabindex: 0, role: "region", "aria-label": label || "Text", class: wrap ? "wrap" : null }, h("code", {}, text));
+  const body = h("pre", { tabindex: 0, role: "group", "aria-label": label || "Text", class: wrap ? "wrap" : null }, h("code", {}, text));
   return h("div", { class: "code" }, h("div", { class: "code-head" }, h("span", {}, label), copyButton(text, "Copy")), body);
 }
 

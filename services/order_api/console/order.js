@@ -12,6 +12,7 @@ import { actionsFor, redrive, resolve } from "./actions.js";
 import { cardName } from "./cards.js";
 import { lanesOf } from "./lanes.js";
 import { momentsOf, showMoments } from "./moments.js";
+import { lastList } from "./orders.js";
 import { requestOf } from "./sent.js";
 import { reviewText, stateBadge } from "./words.js";
 
@@ -22,7 +23,7 @@ const EVENTS_PAGE = 100;
 
 /** @param {HTMLElement} outlet @param {import("/console/kit/router.js").Place} place @param {import("./app.js").Context} context */
 export function showOrder(outlet, { params: [id] }, { config, live }) {
-  const view = { title: id, refresh: read, close };
+  const view = { title: id, refresh: read, up: lastList, close };
   const head = h("div", { class: "order-head" });
   const alerts = h("div", { class: "stack order-alerts" });
   const picture = timeline({ lanes: [], summary: "", select: (key) => moments.open(key) });
@@ -32,7 +33,7 @@ export function showOrder(outlet, { params: [id] }, { config, live }) {
     h("section", { class: "card", "aria-labelledby": "timeline-title" }, h("div", { class: "card-head" }, h("h2", { id: "timeline-title" }, "From the request to the money"), h("p", { class: "took" })), h("div", { class: "card-body" }, picture.element)),
     h("section", { class: "card", "aria-labelledby": "moments-title" }, h("div", { class: "card-head" }, h("h2", { id: "moments-title" }, "Every moment"), h("p", {}, "Open one to see all that is kept of it.")), moments.element));
   const state = h("div", {}, h("p", { class: "loading" }, "Reading…"));
-  outlet.append(h("a", { class: "back", href: link("/orders") }, icon("back"), "Orders"), head, alerts, state);
+  outlet.append(h("a", { class: "back", href: lastList() }, icon("back"), "Orders"), head, alerts, state);
   head.append(heading);
 
   /** @type {Known | null} */

@@ -2,7 +2,7 @@
 
 import { get } from "/console/kit/api.js";
 import { fill, h, reconcile } from "/console/kit/dom.js";
-import { ago, count, money } from "/console/kit/format.js";
+import { ago, count, money, words } from "/console/kit/format.js";
 import { icon } from "/console/kit/icons.js";
 import { link } from "/console/kit/router.js";
 import { badge, banner, button, emptyState, problem } from "/console/kit/ui.js";
@@ -10,11 +10,17 @@ import { cardName } from "./cards.js";
 import { openPlaceOrder } from "./place.js";
 import { parseSearch, STATUSES, withFilter } from "./search.js";
 import { reviewText, stateBadge, toneOf } from "./words.js";
-import { words } from "/console/kit/format.js";
 
 const PAGE = 50;
 const READ_ALONE_MAX = 10; // hinted orders that are not on the first page
 const SCROLLED_PX = 160; // below, the list must not move under whoever reads it
+
+let latest = link("/orders");
+
+/** The list as it was last seen, with its filters. */
+export function lastList() {
+  return latest;
+}
 
 /** @param {HTMLElement} outlet @param {import("/console/kit/router.js").Place} place @param {import("./app.js").Context} context */
 export function showOrders(outlet, place, { live }) {
@@ -31,15 +37,16 @@ export function showOrders(outlet, place, { live }) {
   const pager = h("div", { class: "pager", hidden: true });
   const state = h("div", {});
   const chips = h("nav", { class: "chips", "aria-label": "Filters" });
-  const place_ = button("Place an order", () => openPlaceOrder(), { kind: "primary", title: "n" });
+  const placeButton = button("Place an order", () => openPlaceOrder(), { kind: "primary", title: "n" });
   const head = h("div", { class: "rows-head", "aria-hidden": "true" }, ["Status", "Order", "Amount", "Card", "Placed"].map((text) => h("span", { class: text === "Amount" || text === "Placed" ? "end" : null }, text)));
   const card = h("section", { class: "card orders-card", "aria-label": "Orders" }, news, head, list, state, pager);
-  outlet.append(h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Orders"), place_), chips, card);
+  outlet.append(h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Orders"), placeButton), chips, card);
 
   async function read() {
     reading.abort();
     reading = new AbortController();
     const { query, hints } = parseSearch(q);
+    latest = link("/orders", { q });
     showChips();
     if (hints.length) return showHints(hints);
     try {
