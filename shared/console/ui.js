@@ -13,7 +13,8 @@ export function badge(tone, word, { title = "" } = {}) {
 
 /** A short message at the bottom of the page, read out too. @param {string} text @param {Tone} [tone] */
 export function toast(text, tone = "good") {
-  const region = document.querySelector(".toasts") ?? document.body.appendChild(h("div", { class: "toasts", role: "status" }));
+  const place = document.querySelector("dialog[open]") ?? document.body; // all else is inert below a dialog
+  const region = place.querySelector(":scope > .toasts") ?? place.appendChild(h("div", { class: "toasts", role: "status" }));
   const element = h("div", { class: `toast tone-${tone}` }, icon(tone), h("span", {}, text));
   region.append(element);
   setTimeout(() => element.remove(), tone === "bad" ? 10_000 : 4000);

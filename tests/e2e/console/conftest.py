@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright
 
 from shared.mongo import Client as MongoClient
 from shared.mongo import Database
-from tests.e2e.conftest import running_stack
+from tests.e2e.conftest import Api, running_stack
 from tools.stack import Stack
 
 WIDTHS = (360, 1440)
@@ -111,6 +112,16 @@ async def stack(mongo: MongoClient, mongodb_uri: str, tmp_path_factory: pytest.T
         yield running
     for database in (name, f"{name}_gateway"):
         await mongo.drop_database(database)
+
+
+@pytest.fixture
+def api(http: aiohttp.ClientSession, stack: Stack) -> Api:
+    return Api(http, stack.order_apis[0].url)
+
+
+@pytest.fixture
+def url(stack: Stack) -> str:
+    return stack.order_apis[0].url
 
 
 @pytest.fixture
