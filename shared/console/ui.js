@@ -20,12 +20,19 @@ export function toast(text, tone = "good") {
   setTimeout(() => element.remove(), tone === "bad" ? 10_000 : 4000);
 }
 
-/** A button. @param {string} label @param {() => unknown} onclick
+/** A button. If what it does fails, the message says so. @param {string} label @param {() => unknown} onclick
  * @param {{ kind?: "primary" | "danger" | "quiet" | "", small?: boolean, title?: string, disabled?: boolean }} [options]
  */
 export function button(label, onclick, { kind = "", small = false, title = "", disabled = false } = {}) {
   const classes = ["button", kind, small && "small"].filter(Boolean).join(" ");
-  return h("button", { type: "button", class: classes, onclick, title: title || null, disabled }, label);
+  const act = async () => {
+    try {
+      await onclick();
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+  };
+  return h("button", { type: "button", class: classes, onclick: act, title: title || null, disabled }, label);
 }
 
 /** A button that copies. @param {string | (() => string)} text @param {string} label for example "Copy id"

@@ -16,12 +16,15 @@ export function showGlance(outlet, _place, { live }) {
   const body = h("div", { class: "stack glance" }, h("p", { class: "loading" }, "Reading…"));
   outlet.append(h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "At a glance"), h("a", { class: "button small", href: "/metrics" }, "/metrics"), h("p", {}, "The same figures as Prometheus scrapes. What is counted since the start is of this process; what is open is what the database holds.")), body);
 
+  let isRead = false;
+
   async function read() {
     try {
       const metrics = await readMetrics();
       fill(body, tiles(metrics), h("div", { class: "grid" }, statusCard(metrics), paidCard(metrics), callsCard(metrics), reviewsCard(metrics)));
+      isRead = true;
     } catch (error) {
-      fill(body, problem(error));
+      if (!isRead) fill(body, problem(error));
     }
   }
 

@@ -18,6 +18,7 @@ import { reviewText, stateBadge } from "./words.js";
 
 const EVENT_PAGES_MAX = 5;
 const EVENTS_PAGE = 100;
+const REFUNDABLE = new Set(["refund-failed", "second-charge"]); // the reviews whose decision may be to give money back
 
 /** All that is known of one order. @typedef {{ order: any, timeline: any[], events: any[], messages: any[] }} Known */
 
@@ -142,7 +143,8 @@ function alertsOf({ order, messages }, changed) {
       h("div", { class: "row-of banner-actions" }, button("Send it again", () => redrive(message.id, changed), { small: true })))),
     ...reviews.map((review) => banner("warn",
       h("p", {}, h("strong", {}, reviewText(review.code)), " ", h("code", {}, review.code)), h("p", {}, h("bdi", {}, review.detail)),
-      h("div", { class: "row-of banner-actions" }, button("Accept", () => resolve(order, review, "accept", changed), { small: true }), button("Refund", () => resolve(order, review, "refund", changed), { small: true })))),
+      h("div", { class: "row-of banner-actions" }, button("Accept", () => resolve(order, review, "accept", changed), { small: true }),
+        REFUNDABLE.has(review.code) && button("Refund", () => resolve(order, review, "refund", changed), { small: true })))),
   ];
 }
 
