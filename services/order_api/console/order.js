@@ -136,12 +136,15 @@ function headOf(known, config, heading, changed) {
 /** What needs a person: open reviews, and calls that were given up. */
 function alertsOf({ order, messages }, changed) {
   const dead = messages.filter(({ state }) => state === "dead");
-  const reviews = order.reviews.filter(({ resolvedAt }) => resolvedAt === null);
+  const open = order.reviews.filter(({ resolvedAt }) => resolvedAt === null);
+  const reviewOf = (message) => open.find(({ code, eventId }) => code === "dead-letter" && eventId.split("~")[0] === message.id);
+  const others = open.filter((review) => !dead.some((message) => reviewOf(message) === review));
   return [
     ...dead.map((message) => banner("bad",
       h("p", {}, h("strong", {}, `The call for the ${message.kind} was given up after ${message.attempts} attempts.`)), h("p", {}, message.explanation), message.lastError && h("p", { class: "fine" }, message.lastError),
-      h("div", { class: "row-of banner-actions" }, button("Send it again", () => redrive(message.id, changed), { small: true })))),
-    ...reviews.map((review) => banner("warn",
+      h("div", { class: "row-of banner-actions" }, button("Send it again", () => redrive(message.id, changed), { small: true }),
+        reviewOf(message) && button("Leave it so", () => resolve(order, reviewOf(message), "accept", changed), { small: true })))),
+    ...others.map((review) => banner("warn",
       h("p", {}, h("strong", {}, reviewText(review.code)), " ", h("code", {}, review.code)), h("p", {}, h("bdi", {}, review.detail)),
       h("div", { class: "row-of banner-actions" }, button("Accept", () => resolve(order, review, "accept", changed), { small: true }),
         REFUNDABLE.has(review.code) && button("Refund", () => resolve(order, review, "refund", changed), { small: true })))),

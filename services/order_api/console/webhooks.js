@@ -20,13 +20,13 @@ export function showWebhooks(outlet, _place, { config, live }) {
     h("section", { class: "card", "aria-label": "Refused webhooks" }, list, state, pager));
 
   async function read() {
+    if (!config.development) return fill(state, emptyState({ title: "Only in development", text: "The service keeps the requests that it refuses only in development, in memory. How many there were is in the metrics." }));
     try {
       const page = await get("/api/webhooks/refused", { limit: PAGE });
       [refused, cursor] = [page.data, page.nextCursor];
       show();
     } catch (error) {
-      if (error.status === 404) fill(state, emptyState({ title: "Only in development", text: "The service keeps the requests that it refuses only in development, in memory. How many there were is in the metrics." }));
-      else if (error.status) fill(state, h("div", { class: "card-body" }, problem(error)));
+      if (error.status) fill(state, h("div", { class: "card-body" }, problem(error)));
     }
   }
 
@@ -48,7 +48,7 @@ export function showWebhooks(outlet, _place, { config, live }) {
 
   read();
   const end = live.subscribe(({ again }) => again && !live.paused && read());
-  const timer = setInterval(() => config.development && !live.paused && !document.hidden && read(), 2000);
+  const timer = setInterval(() => !live.paused && !document.hidden && read(), 2000);
   return { title: "Refused webhooks", refresh: read, close: () => (end(), clearInterval(timer)) };
 }
 
