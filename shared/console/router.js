@@ -12,6 +12,7 @@
  * @property {(query: URLSearchParams) => void} [update] the same view with another query; without it, it is made anew
  * @property {() => void} [close]
  * @property {() => void} [refresh] what `r` does
+ * @property {() => string} [up] the fragment that Esc leads to
  */
 
 /** @typedef {{ pattern: string, show: (outlet: HTMLElement, place: Place) => View }} Route */
@@ -22,7 +23,7 @@
  */
 export function link(path, query = {}) {
   const given = Object.entries(query).filter(([, value]) => value);
-  const search = new URLSearchParams(/** @type {string[][]} */ (given)).toString();
+  const search = new URLSearchParams(/** @type {string[][]} */ (given)).toString().replaceAll("%3A", ":");
   return `#${path}${search ? `?${search}` : ""}`;
 }
 
@@ -65,7 +66,7 @@ export function startRouter(outlet, routes, { site, onShow }) {
     view?.close?.();
     outlet.replaceChildren();
     const [route, params] = matching(routes, path);
-    if (!route) return go(routes[0].pattern.startsWith("#") ? routes[0].pattern : `#${routes[0].pattern}`, { replace: true });
+    if (!route) return go(`#${routes[0].pattern}`, { replace: true });
     shownPath = path;
     view = route.show(outlet, { params, query });
     titled(path);

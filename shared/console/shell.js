@@ -4,8 +4,8 @@ import { apiKey, keepApiKey } from "./api.js";
 import { h, fill } from "./dom.js";
 import { icon } from "./icons.js";
 import { onKey, showKeys, startKeys } from "./keys.js";
-import { startRouter } from "./router.js";
-import { button, dialog, field } from "./ui.js";
+import { go, startRouter } from "./router.js";
+import { button, dialog, emptyState, field } from "./ui.js";
 
 const THEMES = ["auto", "light", "dark"];
 const STATES = {
@@ -46,7 +46,12 @@ export function startShell({ config, name, live, routes, views, search, other = 
     h("footer", { class: "bottom" }, h("span", {}, `${config.service} ${config.version}`), config.development && h("span", {}, "development"), h("span", {}, "All that this page does is a call of the ", h("a", { href: "/schema" }, "API"), ".")),
   );
   document.addEventListener("key-needed", (event) => askForKey(/** @type {CustomEvent} */ (event).detail));
-  if (config.needsKey && !apiKey()) return askForKey(false), { banners };
+  if (config.needsKey && !apiKey()) {
+    const again = button("Give the key", () => askForKey(false), { kind: "primary" });
+    fill(outlet, h("h1", { class: "visually-hidden" }, name), emptyState({ title: "This service has API keys", text: "The page can show nothing without one.", action: again }));
+    askForKey(false);
+    return { banners };
+  }
   const router = startRouter(outlet, routes, {
     site: name,
     onShow: (path) => {
@@ -57,10 +62,17 @@ export function startShell({ config, name, live, routes, views, search, other = 
   startKeys();
   onKey("/", "search", () => (box.focus(), box.select()));
   onKey("r", "read the view again", () => router.current()?.refresh?.());
-  onKey("Escape", "close, or back", () => (document.activeElement === document.body ? history.back() : document.activeElement.blur()));
+  onKey("Escape", "close, or one level up", () => leave(router.current()));
   box.addEventListener("keydown", (event) => event.key === "Escape" && box.blur());
   live.start();
   return { banners };
+}
+
+/** Esc lets go of what has the focus, and then leads up. @param {import("./router.js").View} view */
+function leave(view) {
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
+  if (!focused.matches("body, main, h1")) focused.blur();
+  else if (view.up) go(view.up());
 }
 
 /** @param {Element} item */
@@ -73,8 +85,9 @@ function mark(item, path) {
 
 /** @param {import("./stream.js").Live} live */
 function liveButton(live) {
-  const word = h("span", { role: "status" });
+  const word = h("span", {});
   const element = h("button", { type: "button", class: "live" }, h("span", { class: "dot", "aria-hidden": "true" }), word);
+  const said = h("span", { class: "visually-hidden", role: "status" });
   element.addEventListener("click", () => (live.state === "refused" ? askForKey(true) : live.pause(!live.paused)));
   live.watch((state) => {
     const [tone, text, title] = STATES[state];
@@ -82,8 +95,9 @@ function liveButton(live) {
     element.dataset.state = state;
     element.title = title;
     fill(word, text);
+    if (state === "reconnecting" || said.textContent) fill(said, text);
   });
-  return element;
+  return h("span", {}, element, said);
 }
 
 function themeButton() {

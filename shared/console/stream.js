@@ -23,6 +23,8 @@ export class Live {
     /** @type {Set<(state: StreamState) => void>} */
     this.watchers = new Set();
     this.connection = "connecting";
+    /** @type {AbortController | null} */
+    this.connected = null;
     this.ids = new Map();
     this.again = false;
     this.timer = 0;
@@ -57,9 +59,11 @@ export class Live {
     if (!paused) this.#note({ again: true });
   }
 
-  /** Connects, and connects again whenever the connection ends. Returns at once. */
+  /** Connects, and connects again whenever the connection ends. Never returns. */
   async start() {
+    document.addEventListener("visibilitychange", () => document.hidden && this.connected?.abort());
     for (let failures = 0; ; failures++) {
+      await seen();
       const wasLive = await this.#follow().catch(() => false);
       if (wasLive) failures = 0;
       if (this.connection !== "refused") this.#become("reconnecting");
@@ -68,7 +72,7 @@ export class Live {
   }
 
   async #follow() {
-    const silence = new AbortController();
+    const silence = (this.connected = new AbortController());
     let timer = setTimeout(() => silence.abort(), SILENCE_MS);
     let wasLive = false;
     try {
@@ -160,6 +164,19 @@ export class Events {
     this.data = [];
     if (data) this.tell(name, JSON.parse(data));
   }
+}
+
+/** Until somebody looks: a browser has six connections to a host, and tabs in the background would use them up. */
+function seen() {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
+  });
 }
 
 /** @param {number} ms */

@@ -20,7 +20,7 @@ const NAMES_PX = 148;
 /**
  * @typedef {object} Item
  * @property {number} at ms since the epoch
- * @property {number} [until] when it ended
+ * @property {number} [until] when it ended; Infinity: not yet
  * @property {"bar" | "line" | "point" | "band"} shape
  * @property {import("./ui.js").Tone} tone
  * @property {string} label a few words beside it
@@ -82,8 +82,8 @@ export function timeline({ lanes, summary, now = null, select = () => {} }) {
 /** What the scale must leave room for. A line or a band is no work: only its ends count. */
 function busyIn(lanes, now) {
   const busy = lanes.flatMap(({ items }) => items.flatMap(({ at, until, shape }) => {
-    if (until === undefined || shape === "bar") return [{ from: at, to: Math.max(at, until ?? at) }];
-    return shape === "band" ? [{ from: at, to: at }] : [{ from: at, to: at }, { from: until, to: until }];
+    if (until === undefined || (shape === "bar" && until !== Infinity)) return [{ from: at, to: Math.max(at, until ?? at) }];
+    return [{ from: at, to: at }, ...(shape === "band" || until === Infinity ? [] : [{ from: until, to: until }])];
   }));
   return now === null ? busy : [...busy, { from: now, to: now }];
 }
@@ -135,7 +135,8 @@ function drawLane(lane, scale, width, now) {
 /** Where an item and its label are, in pixels. The label stands to the right if there is room, else to the left. */
 function boxOf({ at, until, shape, label }, scale, width, now) {
   const from = scale.x(at);
-  const to = shape === "point" ? from : scale.x(until ?? now ?? at);
+  const end = until === Infinity ? (now === null || shape === "band" ? width : scale.x(now)) : scale.x(until ?? at);
+  const to = shape === "point" ? from : Math.min(width, end);
   const left = shape === "point" ? from - POINT_PX / 2 : from;
   const px = shape === "point" ? POINT_PX : Math.max(BAR_PX_MIN, to - from);
   const labelPx = textPx(label);

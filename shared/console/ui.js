@@ -13,18 +13,26 @@ export function badge(tone, word, { title = "" } = {}) {
 
 /** A short message at the bottom of the page, read out too. @param {string} text @param {Tone} [tone] */
 export function toast(text, tone = "good") {
-  const region = document.querySelector(".toasts") ?? document.body.appendChild(h("div", { class: "toasts", role: "status" }));
+  const place = document.querySelector("dialog[open]") ?? document.body; // all else is inert below a dialog
+  const region = place.querySelector(":scope > .toasts") ?? place.appendChild(h("div", { class: "toasts", role: "status" }));
   const element = h("div", { class: `toast tone-${tone}` }, icon(tone), h("span", {}, text));
   region.append(element);
   setTimeout(() => element.remove(), tone === "bad" ? 10_000 : 4000);
 }
 
-/** A button. @param {string} label @param {() => unknown} onclick
+/** A button. If what it does fails, the message says so. @param {string} label @param {() => unknown} onclick
  * @param {{ kind?: "primary" | "danger" | "quiet" | "", small?: boolean, title?: string, disabled?: boolean }} [options]
  */
 export function button(label, onclick, { kind = "", small = false, title = "", disabled = false } = {}) {
   const classes = ["button", kind, small && "small"].filter(Boolean).join(" ");
-  return h("button", { type: "button", class: classes, onclick, title: title || null, disabled }, label);
+  const act = async () => {
+    try {
+      await onclick();
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+  };
+  return h("button", { type: "button", class: classes, onclick: act, title: title || null, disabled }, label);
 }
 
 /** A button that copies. @param {string | (() => string)} text @param {string} label for example "Copy id"
@@ -70,7 +78,7 @@ export function idChip(id, { href = "", whole = false, label = "id" } = {}) {
  * @param {string} text @param {{ label?: string, wrap?: boolean }} [options] `label` stands above and names it
  */
 export function code(text, { label = "", wrap = true } = {}) {
-  const body = h("pre", { tabindex: 0, role: "region", "aria-label": label || "Text", class: wrap ? "wrap" : null }, h("code", {}, text));
+  const body = h("pre", { tabindex: 0, role: "group", "aria-label": label || "Text", class: wrap ? "wrap" : null }, h("code", {}, text));
   return h("div", { class: "code" }, h("div", { class: "code-head" }, h("span", {}, label), copyButton(text, "Copy")), body);
 }
 
