@@ -71,7 +71,7 @@ export function deliveriesView(outlet, { query }, { live, config }) {
   list.onChange(open);
   update(query);
   list.reload();
-  return { title: "Deliveries", update, refresh: list.refresh, close: list.close };
+  return { title: "Deliveries", update, refresh: list.refresh, close: list.close, up: () => link("/deliveries", asked) };
 }
 
 /** @param {URLSearchParams} query */

@@ -77,24 +77,16 @@ function healthBadge({ state, disabledReason, failingSince }, attempts) {
 }
 
 async function change(endpoint, state, read) {
-  try {
-    await request("PATCH", `/v1/webhook-endpoints/${endpoint.id}`, { body: { state } });
-    toast(state === "enabled" ? "Enabled. What it has missed can be resent." : "Disabled");
-  } catch (error) {
-    toast(error.message, "bad");
-  }
+  await request("PATCH", `/v1/webhook-endpoints/${endpoint.id}`, { body: { state } });
+  toast(state === "enabled" ? "Enabled. What it has missed can be resent." : "Disabled");
   await read();
 }
 
 async function remove(endpoint, read) {
   const text = `Nothing is sent to ${endpoint.url} any more, and what is pending for it is cancelled.`;
   if (!(await confirmed({ title: "Remove the endpoint?", text, action: "Remove it" }))) return;
-  try {
-    await request("DELETE", `/v1/webhook-endpoints/${endpoint.id}`);
-    toast("Removed");
-  } catch (error) {
-    toast(error.message, "bad");
-  }
+  await request("DELETE", `/v1/webhook-endpoints/${endpoint.id}`);
+  toast("Removed");
   await read();
 }
 

@@ -72,7 +72,7 @@ export function referenceView(outlet, { params: [reference] }, { live, config })
     if (!live.paused && (again || [...ids.keys()].some((id) => /^(ch|dlv|req|we)_/.test(id)))) read();
   });
   read();
-  return { title: reference, refresh: read, close: () => ((isClosed = true), clearInterval(timer), end(), picture.close()) };
+  return { title: reference, refresh: read, up: () => "#/charges", close: () => ((isClosed = true), clearInterval(timer), end(), picture.close()) };
 }
 
 /** @returns {Promise<import("./story.js").Found>} */

@@ -72,7 +72,7 @@ export function requestsView(outlet, { query }, { live, config }) {
   list.onChange(open);
   update(query);
   list.reload();
-  return { title: "Requests", update, refresh: list.refresh, close: list.close };
+  return { title: "Requests", update, refresh: list.refresh, close: list.close, up: () => link("/requests", { only }) };
 }
 
 /** A page of those that match. So that a rare one is found, some pages are looked at. */

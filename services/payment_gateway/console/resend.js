@@ -19,22 +19,17 @@ export function resendButtons({ eventId, endpointId }, { testEndpoints }) {
 /** @param {string} eventId @param {string} [endpointId] @param {string} [forgery] */
 async function resend(eventId, endpointId, forgery) {
   const body = { ...(endpointId && { endpointId }), ...(forgery && { forgery }) };
-  try {
-    const { resent } = (await request("POST", `/v1/events/${eventId}/resend`, { body })).body;
-    if (!resent) toast("No endpoint wants this event", "wait");
-    else if (forgery) toast(`${FORGERIES[forgery][0]} is on its way, and then the true event`);
-    else toast(resent === 1 ? "On its way" : `On its way to ${resent} endpoints`);
-  } catch (error) {
-    toast(error.message, "bad");
-  }
+  const { resent } = (await request("POST", `/v1/events/${eventId}/resend`, { body })).body;
+  if (!resent) toast("No endpoint wants this event", "wait");
+  else if (forgery) toast(`${FORGERIES[forgery][0]} is on its way, and then the true event`);
+  else toast(resent === 1 ? "On its way" : `On its way to ${resent} endpoints`);
 }
 
 function chooseForgery(eventId, endpointId) {
   const choices = Object.entries(FORGERIES).map(([name, [title, text]]) =>
-    h("button", { type: "button", class: "choice", onclick: () => (asked.close(), resend(eventId, endpointId, name)) },
-      h("strong", {}, title), h("span", { class: "soft" }, text)));
+    h("li", {}, button(title, () => (asked.close(), resend(eventId, endpointId, name))), h("span", { class: "soft" }, text)));
   const asked = dialog({
     title: "Resend forged as…",
-    content: [h("p", { class: "soft" }, "A right receiver answers 401 and changes nothing. The true event follows as a retry."), h("div", { class: "choices" }, choices)],
+    content: [h("p", { class: "soft" }, "A right receiver answers 401 and changes nothing. The true event follows as a retry."), h("ul", { class: "choices" }, choices)],
   });
 }

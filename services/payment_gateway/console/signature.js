@@ -3,7 +3,7 @@
 import { get, request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";
 import { badge, button, code, field, problem, toast } from "/console/kit/ui.js";
-import { eventText, isTaken } from "./attempts.js";
+import { eventText } from "./attempts.js";
 
 const WRONG = { bytes: "The bytes", secret: "The secret", clock: "The clock", headers: "The headers", unknown: "The bytes or the secret" };
 const SIGNED = /^(x-signature|webhook-(id|timestamp|signature))$/i;
@@ -37,18 +37,15 @@ export function signatureView(outlet) {
 
   /** Fills in a webhook as it was sent; the secret is the reader's to give. */
   async function takeLast() {
-    try {
-      const { data } = await get("/v1/deliveries", { limit: 50 });
-      const one = data.find(({ attempts }) => attempts.some((attempt) => attempt.sentHeaders));
-      if (!one) return toast("No webhook has been sent yet", "wait");
-      const attempt = one.attempts.findLast(isTaken) ?? one.attempts.findLast(({ sentHeaders }) => sentHeaders);
-      headers.value = Object.entries(attempt.sentHeaders ?? {}).filter(([name]) => SIGNED.test(name)).map(([name, value]) => `${name}: ${value}`).join("\n");
-      body.value = attempt.sentBody ?? (await eventText(one.eventId));
-      at.value = String(Math.floor(Date.parse(attempt.at) / 1000));
-      secret.focus();
-    } catch (error) {
-      toast(error.message, "bad");
-    }
+    const { data } = await get("/v1/deliveries", { limit: 50 });
+    const one = data.find(({ attempts }) => attempts.some(({ sentHeaders }) => sentHeaders));
+    if (!one) return toast("No webhook has been sent yet", "wait");
+    const attempt = one.attempts.findLast(({ sentHeaders }) => sentHeaders);
+    const signed = Object.entries(attempt.sentHeaders).filter(([name]) => SIGNED.test(name));
+    headers.value = signed.map(([name, value]) => `${name}: ${value}`).join("\n");
+    body.value = attempt.sentBody ?? (await eventText(one.eventId));
+    at.value = attempt.sentHeaders["webhook-timestamp"] ?? "";
+    secret.focus();
   }
 
   return { title: "Signature helper" };
