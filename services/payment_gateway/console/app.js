@@ -43,7 +43,7 @@ const { banners } = startShell({
   ],
   search: {
     label: "Search by reference or by an id",
-    placeholder: "A reference, ch_…, evt_…, or status:failed",
+    placeholder: "Reference, ch_…, evt_…",
     submit: find,
     get: () => here().query.get("q") ?? "",
   },

@@ -31,14 +31,16 @@ export function chaosView(outlet, _place, { live }) {
   });
   const command = h("div");
   const state = h("div");
-  const groups = h("div", { class: "grid faults" }, GROUPS.map(({ title, faults: of }) =>
-    h("section", { class: "card", "aria-label": title }, h("div", { class: "card-head" }, h("h2", {}, title)), h("div", { class: "card-body" }, Object.entries(of).map(([name, words]) => sliderRow(name, words))))));
+  const [payments, ...others] = GROUPS.map(({ title, faults: of }) =>
+    h("section", { class: "card", "aria-label": title }, h("div", { class: "card-head" }, h("h2", {}, title)), h("div", { class: "card-body" }, Object.entries(of).map(([name, words]) => sliderRow(name, words)))));
+  const drawn = h("section", { class: "card", "aria-label": "Seed and numbers" }, h("div", { class: "card-head" }, h("h2", {}, "Seed and numbers")),
+    h("div", { class: "card-body stack" }, h("div", { class: "seed" }, field("Seed", seed), button("Another", () => put({ seed: Math.floor(Math.random() * 1e6) }))), h("div", { class: "fields" }, numbers.map(({ element }) => element))));
   outlet.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Chaos"), h("div", { class: "row-of" }, button("A bad day", badDay, { title: `Every fault at ${percent(BAD_DAY)}, but disputes` }), button("All off", () => allOff().then(read), { kind: "primary" })),
       h("p", {}, "What goes wrong with a request follows from the seed and its Idempotency-Key: the same keys, the same faults, run after run.")),
-    state, groups,
-    h("section", { class: "card", "aria-label": "Seed and numbers" }, h("div", { class: "card-head" }, h("h2", {}, "Seed and numbers")),
-      h("div", { class: "card-body stack" }, h("div", { class: "fields" }, h("div", { class: "seed" }, field("Seed", seed), button("Another", () => put({ seed: Math.floor(Math.random() * 1e6) }))), numbers.map(({ element }) => element)), command)));
+    state,
+    h("div", { class: "grid faults" }, h("div", { class: "stack" }, payments, drawn), others),
+    h("div", { class: "chaos-command" }, command));
 
   function sliderRow(name, [title, text]) {
     const output = h("output", { class: "rate" });

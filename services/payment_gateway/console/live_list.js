@@ -140,7 +140,12 @@ export function liveList({ live, concerns, read, row, version, empty, head, labe
     element,
     reload: () => ((isRead = false), reload()),
     refresh,
-    select: (id) => ((selected = id), mark()),
+    select: (id) => {
+      const isOther = selected !== id;
+      selected = id;
+      mark();
+      if (isOther) list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    },
     find: (id) => items.find((item) => item.id === id),
     onChange: (act) => (changed = act),
     close: end,

@@ -23,6 +23,7 @@ import { answerWord, attemptTone, isTaken } from "./attempts.js";
 /** @typedef {{ requests: any[], charges: any[], refunds: any[], disputes: any[], events: any[], deliveries: any[] }} Found */
 
 const TONES = { pending: "wait", succeeded: "good", failed: "bad", open: "warn", won: "good", lost: "bad" };
+const LANES_MAX = 8;
 const CLOCK_MS = 2000; // a request and its charge are this far apart at most, unless the clock was moved
 
 /** @param {string | null} at */
@@ -79,8 +80,7 @@ function chargeLane(charge, { refunds, disputes }, now) {
       moments.push({ key: `${one.id} made`, at: begun, kind, tone, word: one.status, text: `${amount} ${why}`.trim(), of: one });
       return;
     }
-    items.push({ at: begun, until: ms(ended), shape: "line", tone: "wait", label: "", title: `${kind} of ${amount} was pending`, key: `${one.id} made` });
-    items.push({ at: ms(ended), shape: "point", tone, label: `${kind.toLowerCase()} ${one.status}`, title: `${kind} of ${amount}: ${one.status} ${why}`.trim(), key: `${one.id} ended` });
+    items.push({ at: begun, until: ms(ended), shape: "bar", tone, label: `${kind.toLowerCase()} ${one.status}`, title: `${kind} of ${amount}: ${one.status} ${why}`.trim(), key: `${one.id} ended` });
     moments.push({ key: `${one.id} made`, at: begun, kind, tone: "wait", word: kind === "Dispute" ? "open" : "pending", text: amount, of: one });
     moments.push({ key: `${one.id} ended`, at: ms(ended), kind, tone, word: one.status, text: `${amount} ${why}`.trim(), of: one });
   };
@@ -101,13 +101,15 @@ function eventTone(type) {
   return type === "dispute.created" ? "warn" : type === "dispute.closed" ? "info" : "good";
 }
 
-/** A lane for each endpoint: its attempts, and the waits between them. */
+/** A lane for each delivery; if there are many, for each endpoint. */
 function deliveryLanes({ deliveries }, nameOf, now) {
+  const isMany = deliveries.length > LANES_MAX;
   const lanes = new Map();
-  for (const one of deliveries) {
-    if (!lanes.has(one.endpointId)) lanes.set(one.endpointId, { lane: { name: "Delivered to", note: nameOf(one.endpointId), items: [] }, moments: [] });
-    const { lane, moments } = lanes.get(one.endpointId);
-    one.attempts.forEach((attempt, index) => {
+  for (const one of [...deliveries].reverse()) {
+    const of = isMany ? one.endpointId : one.id;
+    if (!lanes.has(of)) lanes.set(of, { lane: { name: isMany ? "Deliveries" : (one.eventType ?? "Delivery"), note: `to ${nameOf(one.endpointId)}`, items: [] }, moments: [] });
+    const { lane, moments } = lanes.get(of);
+    one.attempts.forEach((attempt) => {
       const at = ms(attempt.at);
       const key = `${one.id} ${attempt.number}`;
       const until = at + attempt.durationMs;
@@ -115,8 +117,6 @@ function deliveryLanes({ deliveries }, nameOf, now) {
       const tone = attemptTone(attempt);
       lane.items.push({ at, until, shape: "bar", tone, label: `${word}`, title: `${one.eventType}, attempt ${attempt.number}: ${word}`, key });
       moments.push({ key, at, kind: "Attempt", tone, word, text: `${attempt.number} · ${one.eventType ?? ""}`, of: { delivery: one, attempt } });
-      const next = one.attempts[index + 1];
-      if (next) lane.items.push({ at: until, until: ms(next.at), shape: "line", tone: "wait", label: "", title: "Waiting for the next attempt", key });
     });
     if (one.state === "pending") waiting(one, lane, moments, now);
   }
