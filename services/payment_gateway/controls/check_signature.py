@@ -1,6 +1,7 @@
 """Checking a signature for who looks for a bug: whether it is right, and if not, which mistake it is."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.send_anything import Headers
 from payment_gateway.controls.signature_mistakes import Verdict, judge
 from payment_gateway.store import Store
+from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.times import utc_now
 
@@ -42,8 +44,12 @@ async def _own_secrets(store: Store, clock: StoredClock, merchant: str) -> Mappi
     now, secrets = await clock.now(), dict[str, str]()
     for endpoint in await find_endpoints(store, {"merchant": merchant}):
         for one in endpoint.secrets:
-            is_retired = one.expires_at is not None and one.expires_at <= now
-            rotated = "a retired one" if is_retired else "one that was rotated and still signs"
-            kind = "the current one" if one.expires_at is None else rotated
-            secrets.setdefault(one.value, f"{kind} of {endpoint.id}")
+            secrets.setdefault(one.value, _whose(endpoint, one, now))
     return secrets
+
+
+def _whose(endpoint: Endpoint, secret: SigningSecret, now: datetime) -> str:
+    if secret.expires_at is None:
+        return f"the current one of {endpoint.id}"
+    still_signs = secret.expires_at > now
+    return f"an earlier one of {endpoint.id}, which {'still signs' if still_signs else 'no longer signs'}"

@@ -25,11 +25,13 @@ async def test_the_endpoint_whose_secret_has_signed_is_named(application: Applic
 async def test_a_rotated_secret_is_told_from_the_current_one_and_from_a_retired_one(application: Application) -> None:
     endpoint_id = await configured_id(application)
     await rotate(application, endpoint_id, overlap_seconds=3600)
-    assert f"still signs of {endpoint_id}" in await explained(application, SECRET)
+    assert f"an earlier one of {endpoint_id}, which still signs" in await explained(application, SECRET)
     await rotate(application, endpoint_id, overlap_seconds=0)
     retired = await application.store.webhook_endpoints.find_one({"_id": endpoint_id})
     assert retired is not None
-    assert f"a retired one of {endpoint_id}" in await explained(application, retired["secrets"][1]["value"])
+    assert f"an earlier one of {endpoint_id}, which no longer signs" in await explained(
+        application, retired["secrets"][-1]["value"]
+    )
 
 
 async def test_the_secrets_of_another_merchant_are_not_tried(application: Application) -> None:
