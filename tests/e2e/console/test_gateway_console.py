@@ -375,13 +375,13 @@ async def test_a_charge_is_made_by_hand_and_its_story_opens(look: Open) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_text_stays_text_and_fits(look: Open, call: Call, width: int, name: str) -> None:
     text = HOSTILE[name]
-    await charge(call, reference=text, metadata={"a key": f"{text} {text}"})
+    await charge(call, reference=text, metadata={"a key": text})
     endpoint = await call("POST", "/v1/webhook-endpoints", {"url": f"http://127.0.0.1:1/{quote(text)}"})
     await call("PATCH", f"/v1/webhook-endpoints/{endpoint['id']}", {"state": "disabled"})
     console = await look("charges", width=width)
     await rows(console, text).first.locator("a").click()
     await expect(console.page.get_by_role("heading", level=1)).to_have_text(text)
-    await expect(console.page.locator(".moment-kind", has_text="Event")).to_be_visible()
+    await expect(console.page.locator(".moment-kind", has_text="Event").first).to_be_visible()
     for moment in await console.page.locator(".moment > summary").all():
         await moment.click()
     found = {"reference": await console.overflowing()}
