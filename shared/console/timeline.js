@@ -16,6 +16,7 @@ const LABEL_GAP_PX = 7;
 const ROWS_MAX = 4; // of one lane; what has no room there has its label left out
 const NARROW_PX = 640; // below, the names stand above their lanes
 const NAMES_PX = 148;
+const RIGHT_PX = { narrow: 78, wide: 110 }; // for the label of what comes last
 
 /**
  * @typedef {object} Item
@@ -56,7 +57,7 @@ export function timeline({ lanes, summary, now = null, select = () => {} }) {
     const isNarrow = width < NARROW_PX;
     const trackPx = isNarrow ? width : width - NAMES_PX;
     const used = shown.lanes.filter((lane) => lane.items.length);
-    const scale = scaleOf(busyIn(used, shown.now), trackPx, isNarrow ? 24 : 90);
+    const scale = scaleOf(busyIn(used, shown.now), trackPx, RIGHT_PX[isNarrow ? "narrow" : "wide"]);
     picture.classList.toggle("narrow", isNarrow);
     picture.setAttribute("aria-label", shown.summary);
     const ticks = ticksOf(scale, trackPx);
