@@ -83,7 +83,7 @@ export function bars(rows) {
 export function columns(columns) {
   const most = Math.max(1, ...columns.map(({ value }) => value));
   return h("ol", { class: "columns" }, columns.map(({ label, value, tone = "info" }) =>
-    h("li", {}, h("span", { class: "column-value" }, String(value)), h("span", { class: "column-track", "aria-hidden": "true" }, h("span", { class: `column-fill tone-${tone}`, style: { height: `${(value / most) * 100}%` } })), h("span", { class: "column-label" }, label))));
+    h("li", { class: value ? null : "is-none" }, h("span", { class: "column-value" }, String(value)), h("span", { class: "column-track", "aria-hidden": "true" }, h("span", { class: `column-fill tone-${tone}`, style: { height: `${(value / most) * 100}%` } })), h("span", { class: "column-label" }, label))));
 }
 
 /** One number with what it means. @param {{ label: string, value: any, note?: any, tone?: import("./ui.js").Tone | "", href?: string }} options */

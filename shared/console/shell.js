@@ -43,7 +43,7 @@ export function startShell({ config, name, live, routes, views, search, other = 
     h("header", { class: "top" }, h("div", { class: "top-inner" }, brand, menu, form, h("div", { class: "tools" }, liveButton(live), themeButton(), keyboardButton(), links))),
     banners,
     outlet,
-    h("footer", { class: "bottom" }, h("span", {}, `${config.service} ${config.version}`), config.development && h("span", {}, "development"), h("span", {}, "All that this page does is a call of the ", h("a", { href: "/schema" }, "API"), ".")),
+    h("footer", { class: "bottom" }, h("span", {}, `${config.service} ${config.version}`), config.development && h("span", {}, "development"), h("span", {}, "All that this page does is a call of the ", h("a", { href: "/schema" }, "API"), "."), other && h("a", { href: other[1] }, other[0])),
   );
   document.addEventListener("key-needed", (event) => askForKey(/** @type {CustomEvent} */ (event).detail));
   if (config.needsKey && !apiKey()) {

@@ -16,6 +16,7 @@ const LABEL_GAP_PX = 7;
 const ROWS_MAX = 4; // of one lane; what has no room there has its label left out
 const NARROW_PX = 640; // below, the names stand above their lanes
 const NAMES_PX = 148;
+const RIGHT_PX = { narrow: 78, wide: 110 }; // for the label of what comes last
 
 /**
  * @typedef {object} Item
@@ -56,10 +57,11 @@ export function timeline({ lanes, summary, now = null, select = () => {} }) {
     const isNarrow = width < NARROW_PX;
     const trackPx = isNarrow ? width : width - NAMES_PX;
     const used = shown.lanes.filter((lane) => lane.items.length);
-    const scale = scaleOf(busyIn(used, shown.now), trackPx, isNarrow ? 24 : 90);
+    const scale = scaleOf(busyIn(used, shown.now), trackPx, RIGHT_PX[isNarrow ? "narrow" : "wide"]);
     picture.classList.toggle("narrow", isNarrow);
     picture.setAttribute("aria-label", shown.summary);
-    fill(picture, backdrop(scale, shown.now, isNarrow), axis(scale, trackPx, isNarrow), used.map((lane) => drawLane(lane, scale, trackPx, shown.now)));
+    const ticks = ticksOf(scale, trackPx);
+    fill(picture, backdrop(scale, ticks, shown.now, isNarrow), axis(ticks, isNarrow), used.map((lane) => drawLane(lane, scale, trackPx, shown.now)));
     fill(legend, legendOf(scale));
     mark(marked);
   }
@@ -88,16 +90,17 @@ function busyIn(lanes, now) {
   return now === null ? busy : [...busy, { from: now, to: now }];
 }
 
-/** The breaks and the line of now, behind all lanes. */
-function backdrop(scale, now, isNarrow) {
+/** The breaks, a fine line for each time, and one for now, behind all lanes. */
+function backdrop(scale, ticks, now, isNarrow) {
+  const lines = ticks.filter(({ kind }) => kind === "tick").map(({ left }) => h("div", { class: "timeline-grid", style: { left: `${left}px` } }));
   const breaks = scale.breaks.map(({ left, width, from, to }) =>
     h("div", { class: "timeline-break", style: { left: `${left}px`, width: `${width}px` }, title: `${duration(to - from)} of waiting, shortened` }));
   const line = now !== null && h("div", { class: "timeline-now", style: { left: `${scale.x(now)}px` } });
-  return h("div", { class: "timeline-backdrop", style: { left: isNarrow ? "0" : `${NAMES_PX}px` } }, breaks, line);
+  return h("div", { class: "timeline-backdrop", style: { left: isNarrow ? "0" : `${NAMES_PX}px` } }, lines, breaks, line);
 }
 
-/** Times since the first moment. Those of breaks go first: they are what the picture hides. */
-function axis(scale, width, isNarrow) {
+/** Times since the first moment, as many as have room. Those of breaks go first: they are what the picture hides. */
+function ticksOf(scale, width) {
   const start = scale.pieces[0].from;
   /** @type {{ left: number, text: string, kind: string, title: string, px: number }[]} */
   const wanted = scale.breaks.map(({ left, width: px, from, to }) => ({ left: left + px / 2, text: duration(to - from), kind: "wait", title: "shortened", px: textPx(duration(to - from)) }));
@@ -111,12 +114,15 @@ function axis(scale, width, isNarrow) {
     for (const { from, to } of scale.pieces) for (let at = from + step; at <= to; at += step) wanted.push(tick(at));
   }
   const taken = [];
-  const fits = wanted.filter(({ left, px }) => {
+  return wanted.filter(({ left, px }) => {
     const [from, to] = [left - px / 2 - 5, left + px / 2 + 5];
     if (to > width + 4 || taken.some((other) => from < other.to && to > other.from)) return false;
     return taken.push({ from, to });
   });
-  const marks = fits.map(({ left, text, kind, title, px }) => h("span", { class: `timeline-${kind}`, style: { left: `${Math.max(left, px / 2)}px` }, title }, text));
+}
+
+function axis(ticks, isNarrow) {
+  const marks = ticks.map(({ left, text, kind, title, px }) => h("span", { class: `timeline-${kind}`, style: { left: `${Math.max(left, px / 2)}px` }, title }, text));
   return h("div", { class: "timeline-lane timeline-axis" }, !isNarrow && h("span", { class: "timeline-name" }, "since the start"), h("div", { class: "timeline-track" }, marks));
 }
 
@@ -133,26 +139,28 @@ function drawLane(lane, scale, width, now) {
 }
 
 /** Where an item and its label are, in pixels. The label stands to the right if there is room, else to the left. */
-function boxOf({ at, until, shape, label }, scale, width, now) {
+function boxOf({ at, until, shape, label, key }, scale, width, now) {
   const from = scale.x(at);
   const end = until === Infinity ? (now === null || shape === "band" ? width : scale.x(now)) : scale.x(until ?? at);
   const to = shape === "point" ? from : Math.min(width, end);
   const left = shape === "point" ? from - POINT_PX / 2 : from;
   const px = shape === "point" ? POINT_PX : Math.max(BAR_PX_MIN, to - from);
   const labelPx = textPx(label);
-  if (shape === "band") return { left, px, side: "inside", labelPx: px, start: left, end: left + px };
+  if (shape === "band") return { key, left, px, side: "inside", start: left, end: left + px };
   const isRight = left + px + LABEL_GAP_PX + labelPx <= width;
-  const room = labelPx + LABEL_GAP_PX;
+  const room = label ? labelPx + LABEL_GAP_PX : 0;
   return isRight
-    ? { left, px, side: "right", labelPx, start: left, end: left + px + room }
-    : { left, px, side: "left", labelPx, start: left - room, end: left + px };
+    ? { key, left, px, side: "right", start: left, end: left + px + room }
+    : { key, left, px, side: "left", start: left - room, end: left + px };
 }
 
-/** The first row with room for the item and its label; without one, the last row, and no label. */
+/** The first row with room for the item and its label; without one, the last row, and no label. A line and the point at its
+ * end have one key, and stand in one row.
+ */
 function rowFor(box, rows) {
   for (let row = 0; row < ROWS_MAX; row++) {
     rows[row] ??= [];
-    const isFree = rows[row].every((other) => box.start >= other.end + 4 || box.end <= other.start - 4);
+    const isFree = rows[row].every((other) => box.start >= other.end + 4 || box.end <= other.start - 4 || (box.key && box.key === other.key));
     if (isFree || (box.side === "inside" && row === 0)) return rows[row].push(box), row;
   }
   box.side = "none";
@@ -162,7 +170,7 @@ function rowFor(box, rows) {
 function drawItem({ shape, tone, label, title, key }, { left, px, side }, row) {
   const top = `${row * ROW_PX}px`;
   const attributes = { title: title ?? label, dataset: key ? { item: key } : {} };
-  const body = h("span", { class: `timeline-item ${shape} tone-${tone}`, ...attributes, style: { left: `${left}px`, width: `${px}px`, top } }, side === "inside" ? h("span", {}, label) : null);
+  const body = h("span", { class: `timeline-item is-${shape} tone-${tone}`, ...attributes, style: { left: `${left}px`, width: `${px}px`, top } }, side === "inside" ? h("span", {}, label) : null);
   if (side === "inside" || side === "none" || !label) return [body];
   const at = side === "right" ? { left: `${left + px + LABEL_GAP_PX}px` } : { left: `${left - LABEL_GAP_PX}px`, transform: "translateX(-100%)" };
   return [body, h("span", { class: `timeline-label tone-${tone}`, ...attributes, style: { ...at, top } }, label)];

@@ -32,7 +32,7 @@ async function start() {
       { pattern: "/outbox", show: (outlet, place) => showOutbox(outlet, place, context) },
       { pattern: "/webhooks", show: (outlet, place) => showWebhooks(outlet, place, context) },
     ],
-    views: [["#/orders", "Orders"], ["#/glance", "At a glance"], ["#/outbox", "Outbox"], ["#/webhooks", "Refused webhooks"]],
+    views: [["#/orders", "Orders"], ["#/glance", "At a glance"], ["#/outbox", "Outbox"], ["#/webhooks", "Webhooks"]],
     search: { label: "Search orders", placeholder: "ORD-1, an id, status:failed, review:open", submit: search, get: searched },
     other: config.gatewayConsoleUrl ? ["Gateway", `${config.gatewayConsoleUrl}/`] : null,
   });

@@ -40,9 +40,10 @@ function tiles(metrics) {
   const [state, means, tone] = BREAKER[valueOf(metrics, "order_api_breaker_state") ?? 0];
   const dead = outbox(metrics, "dead");
   const reviews = valueOf(metrics, "order_api_open_reviews") ?? 0;
+  const pending = valueOf(metrics, "order_api_pending_orders") ?? 0;
   const pendingFor = valueOf(metrics, "order_api_pending_order_oldest_age_seconds") ?? 0;
   return h("div", { class: "tiles" },
-    tile({ label: "Pending orders", value: count(valueOf(metrics, "order_api_pending_orders") ?? 0), note: pendingFor ? `the oldest for ${duration(pendingFor * 1000)}` : "none waits", href: link("/orders", { q: "status:pending" }) }),
+    tile({ label: "Pending orders", value: count(pending), note: pendingFor ? `the oldest for ${duration(pendingFor * 1000)}` : pending ? "each has a review" : "none waits", href: link("/orders", { q: "status:pending" }) }),
     tile({ label: "Calls waiting", value: count(waiting), note: oldest >= 1 ? `the oldest is due for ${duration(oldest * 1000)}` : "none is late", tone: oldest > 60 ? "wait" : "", href: link("/outbox") }),
     tile({ label: "Dead letters", value: count(dead), note: dead ? "each waits for a person" : "nothing was given up", tone: dead ? "bad" : "", href: link("/outbox", { state: "dead" }) }),
     tile({ label: "Open reviews", value: count(reviews), note: reviews ? "each waits for a person" : "nobody has to look", tone: reviews ? "warn" : "", href: link("/orders", { q: "review:open" }) }),
@@ -63,8 +64,8 @@ function paidCard(metrics) {
   const total = valueOf(metrics, `${name}_count`) ?? 0;
   const mean = total ? (valueOf(metrics, `${name}_sum`) ?? 0) / total : 0;
   const said = (part) => total ? `within about ${duration(quantile(buckets, part) * 1000)}` : "–";
-  const shown = buckets.map(({ upTo, count: value }, index) => ({ label: upTo === Infinity ? "more" : short(upTo), value, tone: index < 6 ? "good" : "wait" }));
-  return card("Time to Paid", `${count(total)} orders since the start`,
+  const shown = buckets.map(({ upTo, count: value }, index) => ({ label: upTo === Infinity ? "∞" : short(upTo), value, tone: index < 6 ? "good" : "wait" }));
+  return card("Time to Paid", `${count(total)} orders since the start; each column up to the time below it`,
     columns(shown),
     h("dl", { class: "facts quantiles" }, [["Mean", total ? duration(mean * 1000) : "–"], ["Half of them", said(0.5)], ["95 of 100", said(0.95)]].map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value)))));
 }
@@ -95,7 +96,7 @@ function outbox(metrics, state) {
 
 /** A bound of a histogram in few characters. @param {number} seconds */
 function short(seconds) {
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${seconds / 60} m`;
-  return `${seconds / 3600} h`;
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${seconds / 60}m`;
+  return `${seconds / 3600}h`;
 }

@@ -3,6 +3,7 @@
 import { duration, shortId, words } from "/console/kit/format.js";
 import { toneOf } from "./words.js";
 
+const LABEL_MAX = 28; // the list below has it in full
 const OUTCOMES = { unavailable: "no usable answer", withdrawn: "not sent" };
 
 /** The bands and bars end here if they have not ended. */
@@ -58,9 +59,13 @@ function callLanes({ timeline }) {
   });
 }
 
-function attemptLabel({ ms: took, state, status }) {
-  const outcome = OUTCOMES[state] ?? state;
+function attemptLabel({ ms: took, state, status, reason }) {
+  const outcome = state === "unavailable" && reason ? clipped(reason) : OUTCOMES[state] ?? state;
   return `${duration(took)}, ${status ? `HTTP ${status}` : outcome}`;
+}
+
+function clipped(text) {
+  return text.length > LABEL_MAX ? `${text.slice(0, LABEL_MAX - 1)}…` : text;
 }
 
 /** The line is the time that the provider took to settle it; when it was made, its events say. */

@@ -31,7 +31,7 @@ export function showOrder(outlet, { params: [id] }, { config, live }) {
   const moments = showMoments({ mark: picture.mark });
   const heading = h("h1", { tabindex: -1, class: "order-number" }, h("bdi", {}, id));
   const body = h("div", {},
-    h("section", { class: "card", "aria-labelledby": "timeline-title" }, h("div", { class: "card-head" }, h("h2", { id: "timeline-title" }, "From the request to the money"), h("p", { class: "took" })), h("div", { class: "card-body" }, picture.element)),
+    h("section", { class: "card", "aria-labelledby": "timeline-title" }, h("div", { class: "card-head" }, h("h2", { id: "timeline-title" }, "Timeline"), h("p", { class: "took" })), h("div", { class: "card-body" }, picture.element)),
     h("section", { class: "card", "aria-labelledby": "moments-title" }, h("div", { class: "card-head" }, h("h2", { id: "moments-title" }, "Every moment"), h("p", {}, "Open one to see all that is kept of it.")), moments.element));
   const state = h("div", {}, h("p", { class: "loading" }, "Reading…"));
   outlet.append(h("a", { class: "back", href: lastList() }, icon("back"), "Orders"), head, alerts, state);
@@ -154,5 +154,5 @@ function alertsOf({ order, messages }, changed) {
 function tookOf(order) {
   const paid = order.history.find(({ status }) => status === "Paid");
   if (paid) return `Paid after ${duration(Date.parse(paid.at) - Date.parse(order.createdAt))}`;
-  return order.status === "Pending" ? ["Waiting since ", ago(order.createdAt)] : "";
+  return order.status === "Pending" ? ["Waiting for ", duration(Date.now() - Date.parse(order.createdAt))] : "";
 }

@@ -9,7 +9,7 @@ import { badge, banner, button, emptyState, problem } from "/console/kit/ui.js";
 import { cardName } from "./cards.js";
 import { openPlaceOrder } from "./place.js";
 import { parseSearch, STATUSES, withFilter } from "./search.js";
-import { reviewText, stateBadge, toneOf } from "./words.js";
+import { reviewText, stateBadge } from "./words.js";
 
 const PAGE = 50;
 const READ_ALONE_MAX = 10; // hinted orders that are not on the first page
@@ -38,7 +38,7 @@ export function showOrders(outlet, place, { live }) {
   const state = h("div", {});
   const chips = h("nav", { class: "chips", "aria-label": "Filters" });
   const placeButton = button("Place an order", () => openPlaceOrder(), { kind: "primary", title: "n" });
-  const head = h("div", { class: "rows-head", "aria-hidden": "true" }, ["Status", "Order", "Amount", "Card", "Placed"].map((text) => h("span", { class: text === "Amount" || text === "Placed" ? "end" : null }, text)));
+  const head = h("div", { class: "rows-head", "aria-hidden": "true" }, ["Status", "Order", "Amount", "Notes", "Card", "Placed"].map((text) => h("span", { class: text === "Amount" || text === "Placed" ? "end" : null }, text)));
   const card = h("section", { class: "card orders-card", "aria-label": "Orders" }, news, head, list, state, pager);
   outlet.append(h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Orders"), placeButton), chips, card);
 
@@ -142,14 +142,28 @@ export function showOrders(outlet, place, { live }) {
 function row(order, isNew) {
   const href = link(`/orders/${order.id}`);
   if (order.unreadable) return h("li", {}, h("a", { class: "row", href, "data-row": true }, badge("bad", "Unreadable"), h("span", { class: "mono" }, order.id)));
-  const reviews = openReviews(order);
   const card = order.payments.at(-1)?.paymentMethod ?? order.paymentMethod;
   return h("li", { class: isNew ? "is-new" : null }, h("a", { class: "row", href, "data-row": true },
     h("span", {}, stateBadge(order.status)),
-    h("span", { class: "order-name" }, h("bdi", { class: "strong clip", title: order.orderNumber }, order.orderNumber), reviews.length > 0 && h("span", { class: `needs tone-${toneOf("unmatched")}`, title: reviews.map(({ code }) => reviewText(code)).join(" ") }, icon("warn"), reviews.length === 1 ? words(reviews[0].code) : `${count(reviews.length)} reviews`)),
+    h("span", { class: "order-name" }, h("bdi", { class: "strong clip", title: order.orderNumber }, order.orderNumber)),
     h("span", { class: "end strong amount" }, money(order.amount, order.currency)),
-    h("span", { class: "soft clip card-of", title: card }, cardName(card) ?? card),
+    h("span", { class: "notes" }, notesOf(order)),
+    h("span", { class: "soft clip mono", title: cardName(card) }, card),
     h("span", { class: "end soft when" }, ago(order.createdAt))));
+}
+
+/** What one wants to know beside the status. */
+function notesOf(order) {
+  const reviews = openReviews(order);
+  const payment = order.payments.at(-1);
+  const pays = order.payments.length;
+  return [
+    reviews.length > 0 && h("span", { class: "needs tone-warn", title: reviews.map(({ code }) => reviewText(code)).join(" ") }, icon("warn"), reviews.length === 1 ? words(reviews[0].code) : `${count(reviews.length)} reviews`),
+    pays > 1 && h("span", { class: "soft" }, `${pays} payments`),
+    order.status === "Failed" && payment?.failureCode && h("span", { class: "soft" }, words(payment.failureCode)),
+    order.refundedAmount > 0 && h("span", { class: "soft" }, `${money(order.refundedAmount, order.currency)} refunded`),
+    order.disputedAmount > 0 && h("span", { class: "soft" }, `${money(order.disputedAmount, order.currency)} disputed`),
+  ];
 }
 
 function openReviews(order) {

@@ -3,7 +3,6 @@
 import { get } from "/console/kit/api.js";
 
 export const STATUSES = ["Pending", "Paid", "Failed", "Cancelled", "PartiallyRefunded", "Refunded"];
-const FILTERS = "status:, review:, from: and to:";
 
 /**
  * @typedef {object} Search
@@ -49,7 +48,7 @@ function apply(search, name, value) {
   if (name === "status") applyStatus(search, value);
   else if (name === "review") applyReview(search, value);
   else if (name === "from" || name === "to") applyDay(search, name, value);
-  else search.hints.push(`“${name}:” is no filter. There are ${FILTERS} An order number with a colon goes in quotes: "${name}:${value}".`);
+  else search.hints.push(`“${name}:” is no filter. The filters are status:, review:, from: and to:. An order number with a colon goes in quotes: "${name}:${value}".`);
 }
 
 function applyStatus(search, value) {

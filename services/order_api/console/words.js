@@ -36,8 +36,13 @@ export function toneOf(state) {
 }
 
 /** The state of anything as a badge. @param {string} state */
-export function stateBadge(state, title = "") {
-  return badge(toneOf(state), CALLED[state] ? words(CALLED[state]) : words(state), { title });
+export function stateBadge(state) {
+  return badge(toneOf(state), words(CALLED[state] ?? state));
+}
+
+/** The state of a moment of the timeline: a call that is open waits to be sent, a review or dispute for somebody. */
+export function momentBadge({ kind, state }) {
+  return kind !== "call" && state === "open" ? badge("warn", "Open") : stateBadge(state);
 }
 
 /** @param {string} code */

@@ -24,8 +24,8 @@ async def test_the_timeline_goes_from_the_request_to_paid_and_each_moment_unfold
     order = await paid(api, paymentMethod="pm_500|pm_card_visa")
     console = await open_console(url, f"#/orders/{order['id']}")
     picture = console.page.get_by_role("img", name="Timeline of")
-    await expect(picture.locator(".timeline-item.bar")).to_have_count(2)
-    for text in ("POST /api/orders", "payment.succeeded", "no usable answer", "Paid"):
+    await expect(picture.locator(".timeline-item.is-bar")).to_have_count(2)
+    for text in ("POST /api/orders", "payment.succeeded", "HTTP 500", "Paid"):
         await expect(picture).to_contain_text(text)
     moments = console.page.locator(".moments > li")
     _, _, timeline = await api.call("GET", f"/api/orders/{order['id']}/timeline")
@@ -40,7 +40,7 @@ async def test_the_timeline_goes_from_the_request_to_paid_and_each_moment_unfold
 async def test_a_click_on_the_picture_opens_the_moment(open_console: OpenConsole, url: str, api: Api) -> None:
     order = await paid(api)
     console = await open_console(url, f"#/orders/{order['id']}")
-    await console.page.locator(".timeline-item.bar").first.click()
+    await console.page.locator(".timeline-item.is-bar").first.click()
     attempt = console.page.locator(".moments > li").filter(has_text="Asked for the charge")
     await expect(attempt.locator("details")).to_have_attribute("open", "")
     await expect(attempt).to_contain_text("Idempotency-Key at the provider")
