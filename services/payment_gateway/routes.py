@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 
-from payment_gateway.controls.routes import PROBLEMS as CONTROL_PROBLEMS
+from payment_gateway.controls.clock_routes import PROBLEMS as CLOCK_PROBLEMS
 from payment_gateway.controls.routes import TEST_ROUTES
 from payment_gateway.money.routes import MONEY_ROUTES
 from payment_gateway.money.routes import PROBLEMS as MONEY_PROBLEMS
@@ -27,5 +27,5 @@ async def stream_changes(request: Request[Any, Any, Any], watch: NamedDependency
     return stream_hints(request, watch)
 
 
-PROBLEMS: Table = {**MONEY_PROBLEMS, **CONTROL_PROBLEMS}
+PROBLEMS: Table = {**MONEY_PROBLEMS, **CLOCK_PROBLEMS}
 ROUTES = [*MONEY_ROUTES, *EVENT_ROUTES, *ENDPOINT_ROUTES, *TEST_ROUTES, stream_changes]
