@@ -86,14 +86,14 @@ class Watch:
             self._looked_at = now - WINDOW_SECONDS  # so that the next look says there may be more
             await asyncio.sleep(LOOK_SECONDS / 4)
             return
-        fresh = [one for one in found if self._seen.get(one["_id"]) != one.get("version")]
+        fresh = [one for one in found if self._seen.get(one["_id"]) != one["version"]]
         hints: dict[str | None, list[Hint]] = {}
         for one in fresh:
-            hints.setdefault(one["merchant"], []).append(Hint(one["_id"], one.get("version")))
+            hints.setdefault(one["merchant"], []).append(Hint(one["_id"], int(one["version"])))
         changed = [name for name, state in states.items() if name in self._seen and self._seen[name] != state]
         hints[None] = [Hint(name, None) for name in (*changed, *self._touched)]
         self._touched = set()
-        self._seen = {**{one["_id"]: one.get("version") for one in found}, **states}
+        self._seen = {**{one["_id"]: one["version"] for one in found}, **states}
         self._more = since_last > WINDOW_SECONDS / 2 or len(fresh) >= HINTS_MAX
         self._hints = hints
         self._number += 1

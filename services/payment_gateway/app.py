@@ -106,7 +106,9 @@ class Application:
         )
         self.forget_keys = [ForgetKeys(self.store.charges, "ch"), ForgetKeys(self.store.webhook_endpoints, "we")]
         self.change_endpoints = ChangeEndpoints(self.store, self.endpoints, self.clock)
-        self.resend_events = ResendEvents(self.store, self.clock, wake=self._wake_deliveries)
+        self.resend_events = ResendEvents(
+            self.store, self.clock, forges=settings.test_endpoints, wake=self._wake_deliveries
+        )
         self.advance_clock = AdvanceClock(
             self.store, self.clock, self._schedules(), stuck_seconds=self.deliver_webhooks.lease_seconds
         )
@@ -159,7 +161,7 @@ class Application:
             ),
             Schedule("resends", first_due_in(store.resends, "due_at", {}), self.resend_events.work.run_once),
             Schedule("deliveries", first_due_in(store.deliveries, "next_attempt_at", pending), deliver.work.run_once),
-            Schedule("held deliveries", self.release_held.first_due, self.release_held.run_once),
+            Schedule("held", self.release_held.first_due, self.release_held.run_once),
         ]
 
     def _watch(self) -> Watch:

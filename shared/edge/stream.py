@@ -28,8 +28,8 @@ def stream_hints(request: Request[Any, Any, Any], watch: Watch) -> Response[Any]
 
 
 async def _messages(watch: Watch, merchant: str, hold: Callable[[float], Awaitable[bool]]) -> AsyncIterator[bytes]:
-    yield b":\n\n"
-    seen: int | None = None
+    seen = (await watch.news(merchant, None)).number
+    yield b":\n\n"  # whoever reads a view from here on is told of all that the view does not show
     spoke_at = time.monotonic()
     while await hold(TICK_SECONDS):
         news = await watch.news(merchant, seen)

@@ -221,6 +221,19 @@ async def test_what_an_endpoint_has_missed_can_be_sent_to_it(call: Call, receive
     await until(has_it, "the event that was missed")
 
 
+async def test_an_event_can_be_sent_again_as_a_forgery(call: Call, receiver: HttpDouble) -> None:
+    endpoint = await add(call, receiver.url, secret=SECRET)
+    await charge(call)
+    await received(receiver, 1)
+    event_id = receiver.asked[0].headers["webhook-id"]
+    body = {"endpointId": endpoint["id"], "forgery": "tampered_body"}
+    assert (await call("POST", f"/v1/events/{event_id}/resend", body))[::2] == (202, {"resent": 1, "complete": True})
+    await received(receiver, 2)
+    assert receiver.asked[1].body != receiver.asked[0].body
+    status, _, problem = await call("POST", f"/v1/events/{event_id}/resend", {"forgery": "imagined"})
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/forgery")
+
+
 @pytest.mark.parametrize("since", ["yesterday", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00Z", 5, None])
 async def test_what_is_no_time_is_no_time_to_resend_from(call: Call, since: Any) -> None:
     endpoint = await add(call, "http://127.0.0.1:1/")
@@ -393,3 +406,37 @@ async def test_what_is_left_of_a_resend_when_the_gateway_is_killed_is_resent(
 
             await until(all_are_there, "a delivery of each event")
             over.set()
+
+
+async def test_a_receiver_that_does_not_see_why_a_signature_is_refused_is_told(
+    call: Call, receiver: HttpDouble
+) -> None:
+    await add(call, receiver.url, secret=SECRET)
+    await charge(call)
+    await received(receiver, 1)
+    [sent] = receiver.asked
+    headers = {name: value for name, value in sent.headers.items() if name == "X-Signature"}
+    asked = {"body": json.dumps(json.loads(sent.body)), "secret": SECRET, "headers": headers}
+    status, _, answer = await call("POST", "/v1/test/signatures", asked)
+    [verdict] = answer["verdicts"]
+    assert (status, verdict["valid"], [one["wrong"] for one in verdict["mistakes"]]) == (200, False, ["bytes"])
+    asked["headers"] = verdict["expected"]
+    assert (await call("POST", "/v1/test/signatures", asked))[2]["verdicts"][0]["valid"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Mine": "1"}, {"X-Signature": "1", "x-signature": "2"}])
+async def test_what_is_no_signature_is_refused_by_the_field(call: Call, headers: dict[str, str]) -> None:
+    asked = {"body": "{}", "secret": SECRET, "headers": headers}
+    status, _, problem = await call("POST", "/v1/test/signatures", asked)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/headers")
+
+
+async def test_a_delivery_names_the_type_and_the_reference_of_its_event(call: Call, receiver: HttpDouble) -> None:
+    endpoint = await add(call, receiver.url)
+    reference = await charge(call)
+    await received(receiver, 1)
+    [delivery] = (await call("GET", f"/v1/deliveries?endpointId={endpoint['id']}"))[2]["data"]
+    assert (delivery["eventType"], delivery["reference"]) == ("payment.succeeded", reference)
+    [same] = (await call("GET", f"/v1/deliveries?endpointId={endpoint['id']}&reference={reference}"))[2]["data"]
+    assert same["id"] == delivery["id"]
+    assert (await call("GET", "/v1/deliveries?reference=nobody's"))[2]["data"] == []

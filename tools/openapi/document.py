@@ -25,6 +25,8 @@ from shared import VERSION
 from shared.edge.application import ROUTES_OF_EVERY_SERVICE
 from shared.edge.health import Live, Ready
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
+from shared.edge.recent import RecentRequest
+from shared.watch import Hint
 from tools.openapi.schemas import Json, parameter_schema, schemas_of
 
 
@@ -65,7 +67,27 @@ LISTS = (
     "A page of large things may end before `limit`."
 )
 
-_EXAMPLES: Mapping[Any, Any] = {Live: Live("live"), Ready: Ready("ready")}  # of what every service has
+_RECENT = RecentRequest(
+    id="req_01a209e9aac873d8b2de2b8bb118537e",
+    at="2026-11-23T19:37:18.280Z",
+    method="POST",
+    path="/",
+    status=401,
+    duration_ms=3.41,
+    key=None,
+    replayed=False,
+    fault=None,
+    request_headers={"content-type": "application/json"},
+    request_body="{}",
+    response_headers={"content-type": PROBLEM_JSON},
+    response_body='{"type":"/problems/unauthenticated"}',
+)
+_EXAMPLES: Mapping[Any, Any] = {  # of what every service has
+    Live: Live("live"),
+    Ready: Ready("ready"),
+    RecentRequest: _RECENT,
+    Hint: Hint("ch_01a209e9aade7799afdccfd98db8e668", 2),
+}
 _ANSWER_HEADERS: Mapping[str, str] = {
     "X-Request-Id": "The request's id, as in the logs: the one that it came with, or a new one.",
     "Location": "Where the created thing is.",

@@ -5,12 +5,13 @@ webhooks that it sends.
 from collections.abc import Mapping
 from typing import get_args
 
+from payment_gateway.controls.check_signature import CheckSignatureRequest
+from payment_gateway.controls.clock_routes import ClockRequest, ClockView
 from payment_gateway.controls.routes import (
-    ClockRequest,
-    ClockView,
     CloseDisputeRequest,
     DisputeRequest,
     Done,
+    SignatureView,
     WebhookReplyView,
 )
 from payment_gateway.controls.send_anything import SendWebhookRequest
@@ -26,6 +27,7 @@ from payment_gateway.webhooks.event_routes import ResendEventRequest, ResendSinc
 from payment_gateway.webhooks.resend import Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView, WebhookEndpointWithSecretView
 from shared import wire
+from shared.signing import sign
 from tools.openapi.document import ERRORS, IDEMPOTENCY, LISTS, SIGNATURE, Api, prose, required_header
 from tools.openapi.schemas import Json
 
@@ -103,6 +105,8 @@ _ENDPOINT: Json = {
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of the Standard Webhooks specification
+_SPACED = b'{"id": "evt_1", "type": "payment.succeeded"}'
+_COMPACT = sign(_SPACED.replace(b" ", b""), [_SECRET], 1614265330)
 _FAILING: Json = {"state": "disabled", "disabledReason": "failing", "failingSince": "2026-11-23T19:37:23.387Z"}
 _EVENTS: Mapping[str, tuple[str, Json]] = {
     "payment.succeeded": ("A charge has succeeded", CHARGE),
@@ -236,10 +240,34 @@ API = Api(
             "responseBody": "stale",
             "sent": {"headers": {"X-Mine": "1"}, "body": "{}"},
         },
+        CheckSignatureRequest: {
+            "body": _SPACED.decode(),
+            "secret": _SECRET,
+            "headers": {"X-Signature": _COMPACT},
+            "at": 1614265330,
+        },
+        SignatureView: {
+            "verdicts": [
+                {
+                    "scheme": "X-Signature",
+                    "valid": False,
+                    "mistakes": [
+                        {
+                            "wrong": "bytes",
+                            "explanation": "The same JSON was signed, printed without spaces: it was parsed and printed "
+                            "again. Sign and verify the raw bytes.",
+                        }
+                    ],
+                    "expected": {"X-Signature": sign(_SPACED, [_SECRET], 1614265330)},
+                }
+            ]
+        },
         EventView: _event("payment.succeeded"),
         DeliveryView: {
             "id": "dlv_01a209e9aade76a6878437494af678bd",
             "eventId": _EVENT_ID,
+            "eventType": "payment.succeeded",
+            "reference": CHARGE["reference"],
             "endpointId": _ENDPOINT["id"],
             "state": "delivered",
             "nextAttemptAt": None,
@@ -252,6 +280,14 @@ API = Api(
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
                     "forgery": None,
+                    "sentHeaders": {
+                        "Content-Type": "application/json",
+                        "User-Agent": "payment_gateway",
+                        "X-Signature": SIGNATURE["example"],
+                        **{header["name"]: header["example"] for header in _STANDARD_WEBHOOKS},
+                    },
+                    "sentBody": None,
+                    "responseHeaders": {"content-type": "application/json", "content-length": "21"},
                 }
             ],
             "fault": None,
@@ -259,7 +295,13 @@ API = Api(
         },
         Faults: Faults(seed=42, rates={"declined": 0.1, "reply_timeout": 0.05, "webhook_duplicated": 0.2}),
         ClockRequest: {"action": "advance", "seconds": 259200},
-        ClockView: {"now": "2026-11-26T19:37:23.370Z", "state": "running", "advancingTo": None},
+        ClockView: {
+            "now": "2026-11-26T19:37:23.370Z",
+            "state": "running",
+            "advancingTo": None,
+            "aheadSeconds": 259200,
+            "next": [{"what": "deliveries", "at": "2026-11-26T21:04:51.018Z"}],
+        },
         Done: {},
     },
 )

@@ -84,9 +84,17 @@ def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 @command(events, "resend")
 @click.argument("event_id", type=ID)
 @click.option("--endpoint", "endpoint_id", type=NAME, help="To this endpoint alone.")
-def resend_event(gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None) -> None:
+@click.option(
+    "--forgery",
+    type=click.Choice(["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]),
+    help="Send this first, and the true event after it.",
+)
+def resend_event(
+    gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None, forgery: str | None
+) -> None:
     """Deliver an event again, now."""
-    body = {"endpointId": endpoint_id} if endpoint_id else {}
+    asked = {"endpointId": endpoint_id, "forgery": forgery}
+    body = {name: value for name, value in asked.items() if value}
     answer = gateway.call("POST", f"/v1/events/{event_id}/resend", body)
     terminal.result(answer, f"resent: {answer['resent']}")
 
@@ -99,7 +107,10 @@ def deliveries() -> None:
 @command(deliveries, "list")
 @click.option("--event", "eventId", type=NAME, help="Only those of this event.")
 @click.option("--endpoint", "endpointId", type=NAME, help="Only those to this endpoint.")
-@click.option("--state", type=click.Choice(["pending", "delivered", "failed", "cancelled"]), help="Only these.")
+@click.option("--reference", type=NAME, help="Only those of events about the charge with this reference of yours.")
+@click.option(
+    "--state", type=click.Choice(["pending", "failing", "delivered", "failed", "cancelled"]), help="Only these."
+)
 @limit_option
 def list_deliveries(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Deliveries, newest first, with what came of each attempt. --json shows when, how long, and the answers."""

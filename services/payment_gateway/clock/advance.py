@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from pymongo.errors import PyMongoError
@@ -28,12 +29,15 @@ IN_HAND_POLL_SECONDS = 0.01
 ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
 
 
+Work = Literal["charges", "endpoints", "resends", "deliveries", "held"]
+
+
 class Schedule(NamedTuple):
     """Work that waits for its time. `first_due(after)` is when the first piece is due, None if none is; of what is due no
     later than `after` it looks at none. `run_once` does what is due.
     """
 
-    name: str
+    name: Work
     first_due: Callable[[datetime | None], Awaitable[datetime | None]]
     run_once: Callable[[], Awaitable[int]]
 
@@ -68,6 +72,11 @@ class AdvanceClock:
             if clock.version != asked.version or asyncio.get_running_loop().time() > deadline:
                 return clock
             await asyncio.sleep(IN_HAND_POLL_SECONDS)
+
+    async def upcoming(self) -> list[tuple[Work, datetime]]:
+        """When the first of each kind of work is due, the earliest first. Raises PyMongoError."""
+        found = zip(self._schedules, await self._first_due(None), strict=True)
+        return sorted(((schedule.name, at) for schedule, at in found if at is not None), key=itemgetter(1))
 
     async def _claim(self, limit: int) -> Sequence[Document]:
         _, documents = await claim(

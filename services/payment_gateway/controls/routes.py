@@ -1,23 +1,20 @@
 """HTTP under /v1/test: what no real provider lets its merchants do. Refused unless PAYMENT_GATEWAY_TEST_ENDPOINTS."""
 
 import re
-from datetime import timedelta
 from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
-from payment_gateway.clock import clock as clocks
-from payment_gateway.clock.advance import AdvanceClock
-from payment_gateway.clock.clock import Clock, ClockError
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.controls.forget_keys import forget_keys
+from payment_gateway.controls.check_signature import CheckSignatureRequest, check_signature
+from payment_gateway.controls.clock_routes import CLOCK_ROUTES
 from payment_gateway.controls.reset import Reset
 from payment_gateway.controls.send_anything import SendWebhookRequest, Sent, send_anything
+from payment_gateway.controls.signature_mistakes import Verdict
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
 from payment_gateway.faults.stored_faults import StoredFaults
 from payment_gateway.money import dispute_charge as disputes
@@ -38,78 +35,14 @@ from shared import wire
 from shared.edge.admit import release
 from shared.edge.auth import merchant_of
 from shared.edge.lists import Cursor, Limit
-from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.responses import json_response
 from shared.pages import LIMIT_DEFAULT, Page
-from shared.times import utc_now
-
-PROBLEMS: Table = {ClockError: lambda error: ProblemError("clock-conflict", str(error))}
 
 
 class Done(msgspec.Struct, frozen=True):
     """Nothing to tell."""
-
-
-class ClockView(msgspec.Struct, frozen=True, rename="camel"):
-    """The provider's time. While it advances, `now` is how far it has come, and `advancingTo` where it will stop."""
-
-    now: wire.Time
-    state: clocks.State
-    advancing_to: wire.Time | None
-
-
-class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What the clock is to do. `seconds` says how far to advance, and is for that only. Where it stands has no part in
-    `forgetKeys`: idempotency keys are kept for 24 hours of real time.
-    """
-
-    action: Literal["freeze", "resume", "advance", "forgetKeys"]
-    seconds: Annotated[int, Meta(ge=1, le=10 * 365 * 86400)] | None = None
-
-
-@get("/v1/test/clock", tags=["Test"], test=True)
-async def get_clock(clock: NamedDependency[StoredClock]) -> Response[ClockView]:
-    """The clock by which charges settle and deliveries are retried, and whose times are recorded and shown."""
-    return _clock_response(await clock.read(), 200)
-
-
-@post(
-    "/v1/test/clock",
-    tags=["Test"],
-    test=True,
-    status_code=200,
-    problems=["clock-conflict"],
-    responses={202: ResponseSpec(ClockView, description="It still advances", generate_examples=False)},
-)
-async def set_clock(
-    request: Request[Any, Any, Any],
-    data: JSONBody[ClockRequest],
-    clock: NamedDependency[StoredClock],
-    advance_clock: NamedDependency[AdvanceClock],
-    store: NamedDependency[Store],
-) -> Response[ClockView]:
-    """Freezes the clock, advances it, or lets it run on from where it stands; or has your idempotency keys forgotten.
-    Advancing does on the way what is due on the way, in order, each thing at its own time, as fast as your endpoints answer.
-    The timestamps of signatures, idempotency keys and timeouts stay on real time.
-    """
-    if (data.action == "advance") != (data.seconds is not None):
-        raise invalid_field("/seconds", "is needed to advance, and for nothing else")
-    match data.action:
-        case "freeze":
-            changed = await clock.change(lambda before: clocks.frozen(before, real=utc_now()))
-        case "resume":
-            changed = await clock.change(lambda before: clocks.resumed(before, real=utc_now()))
-        case "advance":
-            changed = await advance_clock(timedelta(seconds=data.seconds or 0))
-        case "forgetKeys":
-            await forget_keys(store, merchant_of(request))
-            changed = await clock.read()
-    return _clock_response(changed, 202 if changed.state == "advancing" else 200)
-
-
-def _clock_response(clock: Clock, status: int) -> Response[ClockView]:
-    return json_response(wire.encode(ClockView(clock.now(utc_now()), clock.state, clock.until)), status)
 
 
 class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -160,6 +93,30 @@ def _check(data: SendWebhookRequest) -> None:
         given.add(name.lower())
     if data.id is not UNSET and not _HEADER_VALUE.match(data.id):
         raise invalid_field("/id", "must be visible ASCII characters, with spaces between them only")
+
+
+class SignatureView(msgspec.Struct, frozen=True):
+    """What is to be said about the signature of each scheme."""
+
+    verdicts: list[Verdict]
+
+
+@post("/v1/test/signatures", tags=["Test"], test=True, status_code=200)
+async def check_test_signature(
+    request: Request[Any, Any, Any],
+    data: JSONBody[CheckSignatureRequest],
+    store: NamedDependency[Store],
+    clock: NamedDependency[StoredClock],
+) -> Response[SignatureView]:
+    """Says whether a signature is right, and if not, whether the bytes, the secret, the clock or the headers are wrong. It
+    tries the usual mistakes, and the secrets of your endpoints.
+    """
+    if len({name.lower() for name in data.headers}) < len(data.headers):
+        raise invalid_field("/headers", "have a name twice")
+    verdicts = await check_signature(store, clock, merchant_of(request), data)
+    if not verdicts:
+        raise invalid_field("/headers", "have neither X-Signature nor webhook-signature")
+    return json_response(msgspec.json.encode(SignatureView(verdicts)))
 
 
 @post("/v1/test/reset", tags=["Test"], test=True, status_code=200)
@@ -271,12 +228,12 @@ async def list_requests(
 
 TEST_ROUTES = [
     list_requests,
-    get_clock,
-    set_clock,
+    *CLOCK_ROUTES,
     get_faults,
     put_faults,
     delete_faults,
     send_test_webhook,
+    check_test_signature,
     open_dispute,
     close_dispute,
     reset,

@@ -146,7 +146,7 @@ class DeliverWebhooks:
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             sent, headers = _signed(delivery, endpoint, body, now=at)
             reply = await self.send(endpoint.url, sent, headers)
-            attempt = _attempt(delivery, reply, at=at)
+            attempt = _attempt(delivery, reply, headers, body=None if sent == body else sent, at=at)
             _ATTEMPTS_BY_RESULT[result_of(attempt)].inc()
             _ATTEMPT_SECONDS.observe(attempt.duration_ms / 1000)
             asked_seconds, ended_at = reply.retry_after_seconds, await self._ended_at(attempt)
@@ -205,7 +205,9 @@ def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetim
     return sent, {**USUAL_HEADERS, **signatures, **trace_headers()}
 
 
-def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
+def _attempt(
+    delivery: Delivery, reply: Reply, headers: Mapping[str, str], *, body: bytes | None, at: datetime
+) -> Attempt:
     return Attempt(
         number=len(delivery.attempts) + 1,
         at=at,
@@ -214,6 +216,9 @@ def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
         error=reply.error,
         response_body=reply.body,
         forgery=delivery.forgery,
+        sent_headers=headers,
+        sent_body=body.decode() if body is not None else None,
+        response_headers=reply.headers,
     )
 
 

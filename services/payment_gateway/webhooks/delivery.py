@@ -1,6 +1,6 @@
 """What a delivery is: one event on its way to one endpoint, and what an attempt means for it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -26,7 +26,7 @@ State = Literal["pending", "delivered", "failed", "cancelled"]
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP try. `status` is None where no response came; then `error` says why. `forgery` is what was sent instead of
-    the true event.
+    the true event. `sent_body` is None where it was the event's own. An attempt of an earlier version has no headers.
     """
 
     number: int
@@ -36,6 +36,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     response_body: str
     forgery: Forgery | None = None
+    sent_headers: Mapping[str, str] | None = None
+    sent_body: str | None = None
+    response_headers: Mapping[str, str] | None = None
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -148,12 +151,16 @@ def _copy(first: Delivery, number: int) -> Delivery:
     return msgspec.structs.replace(first, id=copy_id, fault=first.fault or "duplicated")
 
 
-def resent(event_id: str, endpoint: Endpoint, before: int, *, now: datetime) -> Delivery:
-    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all three: two who
-    resend at once send once.
+def resent(
+    event_id: str, endpoint: Endpoint, before: int, *, now: datetime, forgery: Forgery | None = None
+) -> Delivery:
+    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all of these: two who
+    resend at once send once. With a `forgery`, its first attempt sends that.
     """
-    own_id = derive_id("dlv", event_id, endpoint.id, "resent", str(before))
-    return msgspec.structs.replace(new_delivery(event_id, endpoint.merchant, endpoint.id, now=now), id=own_id)
+    forgeries = (forgery,) if forgery else ()
+    own_id = derive_id("dlv", event_id, endpoint.id, "resent", str(before), *forgeries)
+    again = new_delivery(event_id, endpoint.merchant, endpoint.id, now=now)
+    return msgspec.structs.replace(again, id=own_id, forgeries=forgeries)
 
 
 def after(

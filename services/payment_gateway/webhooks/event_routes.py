@@ -9,12 +9,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from payment_gateway.faults.rates import Forgery
 from payment_gateway.reads import Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
+from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, events_of, page_of_deliveries
 from payment_gateway.webhooks.list_events import page_by_delivery
-from payment_gateway.webhooks.resend import EndpointDisabled, NotThere, ResendEvents, Resent
-from payment_gateway.webhooks.views import DeliveryView, EventView
+from payment_gateway.webhooks.resend import EndpointDisabled, ForgingDisabled, NotThere, ResendEvents, Resent
+from payment_gateway.webhooks.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.lists import Cursor, Limit, page_response, position_after
@@ -26,9 +28,12 @@ from shared.tracing import note
 
 
 class ResendEventRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """To which endpoint; without one, to every enabled one that wants it."""
+    """To which endpoint; without one, to every enabled one that wants it. With a `forgery` the first attempt sends that
+    instead, for which test endpoints must be enabled, and the next one the true event.
+    """
 
     endpoint_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+    forgery: Forgery | UnsetType = UNSET
 
 
 class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -96,21 +101,40 @@ async def list_deliveries(
     store: NamedDependency[Store],
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
-    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    reference: Annotated[
+        str | None,
+        QueryParameter(
+            max_length=255,
+            description="Of the charge that the event is about. If a reference has more than "
+            f"{EVENTS_MAX:,} events, only the newest count.",
+        ),
+    ] = None,
+    delivery_state: Annotated[
+        State | Literal["failing"] | None,
+        QueryParameter(name="state", description="`failing`: pending, and the true event has failed before."),
+    ] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
-    asked = {"event_id": event_id, "endpoint_id": endpoint_id, "state": delivery_state}
-    conditions = {"merchant": merchant_of(request), **asked}
+    note(reference=reference)
+    conditions = {"merchant": merchant_of(request), "event_id": event_id, "endpoint_id": endpoint_id}
     position = position_after(request, cursor)
-    documents, following = await page(store, store.deliveries, conditions, limit, position)
+    documents, following = await page_of_deliveries(
+        store, conditions, limit, position, reference=reference, state=delivery_state
+    )
     deliveries = msgspec.convert(documents, list[Delivery])
-    shown = msgspec.convert(deliveries, list[DeliveryView], from_attributes=True)
+    events = await events_of(store, deliveries)
+    shown = [delivery_view(one, events.get(one.event_id, {})) for one in deliveries]
     return page_response(request, map(wire.encode, shown), following)
 
 
-@post("/v1/events/{event_id:str}/resend", tags=["Events"], status_code=202, problems=["endpoint-disabled"])
+@post(
+    "/v1/events/{event_id:str}/resend",
+    tags=["Events"],
+    status_code=202,
+    problems=["endpoint-disabled", "test-endpoints-disabled"],
+)
 async def resend_event(
     request: Request[Any, Any, Any],
     event_id: FromPath[str],
@@ -118,7 +142,8 @@ async def resend_event(
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
     """Delivers an event again, whether it was delivered before or not: to one endpoint, or to every one that wants it."""
-    return _answer(await resend_events.one(merchant_of(request), event_id, data.endpoint_id or None))
+    merchant, endpoint_id, forgery = merchant_of(request), data.endpoint_id or None, data.forgery or None
+    return _answer(await resend_events.one(merchant, event_id, endpoint_id, forgery))
 
 
 @post(
@@ -148,7 +173,7 @@ def _time(pointer: str, given: datetime | str) -> datetime:
         raise invalid_field(pointer, str(error)) from None
 
 
-def _answer(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:
+def _answer(outcome: Resent | NotThere | EndpointDisabled | ForgingDisabled) -> Response[Resent]:
     """Raises ProblemError."""
     match outcome:
         case Resent():
@@ -157,6 +182,8 @@ def _answer(outcome: Resent | NotThere | EndpointDisabled) -> Response[Resent]:
             raise ProblemError("not-found", f"no such {what}")
         case EndpointDisabled():
             raise ProblemError("endpoint-disabled")
+        case ForgingDisabled():
+            raise ProblemError("test-endpoints-disabled", "a forgery is for tests only")
         case _:
             assert_never(outcome)
 

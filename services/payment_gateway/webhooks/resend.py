@@ -15,6 +15,7 @@ import msgspec
 
 from payment_gateway.claim import claim, release
 from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.faults.rates import Forgery
 from payment_gateway.store import Store
 from payment_gateway.webhooks.announce import insert_all
 from payment_gateway.webhooks.delivery import resent
@@ -38,6 +39,10 @@ class NotThere(msgspec.Struct, frozen=True):
 
 class EndpointDisabled(msgspec.Struct, frozen=True):
     """Nothing is sent to it until it is enabled."""
+
+
+class ForgingDisabled(msgspec.Struct, frozen=True):
+    """Test endpoints are disabled, and so nothing is forged."""
 
 
 class Resent(msgspec.Struct, frozen=True):
@@ -65,11 +70,14 @@ class _Rest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendEvents:
-    """`wake` hints at what is due. Raises PyMongoError; what was resent until then is."""
+    """`wake` hints at what is due; nothing is forged unless it `forges`. Raises PyMongoError; then what was resent before
+    stays so.
+    """
 
-    def __init__(self, store: Store, clock: StoredClock, *, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, clock: StoredClock, *, forges: bool, wake: Callable[[], None]) -> None:
         self._store = store
         self._clock = clock
+        self._forges = forges
         self._wake = wake
         self.work = LeasedWork[Document](
             self._claim,
@@ -81,9 +89,13 @@ class ResendEvents:
         )
 
     async def one(
-        self, merchant: str, event_id: str, endpoint_id: str | None = None
-    ) -> Resent | NotThere | EndpointDisabled:
-        """Sends it to that endpoint, or to every enabled one that wants it, delivered before or not."""
+        self, merchant: str, event_id: str, endpoint_id: str | None = None, forgery: Forgery | None = None
+    ) -> Resent | NotThere | EndpointDisabled | ForgingDisabled:
+        """Sends it to that endpoint, or to every enabled one that wants it, delivered before or not. A `forgery` is sent
+        once, and the true event follows as after any attempt that failed; what is pending is not touched then.
+        """
+        if forgery is not None and not self._forges:
+            return ForgingDisabled()
         event = await self._store.one(self._store.events, merchant, event_id)
         if event is None:
             return NotThere("event")
@@ -91,10 +103,10 @@ class ResendEvents:
             endpoint = await self._endpoint(merchant, endpoint_id)
             if not isinstance(endpoint, Endpoint):
                 return endpoint
-            return Resent(await self._send_again([event], endpoint, delivered_too=True))
+            return Resent(await self._send_one(event, endpoint, forgery))
         endpoints = await find_endpoints(self._store, {"merchant": merchant, "state": "enabled"})
         wanting = [one for one in endpoints if wants(one, merchant, event["type"])]
-        return Resent(sum([await self._send_again([event], one, delivered_too=True) for one in wanting]))
+        return Resent(sum([await self._send_one(event, one, forgery) for one in wanting]))
 
     async def since(self, merchant: str, endpoint_id: str, since: datetime) -> Resent | NotThere | EndpointDisabled:
         """Sends it everything that it wants, that has happened since then, and that it has not taken."""
@@ -173,6 +185,16 @@ class ResendEvents:
             reached = _Place(events[-1]["created_at"], events[-1]["_id"])
         wanted = [one for one in events if wants(endpoint, endpoint.merchant, one["type"])]
         return await self._send_again(wanted, endpoint, delivered_too=False) if wanted else 0, reached
+
+    async def _send_one(self, event: Document, endpoint: Endpoint, forgery: Forgery | None) -> int:
+        if forgery is None:
+            return await self._send_again([event], endpoint, delivered_too=True)
+        of_it = {"merchant": endpoint.merchant, "event_id": event["_id"], "endpoint_id": endpoint.id}
+        before = await self._store.deliveries.count_documents(of_it)
+        forged = resent(event["_id"], endpoint, before, now=await self._clock.now(), forgery=forgery)
+        await insert_all(self._store.deliveries, [to_document(forged)])
+        self._wake()
+        return 1
 
     async def _send_again(self, events: Sequence[Document], endpoint: Endpoint, *, delivered_too: bool) -> int:
         """How many deliveries of `events`, which are no more than EVENTS_MAX, are made due now or anew."""

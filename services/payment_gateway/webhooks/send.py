@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import socket
 import threading
 import time
@@ -23,17 +24,23 @@ from shared.telemetry import log
 CONNECT_SECONDS = 5.0
 LOOK_UPS_MAX = 48  # threads: small containers allow 64 processes and threads in all
 ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
+HEADERS_MAX, HEADER_LENGTH_MAX = 16, 128  # of an answer: they are kept with every attempt
 USUAL_HEADERS = {"Content-Type": "application/json", "User-Agent": "payment_gateway"}
 
 _MARK = "not an allowed destination"
+_HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}\Z")  # others could not be names in MongoDB
+_SECRET_HEADERS = frozenset({"set-cookie", "www-authenticate", "authorization"})
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. `status` is None where no whole response came; then `error` says why."""
+    """What came back. `status` is None where no whole response came; then `error` says why. `headers` are those that are
+    kept, their names in lower case.
+    """
 
     status: int | None
     error: str | None
     body: str
+    headers: Mapping[str, str]
     duration_ms: int
     retry_after_seconds: float | None
 
@@ -68,11 +75,12 @@ class SendWebhook:
         """Raises nothing that a URL, a header or a receiver could bring about."""
         started = time.monotonic()
         status, error, received, asked_seconds = None, None, b"", None
+        headers_received: Mapping[str, str] = {}
         try:
             target = URL(url)
             session = self._sessions[self._destinations.allows_name(target.raw_host or "")]
             async with session.post(target, data=body, headers=headers, allow_redirects=False) as response:
-                asked_seconds = retry_after_seconds(response)
+                asked_seconds, headers_received = retry_after_seconds(response), _kept(response)
                 received = await read_up_to(response, RESPONSE_BYTES_MAX)
                 status = response.status  # a response that breaks off is none
         except CALL_ERRORS as failure:
@@ -84,6 +92,7 @@ class SendWebhook:
             status=status,
             error=error,
             body=received.decode(errors="replace"),
+            headers=headers_received,
             duration_ms=round((time.monotonic() - started) * 1000),
             retry_after_seconds=asked_seconds,
         )
@@ -102,6 +111,17 @@ class SendWebhook:
             socket_factory=guard,
             resolver=self._resolver,
         )
+
+
+def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """The first headers of an answer, cut where they are long, and without what may be a secret of the receiver."""
+    kept: dict[str, str] = {}
+    for name in map(str.lower, response.headers):
+        if name not in kept and len(kept) < HEADERS_MAX and _HEADER_NAME.match(name):
+            values = ", ".join(response.headers.getall(name)).encode(errors="surrogateescape").decode(errors="replace")
+            is_long, is_secret = len(values) > HEADER_LENGTH_MAX, name in _SECRET_HEADERS
+            kept[name] = "…" if is_secret else values[:HEADER_LENGTH_MAX] + "…" * is_long
+    return kept
 
 
 def _describe(failure: Exception) -> str:

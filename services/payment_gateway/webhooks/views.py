@@ -1,11 +1,12 @@
 """Events, deliveries and new secrets as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.webhooks.delivery import Fault, State
+from payment_gateway.webhooks.delivery import Delivery, Fault, State
 from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
 from shared import wire
 
@@ -25,6 +26,10 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
     the true event; null mostly.
+
+    It sent `sentHeaders`, and `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the
+    response there are the start of the body and the first headers, without those that may be secret. An attempt of an
+    earlier version has null for headers.
     """
 
     number: int
@@ -34,21 +39,39 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     error: str | None
     response_body: str
     forgery: Forgery | None
+    sent_headers: dict[str, str] | None
+    sent_body: str | None
+    response_headers: dict[str, str] | None
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An event on its way to an endpoint, with every attempt. `nextAttemptAt` is null once there is no other; `fault` says
-    why it is not delivered as usual, and is null mostly.
+    """An event on its way to an endpoint, with every attempt. `eventType`, and `reference` of the charge it is about, are
+    those of the event, and null if a reset took that. `nextAttemptAt` is null once there is no other; `fault` says why it is
+    not delivered as usual, and is null mostly.
     """
 
     id: str
     event_id: str
+    event_type: wire.EventType | None
+    reference: str | None
     endpoint_id: str
     state: State
     next_attempt_at: wire.Time | None
     attempts: list[AttemptView]
     fault: Fault | None
     created_at: wire.Time
+
+
+_OF_THE_DELIVERY = set(DeliveryView.__struct_fields__) - {"event_type", "reference"}
+
+
+def delivery_view(delivery: Delivery, event: Mapping[str, Any]) -> DeliveryView:
+    """`event` has its type and reference, or nothing."""
+    shown = {name: getattr(delivery, name) for name in _OF_THE_DELIVERY}
+    attempts = msgspec.convert(delivery.attempts, list[AttemptView], from_attributes=True)
+    return DeliveryView(
+        **{**shown, "attempts": attempts}, event_type=event.get("type"), reference=event.get("reference")
+    )
 
 
 class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):

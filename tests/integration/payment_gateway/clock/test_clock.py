@@ -380,3 +380,33 @@ async def _has(receiver: HttpDouble, count: int) -> bool:
 
 async def _is_past(at: datetime) -> bool:
     return utc_now() > at
+
+
+async def test_what_is_due_next_is_told_the_earliest_first(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    async with make_application(charge_delay_seconds=600, webhook_retry_schedule_seconds=(60,)) as application:
+        now = await freeze(application)
+        assert await application.advance_clock.upcoming() == []
+        await create(application, scenario={"settleDelaySeconds": 0})
+        await application.settle_charges.run_once()
+        assert await application.advance_clock.upcoming() == [("deliveries", now)]
+        await application.deliver_webhooks.work.run_once()
+        await create(application)
+        (first, soon), later = await application.advance_clock.upcoming()
+        assert (first, soon > now) == ("deliveries", True)
+        assert later == ("charges", now + timedelta(seconds=600))
+
+
+async def test_work_is_listed_in_the_order_of_its_time_not_of_its_kind(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(500)
+    async with make_application(charge_delay_seconds=1, webhook_retry_schedule_seconds=(600,)) as application:
+        await freeze(application)
+        await create(application, scenario={"settleDelaySeconds": 0})
+        await application.settle_charges.run_once()
+        await application.deliver_webhooks.work.run_once()
+        await create(application)
+        assert [what for what, _ in await application.advance_clock.upcoming()] == ["charges", "deliveries"]

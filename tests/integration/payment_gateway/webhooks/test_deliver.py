@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from payment_gateway.app import Application
+from payment_gateway.webhooks.send import HEADER_LENGTH_MAX, HEADERS_MAX
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, create
@@ -209,3 +210,67 @@ async def test_an_attempt_that_outlives_its_lease_is_not_recorded(
         found = await delivery(quick)
         assert [attempt["status"] for attempt in found["attempts"]] == [200]
         assert found["state"] == "delivered"
+
+
+async def test_an_attempt_shows_what_was_sent_and_what_came_back(
+    application: Application, receiver: HttpDouble
+) -> None:
+    receiver.answer = always(503, "busy", Retry_After="7")
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    [sent] = receiver.asked
+    [attempt] = (await delivery(application))["attempts"]
+    assert attempt["sent_headers"]["X-Signature"] == sent.headers["X-Signature"]
+    assert attempt["sent_headers"].items() <= set(sent.headers.items())
+    assert attempt["sent_body"] is None, "the event's own bytes are kept once"
+    assert attempt["response_headers"]["retry-after"] == "7"
+
+
+async def test_an_attempt_shows_the_body_of_a_forgery_and_the_true_one_after_it_none(
+    application: Application, receiver: HttpDouble
+) -> None:
+    await create(application, scenario={"webhooks": ["tampered_body", "bad_signature"]})
+    await settle(application)
+    for _ in range(3):
+        await deliver(application)
+    attempts = (await delivery(application))["attempts"]
+    assert [attempt["sent_body"] for attempt in attempts] == [receiver.asked[0].body.decode(), None, None]
+
+
+async def test_an_attempt_keeps_no_secret_and_no_more_of_an_answer_than_it_needs(
+    application: Application, receiver: HttpDouble
+) -> None:
+    many = {f"X-{number}": "x" * 1000 for number in range(20)}
+    receiver.answer = always(200, Set_Cookie="session=hunter2", **many)
+    await create(application)
+    await settle(application)
+    await deliver(application)
+    [attempt] = (await delivery(application))["attempts"]
+    assert len(attempt["response_headers"]) == HEADERS_MAX
+    assert max(map(len, attempt["response_headers"].values())) == HEADER_LENGTH_MAX + 1
+    assert SECRET not in str(attempt)
+    assert "hunter2" not in str(attempt)
+
+
+async def test_a_header_with_a_name_or_bytes_that_a_database_would_not_take_spoils_no_attempt(
+    make_application: MakeApplication,
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\n$set: 1\r\na.b: 2\r\nX-Name: caf\xe9\r\nX-Dollar: $name\r\nContent-Length: 0\r\n\r\n"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with make_application(webhook_endpoint_url=f"http://127.0.0.1:{port}/hooks") as application:
+            await create(application)
+            await settle(application)
+            await deliver(application)
+            found = await delivery(application)
+    assert found["state"] == "delivered"
+    assert found["attempts"][0]["response_headers"]["x-dollar"] == "$name"
+    assert found["attempts"][0]["response_headers"]["x-name"] == "caf\ufffd"

@@ -10,12 +10,20 @@ from aiohttp import web
 from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
+from payment_gateway.faults.rates import FORGERIES, Forgery
 from payment_gateway.webhooks.endpoint import Change
-from payment_gateway.webhooks.resend import EVENTS_MAX, EndpointDisabled, NotThere, Resent
+from payment_gateway.webhooks.resend import EVENTS_MAX, EndpointDisabled, ForgingDisabled, NotThere, Resent
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
-from tests.integration.payment_gateway.webhooks.test_endpoints import add, configured_id, settle_and_deliver
+from tests.integration.payment_gateway.webhooks.test_deliver import deliver
+from tests.integration.payment_gateway.webhooks.test_endpoints import (
+    BOTH,
+    add,
+    configured_id,
+    settle_and_deliver,
+    verified_by,
+)
 from tests.waiting import until
 
 LONG_AGO = utc_now() - timedelta(days=400)
@@ -366,3 +374,45 @@ async def test_a_delivery_whose_event_a_reset_took_ends(application: Application
     await application.deliver_webhooks.work.run_once()
     assert await application.store.deliveries.count_documents({"state": "pending"}) == 0
     assert len(receiver.asked) == 1
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_a_forgery_of_what_was_delivered_is_sent_once_and_then_the_true_event(
+    application: Application, receiver: HttpDouble, forgery: Forgery
+) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    assert await application.resend_events.one("default", event_id, forgery=forgery) == Resent(1)
+    receiver.asked.clear()
+    for _ in range(3):
+        await deliver(application)
+    assert [verified_by(sent) for sent in receiver.asked] == [set(), BOTH]
+    [again] = await application.store.deliveries.find({"forgeries": forgery}).to_list()
+    assert [attempt["forgery"] for attempt in again["attempts"]] == [forgery, None]
+    assert again["state"] == "delivered"
+
+
+async def test_a_forgery_leaves_a_pending_delivery_of_the_event_as_it_is(
+    application: Application, receiver: HttpDouble
+) -> None:
+    [event_id] = await events_of(application, 1, receiver, 500)
+    [before] = await application.store.deliveries.find().to_list()
+    assert await application.resend_events.one("default", event_id, forgery="bad_signature") == Resent(1)
+    assert before in await application.store.deliveries.find().to_list()
+
+
+async def test_a_forgery_goes_to_no_disabled_endpoint(application: Application, receiver: HttpDouble) -> None:
+    [event_id] = await events_of(application, 1, receiver, 200)
+    endpoint_id = await configured_id(application)
+    await application.change_endpoints.change("default", endpoint_id, Change(state="disabled"))
+    outcome = await application.resend_events.one("default", event_id, endpoint_id, "bad_signature")
+    assert outcome == EndpointDisabled()
+
+
+async def test_nothing_is_forged_where_test_endpoints_are_disabled(
+    make_application: MakeApplication, receiver: HttpDouble
+) -> None:
+    async with make_application(payment_gateway_test_endpoints=False) as application:
+        [event_id] = await events_of(application, 1, receiver, 200)
+        outcome = await application.resend_events.one("default", event_id, forgery="bad_signature")
+        assert outcome == ForgingDisabled()
+        assert await application.store.deliveries.count_documents({}) == 1

@@ -1,0 +1,27 @@
+/** Endpoints by their ids: a delivery names only the id, and people know the address. */
+
+import { get } from "/console/kit/api.js";
+
+/** @typedef {{ id: string, url: string, eventTypes: string[], state: "enabled" | "disabled", disabledReason: string | null,
+ *   failingSince: string | null, createdAt: string }} Endpoint */
+
+/** @type {Map<string, Endpoint>} */
+const known = new Map();
+
+/** Reads them all: a merchant has a hundred at most. @returns {Promise<Endpoint[]>} */
+export async function readEndpoints() {
+  const { data } = await get("/v1/webhook-endpoints", { limit: 100 });
+  for (const one of data) known.set(one.id, one);
+  return data;
+}
+
+/** @param {string} id */
+export function endpointUrl(id) {
+  return known.get(id)?.url ?? "";
+}
+
+/** Host and path, or the id of one that was deleted. @param {string} id */
+export function endpointName(id) {
+  const url = endpointUrl(id);
+  return url ? url.replace(/^https?:\/\//, "").replace(/\/$/, "") : id;
+}

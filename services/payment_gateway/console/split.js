@@ -1,0 +1,27 @@
+/** A list with what is chosen beside it, or where there is no room for both, in its place. */
+
+import { h, fill } from "/console/kit/dom.js";
+import { icon } from "/console/kit/icons.js";
+
+/**
+ * @param {HTMLElement} list
+ * @param {string} name of what is shown beside it
+ * @returns {{ element: HTMLElement, open: (content: Node, back: string) => void, shut: () => void }}
+ */
+export function split(list, name) {
+  const pane = h("section", { class: "pane", "aria-label": name });
+  const element = h("div", { class: "split" }, list, pane);
+  return {
+    element,
+    open: (content, back) => {
+      element.classList.add("is-open");
+      const focused = pane.contains(document.activeElement) ? document.activeElement.textContent : null;
+      fill(pane, h("a", { class: "quiet-link back", href: back }, icon("back"), "All"), content);
+      if (focused) [...pane.querySelectorAll("a, button, summary")].find((one) => one.textContent === focused)?.focus({ preventScroll: true });
+    },
+    shut: () => {
+      element.classList.remove("is-open");
+      fill(pane);
+    },
+  };
+}
