@@ -23,7 +23,7 @@ from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
-from shared.edge.stream import stream_hints
+from shared.edge.stream import EVENT_STREAM, stream_hints
 from shared.money import AmountError, CurrencyError
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.signing import SignatureError
@@ -119,7 +119,7 @@ async def list_refused_webhooks(
     return recent_page(request, refused_webhooks, limit, cursor)
 
 
-@get("/api/stream", tags=["Orders"], response_description="Server-sent events")
+@get("/api/stream", tags=["Orders"], media_type=EVENT_STREAM, response_description="Server-sent events")
 async def stream_orders(request: Request[Any, Any, Any], watch: NamedDependency[Watch]) -> Response[Hint]:
     """Says which of your orders have changed, as it happens: server-sent events `{"id", "version"}`, and `event: more` where
     some were left out. Read the order itself for what has happened. A comment comes every 15 seconds.

@@ -4,10 +4,12 @@ database's truth: every replica reports the same.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import get_args
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from order_api.order import Status
 from order_api.store import Store
 from shared.edge.metrics import Count
 from shared.metrics import age_seconds
@@ -20,13 +22,25 @@ REVIEWED_ORDERS_MAX = 1_000
 
 def counts(store: Store) -> Sequence[Count]:
     """Each raises PyMongoError."""
-    all_of_them = (_pending_orders, _oldest_pending_order, _outbox, _oldest_due_message, _reviews, _unmatched)
+    all_of_them = (_orders, _pending_orders, _oldest_pending_order, _outbox, _oldest_due_message, _reviews, _unmatched)
     return [partial(count, store) for count in all_of_them]
 
 
 async def _pending_orders(store: Store) -> Sequence[Metric]:
     pending = await store.orders.count_documents({"status": "Pending"}, limit=COUNT_MAX)
     return [GaugeMetricFamily("order_api_pending_orders", f"Pending orders, counted up to {COUNT_MAX}", pending)]
+
+
+async def _orders(store: Store) -> Sequence[Metric]:
+    about = f"Orders by the status that they have now, counted up to {COUNT_MAX} of each"
+    orders = GaugeMetricFamily("order_api_orders", about, labels=["status"])
+    for status in get_args(Status):
+        of_every_merchant = {
+            "merchant": {"$gt": ""},
+            "status": status,
+        }  # so that the index by merchant and status serves
+        orders.add_metric([status], await store.orders.count_documents(of_every_merchant, limit=COUNT_MAX))
+    return [orders]
 
 
 async def _oldest_pending_order(store: Store) -> Sequence[Metric]:

@@ -12,13 +12,13 @@ from payment_gateway.money.routes import PROBLEMS as MONEY_PROBLEMS
 from payment_gateway.webhooks.endpoint_routes import ENDPOINT_ROUTES
 from payment_gateway.webhooks.event_routes import EVENT_ROUTES
 from shared.edge.problems import Table
-from shared.edge.stream import stream_hints
+from shared.edge.stream import EVENT_STREAM, stream_hints
 from shared.watch import Hint, Watch
 
 STREAM_PATH = "/v1/stream"
 
 
-@get(STREAM_PATH, tags=["Events"], response_description="Server-sent events")
+@get(STREAM_PATH, tags=["Events"], media_type=EVENT_STREAM, response_description="Server-sent events")
 async def stream_changes(request: Request[Any, Any, Any], watch: NamedDependency[Watch]) -> Response[Hint]:
     """Says which of your charges, deliveries and endpoints have changed, as it happens: server-sent events `{"id",
     "version"}`, and `event: more` where some were left out. `faults`, `clock` and requests are told to everybody. A comment

@@ -62,6 +62,7 @@ export class Live {
   /** Connects, and connects again whenever the connection ends. Never returns. */
   async start() {
     document.addEventListener("visibilitychange", () => document.hidden && this.connected?.abort());
+    addEventListener("pagehide", () => this.connected?.abort());
     for (let failures = 0; ; failures++) {
       await seen();
       const wasLive = await this.#follow().catch(() => false);

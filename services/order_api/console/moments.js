@@ -5,7 +5,7 @@ import { h, reconcile } from "/console/kit/dom.js";
 import { duration, money, timeOfDay, words } from "/console/kit/format.js";
 import { code, copyButton, facts, idChip, laidOut } from "/console/kit/ui.js";
 import { keyOf } from "./lanes.js";
-import { momentBadge, reviewText, stateBadge, toneOf } from "./words.js";
+import { momentBadge, momentTone, reviewText, stateBadge } from "./words.js";
 
 const WEBHOOKS = "/api/webhooks/payments";
 const NAMES = { placed: "Request", call: "Call", attempt: "Attempt", charge: "Charge", event: "Event", refund: "Refund", dispute: "Dispute", review: "Review", status: "Status" };
@@ -63,7 +63,7 @@ function item(one, mark) {
   const { moment, after, key } = one;
   const summary = h("summary", { class: "moment", "data-row": true },
     h("span", { class: "moment-time", title: moment.at }, h("span", {}, after ? `+${duration(after)}` : "0"), h("small", {}, timeOfDay(moment.at, { ms: true }))),
-    h("span", { class: `moment-dot tone-${moment.state ? toneOf(moment.state) : "info"}`, "aria-hidden": "true" }),
+    h("span", { class: `moment-dot tone-${momentTone(moment)}`, "aria-hidden": "true" }),
     h("span", { class: "moment-text" }, h("span", { class: "moment-kind" }, NAMES[moment.kind]), h("bdi", {}, sentence(one))),
     h("span", { class: "moment-state" }, moment.state && moment.kind !== "status" ? momentBadge(moment) : null));
   const folded = h("details", {}, summary);

@@ -41,8 +41,17 @@ export function stateBadge(state) {
 }
 
 /** The state of a moment of the timeline: a call that is open waits to be sent, a review or dispute for somebody. */
-export function momentBadge({ kind, state }) {
-  return kind !== "call" && state === "open" ? badge("warn", "Open") : stateBadge(state);
+export function momentBadge(moment) {
+  return isOpen(moment) ? badge("warn", "Open") : stateBadge(moment.state);
+}
+
+/** @returns {Tone} */
+export function momentTone(moment) {
+  return isOpen(moment) ? "warn" : moment.state ? toneOf(moment.state) : "info";
+}
+
+function isOpen({ kind, state }) {
+  return (kind === "review" || kind === "dispute") && state === "open";
 }
 
 /** @param {string} code */

@@ -57,13 +57,12 @@ function requestLane({ requests, charges }) {
   return { lane: { name: "Your requests", items }, moments };
 }
 
+/** How far the nearest request that may have made a charge is from it: later ones, such as of refunds, name it too. */
 function shiftOf(requests, charges) {
-  for (const { at, responseBody } of requests) {
-    const made = charges.find((charge) => responseBody.includes(charge.id));
-    const apart = made ? ms(made.createdAt) - ms(at) : 0;
-    if (Math.abs(apart) > CLOCK_MS) return apart;
-  }
-  return 0;
+  const posts = requests.filter(({ path, replayed }) => path === "/v1/charges" && !replayed);
+  const apart = posts.flatMap(({ at }) => charges.map((charge) => ms(charge.createdAt) - ms(at)));
+  const least = apart.sort((one, other) => Math.abs(one) - Math.abs(other))[0] ?? 0;
+  return Math.abs(least) > CLOCK_MS ? least : 0;
 }
 
 function chargeLane(charge, { refunds, disputes }, now) {

@@ -41,10 +41,10 @@ async def place_by_hand(console: Console, number: str = "", card: str = "pm_card
     dialog = console.page.get_by_role("dialog", name="Place an order")
     await dialog.get_by_label("Order number").fill(number)
     await dialog.get_by_label("Amount").fill(amount)
-    radio = dialog.locator(f"input[value='{card}']")
-    if not await radio.is_visible():
-        await dialog.locator("details", has=radio).locator("summary").click()
-    await radio.check()
+    choice = console.page.locator(f"input[value='{card}']")
+    if not await choice.is_visible():
+        await dialog.locator("details", has=choice).locator("summary").click()
+    await choice.check()
     await console.button("Place the order").click()
     return number
 

@@ -41,7 +41,7 @@ async def test_a_click_on_the_picture_opens_the_moment(open_console: OpenConsole
     order = await paid(api)
     console = await open_console(url, f"#/orders/{order['id']}")
     await console.page.locator(".timeline-item.is-bar").first.click()
-    attempt = console.page.locator(".moments > li").filter(has_text="Asked for the charge")
+    attempt = console.page.locator(".moments > li").filter(has_text="Asked for the charge:")
     await expect(attempt.locator("details")).to_have_attribute("open", "")
     await expect(attempt).to_contain_text("Idempotency-Key at the provider")
 
