@@ -24,7 +24,6 @@ from tests.integration.order_api.conftest import (
     calls_of,
     charge_call_of,
     charge_of,
-    edit_calls,
     event_bytes,
     make_due,
     paid,
@@ -254,7 +253,6 @@ async def test_c18_a_refund_is_redriven_only_while_it_may_have_been_made(
     provider.answer = always(500)
     await dispatch(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
     refused, lost = await calls_of(application, kind="refund", state="dead")
-    await edit_calls(application, {"id": refused["id"]}, refused_code="exceeds-paid")
     released = {"refunds.$.state": "refused", "refunds.$.failure_code": "exceeds-paid"}
     await application.store.orders.update_one({"refunds.id": refused["refund_id"]}, {"$set": released})
     assert isinstance(await application.redrive_message("default", refused["id"]), NotRedrivable)
