@@ -133,6 +133,16 @@ async def test_the_console_is_used_by_the_keyboard_alone(open_console: OpenConso
     await expect(console.page.get_by_role("searchbox")).to_be_focused()
 
 
+async def test_the_theme_is_chosen_and_kept(open_console: OpenConsole, url: str) -> None:
+    console = await open_console(url, "#/orders", scheme="dark")
+    await console.button("Theme: auto. Change it").click()
+    light = await console.asks("getComputedStyle(document.body).backgroundColor")
+    await console.page.reload()
+    await expect(console.button("Theme: light. Change it")).to_be_visible()
+    await console.button("Theme: light. Change it").click()
+    assert await console.asks("getComputedStyle(document.body).backgroundColor") != light
+
+
 async def test_after_a_restart_under_the_open_page_it_connects_again_and_shows_what_it_missed(
     start_stack: StartStack, open_console: OpenConsole, http: aiohttp.ClientSession
 ) -> None:
