@@ -92,7 +92,7 @@ function row(one, asked) {
     h("span", { class: "what" }, h("span", { class: "strong" }, one.eventType ?? "an event that is gone"), " ", one.fault && badge("warn", one.fault.replaceAll("_", " ")), h("span", { class: "clip fine mono" }, one.reference ?? one.eventId)),
     h("span", { class: "clip soft to" }, endpointName(one.endpointId)),
     h("span", { class: "marks" }, attemptMarks(one.attempts)),
-    h("span", { class: "soft at" }, one.nextAttemptAt ? ["next ", when(one.nextAttemptAt)] : when(one.attempts.at(-1)?.at ?? one.createdAt)));
+    h("span", { class: "soft at" }, one.nextAttemptAt ? ["due ", when(one.nextAttemptAt)] : when(one.attempts.at(-1)?.at ?? one.createdAt)));
 }
 
 /** @param {import("./attempts.js").Delivery} one @param {Set<number> | null} unfolded the attempts that are open, or null for the last one */

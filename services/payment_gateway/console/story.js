@@ -106,7 +106,7 @@ function deliveryLanes({ deliveries }, nameOf, now) {
   const lanes = new Map();
   for (const one of [...deliveries].reverse()) {
     const of = isMany ? one.endpointId : one.id;
-    if (!lanes.has(of)) lanes.set(of, { lane: { name: isMany ? "Deliveries" : (one.eventType ?? "Delivery"), note: `to ${nameOf(one.endpointId)}`, items: [] }, moments: [] });
+    if (!lanes.has(of)) lanes.set(of, { lane: { name: isMany ? "Deliveries" : (one.eventType ?? "Delivery"), note: `→ ${nameOf(one.endpointId)}`, items: [] }, moments: [] });
     const { lane, moments } = lanes.get(of);
     one.attempts.forEach((attempt) => {
       const at = ms(attempt.at);

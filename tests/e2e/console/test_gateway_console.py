@@ -135,7 +135,7 @@ async def test_a_delivery_that_fails_says_so_and_when_it_is_tried_again_until_it
     console = await look("deliveries?state=failing")
     reference = await charge(call)
     await expect(rows(console, reference)).to_contain_text("failing")
-    await expect(rows(console, reference)).to_contain_text("next")
+    await expect(rows(console, reference)).to_contain_text("due")
     await rows(console, reference).locator("a").click()
     await expect(pane(console)).to_contain_text("The next attempt is due")
     receiver.answer = always(200)
