@@ -68,9 +68,6 @@ def _shots(order: Json) -> list[Shot]:
         Shot("orders", "order_api", "#/orders"),
         Shot("timeline", "order_api", one),
         Shot("timeline-phone", "order_api", one, PHONE),
-        Shot("glance", "order_api", "#/glance"),
-        Shot("deliveries", "payment_gateway", "#/deliveries"),
-        Shot("reference", "payment_gateway", f"#/references/{order['id']}"),
         Shot("chaos", "payment_gateway", "#/chaos"),
     ]
 

@@ -2,7 +2,8 @@
 
 import { get, request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";
-import { duration, fullTime } from "/console/kit/format.js";
+import { duration, fullTime, timeOfDay } from "/console/kit/format.js";
+import { link } from "/console/kit/router.js";
 import { banner, button, toast } from "/console/kit/ui.js";
 import { isReal, seeClock, watchClock } from "./gateway_time.js";
 import { faultName } from "./faults.js";
@@ -12,15 +13,24 @@ export function startBanners(outlet, live) {
   const chaos = h("div");
   const clock = h("div");
   fill(outlet, chaos, clock);
-  const readFaults = () => get("/v1/test/faults").then((faults) => fill(chaos, chaosBanner(faults, readFaults)), () => {});
-  live.subscribe(({ ids, again }) => (again || ids.has("faults")) && readFaults());
-  document.addEventListener("faults-changed", readFaults);
+  async function readFaults() {
+    const [faults, recent] = await Promise.all([get("/v1/test/faults"), get("/v1/test/requests", { limit: 100 }).catch(() => ({ data: [] }))]);
+    fill(chaos, chaosBanner(faults, recent.data.find(setsFaults), readAgain));
+  }
+  const readAgain = () => readFaults().catch(() => {});
+  live.subscribe(({ ids, again }) => (again || ids.has("faults")) && readAgain());
+  document.addEventListener("faults-changed", readAgain);
   watchClock((now) => fill(clock, clockBanner(now)));
-  readFaults();
+  readAgain();
 }
 
-/** @param {{ seed: number, rates: Record<string, number> }} faults */
-function chaosBanner({ seed, rates }, read) {
+/** @param {any} request one of the recent ones */
+function setsFaults({ method, path, status }) {
+  return method === "PUT" && path === "/v1/test/faults" && status === 200;
+}
+
+/** @param {{ seed: number, rates: Record<string, number> }} faults @param {any} by the request that has set them, if it is known */
+function chaosBanner({ seed, rates }, by, read) {
   const on = Object.entries(rates).filter(([, rate]) => rate > 0);
   if (!on.length) return null;
   const named = on.slice(0, 3).map(([name, rate]) => `${faultName(name)} ${percent(rate)}`).join(", ");
@@ -28,9 +38,14 @@ function chaosBanner({ seed, rates }, read) {
   return banner(
     "warn",
     h("div", { class: "banner-line" },
-      h("p", {}, h("strong", {}, "Chaos is on. "), `${named}${more}; seed ${seed}.`),
+      h("p", {}, h("strong", {}, "Chaos is on. "), `${named}${more}; seed ${seed}.`, by && [" Switched on at ", h("a", { href: link("/requests", { id: by.id }) }, timeOfDay(by.at)), ` by ${agentOf(by)}.`]),
       h("span", { class: "row-of" }, h("a", { href: "#/chaos" }, "See"), button("All off", () => allOff().then(read), { small: true }))),
   );
+}
+
+/** What sent a request, as it calls itself: `curl/8.5.0`, or a page of this console. */
+function agentOf({ requestHeaders }) {
+  return requestHeaders["sec-fetch-site"] === "same-origin" ? "this console" : (requestHeaders["user-agent"] ?? "a client without a name").split(" ")[0];
 }
 
 /** Nothing goes wrong by itself any more. */
