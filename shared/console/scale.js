@@ -7,7 +7,7 @@ const PAD_PX = 14; // on both sides of what stands between two breaks
 const BREAK_PX = { narrow: 40, wide: 76 };
 const PX_FOR_EACH_BREAK = 150;
 const BREAKS_MAX = 8;
-const WORTH_A_BREAK = 0.55; // a wait that takes more of the picture than this leaves too little for the rest
+const WORTH_A_BREAK = 0.85; // a wait that takes more of the picture than this leaves too little for the rest
 
 /** @typedef {{ from: number, to: number }} Span in ms since the epoch */
 /** @typedef {Span & { left: number, width: number }} Break */

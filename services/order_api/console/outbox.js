@@ -2,7 +2,7 @@
 
 import { get } from "/console/kit/api.js";
 import { fill, h, reconcile } from "/console/kit/dom.js";
-import { ago } from "/console/kit/format.js";
+import { ago, shortId } from "/console/kit/format.js";
 import { link } from "/console/kit/router.js";
 import { badge, button, details, emptyState, facts, idChip, problem } from "/console/kit/ui.js";
 import { redrive } from "./actions.js";
@@ -57,7 +57,7 @@ function row(message, changed) {
   if (message.unreadable) return h("li", { class: "message" }, badge("bad", "Unreadable"), idChip(message.id));
   const isDead = message.state === "dead";
   return h("li", { class: "message" },
-    h("div", { class: "message-head" }, stateBadge(message.state), h("strong", {}, message.kind === "charge" ? "Charge" : "Refund"), h("a", { href: link(`/orders/${message.orderId}`), "data-row": true, title: message.orderId }, "its order"),
+    h("div", { class: "message-head" }, stateBadge(message.state), h("strong", {}, message.kind === "charge" ? "Charge" : "Refund"), h("span", { class: "soft" }, "of ", h("a", { class: "mono", href: link(`/orders/${message.orderId}`), "data-row": true, title: message.orderId }, shortId(message.orderId))),
       h("span", { class: "soft" }, `${message.attempts} ${message.attempts === 1 ? "attempt" : "attempts"}`),
       message.nextAttemptAt && message.state === "ready" && h("span", { class: "soft" }, "next ", ago(message.nextAttemptAt)),
       isDead && button("Send it again", () => redrive(message.id, changed), { small: true })),

@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.resources import files
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +16,6 @@ from tests.e2e.conftest import Api, running_stack
 from tools.stack import Stack
 
 WIDTHS = (360, 1440)
-_AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
-_WCAG_22_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # The browser itself writes a line for an answer that is not 2xx, and for a connection that ends: neither is of the page.
 _OF_THE_NETWORK = re.compile(r"Failed to load resource: |.*net::ERR_")
 # What is wider than its column and not cut off, but for what scrolls by itself.
@@ -57,12 +54,6 @@ class Console:
     async def overflowing(self) -> list[str]:
         """What does not fit, at the width that the page has."""
         return list(await self.asks(_OVERFLOWING))
-
-    async def barriers(self) -> list[str]:
-        """What axe-core finds that WCAG 2.2 AA forbids."""
-        await self.asks(f"{_AXE}; undefined")
-        found = await self.asks(f"axe.run({{runOnly: {_WCAG_22_AA}, resultTypes: ['violations']}})")
-        return [f"{rule['id']}: {node['html'][:200]}" for rule in found["violations"] for node in rule["nodes"]]
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)

@@ -9,6 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 
 from tests.e2e.conftest import Api, ends, order_body
 from tests.e2e.console.conftest import WIDTHS, Console, OpenConsole
+from tests.e2e.console.steps import place_by_hand
 from tools.stack import Stack
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
@@ -59,6 +60,25 @@ async def test_a_dialog_can_be_used_by_everybody(open_console: OpenConsole, stac
     console = await open_console(stack.order_apis[0].url, "#/orders")
     await console.button("Place an order").click()
     await console.page.get_by_role("dialog").wait_for()
+    assert await violations(console) == []
+
+
+async def test_what_came_of_an_order_that_was_placed_can_be_used_by_everybody(
+    open_console: OpenConsole, stack: Stack
+) -> None:
+    console = await open_console(stack.order_apis[0].url, "#/orders")
+    await place_by_hand(console)
+    await console.button("Other body").click()
+    await console.page.locator(".exchange").nth(1).wait_for()
+    assert await violations(console) == []
+
+
+async def test_every_moment_unfolded_can_be_used_by_everybody(
+    open_console: OpenConsole, stack: Stack, order_id: str
+) -> None:
+    console = await open_console(stack.order_apis[0].url, f"#/orders/{order_id}")
+    for summary in await console.page.locator(".moment").all():
+        await summary.click()
     assert await violations(console) == []
 
 

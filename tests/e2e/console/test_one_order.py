@@ -46,6 +46,24 @@ async def test_a_click_on_the_picture_opens_the_moment(open_console: OpenConsole
     await expect(attempt).to_contain_text("Idempotency-Key at the provider")
 
 
+async def test_a_long_wait_is_shortened_and_the_picture_says_so(open_console: OpenConsole, url: str, api: Api) -> None:
+    order = await placed(api, paymentMethod="pm_slow")
+    console = await open_console(url, f"#/orders/{order['id']}")
+    await expect(console.page.locator(".timeline-break").last).to_be_visible()
+    await expect(console.page.locator("figcaption")).to_contain_text("shortened")
+    await expect(console.page.locator(".timeline-now")).to_be_attached()
+    await api.call("POST", f"/api/orders/{order['id']}/cancel")
+
+
+async def test_an_order_links_to_its_charges_at_the_gateway(
+    open_console: OpenConsole, url: str, api: Api, stack: Stack
+) -> None:
+    order = await placed(api)
+    console = await open_console(url, f"#/orders/{order['id']}")
+    gateway = console.page.get_by_role("link", name="At the gateway")
+    await expect(gateway).to_have_attribute("href", f"{stack.gateways[0].url}/#/references/{order['id']}")
+
+
 async def test_a_webhook_copied_as_curl_signs_itself_and_is_taken(
     open_console: OpenConsole, url: str, api: Api, stack: Stack
 ) -> None:

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from tests.e2e.conftest import JSON, Api, StartStack, order_body
 from tests.e2e.console.conftest import WIDTHS, OpenConsole
-from tests.e2e.console.steps import copied, failed, in_a_shell, paid, place_by_hand, placed, row
+from tests.e2e.console.steps import copied, failed, in_a_shell, paid, placed, row
 from tools.stack import Stack
 
 HOSTILE = {
@@ -85,34 +85,6 @@ async def test_no_view_is_wider_than_the_screen(open_console: OpenConsole, url: 
     assert found == {key: [] for key in found}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-async def test_no_view_has_a_barrier_for_people_who_see_or_move_otherwise(
-    open_console: OpenConsole, url: str, api: Api, width: int, scheme: str
-) -> None:
-    order = await paid(api, paymentMethod="pm_500|pm_lost|pm_card_visa")
-    await failed(api)
-    await api.call("POST", "/api/webhooks/payments", data="{}", headers={"X-Signature": "t=1,v1=00", **JSON})
-    console = await open_console(url, f"#/orders/{order['id']}", width=width, scheme=scheme)
-    for summary in await console.page.locator(".moment").all():
-        await summary.click()
-    found = {"order": await console.barriers()}
-    for view in (*VIEWS, "#/orders?q=colour:red", "#/orders?q=nothing"):
-        await console.go(view)
-        found[view] = await console.barriers()
-    await console.page.locator("body").press("?")
-    found["keys"] = await console.barriers()
-    await console.page.keyboard.press("Escape")
-    await console.button("Place an order").first.click()
-    found["place"] = await console.barriers()
-    await console.page.keyboard.press("Escape")
-    await place_by_hand(console)
-    await console.button("Other body").click()
-    await expect(console.page.locator(".exchange")).to_have_count(2)
-    found["placed"] = await console.barriers()
-    assert found == {view: [] for view in found}
-
-
 async def test_the_console_is_used_by_the_keyboard_alone(open_console: OpenConsole, url: str, api: Api) -> None:
     older, newer = await placed(api), await placed(api)
     console = await open_console(url, "#/orders")
@@ -131,6 +103,16 @@ async def test_the_console_is_used_by_the_keyboard_alone(open_console: OpenConso
     await expect(console.page.get_by_role("dialog")).to_have_count(0)
     await keyboard.press("/")
     await expect(console.page.get_by_role("searchbox")).to_be_focused()
+
+
+async def test_the_theme_is_chosen_and_kept(open_console: OpenConsole, url: str) -> None:
+    console = await open_console(url, "#/orders", scheme="dark")
+    await console.button("Theme: auto. Change it").click()
+    light = await console.asks("getComputedStyle(document.body).backgroundColor")
+    await console.page.reload()
+    await expect(console.button("Theme: light. Change it")).to_be_visible()
+    await console.button("Theme: light. Change it").click()
+    assert await console.asks("getComputedStyle(document.body).backgroundColor") != light
 
 
 async def test_after_a_restart_under_the_open_page_it_connects_again_and_shows_what_it_missed(
