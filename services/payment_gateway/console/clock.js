@@ -32,7 +32,7 @@ export function clockView(outlet, _place, { live }) {
       h("section", { class: "card", "aria-label": "Due next" }, h("div", { class: "card-head" }, h("h2", {}, "Due next")), next)),
     h("div", { class: "grid clock-grid below" },
       panel("Forget idempotency keys", "Yours are kept for a day of real time. Forget them now, to try what a retry does that comes too late.", button("Forget the keys", () => act({ action: "forgetKeys" }, "The keys are forgotten"))),
-      panel("Reset", "Empties charges, refunds, disputes, events, endpoints, keys, faults and the clock, for every merchant. The endpoint of the environment comes back.", button("Reset everything…", reset, { kind: "danger" }))));
+      panel("Reset", "Empties charges, refunds, disputes, events, endpoints, keys, faults and all that the clock was told, for every merchant. The endpoint of the environment comes back, and the clock is real time again.", button("Reset everything…", reset, { kind: "danger" }))));
 
   function show(clock) {
     fill(state, clock.state === "running" ? badge(isReal(clock) ? "good" : "wait", isReal(clock) ? "real time" : clockSentence(clock).replace(/^The clock is |\.$/g, "")) : badge("wait", clock.state === "frozen" ? "frozen" : `on its way to ${fullTime(clock.advancingTo)}`));

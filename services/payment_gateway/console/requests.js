@@ -16,7 +16,7 @@ import { split } from "./split.js";
  *   replayed: boolean, fault: string | null, requestHeaders: Record<string, string>, requestBody: string,
  *   responseHeaders: Record<string, string>, responseBody: string }} Request */
 
-const READ_MAX = 100; // at once, to look among them
+const PAGES_MAX = 4; // looked at for one of those that match
 
 /** @type {Record<string, [string, (one: Request) => boolean]>} */
 const FILTERS = {
@@ -78,11 +78,12 @@ export function requestsView(outlet, { query }, { live, config }) {
 /** A page of those that match. So that a rare one is found, some pages are looked at. */
 async function matching({ limit, cursor }, fits) {
   const data = [];
-  do {
-    const page = await get("/v1/test/requests", { limit: READ_MAX, cursor });
+  for (let pages = 0; pages < PAGES_MAX && data.length < limit; pages++) {
+    const page = await get("/v1/test/requests", { limit, cursor });
     data.push(...page.data.filter(fits));
     cursor = page.nextCursor;
-  } while (cursor && data.length < limit);
+    if (!cursor) break;
+  }
   return { data, nextCursor: cursor };
 }
 

@@ -115,19 +115,24 @@ function deliveryLanes({ deliveries }, nameOf, now) {
       const word = attempt.forgery ? `${words(attempt.forgery).toLowerCase()} ${isTaken(attempt) ? "taken" : "refused"}` : answerWord(attempt);
       const tone = attemptTone(attempt);
       lane.items.push({ at, until, shape: "bar", tone, label: `${word}`, title: `${one.eventType}, attempt ${attempt.number}: ${word}`, key });
-      moments.push({ key, at, kind: "Attempt", tone, word, text: `${attempt.number} · ${one.eventType ?? ""}`, of: { delivery: one, attempt } });
+      moments.push({ key, at, kind: "Attempt", tone, word, text: attemptText(one, attempt.number, nameOf), of: { delivery: one, attempt } });
     });
-    if (one.state === "pending") waiting(one, lane, moments, now);
+    if (one.state === "pending") waiting(one, lane, moments, { now, nameOf });
   }
   return [...lanes.values()];
 }
 
-function waiting(one, lane, moments, now) {
+/** @param {import("./attempts.js").Delivery} one */
+function attemptText({ eventType, endpointId }, number, nameOf) {
+  return `${number}, ${eventType ?? "an event"} → ${nameOf(endpointId)}`;
+}
+
+function waiting(one, lane, moments, { now, nameOf }) {
   const last = one.attempts.at(-1);
   const from = last ? ms(last.at) + last.durationMs : ms(one.createdAt);
   const key = `${one.id} next`;
   lane.items.push({ at: from, until: Math.max(from, now), shape: "line", tone: "wait", label: one.attempts.length ? "waiting to try again" : "waiting", title: "The next attempt is due later", key });
-  moments.push({ key, at: ms(one.nextAttemptAt), kind: "Attempt", tone: "wait", word: "due", text: `${one.attempts.length + 1} · ${one.eventType ?? ""}`, of: { delivery: one, attempt: null } });
+  moments.push({ key, at: ms(one.nextAttemptAt), kind: "Attempt", tone: "wait", word: "due", text: attemptText(one, one.attempts.length + 1, nameOf), of: { delivery: one, attempt: null } });
 }
 
 /** The story in a sentence. @param {Found} found */

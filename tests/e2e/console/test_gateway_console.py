@@ -432,3 +432,28 @@ async def test_where_test_endpoints_are_off_there_are_no_faults_no_clock_and_no_
         assert names == ["Deliveries", "Charges", "Endpoints"]
         assert [url for url in console.requests if "/v1/test/" in url] == []
         await expect(console.page.get_by_role("heading", level=1)).to_have_text("Deliveries")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1440, "dark")])
+async def test_axe_finds_no_barrier_in_any_view(
+    look: Open, call: Call, calm: None, receiver: HttpDouble, width: int, scheme: str
+) -> None:
+    receiver.answer = always(500)
+    await call("PUT", "/v1/test/faults", {"seed": 42, "rates": {"reply_slow": 0.01}})
+    reference = await charge(call)
+    console = await look("deliveries?state=failing", width=width, scheme=scheme)
+    await rows(console, reference).first.locator("a").click()
+    await expect(pane(console).locator(".attempt pre").first).to_be_visible()
+    found = {"a delivery": await console.barriers()}
+    for view in (*VIEWS, f"references/{reference}"):
+        await console.go(f"#/{view}")
+        found[view] = await console.barriers()
+    for moment in await console.page.locator(".moment > summary").all():
+        await moment.click()
+    found["moments"] = await console.barriers()
+    for view, name in (("charges", "New charge"), ("endpoints", "Add an endpoint"), ("clock", "Reset everything…")):
+        await console.go(f"#/{view}")
+        await console.button(name).first.click()
+        found[name] = await console.barriers()
+        await console.page.keyboard.press("Escape")
+    assert found == {key: [] for key in found}
