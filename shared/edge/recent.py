@@ -7,6 +7,8 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -26,6 +28,7 @@ TEXT_MAX = 4096  # characters of a body
 _HEADERS_MAX = 40
 _VALUE_MAX = 512  # characters of one header
 _HIDDEN = "…"
+_OF_SCOPE = ("method", "path", "query_string", "headers", "merchant", "fault")
 _NOT_SHOWN = frozenset({b"authorization", b"cookie", b"set-cookie"})
 _SECRETS = re.compile(r'(?P<name>"secret"\s*:\s*)"(?:[^"\\]|\\.)*"?|whsec_[A-Za-z0-9+/=_-]+')
 
@@ -50,19 +53,55 @@ class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     response_body: str
 
 
+@dataclass(eq=False)
+class _Exchange:
+    """A request and its answer as they were. They are made readable only for who looks."""
+
+    scope: dict[str, Any] = field(
+        default_factory=dict
+    )  # as much of it as is shown: the rest holds on to the connection
+    id: str = field(default_factory=lambda: new_id("req"))
+    at: datetime = field(default_factory=utc_now)
+    began: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+    asked: bytes = b""
+    status: int = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    answered: bytes = b""
+
+    def shown(self) -> RecentRequest:
+        scope, request, response = self.scope, _shown(self.scope["headers"]), _shown(self.headers)
+        query = scope["query_string"].decode("latin-1")
+        return RecentRequest(
+            id=self.id,
+            at=rfc3339(self.at),
+            method=scope["method"],
+            path=_without_secrets(f"{scope['path']}?{query}" if query else scope["path"])[:_VALUE_MAX],
+            status=self.status,
+            duration_ms=round(self.seconds * 1000, 2),
+            key=request.get("idempotency-key"),
+            replayed="idempotent-replayed" in response,
+            fault=scope.get("fault"),
+            request_headers=request,
+            request_body=_text(self.asked),
+            response_headers=response,
+            response_body=_text(self.answered),
+        )
+
+
 class Recent:
     """`keeps` says of a method, a path and a status whether such a request is kept; `told` is called for each that is."""
 
     def __init__(self, keeps: Callable[[str, str, int], bool], told: Callable[[str], None]) -> None:
         self._keeps = keeps
         self._told = told
-        self._kept: deque[tuple[str | None, RecentRequest]] = deque(maxlen=KEPT_MAX)  # whose, and what
+        self._kept: deque[_Exchange] = deque(maxlen=KEPT_MAX)
 
     def page(self, merchant: str, before: str | None, limit: int) -> tuple[Sequence[RecentRequest], str | None]:
         """The newest first, of this merchant or of nobody known, and the position after which there are more."""
-        own = [one for whose, one in reversed(self._kept) if whose in {merchant, None}]
+        own = (one for one in reversed(self._kept) if one.scope.get("merchant") in {merchant, None})
         left = [one for one in own if before is None or one.id < before]
-        shown = left[:limit]
+        shown = [one.shown() for one in left[:limit]]
         return shown, shown[-1].id if len(left) > limit else None
 
     def recording(self, app: ASGIApp) -> ASGIApp:
@@ -74,55 +113,31 @@ class Recent:
             ):
                 await app(scope, receive, send)
                 return
-            asked, answered = _Text(), _Text()
-            start: Any = {"status": 0, "headers": []}
+            exchange = _Exchange()
 
             async def receive_copied() -> Any:
                 message = await receive()
-                if message["type"] == "http.request":
-                    asked.add(message.get("body", b""))
+                if message["type"] == "http.request" and len(exchange.asked) < TEXT_MAX:
+                    exchange.asked += message.get("body", b"")[:TEXT_MAX]
                 return message
 
             async def send_copied(message: Message) -> None:
-                nonlocal start
                 if message["type"] == "http.response.start":
-                    start = message
-                elif message["type"] == "http.response.body":
-                    answered.add(message["body"])
+                    exchange.status, exchange.headers = message["status"], [*message["headers"]]
+                elif message["type"] == "http.response.body" and len(exchange.answered) < TEXT_MAX:
+                    exchange.answered += message["body"][:TEXT_MAX]
                 await send(message)
 
-            at, began = rfc3339(utc_now()), time.perf_counter()
             try:
                 await app(scope, receive_copied, send_copied)
             finally:
-                if self._keeps(scope["method"], scope["path"], start["status"]):
-                    elapsed = round((time.perf_counter() - began) * 1000, 2)
-                    self._keep(scope, at, elapsed, start["status"], asked, start["headers"], answered)
+                if self._keeps(scope["method"], scope["path"], exchange.status):
+                    exchange.seconds = time.perf_counter() - exchange.began
+                    exchange.scope = {name: scope.get(name) for name in _OF_SCOPE}
+                    self._kept.append(exchange)
+                    self._told(exchange.id)
 
         return recorded
-
-    def _keep(
-        self, scope: Any, at: str, elapsed: float, status: int, asked: "_Text", answer: Any, answered: "_Text"
-    ) -> None:
-        request, response = _shown(scope["headers"]), _shown(answer)
-        query = scope["query_string"].decode("latin-1")
-        one = RecentRequest(
-            id=new_id("req"),
-            at=at,
-            method=scope["method"],
-            path=f"{scope['path']}?{query}"[:_VALUE_MAX] if query else scope["path"][:_VALUE_MAX],
-            status=status,
-            duration_ms=elapsed,
-            key=request.get("idempotency-key"),
-            replayed="idempotent-replayed" in response,
-            fault=scope.get("fault"),
-            request_headers=request,
-            request_body=asked.shown(),
-            response_headers=response,
-            response_body=answered.shown(),
-        )
-        self._kept.append((scope.get("merchant"), one))
-        self._told(one.id)
 
 
 def recent_page(
@@ -135,26 +150,16 @@ def recent_page(
     return page_response(request, map(msgspec.json.encode, shown), following)
 
 
-class _Text:
-    """As much of a body as is kept."""
-
-    def __init__(self) -> None:
-        self._bytes = b""
-
-    def add(self, piece: bytes) -> None:
-        if len(self._bytes) < TEXT_MAX:
-            self._bytes += piece[:TEXT_MAX]
-
-    def shown(self) -> str:
-        return _without_secrets(self._bytes.decode(errors="replace"))[:TEXT_MAX]
-
-
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name, value in list(headers)[:_HEADERS_MAX]:
         text = _HIDDEN if name.lower() in _NOT_SHOWN else _without_secrets(value[:_VALUE_MAX].decode("latin-1"))
         shown[name.decode("latin-1").lower()[:_VALUE_MAX]] = text
     return shown
+
+
+def _text(body: bytes) -> str:
+    return _without_secrets(body.decode(errors="replace"))[:TEXT_MAX]
 
 
 def _without_secrets(text: str) -> str:
