@@ -7,6 +7,7 @@ import { onKey, showKeys, startKeys } from "./keys.js";
 import { go, startRouter } from "./router.js";
 import { button, dialog, emptyState, field } from "./ui.js";
 
+const MANY = 5; // views that stand beside the search; more get a line of their own
 const THEMES = ["auto", "light", "dark"];
 const STATES = {
   connecting: ["wait", "Connecting", "The page connects to the stream of changes."],
@@ -40,7 +41,7 @@ export function startShell({ config, name, live, routes, views, search, other = 
   fill(
     document.body,
     h("a", { class: "skip", href: "#view", onclick: (event) => (event.preventDefault(), outlet.focus()) }, "Skip to the view"),
-    h("header", { class: "top" }, h("div", { class: "top-inner" }, brand, menu, form, h("div", { class: "tools" }, liveButton(live), themeButton(), keyboardButton(), links))),
+    h("header", { class: "top" }, h("div", { class: views.length > MANY ? "top-inner many" : "top-inner" }, brand, menu, form, h("div", { class: "tools" }, liveButton(live), themeButton(), keyboardButton(), links))),
     banners,
     outlet,
     h("footer", { class: "bottom" }, h("span", {}, `${config.service} ${config.version}`), config.development && h("span", {}, "development"), h("span", {}, "All that this page does is a call of the ", h("a", { href: "/schema" }, "API"), "."), other && h("a", { href: other[1] }, other[0])),

@@ -16,7 +16,7 @@ const LABEL_GAP_PX = 7;
 const ROWS_MAX = 4; // of one lane; what has no room there has its label left out
 const NARROW_PX = 640; // below, the names stand above their lanes
 const NAMES_PX = 148;
-const RIGHT_PX = { narrow: 78, wide: 110 }; // for the label of what comes last
+const RIGHT_PX = { narrow: 78, wide: 150 }; // for the label of what comes last
 
 /**
  * @typedef {object} Item

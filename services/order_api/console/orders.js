@@ -1,6 +1,7 @@
 /** `#/orders`: the list, live. */
 
 import { get } from "/console/kit/api.js";
+import { curl } from "/console/kit/curl.js";
 import { fill, h, reconcile } from "/console/kit/dom.js";
 import { ago, count, money, words } from "/console/kit/format.js";
 import { icon } from "/console/kit/icons.js";
@@ -177,6 +178,6 @@ function nothing(q) {
     title: "No orders yet",
     text: "Place one here, or as a shop would:",
     action: button("Place an order", () => openPlaceOrder(), { kind: "primary" }),
-    command: `curl -i ${location.origin}/api/orders \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: "first"' \\\n  -d '${body}'`,
+    command: curl({ method: "POST", path: "/api/orders", headers: { "Content-Type": "application/json", "Idempotency-Key": '"first"' }, body }),
   });
 }

@@ -7,6 +7,7 @@ import { ago, duration } from "/console/kit/format.js";
 import { badge, button, code, copyButton, emptyState, laidOut, problem } from "/console/kit/ui.js";
 
 const PAGE = 50;
+const BODY_KEPT = 4096; // characters; the service keeps no more
 
 /** @param {HTMLElement} outlet @param {import("/console/kit/router.js").Place} _place @param {import("./app.js").Context} context */
 export function showWebhooks(outlet, _place, { config, live }) {
@@ -65,7 +66,7 @@ function bodyOf(one) {
     h("div", { class: "side-by-side" },
       h("div", { class: "stack" }, h("h3", {}, "What came"), code(headerLines(one.requestHeaders), { label: `${one.method} ${one.path}` }), code(one.requestBody, { label: "Body" })),
       h("div", { class: "stack" }, h("h3", {}, "What was answered"), code(headerLines(one.responseHeaders), { label: `HTTP ${one.status}` }), code(laidOut(one.responseBody), { label: "Body" }))),
-    h("div", { class: "row-of" }, copyButton(signedCurl({ path: one.path, body: one.requestBody }), "Copy as signed curl"), h("span", { class: "fine" }, "The same body with a good signature, made when it runs with $WEBHOOK_SECRET of your shell.")));
+    h("div", { class: "row-of" }, copyButton(signedCurl({ path: one.path, body: one.requestBody }), "Copy as signed curl"), h("span", { class: "fine" }, one.requestBody.length >= BODY_KEPT && "The body is cut off. ", "The same body with a good signature, made when it runs with $WEBHOOK_SECRET of your shell.")));
 }
 
 function titleOf(body) {

@@ -96,6 +96,18 @@ async def test_a_search_that_is_not_understood_says_why_and_shows_nothing(
     await expect(console.page.locator(".rows > li")).to_have_count(0)
 
 
+async def test_a_day_in_the_search_is_a_day_here_and_the_last_one_counts(
+    open_console: OpenConsole, url: str, api: Api
+) -> None:
+    order = await placed(api)
+    console = await open_console(url, "#/orders")
+    today = await console.asks("new Date().toLocaleDateString('sv')")
+    await console.go(f"#/orders?q=from:{today} to:{today}")
+    await expect(row(console, order)).to_be_visible()
+    await console.go("#/orders?q=to:2020-01-01")
+    await expect(console.page.locator("main")).to_contain_text("No order is like that")
+
+
 async def test_an_order_number_or_an_id_in_the_search_box_leads_to_the_order(
     open_console: OpenConsole, url: str, api: Api
 ) -> None:
