@@ -8,14 +8,16 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
 
 from shared.mongo import Client as MongoClient
 from shared.mongo import Database
 from tests.e2e.conftest import Api, running_stack
+from tests.waiting import DEADLINE_SECONDS
 from tools.stack import Stack
 
 WIDTHS = (360, 1440)
+expect.set_options(timeout=DEADLINE_SECONDS * 1000)
 # The browser itself writes a line for an answer that is not 2xx, and for a connection that ends: neither is of the page.
 _OF_THE_NETWORK = re.compile(r"Failed to load resource: |.*net::ERR_")
 # What is wider than its column and not cut off, but for what scrolls by itself.
@@ -93,6 +95,7 @@ async def open_console(browser: Browser) -> AsyncIterator[OpenConsole]:
             color_scheme=scheme,
             permissions=["clipboard-read", "clipboard-write"],
         )
+        context.set_default_timeout(DEADLINE_SECONDS * 1000)
         console = Console(await context.new_page(), url)
         opened.append((context, console))
         await console.go(fragment)
