@@ -20,7 +20,11 @@ from tools.stack import ServiceError, Stack, exit_on_sigterm
 
 PICTURES = Path(__file__).parent.parent / "docs" / "screenshots"
 DESKTOP, PHONE = (1280, 820), (390, 844)
-FAULTS = {"seed": 42, "rates": {"reply_lost": 0.15, "webhook_duplicated": 0.2, "webhook_delayed": 0.1}}
+FAULTS = {
+    "seed": 42,
+    "rates": {"reply_lost": 0.15, "webhook_duplicated": 0.2, "webhook_delayed": 0.1},
+    "webhookDelaySeconds": 4,
+}
 CARDS = (
     *("pm_card_visa", "pm_card_visa", "pm_card_declined", "pm_card_visa", "pm_insufficient_funds", "pm_card_visa"),
     *("pm_card_visa", "pm_card_disputed", "pm_card_visa", "pm_500|pm_card_visa", "pm_card_visa", "pm_slow"),

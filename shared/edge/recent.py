@@ -6,7 +6,7 @@ No secret is kept: not Authorization, no value of a member called `secret`, noth
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,10 +27,10 @@ KEPT_MAX = 1000
 TEXT_MAX = 4096  # characters of a body
 _HEADERS_MAX = 40
 _VALUE_MAX = 512  # characters of one header
-_HIDDEN = "…"
+_HIDDEN = b"..."
 _OF_SCOPE = ("method", "path", "query_string", "headers", "merchant", "fault")
 _NOT_SHOWN = frozenset({b"authorization", b"cookie", b"set-cookie"})
-_SECRETS = re.compile(r'(?P<name>"secret"\s*:\s*)"(?:[^"\\]|\\.)*"?|whsec_[A-Za-z0-9+/=_-]+')
+_SECRETS = re.compile(rb'(?P<name>"secret"\s*:\s*)"(?:[^"\\]|\\.)*"?|whsec_[A-Za-z0-9+/=_-]+')
 
 
 class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -57,9 +57,9 @@ class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class _Exchange:
     """A request and its answer as they were. They are made readable only for who looks."""
 
-    scope: dict[str, Any] = field(
+    scope: Mapping[str, Any] = field(
         default_factory=dict
-    )  # as much of it as is shown: the rest holds on to the connection
+    )  # as much of it as is shown: the rest holds on to a connection
     id: str = field(default_factory=lambda: new_id("req"))
     at: datetime = field(default_factory=utc_now)
     began: float = field(default_factory=time.perf_counter)
@@ -69,14 +69,20 @@ class _Exchange:
     headers: Sequence[tuple[bytes, bytes]] = ()
     answered: bytes = b""
 
+    def take(self, scope: Any) -> None:
+        """What is kept of it, secrets left out."""
+        self.scope = {name: scope.get(name) for name in _OF_SCOPE} | {"headers": _kept_of(scope["headers"])}
+        self.headers = _kept_of(self.headers)
+        self.asked, self.answered = (_without_secrets(body[:TEXT_MAX]) for body in (self.asked, self.answered))
+
     def shown(self) -> RecentRequest:
         scope, request, response = self.scope, _shown(self.scope["headers"]), _shown(self.headers)
-        query = scope["query_string"].decode("latin-1")
+        query = _without_secrets(scope["query_string"]).decode("latin-1")
         return RecentRequest(
             id=self.id,
             at=rfc3339(self.at),
             method=scope["method"],
-            path=_without_secrets(f"{scope['path']}?{query}" if query else scope["path"])[:_VALUE_MAX],
+            path=(f"{scope['path']}?{query}" if query else scope["path"])[:_VALUE_MAX],
             status=self.status,
             duration_ms=round(self.seconds * 1000, 2),
             key=request.get("idempotency-key"),
@@ -133,7 +139,7 @@ class Recent:
             finally:
                 if self._keeps(scope["method"], scope["path"], exchange.status):
                     exchange.seconds = time.perf_counter() - exchange.began
-                    exchange.scope = {name: scope.get(name) for name in _OF_SCOPE}
+                    exchange.take(scope)
                     self._kept.append(exchange)
                     self._told(exchange.id)
 
@@ -151,19 +157,25 @@ def recent_page(
 
 
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    shown: dict[str, str] = {}
-    for name, value in list(headers)[:_HEADERS_MAX]:
-        text = _HIDDEN if name.lower() in _NOT_SHOWN else _without_secrets(value[:_VALUE_MAX].decode("latin-1"))
-        shown[name.decode("latin-1").lower()[:_VALUE_MAX]] = text
-    return shown
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 def _text(body: bytes) -> str:
-    return _without_secrets(body.decode(errors="replace"))[:TEXT_MAX]
+    return body.decode(errors="replace")
 
 
-def _without_secrets(text: str) -> str:
-    return _SECRETS.sub(lambda found: f'{found["name"]}"{_HIDDEN}"' if found["name"] else f"whsec_{_HIDDEN}", text)
+def _kept_of(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    some = list(headers)[:_HEADERS_MAX]
+    return [
+        (name[:_VALUE_MAX], _HIDDEN if name.lower() in _NOT_SHOWN else _without_secrets(value[:_VALUE_MAX]))
+        for name, value in some
+    ]
+
+
+def _without_secrets(text: bytes) -> bytes:
+    if b"sec" not in text:
+        return text
+    return _SECRETS.sub(lambda found: (found["name"] + b'"..."') if found["name"] else b"whsec_...", text)
 
 
 def _by_a_page(scope: Any) -> bool:
