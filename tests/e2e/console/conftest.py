@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
 
 from shared.mongo import Client as MongoClient
 from shared.mongo import Database
@@ -16,6 +16,7 @@ from tests.e2e.conftest import Api, running_stack
 from tools.stack import Stack
 
 WIDTHS = (360, 1440)
+SEEN_SECONDS = 15  # on a busy machine; a hint comes after one
 # The browser itself writes a line for an answer that is not 2xx, and for a connection that ends: neither is of the page.
 _OF_THE_NETWORK = re.compile(r"Failed to load resource: |.*net::ERR_")
 # What is wider than its column and not cut off, but for what scrolls by itself.
@@ -74,6 +75,7 @@ async def browser() -> AsyncIterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is missing: apt-get install chromium")
+    expect.set_options(timeout=SEEN_SECONDS * 1000)
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield chromium
