@@ -43,7 +43,7 @@ export function clockView(outlet, _place, { live }) {
     fill(buttons, step(HOUR_S), step(72 * HOUR_S), freeze);
     if (focused) [...buttons.children].find((one) => one.textContent === focused || (/Resume|Freeze/.test(focused) && /Resume|Freeze/.test(one.textContent)))?.focus();
     for (const one of own.elements) one.disabled = isMoving;
-    fill(next, clock.next.length ? clock.next.map(dueRow) : h("li", {}, h("p", { class: "due-none soft" }, "Nothing is due.")));
+    fill(next, clock.next.length ? clock.next.map((due) => dueRow(due, isMoving)) : h("li", {}, h("p", { class: "due-none soft" }, "Nothing is due.")));
     tick();
   }
 
@@ -57,11 +57,11 @@ export function clockView(outlet, _place, { live }) {
   return { title: "Clock", refresh: readClock, close: () => (clearInterval(timer), unwatch(), end()) };
 }
 
-function dueRow({ what, at }) {
+function dueRow({ what, at }, isMoving) {
   const [text, href] = WHAT[what] ?? [what, "#/deliveries"];
   const seconds = Math.max(1, Math.ceil((Date.parse(at) - gatewayNow()) / 1000));
   return h("li", {}, h("a", { class: "row due-columns", "data-row": true, href }, h("span", { class: "strong" }, text), h("span", { class: "soft" }, when(at))),
-    button("Go there", () => advance(seconds), { small: true, title: `Advance by ${duration(seconds * 1000)}` }));
+    button("Go there", () => advance(seconds), { small: true, disabled: isMoving, title: `Advance by ${duration(seconds * 1000)}` }));
 }
 
 function panel(title, text, action) {

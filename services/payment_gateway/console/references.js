@@ -33,6 +33,7 @@ export function referenceView(outlet, { params: [reference] }, { live, config })
   list.addEventListener("focusin", (event) => picture.mark(event.target.closest("[data-key]")?.dataset.key ?? null));
   /** @type {import("./story.js").Found | null} */
   let found = null;
+  let goesOn = false;
   let isClosed = false;
 
   async function read() {
@@ -53,21 +54,19 @@ export function referenceView(outlet, { params: [reference] }, { live, config })
     fill(state, isEmpty && h("div", { class: "card" }, emptyState({ title: "Nothing is known of this reference", text: "There is no charge with it. A reset may have taken it." })));
     fill(links, config.orderConsoleUrl && orderId(reference) && h("a", { class: "button small", href: `${config.orderConsoleUrl}/#/orders/${orderId(reference)}` }, "The order", icon("out")));
     fill(top, charges.map((charge) => chargeCard(charge, found, config)));
-    draw();
-    const { moments } = told_();
+    const { moments } = draw();
     const start = moments[0]?.at ?? 0;
     reconcile(list, moments, { key: (one) => one.key, version: (one) => `${one.word} ${one.at} ${one.of?.status ?? ""}`, render: (one) => momentRow(one, start, config) });
   }
 
-  const told_ = () => story(found, { now: gatewayNow(), nameOf: endpointName });
-
   function draw() {
-    const { lanes, goesOn } = told_();
-    picture.update({ lanes, summary: `${summaryOf(found)} under the reference ${reference}`, now: goesOn ? gatewayNow() : null });
-    return goesOn;
+    const all = story(found, { now: gatewayNow(), nameOf: endpointName });
+    goesOn = all.goesOn;
+    picture.update({ lanes: all.lanes, summary: `${summaryOf(found)} under the reference ${reference}`, now: goesOn ? gatewayNow() : null });
+    return all;
   }
 
-  const timer = setInterval(() => found && !live.paused && !isStill() && told_().goesOn && draw(), TICK_MS);
+  const timer = setInterval(() => goesOn && !live.paused && !isStill() && draw(), TICK_MS);
   const end = live.subscribe(({ ids, again }) => {
     if (!live.paused && (again || [...ids.keys()].some((id) => /^(ch|dlv|req|we)_/.test(id)))) read();
   });

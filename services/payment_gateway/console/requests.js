@@ -127,7 +127,7 @@ function detail(one) {
         ["Took", took(one.durationMs)],
         ["Idempotency-Key", one.key && h("code", {}, one.key)],
         ["About", reference && h("a", { href: referenceLink(reference), class: "mono" }, reference)],
-        ["Request id", h("code", {}, one.responseHeaders["x-request-id"] ?? "none was sent")],
+        ["Request id", one.responseHeaders["x-request-id"] && h("code", {}, one.responseHeaders["x-request-id"])],
       ]),
       h("div", { class: "row-of" }, copyButton(again, "Copy as curl")),
       h("div", { class: "side-by-side" },
