@@ -1,6 +1,7 @@
 /** Requests to the service that this page comes from, with the API key where one is needed. */
 
 const KEY = "api-key";
+const CONFIG_TRIES = 6; // some seconds, in which a service that restarts is back
 
 /**
  * @typedef {object} Config What `/console/config.json` says.
@@ -36,10 +37,17 @@ export class ApiError extends Error {
   }
 }
 
-/** @returns {Promise<Config>} */
+/** The first thing that a page asks for. @returns {Promise<Config>} */
 export async function loadConfig() {
   takeKeyFromFragment();
-  return (await request("GET", "/console/config.json")).body;
+  for (let tried = 1; ; tried++) {
+    try {
+      return (await request("GET", "/console/config.json")).body;
+    } catch (error) {
+      if (tried === CONFIG_TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, tried * 500));
+    }
+  }
 }
 
 /** `GET path` with a query; parameters that are empty are left out. Raises ApiError.

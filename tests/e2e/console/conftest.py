@@ -13,10 +13,11 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, async_p
 from shared.mongo import Client as MongoClient
 from shared.mongo import Database
 from tests.e2e.conftest import Api, running_stack
+from tests.waiting import DEADLINE_SECONDS
 from tools.stack import Stack
 
 WIDTHS = (360, 1440)
-SEEN_SECONDS = 15  # on a busy machine; a hint comes after one
+expect.set_options(timeout=DEADLINE_SECONDS * 1000)
 # The browser itself writes a line for an answer that is not 2xx, and for a connection that ends: neither is of the page.
 _OF_THE_NETWORK = re.compile(r"Failed to load resource: |.*net::ERR_")
 # What is wider than its column and not cut off, but for what scrolls by itself.
@@ -75,7 +76,6 @@ async def browser() -> AsyncIterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is missing: apt-get install chromium")
-    expect.set_options(timeout=SEEN_SECONDS * 1000)
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield chromium
@@ -95,6 +95,7 @@ async def open_console(browser: Browser) -> AsyncIterator[OpenConsole]:
             color_scheme=scheme,
             permissions=["clipboard-read", "clipboard-write"],
         )
+        context.set_default_timeout(DEADLINE_SECONDS * 1000)
         console = Console(await context.new_page(), url)
         opened.append((context, console))
         await console.go(fragment)

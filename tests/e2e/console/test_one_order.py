@@ -95,7 +95,7 @@ async def test_a_part_is_refunded_and_then_too_much_is_refused(open_console: Ope
     dialog = console.page.get_by_role("dialog", name="Refund")
     await dialog.get_by_label("Amount in USD").fill("99.98")
     await dialog.get_by_role("button", name="Refund").click()
-    await expect(status(console)).to_have_text("Partially refunded", timeout=15_000)
+    await expect(status(console)).to_have_text("Partially refunded")
     await console.button("Refund").click()
     await expect(dialog.get_by_label("Amount in USD")).to_have_value("0.01")
     await dialog.get_by_label("Amount in USD").fill("0.02")
@@ -110,7 +110,7 @@ async def test_an_order_that_failed_is_paid_again_with_another_card(
     console = await open_console(url, f"#/orders/{order['id']}")
     await console.button("Pay again").click()
     await console.page.get_by_role("dialog").get_by_role("button", name="Pay again").click()
-    await expect(status(console)).to_have_text("Paid", timeout=15_000)
+    await expect(status(console)).to_have_text("Paid")
     await expect(console.page.get_by_role("img", name="Timeline of")).to_contain_text("POST …/payments")
 
 

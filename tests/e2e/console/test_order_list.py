@@ -17,7 +17,7 @@ async def test_the_list_shows_a_new_order_and_that_it_is_paid_without_a_reload(
     await placed(api)
     console = await open_console(url, "#/orders")
     order = await placed(api)
-    await expect(row(console, order).locator(".badge")).to_have_text("Paid", timeout=15_000)
+    await expect(row(console, order).locator(".badge")).to_have_text("Paid")
     await expect(row(console, order)).to_contain_text("99.99 USD")
 
 
