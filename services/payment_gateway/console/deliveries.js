@@ -50,9 +50,11 @@ export function deliveriesView(outlet, { query }, { live, config }) {
       if (here().query.get("id") !== id) return;
       const now = one ? `${id} ${version(one)}` : id;
       if (now === shown) return;
-      const unfolded = id === opened ? openAttempts(both.element) : null;
+      const isAnother = id !== opened;
+      const unfolded = isAnother ? null : openAttempts(both.element);
       [opened, shown] = [id, now];
       both.open(one ? detail(one, config, unfolded) : h("div", { class: "card" }, emptyState({ title: "There is no such delivery", text: "A reset may have taken it." })), back);
+      if (isAnother) list.reveal();
     } catch (error) {
       both.open(problem(error), back);
     }

@@ -23,7 +23,7 @@ const LIMIT = 50;
  * @param {Node} [options.head] names of the columns
  * @param {string} options.label of the list
  * @returns {{ element: HTMLElement, reload: () => Promise<void>, refresh: () => Promise<void>, select: (id: string | null) => void,
- *   find: (id: string) => T | undefined, close: () => void, onChange: (act: () => void) => void }}
+ *   reveal: () => void, find: (id: string) => T | undefined, close: () => void, onChange: (act: () => void) => void }}
  */
 export function liveList({ live, concerns, read, row, version, empty, head, label }) {
   const news = h("div", { class: "new-rows", hidden: true });
@@ -64,6 +64,13 @@ export function liveList({ live, concerns, read, row, version, empty, head, labe
     }
   }
 
+  /** Scrolls the list, where it scrolls by itself, to the row that is chosen. */
+  function reveal() {
+    const row = list.querySelector("[aria-current]")?.getBoundingClientRect();
+    const box = element.getBoundingClientRect();
+    if (row && (row.top < box.top || row.bottom > box.bottom)) element.scrollTop += row.top - box.top - box.height / 3;
+  }
+
   /** From the start, as after another filter. */
   async function reload() {
     const number = ++asked;
@@ -83,7 +90,7 @@ export function liveList({ live, concerns, read, row, version, empty, head, labe
     if (!page) return;
     const known = new Set(items.map((item) => item.id));
     const fresh = page.data.filter((item) => !known.has(item.id));
-    const holds = items.length > 0 && (live.paused || scrollY > SCROLLED_PX);
+    const holds = items.length > 0 && (live.paused || scrollY > SCROLLED_PX || element.scrollTop > SCROLLED_PX);
     if (holds && fresh.length) {
       waiting = fresh;
       if (!live.paused) update(page.data);
@@ -107,6 +114,7 @@ export function liveList({ live, concerns, read, row, version, empty, head, labe
 
   async function takeIn() {
     scrollTo(0, 0);
+    element.scrollTop = 0;
     waiting = [];
     isRead = false;
     await reload();
@@ -140,12 +148,8 @@ export function liveList({ live, concerns, read, row, version, empty, head, labe
     element,
     reload: () => ((isRead = false), reload()),
     refresh,
-    select: (id) => {
-      const isOther = selected !== id;
-      selected = id;
-      mark();
-      if (isOther) list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
-    },
+    select: (id) => ((selected = id), mark()),
+    reveal,
     find: (id) => items.find((item) => item.id === id),
     onChange: (act) => (changed = act),
     close: end,

@@ -58,6 +58,7 @@ export function requestsView(outlet, { query }, { live, config }) {
     else if (one) both.open(detail(one), link("/requests", { only }));
     else return both.open(h("div", { class: "card" }, emptyState({ title: "This process does not remember that request", text: "It was too long ago, or the process has started anew since." })), link("/requests", { only }));
     opened = id;
+    if (id) list.reveal();
   }
 
   function update(next) {

@@ -14,6 +14,7 @@ export function split(list, name) {
   return {
     element,
     open: (content, back) => {
+      if (!element.classList.contains("is-open")) scrollTo(0, 0); // or what is opened would be far above
       element.classList.add("is-open");
       const focused = pane.contains(document.activeElement) ? document.activeElement.textContent : null;
       fill(pane, h("a", { class: "quiet-link back", href: back }, icon("back"), "All"), content);
