@@ -13,7 +13,7 @@ const ROW_PX = 26;
 const POINT_PX = 12;
 const BAR_PX_MIN = 4;
 const LABEL_GAP_PX = 7;
-const ROWS_MAX = 4; // of one lane; what has no room there has its label left out
+const ROWS_MAX = 8; // of one lane; what has no room there has its label left out
 const NARROW_PX = 640; // below, the names stand above their lanes
 const NAMES_PX = 148;
 const RIGHT_PX = { narrow: 78, wide: 150 }; // for the label of what comes last
@@ -138,7 +138,9 @@ function drawLane(lane, scale, width, now) {
   return h("div", { class: "timeline-lane" }, name, track);
 }
 
-/** Where an item and its label are, in pixels. The label stands to the right if there is room, else to the left. */
+/** Where an item and its label are, in pixels. The label stands to the right if there is room, else where there is more, and
+ * is cut off there.
+ */
 function boxOf({ at, until, shape, label, key }, scale, width, now) {
   const from = scale.x(at);
   const end = until === Infinity ? (now === null || shape === "band" ? width : scale.x(now)) : scale.x(until ?? at);
@@ -147,11 +149,13 @@ function boxOf({ at, until, shape, label, key }, scale, width, now) {
   const px = shape === "point" ? POINT_PX : Math.max(BAR_PX_MIN, to - from);
   const labelPx = textPx(label);
   if (shape === "band") return { key, left, px, side: "inside", start: left, end: left + px };
-  const isRight = left + px + LABEL_GAP_PX + labelPx <= width;
-  const room = label ? labelPx + LABEL_GAP_PX : 0;
+  const [leftPx, rightPx] = [left - LABEL_GAP_PX, width - left - px - LABEL_GAP_PX];
+  const isRight = labelPx <= rightPx || rightPx >= leftPx;
+  const shownPx = Math.max(0, Math.min(labelPx, isRight ? rightPx : leftPx));
+  const room = label ? shownPx + LABEL_GAP_PX : 0;
   return isRight
-    ? { key, left, px, side: "right", start: left, end: left + px + room }
-    : { key, left, px, side: "left", start: left - room, end: left + px };
+    ? { key, left, px, side: "right", shownPx, start: left, end: left + px + room }
+    : { key, left, px, side: "left", shownPx, start: left - room, end: left + px };
 }
 
 /** The first row with room for the item and its label; without one, the last row, and no label. A line and the point at its
@@ -167,13 +171,13 @@ function rowFor(box, rows) {
   return ROWS_MAX - 1;
 }
 
-function drawItem({ shape, tone, label, title, key }, { left, px, side }, row) {
+function drawItem({ shape, tone, label, title, key }, { left, px, side, shownPx }, row) {
   const top = `${row * ROW_PX}px`;
   const attributes = { title: title ?? label, dataset: key ? { item: key } : {} };
   const body = h("span", { class: `timeline-item is-${shape} tone-${tone}`, ...attributes, style: { left: `${left}px`, width: `${px}px`, top } }, side === "inside" ? h("span", {}, label) : null);
   if (side === "inside" || side === "none" || !label) return [body];
   const at = side === "right" ? { left: `${left + px + LABEL_GAP_PX}px` } : { left: `${left - LABEL_GAP_PX}px`, transform: "translateX(-100%)" };
-  return [body, h("span", { class: `timeline-label tone-${tone}`, ...attributes, style: { ...at, top } }, label)];
+  return [body, h("span", { class: `timeline-label tone-${tone}`, ...attributes, style: { ...at, top, "max-width": `${shownPx}px` } }, label)];
 }
 
 function legendOf({ breaks, pxPerMs }) {

@@ -1,6 +1,6 @@
 /** The lanes of an order's picture, from its timeline, its facts and the events' own bytes. Pure. */
 
-import { duration, shortId, words } from "/console/kit/format.js";
+import { duration, words } from "/console/kit/format.js";
 import { toneOf } from "./words.js";
 
 const LABEL_MAX = 28; // the list below has it in full
@@ -55,7 +55,8 @@ function callLanes({ timeline }) {
     const started = ms(call.at);
     const items = attempts.map((attempt) => ({ at: Math.max(started, ms(attempt.at)), until: Math.max(started, ms(attempt.at)) + attempt.ms, shape: "bar", tone: toneOf(attempt.state), label: attemptLabel(attempt), title: `${words(attempt.type)}: ${attempt.state} after ${duration(attempt.ms)}${attempt.reason ? `, ${attempt.reason}` : ""}`, key: keyOf(attempt) }));
     const due = { at: started, shape: "point", tone: toneOf(call.state), label: call.state === "open" ? "waiting" : words(call.state), key: keyOf(call) };
-    return { name: `Call: ${call.type}`, note: shortId(call.id), items: items.length ? items : [due] };
+    const note = attempts.length === 1 ? "1 attempt" : `${attempts.length} attempts`;
+    return { name: `Call: ${call.type}`, note, items: items.length ? items : [due] };
   });
 }
 

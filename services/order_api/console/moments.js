@@ -11,6 +11,8 @@ const WEBHOOKS = "/api/webhooks/payments";
 const NAMES = { placed: "Request", call: "Call", attempt: "Attempt", charge: "Charge", event: "Event", refund: "Refund", dispute: "Dispute", review: "Review", status: "Status" };
 const CAUSES = { merchant: "asked for by the merchant", cancelled: "because the order was cancelled", duplicateCharge: "because it was charged twice", provider: "made by hand at the provider" };
 
+const REFUNDED = { succeeded: "given back", failed: "not given back", refused: "not given back" };
+
 /**
  * @typedef {object} Shown One moment with what belongs to it.
  * @property {any} moment as the timeline has it
@@ -80,7 +82,7 @@ function sentence({ moment, order }) {
     case "attempt": return `Asked for the ${moment.type}: ${moment.state === "accepted" ? "accepted" : moment.reason ?? moment.state}, ${duration(moment.ms)}`;
     case "charge": return `${amount} ${moment.reason ? `not charged: ${words(moment.reason).toLowerCase()}` : moment.state === "pending" ? "to be charged" : "charged"}`;
     case "event": return `${moment.type} ${moment.source === "webhook" ? "came as a webhook" : "was fetched by reconciliation"}`;
-    case "refund": return `${amount} to be given back, ${CAUSES[moment.reason] ?? moment.reason}`;
+    case "refund": return `${amount} ${REFUNDED[moment.state] ?? "to be given back"}, ${CAUSES[moment.reason] ?? moment.reason}`;
     case "dispute": return `${amount} disputed at the bank: ${words(moment.reason).toLowerCase()}`;
     case "review": return reviewText(moment.reason);
     default: return moment.kind;

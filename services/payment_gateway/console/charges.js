@@ -70,6 +70,6 @@ function row(one) {
 }
 
 function empty({ status, text }, config) {
-  if (status || text) return emptyState({ title: "No charge is like that" });
+  if (status || text) return emptyState({ title: "No charge matches", text: "A charge is found by its id or its reference. The reference is the merchant's: an order of order_api has its id as such, ord_…, and not its number." });
   return emptyState({ title: "Nothing has been charged yet", text: "Paste this, or make one here.", command: example(config), action: button("New charge", () => askForCharge()) });
 }

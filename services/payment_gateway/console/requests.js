@@ -92,7 +92,7 @@ async function matching({ limit, cursor }, fits) {
 function row(one, only) {
   return h("a", { class: "row requests-columns", "data-row": true, href: link("/requests", { only, id: one.id }) },
     statusBadge(one.status),
-    h("span", { class: "call" }, h("span", { class: "method" }, one.method), h("span", { class: "mono clip", title: one.path }, one.path)),
+    h("span", { class: "call" }, h("span", { class: "method" }, one.method), h("span", { class: "mono clip", title: one.path }, one.path), h("span", { class: "fine mono clip about" }, one.method === "POST" ? referenceOf(one) : null)),
     h("span", { class: "row-of marks" }, marks(one)),
     h("span", { class: "soft took" }, took(one.durationMs)),
     h("span", { class: "soft at" }, ago(one.at)));

@@ -340,7 +340,7 @@ async def test_the_search_box_leads_from_an_id_to_its_reference(look: Open, call
         await console.go("#/charges")
     await console.page.get_by_role("searchbox").fill(f"status:failed {reference}")
     await console.page.keyboard.press("Enter")
-    await expect(console.page.locator(".empty")).to_contain_text("No charge is like that")
+    await expect(console.page.locator(".empty")).to_contain_text("No charge matches")
 
 
 async def test_rows_are_walked_through_opened_and_left_with_keys(look: Open, call: Call) -> None:
