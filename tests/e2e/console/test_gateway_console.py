@@ -222,6 +222,7 @@ async def test_a_rotated_secret_is_shown_once_and_signs(look: Open, call: Call, 
     secret = await console.page.locator("dialog pre").inner_text()
     assert secret.startswith("whsec_")
     await console.button("Done").click()
+    await expect(console.page.locator("dialog")).to_have_count(0)
     assert secret not in await console.page.content()
     await console.go("#/requests")
     await rows(console, "rotate-secret").first.locator("a").click()
