@@ -91,6 +91,7 @@ async function readAll(id, signal) {
   const path = `/api/orders/${encodeURIComponent(id)}`;
   const [order, { data }, events] = await Promise.all([get(path, {}, signal), get(`${path}/timeline`, {}, signal), readEvents(`${path}/events`, signal)]);
   const isOpen = data.some(({ kind, state }) => kind === "call" && (state === "open" || state === "dead"));
+  // Its explanation is in the outbox, which is read by the page: among more than so many, the order does without.
   const messages = isOpen ? (await get("/api/outbox", { limit: 100 }, signal)).data.filter(({ orderId }) => orderId === id) : [];
   return { order, timeline: data, events, messages };
 }
@@ -134,14 +135,15 @@ function headOf(known, config, heading, changed) {
 }
 
 /** What needs a person: open reviews, and calls that were given up. */
-function alertsOf({ order, messages }, changed) {
-  const dead = messages.filter(({ state }) => state === "dead");
+function alertsOf({ order, timeline: moments, messages }, changed) {
+  const calls = moments.filter(({ kind, state }) => kind === "call" && state === "dead");
+  const dead = calls.map(({ id, type }) => messages.find((message) => message.id === id) ?? { id, kind: type });
   const open = order.reviews.filter(({ resolvedAt }) => resolvedAt === null);
   const reviewOf = (message) => open.find(({ code, eventId }) => code === "dead-letter" && eventId.split("~")[0] === message.id);
   const others = open.filter((review) => !dead.some((message) => reviewOf(message) === review));
   return [
     ...dead.map((message) => banner("bad",
-      h("p", {}, h("strong", {}, `The call for the ${message.kind} was given up after ${message.attempts} attempts.`)), h("p", {}, message.explanation), message.lastError && h("p", { class: "fine" }, message.lastError),
+      h("p", {}, h("strong", {}, `The call for the ${message.kind} was given up${message.attempts ? ` after ${message.attempts} attempts` : ""}.`)), message.explanation && h("p", {}, message.explanation), message.lastError && h("p", { class: "fine" }, message.lastError),
       h("div", { class: "row-of banner-actions" }, button("Send it again", () => redrive(message.id, changed), { small: true }),
         reviewOf(message) && button("Leave it so", () => resolve(order, reviewOf(message), "accept", changed), { small: true })))),
     ...others.map((review) => banner("warn",
