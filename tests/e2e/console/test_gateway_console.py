@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+import standardwebhooks
 from playwright.async_api import Locator, expect
 
 from tests.e2e.conftest import Api, StartStack
@@ -15,6 +16,7 @@ from tests.e2e.console.conftest import WIDTHS, Console, OpenConsole
 from tests.e2e.console.steps import copied, in_a_shell, paid
 from tests.e2e.console.test_accessibility import violations
 from tests.http_double import HttpDouble, always, http_double
+from tests.waiting import until
 from tools.process import free_port
 from tools.stack import Stack
 
@@ -222,7 +224,16 @@ async def test_a_rotated_secret_is_shown_once_and_signs(look: Open, call: Call, 
     secret = await console.page.locator("dialog pre").inner_text()
     assert secret.startswith("whsec_")
     await console.button("Done").click()
+    await expect(console.page.locator("dialog")).to_have_count(0)
     assert secret not in await console.page.content()
+    await charge(call)
+
+    async def is_told() -> bool:
+        return bool(receiver.asked)
+
+    await until(is_told, "the webhook")
+    sent = receiver.asked[-1]
+    standardwebhooks.Webhook(secret).verify(sent.body, dict(sent.headers))
     await console.go("#/requests")
     await rows(console, "rotate-secret").first.locator("a").click()
     await expect(pane(console).locator("pre").first).to_be_visible()
