@@ -23,6 +23,22 @@ async def test_an_order_placed_on_the_published_port_becomes_paid(
     assert [charge["state"] for charge in order["charges"]] == ["succeeded"]
 
 
+async def test_both_consoles_are_in_the_images_and_lead_to_each_other(
+    stack: ComposeStack, http: aiohttp.ClientSession
+) -> None:
+    others = {stack.order_api: "gatewayConsoleUrl", stack.payment_gateway: "orderConsoleUrl"}
+    for (address, name), other in zip(others.items(), reversed(others), strict=True):
+        async with http.get(address, headers={"Accept": "text/html"}) as page:
+            assert (page.status, page.content_type) == (200, "text/html")
+            files = re.findall(r'(?:src|href)="(/console/[^"]+)"', await page.text())
+        assert len(files) >= 3
+        for file in files:
+            async with http.get(address + file) as found:
+                assert found.status == 200, file
+        async with http.get(f"{address}/console/config.json") as config:
+            assert (await config.json())[name] == other
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_start_ends_with_a_line_to_read_that_names_the_published_address(
     stack: ComposeStack, service: str
