@@ -74,13 +74,14 @@ async def test_options_tells_anybody_the_methods(target: Target) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("key", [[], [b"Bearer wrong"]], ids=["without a key", "with a wrong key"])
-async def test_the_root_leads_a_browser_to_the_api_page_on_whatever_host_and_port_it_asked(
+async def test_the_root_shows_a_browser_the_console_whatever_key_it_has(
     target: Target, method: str, key: list[bytes]
 ) -> None:
     accept = [b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"]
     headers = {"Accept": accept, "Authorization": key, "Connection": [b"close"]}
     answer = await exchange(target.port, target.request(method, "/", headers))
-    assert (answer.status, answer.headers["location"], answer.body) == (302, "/schema", b"")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.body.startswith(b"<!doctype html>") is (method == "GET")
     assert answer.headers["vary"] == "Accept"
 
 

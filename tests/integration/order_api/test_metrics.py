@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from typing import get_args
 
 from order_api.app import Application
 from order_api.breaker import FAILURES_TO_OPEN
 from order_api.calls import KEY_TRUSTED_FOR
+from order_api.order import Status
 from order_api.take_stock import counts
 from shared.idempotency import Answer
 from shared.ids import new_id
@@ -116,6 +118,9 @@ async def test_what_is_open_is_counted_and_nothing_that_is_settled(application: 
     found = await stock(counts(store))
     ages = {name: round(found[name] / 3600) for name in found if name.endswith("_seconds")}
     assert {name: number for name, number in found.items() if name not in ages} == {
+        **{f"order_api_orders {status}": 0 for status in get_args(Status)},
+        "order_api_orders Paid": 2,
+        "order_api_orders Pending": 3,
         "order_api_pending_orders": 3,
         "order_api_outbox_messages ready": 2,
         "order_api_outbox_messages leased": 0,
