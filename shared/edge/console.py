@@ -15,12 +15,12 @@ from litestar.types import ControllerRouterHandler
 
 from shared import VERSION
 from shared.edge.api_page import lead_to_api_page
-from shared.edge.media_types import HTML, prefers_html
+from shared.edge.media_types import prefers_html
 from shared.edge.problems import ProblemError, respond
 from shared.edge.requests import header_values
 
 _FOLDER = "/console"
-_MEDIA_TYPES = {"html": HTML, "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _OPEN: dict[str, Any] = {"public": True, "always": True, "include_in_schema": False, "sync_to_thread": False}
 
