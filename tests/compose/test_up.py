@@ -48,15 +48,6 @@ async def test_a_start_ends_with_a_line_to_read_that_names_the_published_address
     assert re.fullmatch(rf".*Z \[info +\] started +url={re.escape(url)}", first)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_a_browser_is_led_to_the_api_page_on_the_published_port(
-    stack: ComposeStack, http: aiohttp.ClientSession, service: str
-) -> None:
-    url = getattr(stack, service.replace("-", "_"))
-    async with http.get(url, headers={"Accept": "text/html,*/*;q=0.8"}) as answer:
-        assert (answer.status, str(answer.url)) == (200, f"{url}/schema")
-
-
 async def test_mongosh_in_the_container_finds_the_order(stack: ComposeStack, http: aiohttp.ClientSession) -> None:
     order_id = await place(http, stack)
     script = f"EJSON.stringify(db.orders.findOne({{_id: '{order_id}'}}, {{amount_minor: 1, currency: 1}}))"
