@@ -64,11 +64,13 @@ export function showOrders(outlet, place, { live }) {
   async function readChanges(ids) {
     const { query, hints } = parseSearch(q);
     if (hints.length) return;
-    const page = await get("/api/orders", { ...query, limit: PAGE });
+    const { signal } = reading; // another search, or another full reading, ends this one
+    const page = await get("/api/orders", { ...query, limit: PAGE }, signal);
     const known = new Map(orders.map((order) => [order.id, order]));
     const first = new Map(page.data.map((order) => [order.id, order]));
     const elsewhere = [...ids].filter((id) => known.has(id) && !first.has(id)).slice(0, READ_ALONE_MAX);
-    const changed = new Map((await Promise.all(elsewhere.map((id) => get(`/api/orders/${id}`)))).map((order) => [order.id, order]));
+    const changed = new Map((await Promise.all(elsewhere.map((id) => get(`/api/orders/${id}`, {}, signal)))).map((order) => [order.id, order]));
+    if (signal.aborted) return;
     const unseen = page.data.filter(({ id }) => !known.has(id));
     if (live.paused) fresh = unseen;
     else if (scrollY > SCROLLED_PX && orders.length) [fresh, orders] = [unseen, orders.map((order) => first.get(order.id) ?? changed.get(order.id) ?? order)];
@@ -89,7 +91,9 @@ export function showOrders(outlet, place, { live }) {
 
   async function readMore() {
     const { query } = parseSearch(q);
-    const page = await get("/api/orders", { ...query, limit: PAGE, cursor });
+    const { signal } = reading;
+    const page = await get("/api/orders", { ...query, limit: PAGE, cursor }, signal);
+    if (signal.aborted) return;
     orders = [...orders, ...page.data];
     cursor = page.nextCursor;
     show();
@@ -101,7 +105,7 @@ export function showOrders(outlet, place, { live }) {
     if (fresh.length) fill(news, button(`${fresh.length}${fresh.length === PAGE ? " or more" : ""} new`, showNew, { kind: "primary", small: true }));
     head.hidden = !orders.length;
     pager.hidden = !cursor;
-    fill(pager, button("Show older orders", readMore));
+    fill(pager, button("Show older orders", () => readMore().catch(() => {})));
     fill(state, orders.length ? null : nothing(q));
   }
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from shared.mongo import Client as MongoClient
 from shared.mongo import Database
@@ -20,6 +21,8 @@ WIDTHS = (360, 1440)
 expect.set_options(timeout=DEADLINE_SECONDS * 1000)
 # The browser itself writes a line for an answer that is not 2xx, and for a connection that ends: neither is of the page.
 _OF_THE_NETWORK = re.compile(r"Failed to load resource: |.*net::ERR_")
+# Chromium ends requests in hand when an interface comes or goes, as those of containers do, on whatever network.
+_NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 # What is wider than its column and not cut off, but for what scrolls by itself.
 _OVERFLOWING = """() => {
   const width = document.documentElement.clientWidth;
@@ -39,15 +42,23 @@ class Console:
         self.url = url
         self.requests: list[str] = []
         self.complaints: list[str] = []
+        self.failed: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
+        page.on("requestfailed", lambda request: self.failed.append(f"{request.url} {request.failure}"))
         page.on("console", lambda message: self._hear(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", lambda dialog: self.complaints.append(f"a dialog: {dialog.message}"))
 
     async def go(self, fragment: str) -> None:
         """To a view, as by a link, once it has read something."""
+        self.failed.clear()
         await self.page.goto(f"{self.url}/{fragment}")
-        await self.page.locator("main h1").wait_for()
+        if any(_NETWORK_CHANGED in why for why in self.failed):
+            await self.page.reload()
+        try:
+            await self.page.locator("main h1").wait_for()
+        except PlaywrightTimeoutError as error:
+            raise AssertionError(f"nothing is shown: {self.complaints} {self.failed}") from error
         await self.page.locator("main .loading").first.wait_for(state="detached")
 
     async def asks(self, question: str) -> Any:
