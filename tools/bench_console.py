@@ -6,9 +6,10 @@ because the machine's speed changes from minute to minute; CPU is order_api's al
 import asyncio
 import shutil
 import statistics
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pymongo import MongoClient
 from shared.ids import new_id
 from tools.bench_against import ROUNDS, paid, place_at_pace, running
 from tools.load import LoadError, cpu_seconds
+from tools.stack import Service, exit_on_sigterm
 
 STORED = 100_000
 READERS = 4
@@ -33,7 +35,9 @@ def measure_console(_uri: str, folder: Path) -> None:
     with running({"CHARGE_DELAY_SECONDS": "0"}, folder) as (_, stack, client):
         asyncio.run(place_at_pace(stack.order_apis[0].url, seconds=2))
         _store_copies(client, STORED)
-        ratios = asyncio.run(_rounds(stack.order_apis[0], client, chromium))
+        [order_api] = stack.order_apis
+        command = ["nice", sys.executable, "-m", "tools.bench_console", order_api.url, chromium]
+        ratios = _rounds(order_api, client, command)
     print(
         f"who watches costs order_api {statistics.median(ratios) - 1:+.1%} of its CPU an order by the median of "
         f"{len(ratios)} pairs, {min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}; at most {BOUND - 1:+.0%}\n",
@@ -59,16 +63,13 @@ def _copy(one: dict[str, Any], number: int, writer: ObjectId) -> dict[str, Any]:
     return {**one, "_id": own_id, "order_number": f"stored-{number}", "calls": calls, "keys": keys, "writer": writer}
 
 
-async def _rounds(service: Any, client: MongoClient[dict[str, Any]], chromium: str) -> list[float]:
+def _rounds(service: Service, client: MongoClient[dict[str, Any]], watch: Sequence[str]) -> list[float]:
     ratios = []
     for number in range(ROUNDS):
         spent = {}
         for watched in (True, False) if number % 2 else (False, True):
-            if watched:
-                async with _watching(service.url, chromium):
-                    spent[True] = await _cpu_an_order(service, client)
-            else:
-                spent[False] = await _cpu_an_order(service, client)
+            with _watching(watch) if watched else nullcontext():
+                spent[watched] = _cpu_an_order(service, client)
         ratios.append(spent[True] / spent[False])
         print(
             f"alone {spent[False] * 1000:6.2f} ms an order   watched {spent[True] * 1000:6.2f}   ratio {ratios[-1]:.2f}",
@@ -77,37 +78,47 @@ async def _rounds(service: Any, client: MongoClient[dict[str, Any]], chromium: s
     return ratios
 
 
-async def _cpu_an_order(service: Any, client: MongoClient[dict[str, Any]]) -> float:
+def _cpu_an_order(service: Service, client: MongoClient[dict[str, Any]]) -> float:
     """From POST to Paid, at PACE, in seconds."""
-    already = await asyncio.to_thread(paid, client)
+    already = paid(client)
     began = -cpu_seconds(service)
-    await place_at_pace(service.url, seconds=SECONDS)
-    now = await asyncio.to_thread(paid, client)
+    asyncio.run(place_at_pace(service.url, seconds=SECONDS))
+    now = paid(client)
     return (began + cpu_seconds(service)) / (now - already)
 
 
-@asynccontextmanager
-async def _watching(url: str, chromium: str) -> AsyncIterator[None]:
-    """The page has shown orders, and every reader has heard something, before it begins."""
+@contextmanager
+def _watching(command: Sequence[str]) -> Iterator[None]:
+    """In a process of its own, which takes nothing from who places the orders."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        try:
+            if watching.stdout.readline() != "watching\n":
+                raise LoadError("the console does not open")
+            yield
+            if watching.poll() is not None:
+                raise LoadError("who was to watch has gone away")
+        finally:
+            watching.terminate()
+
+
+async def watch(url: str, chromium: str) -> None:
+    """Until SIGTERM. Says so once the page has shown orders."""
     async with async_playwright() as playwright, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        readers = [asyncio.create_task(_read(session, f"{url}/api/stream")) for _ in range(READERS)]
-        try:
-            page = await browser.new_page()
-            await page.goto(url)
-            await page.get_by_role("link", name="ORD").or_(page.locator("main a")).first.wait_for()
-            began = time.monotonic()
-            yield
-            if time.monotonic() - began < SECONDS or any(reader.done() for reader in readers):
-                raise LoadError("somebody who was to watch has gone away")
-        finally:
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
-            await browser.close()
+        page = await browser.new_page()
+        await page.goto(url)
+        await page.locator(".rows > li").first.wait_for()
+        print("watching", flush=True)
+        await asyncio.gather(*(_read(session, f"{url}/api/stream") for _ in range(READERS)))
 
 
 async def _read(session: aiohttp.ClientSession, url: str) -> None:
     async with session.get(url) as stream:
         async for _ in stream.content:
             pass
+
+
+if __name__ == "__main__":
+    exit_on_sigterm()
+    asyncio.run(watch(*sys.argv[1:]))
