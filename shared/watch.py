@@ -18,7 +18,7 @@ from shared.times import utc_now
 
 LOOK_SECONDS = 1.0
 WINDOW_SECONDS = 10.0  # how far back a look goes: a write is marked when it is made, and seen when it is acknowledged
-HINTS_MAX = 500  # in one look, of one collection
+HINTS_MAX = 200  # in one look, of one collection: who has as many to hear of reads anew
 # What a look goes by: the mark of the latest write of each document, which begins with the time. Only a service that is
 # watched pays for it.
 WRITER_INDEX = IndexModel(["writer"])
@@ -101,5 +101,5 @@ class Watch:
 
 async def _latest(collection: Collection) -> list[dict[str, Any]]:
     since = ObjectId.from_datetime(utc_now() - timedelta(seconds=WINDOW_SECONDS))
-    newest = collection.find({"writer": {"$gt": since}}, {"merchant": 1, "version": 1})
+    newest = collection.find({"writer": {"$gt": since}}, {"merchant": 1, "version": 1}, batch_size=HINTS_MAX + 1)
     return await newest.sort("writer", DESCENDING).limit(HINTS_MAX).to_list()

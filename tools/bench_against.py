@@ -141,17 +141,20 @@ def _paced(code: Mapping[str, str], folder: Path) -> list[float]:
 
 
 @contextmanager
-def running(code: Mapping[str, str], folder: Path) -> Iterator[tuple[Mongod, Stack, MongoClient[dict[str, Any]]]]:
+def running(
+    code: Mapping[str, str], folder: Path, *, order_apis: int = 1
+) -> Iterator[tuple[Mongod, Stack, MongoClient[dict[str, Any]]]]:
     with (
         temporary_mongod() as mongod,
-        _stack(mongod, code, folder).running() as stack,
+        _stack(mongod, code, folder, order_apis).running() as stack,
         MongoClient[dict[str, Any]](mongod.uri) as client,
     ):
         yield mongod, stack, client
 
 
-def _stack(mongod: Mongod, code: Mapping[str, str], folder: Path) -> Stack:
-    return Stack(mongod.uri, folder, order_apis=[free_port()], gateways=[free_port()], environment=code)
+def _stack(mongod: Mongod, code: Mapping[str, str], folder: Path, order_apis: int = 1) -> Stack:
+    ports = [free_port() for _ in range(order_apis)]
+    return Stack(mongod.uri, folder, order_apis=ports, gateways=[free_port()], environment=code)
 
 
 def _cpu(mongod: Mongod, services: list[Service]) -> float:

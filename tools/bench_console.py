@@ -1,6 +1,9 @@
 """`make bench ARGS=console`: what those who watch cost order_api: one browser with the console, and four readers of its
-stream, while orders come in at the pace of `bench_against` and STORED are there already. With and without them in turns,
-because the machine's speed changes from minute to minute; CPU is order_api's alone. Needs Chromium too.
+stream, while orders come in at the pace of `bench_against` and STORED are there already.
+
+They watch all the time: in one half of each round the process that takes the orders, in the other half another replica, so
+that the machine is equally busy. (With nobody watching, an order costs more: a machine with time to spare writes it in more
+and smaller batches.) CPU is that of the process that takes the orders alone. Needs Chromium too.
 """
 
 import asyncio
@@ -9,7 +12,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +35,11 @@ BOUND = 1.10
 def measure_console(_uri: str, folder: Path) -> None:
     if (chromium := shutil.which("chromium")) is None:
         raise SystemExit("bench: console needs Chromium\n  type: apt-get install chromium")
-    with running({"CHARGE_DELAY_SECONDS": "0"}, folder) as (_, stack, client):
+    with running({"CHARGE_DELAY_SECONDS": "0"}, folder, order_apis=2) as (_, stack, client):
         asyncio.run(place_at_pace(stack.order_apis[0].url, seconds=2))
         _store_copies(client, STORED)
-        [order_api] = stack.order_apis
-        command = ["nice", sys.executable, "-m", "tools.bench_console", order_api.url, chromium]
-        ratios = _rounds(order_api, client, command)
+        command = ["nice", sys.executable, "-m", "tools.bench_console", chromium]
+        ratios = _rounds(stack.order_apis[0], stack.order_apis[1], client, command)
     print(
         f"who watches costs order_api {statistics.median(ratios) - 1:+.1%} of its CPU an order by the median of "
         f"{len(ratios)} pairs, {min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}; at most {BOUND - 1:+.0%}\n",
@@ -63,16 +65,19 @@ def _copy(one: dict[str, Any], number: int, writer: ObjectId) -> dict[str, Any]:
     return {**one, "_id": own_id, "order_number": f"stored-{number}", "calls": calls, "keys": keys, "writer": writer}
 
 
-def _rounds(service: Service, client: MongoClient[dict[str, Any]], watch: Sequence[str]) -> list[float]:
+def _rounds(
+    service: Service, replica: Service, client: MongoClient[dict[str, Any]], command: Sequence[str]
+) -> list[float]:
     ratios = []
     for number in range(ROUNDS):
         spent = {}
-        for watched in (True, False) if number % 2 else (False, True):
-            with _watching(watch) if watched else nullcontext():
+        for watched in (service, replica) if number % 2 else (replica, service):
+            with _watching([*command, watched.url]):
                 spent[watched] = _cpu_an_order(service, client)
-        ratios.append(spent[True] / spent[False])
+        ratios.append(spent[service] / spent[replica])
         print(
-            f"alone {spent[False] * 1000:6.2f} ms an order   watched {spent[True] * 1000:6.2f}   ratio {ratios[-1]:.2f}",
+            f"not watched {spent[replica] * 1000:6.2f} ms an order   watched {spent[service] * 1000:6.2f}   "
+            f"ratio {ratios[-1]:.2f}",
             flush=True,
         )
     return ratios
@@ -102,7 +107,7 @@ def _watching(command: Sequence[str]) -> Iterator[None]:
             watching.terminate()
 
 
-async def watch(url: str, chromium: str) -> None:
+async def watch(chromium: str, url: str) -> None:
     """Until SIGTERM. Says so once the page has shown orders."""
     async with async_playwright() as playwright, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

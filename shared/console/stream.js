@@ -8,6 +8,8 @@ import { authorization } from "./api.js";
 const SILENCE_MS = 40_000; // a comment comes every 15 s: whoever is silent for longer is gone
 const WAITS_MS = [250, 500, 1000, 2000, 4000];
 const TELL_EVERY_MS = 1000;
+const MANY = 50; // changes at once, which nobody can follow one by one,
+const TELL_MANY_EVERY_MS = 3000; // and so views read themselves less often
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "paused" | "refused"} StreamState */
 /** @typedef {{ ids: Map<string, number | null>, again: boolean }} Told ids with their versions; `again`: read everything */
@@ -29,6 +31,7 @@ export class Live {
     this.again = false;
     this.timer = 0;
     this.toldAt = 0;
+    this.tellEvery = TELL_EVERY_MS;
   }
 
   /** @returns {StreamState} */
@@ -111,12 +114,13 @@ export class Live {
     if (id) this.ids.set(id, version);
     this.again ||= again;
     if (this.timer) return;
-    const wait = Math.max(0, this.toldAt + TELL_EVERY_MS - Date.now());
+    const wait = Math.max(0, this.toldAt + this.tellEvery - Date.now());
     this.timer = setTimeout(() => this.#tell(), wait);
   }
 
   #tell() {
     const told = { ids: this.ids, again: this.again };
+    this.tellEvery = this.ids.size > MANY ? TELL_MANY_EVERY_MS : TELL_EVERY_MS;
     this.ids = new Map();
     this.again = false;
     this.timer = 0;

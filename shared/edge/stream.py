@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from shared.edge.auth import merchant_of
-from shared.watch import News, Watch
+from shared.watch import HINTS_MAX, Hint, News, Watch
 
 EVENT_STREAM = "text/event-stream"
 TICK_SECONDS = 0.25  # how often a stream asks for news, which are looked for more seldom
@@ -45,4 +46,10 @@ async def _messages(watch: Watch, merchant: str, hold: Callable[[float], Awaitab
 
 def _told(news: News) -> bytes:
     more = b"event: more\ndata: {}\n\n" if news.more else b""
-    return b"".join(b"data: %b\n\n" % msgspec.json.encode(hint) for hint in news.hints) + more
+    return b"".join(map(_message, news.hints)) + more
+
+
+@lru_cache(maxsize=4 * HINTS_MAX)
+def _message(hint: Hint) -> bytes:
+    """Made once, however many hear of it."""
+    return b"data: %b\n\n" % msgspec.json.encode(hint)
