@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from uuid import uuid4
 import aiohttp
 import httpx
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from payment_gateway.faults.rates import RATED
 from shared.mongo import Client, Collection, Database
@@ -129,6 +131,17 @@ async def databases(mongo: Client, database_name: str) -> AsyncIterator[tuple[Da
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is missing: apt-get install chromium")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        await chromium.close()
 
 
 JSON = {"Content-Type": "application/json"}

@@ -1,7 +1,6 @@
 """The OpenAPI documents and their pages, as a stranger meets them."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from uuid import uuid4
 import aiohttp
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from order_api.outbox import charge_call_id
 from shared import wire
@@ -120,17 +119,6 @@ def schemathesis(service: Service, stack: Stack, tmp_path: Path, *options: str, 
         check=False,
     )
     assert found.returncode == 0, found.stdout
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is missing: apt-get install chromium")
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        await chromium.close()
 
 
 class Watched(NamedTuple):
