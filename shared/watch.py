@@ -1,4 +1,4 @@
-"""What has changed, for whoever watches: looked for about once a second, and not at all while nobody does."""
+"""A service tells whoever watches what has changed. It looks about once a second, and not at all while nobody watches."""
 
 import asyncio
 import time
@@ -19,8 +19,8 @@ from shared.times import utc_now
 LOOK_SECONDS = 1.0
 WINDOW_SECONDS = 10.0  # how far back a look goes: a write is marked when it is made, and seen when it is acknowledged
 HINTS_MAX = 200  # in one look, of one collection: who has as many to hear of reads anew
-# What a look goes by: the mark of the latest write of each document, which begins with the time. Only a service that is
-# watched pays for it.
+# Every write leaves a mark on its document, and the mark begins with the time: a look goes by this index. Only a service
+# that is watched has it.
 WRITER_INDEX = IndexModel(["writer"])
 
 

@@ -35,10 +35,7 @@ async def _orders(store: Store) -> Sequence[Metric]:
     about = f"Orders by the status that they have now, counted up to {COUNT_MAX} of each"
     orders = GaugeMetricFamily("order_api_orders", about, labels=["status"])
     for status in get_args(Status):
-        of_every_merchant = {
-            "merchant": {"$gt": ""},
-            "status": status,
-        }  # so that the index by merchant and status serves
+        of_every_merchant = {"merchant": {"$gt": ""}, "status": status}  # the index by merchant and status serves
         orders.add_metric([status], await store.orders.count_documents(of_every_merchant, limit=COUNT_MAX))
     return [orders]
 

@@ -37,8 +37,8 @@ class Refusal(NamedTuple):
 
 
 def refusals(error: Exception, documents: Sequence[Any]) -> dict[int, Refusal] | None:
-    """What was definitely refused, by position, of the `documents` that one command writes; None if the outcome is unknown.
-    A reply with a write concern error says nothing definite about any of them. C6, C7
+    """The refusals among the `documents` that one command writes, by position; None if the outcome is unknown. A reply with
+    a write concern error says nothing definite about any of them. C6, C7
     """
     if not isinstance(error, PyMongoError):  # one of them did not encode, so nothing was sent
         to_blame = {number: why for number, one in enumerate(documents) if (why := _not_encodable(one)) is not None}

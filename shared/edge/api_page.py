@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, get
+from litestar import Response, Router, get
 from litestar.response import File
-
-from shared.edge.media_types import prefers_html
-from shared.edge.problems import ProblemError, respond
-from shared.edge.requests import header_values
 
 # It is looked up, not imported: its code is for Flask.
 _SWAGGER_UI = distribution("flask-swagger-ui")
@@ -48,16 +44,6 @@ _START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-
-
-# It is no part of the API, so OpenAPI does not describe it. Temporary (302): with a console there is more to show.
-@get("/", public=True, always=True, include_in_schema=False, sync_to_thread=False)
-def lead_to_api_page(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Leads a browser to the API page. For every other client there is nothing here."""
-    varies = {"Vary": "Accept"}
-    if prefers_html(header_values(request, b"accept")):
-        return Response(b"", status_code=302, media_type="text/html", headers={"Location": API_PAGE, **varies})
-    return respond(request, ProblemError("not-found"), varies)
 
 
 def api_page(service: str) -> Router:

@@ -14,7 +14,7 @@ from litestar import Request, Response, get
 from litestar.types import ControllerRouterHandler
 
 from shared import VERSION
-from shared.edge.api_page import lead_to_api_page
+from shared.edge.api_page import API_PAGE
 from shared.edge.media_types import prefers_html
 from shared.edge.problems import ProblemError, respond
 from shared.edge.requests import header_values
@@ -26,7 +26,7 @@ _OPEN: dict[str, Any] = {"public": True, "always": True, "include_in_schema": Fa
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the page must know before it can ask the API. The addresses are those of the consoles, where they are known."""
+    """The page reads this before it can ask the API. The addresses are those of the consoles, where they are known."""
 
     service: str
     version: str = VERSION
@@ -41,40 +41,48 @@ class _File(NamedTuple):
     path: str
     content: bytes
     media_type: str
-
-    @property
-    def tag(self) -> str:
-        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+    tag: str
 
 
 def front_page(console: Console | None) -> list[ControllerRouterHandler]:
     """The routes of the console, or without one a way to the API page."""
-    if console is None:
-        return [lead_to_api_page]
-    pages = list(_files(files(console.service) / "console", _FOLDER))
-    index = next(one for one in pages if one.path == f"{_FOLDER}/index.html")
-    kit = _files(files("shared") / "console", f"{_FOLDER}/kit")
-    config = msgspec.json.encode(console)
+    served = _console_files(console.service) if console else []
+    index = next(one for one in served if one.path == f"{_FOLDER}/index.html") if console else None
 
     @get("/", **_OPEN)
     def page(request: Request[Any, Any, Any]) -> Response[Any]:
         """For a browser. For every other client there is nothing here."""
+        varies = {"Vary": "Accept"}
         if not prefers_html(header_values(request, b"accept")):
-            return respond(request, ProblemError("not-found"), {"Vary": "Accept"})
+            return respond(request, ProblemError("not-found"), varies)
+        if index is None:  # temporary (302): with a console there is more to show
+            return Response(b"", status_code=302, media_type="text/html", headers={"Location": API_PAGE, **varies})
         return _respond(request, index)
+
+    return [page, *([_config(console)] if console else []), *(_route(one) for one in served if one is not index)]
+
+
+def _config(console: Console) -> ControllerRouterHandler:
+    content = msgspec.json.encode(console)
 
     @get(f"{_FOLDER}/config.json", **_OPEN)
     def show_config() -> Response[Any]:
-        return Response(config, media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return Response(content, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
-    return [page, show_config, *(_route(one) for one in (*pages, *kit) if one is not index)]
+    return show_config
+
+
+def _console_files(service: str) -> list[_File]:
+    own, kit = files(service) / "console", files("shared") / "console"
+    return [*_files(own, _FOLDER), *_files(kit, f"{_FOLDER}/kit")]
 
 
 def _files(folder: Traversable, path: str) -> Iterator[_File]:
     for one in folder.iterdir():
         media_type = _MEDIA_TYPES.get(one.name.rpartition(".")[2])
         if media_type and one.is_file():
-            yield _File(f"{path}/{one.name}", one.read_bytes(), media_type)
+            content = one.read_bytes()
+            yield _File(f"{path}/{one.name}", content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 def _route(file: _File) -> Any:

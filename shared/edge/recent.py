@@ -70,7 +70,7 @@ class _Exchange:
     answered: bytes = b""
 
     def take(self, scope: Any) -> None:
-        """What is kept of it, secrets left out."""
+        """Keeps as much of it as is shown, and no secret."""
         self.scope = {name: scope.get(name) for name in _OF_SCOPE} | {"headers": _kept_of(scope["headers"])}
         self.headers = _kept_of(self.headers)
         self.asked, self.answered = (_without_secrets(body[:TEXT_MAX]) for body in (self.asked, self.answered))

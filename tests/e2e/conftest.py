@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -17,7 +18,9 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from payment_gateway.faults.rates import RATED
+from shared import wire
 from shared.mongo import Client, Collection, Database
+from shared.signing import sign
 from shared.times import utc_now
 from tests.e2e.forks import Forks
 from tests.waiting import until
@@ -235,6 +238,26 @@ async def ends(api: Api, order_id: str, status: str, **options: Any) -> dict[str
 
     await until(has_ended, f"{order_id} is {status}")
     return found
+
+
+def send_event_with_another_amount(stack: Stack, order_id: str) -> Any:
+    """Signed, and so stored, with a review. Returns what became of it."""
+    charge = wire.Charge(
+        id="ch_1",
+        amount=1,
+        currency="USD",
+        reference=order_id,
+        status="succeeded",
+        failure_code=None,
+        amount_refunded=0,
+        payment_method="pm_card_visa",
+        metadata={},
+        created_at=utc_now(),
+        settled_at=utc_now(),
+    )
+    event = wire.encode(wire.Event(id=f"evt_{uuid4().hex}", type="payment.succeeded", timestamp=utc_now(), data=charge))
+    signed = {"X-Signature": sign(event, [stack.webhook_secret], int(time.time())), **JSON}
+    return httpx.post(f"{stack.order_apis[0].url}/api/webhooks/payments", content=event, headers=signed).json()
 
 
 def _json(body: bytes) -> Any:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -17,11 +16,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from order_api.outbox import charge_call_id
-from shared import wire
 from shared.mongo import Client as MongoClient
-from shared.signing import sign
-from shared.times import utc_now
-from tests.e2e.conftest import order_body, running_stack
+from tests.e2e.conftest import order_body, running_stack, send_event_with_another_amount
 from tools.stack import Stack
 
 HERE = Path(__file__).parent
@@ -66,23 +62,7 @@ def a_paid_order_with_a_review(service: Service, stack: Stack) -> dict[str, str]
     """What identifies it, its review and its message, as the hooks want to be told."""
     headers = {"Authorization": f"Bearer {service.key}", "Idempotency-Key": uuid4().hex}
     order = httpx.post(f"{service.url}/api/orders", json=order_body(), headers=headers).raise_for_status().json()
-    charge = wire.Charge(
-        id="ch_1",
-        amount=1,
-        currency="USD",
-        reference=order["id"],
-        status="succeeded",
-        failure_code=None,
-        amount_refunded=0,
-        payment_method="pm_card_visa",
-        metadata={},
-        created_at=utc_now(),
-        settled_at=utc_now(),
-    )
-    event = wire.encode(wire.Event(id=f"evt_{uuid4().hex}", type="payment.succeeded", timestamp=utc_now(), data=charge))
-    signed = {"X-Signature": sign(event, [stack.webhook_secret], int(time.time()))}
-    receipt = httpx.post(f"{service.url}/api/webhooks/payments", content=event, headers=signed)
-    assert receipt.json() == {"outcome": "mismatch"}
+    assert send_event_with_another_amount(stack, order["id"]) == {"outcome": "mismatch"}
     return {"ORDER_ID": order["id"], "MESSAGE_ID": charge_call_id(order["id"]), "CODE": "event-mismatch"}
 
 

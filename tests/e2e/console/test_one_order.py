@@ -1,17 +1,9 @@
 """One order in the console: its timeline, and all that can be done with it."""
 
-import time
-from typing import Any
-from uuid import uuid4
-
-import httpx
 from playwright.async_api import expect
 
-from shared import wire
 from shared.mongo import Database
-from shared.signing import sign
-from shared.times import utc_now
-from tests.e2e.conftest import JSON, Api, ends
+from tests.e2e.conftest import Api, ends, send_event_with_another_amount
 from tests.e2e.console.conftest import OpenConsole
 from tests.e2e.console.steps import copied, failed, in_a_shell, paid, placed, row, status
 from tests.waiting import until
@@ -163,22 +155,3 @@ async def give_up(orders: Database, order_id: str) -> None:
         return bool(found.modified_count)
 
     await until(is_given_up, "the call rests between two attempts")
-
-
-def send_event_with_another_amount(stack: Stack, order_id: str) -> Any:
-    charge = wire.Charge(
-        id="ch_other",
-        amount=1,
-        currency="USD",
-        reference=order_id,
-        status="succeeded",
-        failure_code=None,
-        amount_refunded=0,
-        payment_method="pm_card_visa",
-        metadata={},
-        created_at=utc_now(),
-        settled_at=utc_now(),
-    )
-    event = wire.encode(wire.Event(id=f"evt_{uuid4().hex}", type="payment.succeeded", timestamp=utc_now(), data=charge))
-    signed = {"X-Signature": sign(event, [stack.webhook_secret], int(time.time())), **JSON}
-    return httpx.post(f"{stack.order_apis[0].url}/api/webhooks/payments", content=event, headers=signed).json()
