@@ -98,6 +98,9 @@ class Dispute(_Wire, frozen=True):
 class WebhookEndpoint(_Wire, frozen=True):
     """Where events are delivered: those of `eventTypes`, or all if there are none. `disabledReason`: it answered 410
     (`gone`), every attempt since `failingSince` has failed (`failing`), or the merchant wanted it.
+
+    No more than `maxInFlight` deliveries to it are under way at once, from each process of the gateway. `headerNames` are
+    those of the headers of its own, whose values are never shown. At `expiresAt` it is deleted, unless that is null.
     """
 
     id: Id
@@ -106,6 +109,9 @@ class WebhookEndpoint(_Wire, frozen=True):
     state: EndpointState
     disabled_reason: DisabledReason | None
     failing_since: Time | None
+    max_in_flight: int
+    header_names: list[str]
+    expires_at: Time | None
     created_at: Time
 
 

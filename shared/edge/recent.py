@@ -1,6 +1,7 @@
 """The latest requests of this process with their answers, in memory: for whoever develops against it. Never in production.
 
-No secret is kept: not Authorization, no value of a member called `secret`, nothing that looks like a webhook secret.
+No secret is kept: not Authorization, no value of a member called `secret` or `headers`, nothing that looks like a webhook
+secret.
 """
 
 import re
@@ -30,7 +31,11 @@ _VALUE_MAX = 512  # characters of one header
 _HIDDEN = b"..."
 _OF_SCOPE = ("method", "path", "query_string", "headers", "merchant", "fault")
 _NOT_SHOWN = frozenset({b"authorization", b"cookie", b"set-cookie"})
-_SECRETS = re.compile(rb'(?P<name>"secret"\s*:\s*)"(?:[^"\\]|\\.)*"?|whsec_[A-Za-z0-9+/=_-]+')
+_STRING = rb'"(?:[^"\\]|\\.)*"?'  # the last may be cut off
+_SECRETS = re.compile(
+    rb'(?P<name>"secret"\s*:\s*)' + _STRING + rb'|(?P<object>"headers"\s*:\s*)\{(?:' + _STRING + rb'|[^"}])*\}?'
+    rb"|whsec_[A-Za-z0-9+/=_-]+"
+)
 
 
 class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -173,9 +178,14 @@ def _kept_of(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]
 
 
 def _without_secrets(text: bytes) -> bytes:
-    if b"sec" not in text:
+    if b"sec" not in text and b'"headers"' not in text:
         return text
-    return _SECRETS.sub(lambda found: (found["name"] + b'"..."') if found["name"] else b"whsec_...", text)
+    return _SECRETS.sub(_without, text)
+
+
+def _without(found: re.Match[bytes]) -> bytes:
+    name = found["name"] or found["object"]
+    return name + b'"..."' if name else b"whsec_..."
 
 
 def _by_a_page(scope: Any) -> bool:

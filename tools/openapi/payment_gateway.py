@@ -102,6 +102,9 @@ _ENDPOINT: Json = {
     "state": "enabled",
     "disabledReason": None,
     "failingSince": None,
+    "maxInFlight": 64,
+    "headerNames": ["X-Gateway-Token"],
+    "expiresAt": None,
     "createdAt": "2026-11-23T19:30:00.000Z",
 }
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of the Standard Webhooks specification
@@ -219,7 +222,11 @@ API = Api(
         CloseDisputeRequest: {"outcome": "lost"},
         wire.WebhookEndpoint: _ENDPOINT,
         WebhookEndpointWithSecretView: {**_ENDPOINT, "secret": _SECRET},
-        CreateWebhookEndpointRequest: {"url": _ENDPOINT["url"], "eventTypes": _ENDPOINT["eventTypes"]},
+        CreateWebhookEndpointRequest: {
+            "url": _ENDPOINT["url"],
+            "eventTypes": _ENDPOINT["eventTypes"],
+            "headers": {"X-Gateway-Token": "chosen-by-you"},
+        },
         UpdateWebhookEndpointRequest: {"state": "enabled"},
         RotateSecretRequest: {"overlapSeconds": 3600},
         ResendEventRequest: {"endpointId": _ENDPOINT["id"]},
@@ -280,7 +287,9 @@ API = Api(
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
                     "forgery": None,
+                    "url": _ENDPOINT["url"],
                     "sentHeaders": {
+                        "X-Gateway-Token": "…",
                         "Content-Type": "application/json",
                         "User-Agent": "payment_gateway",
                         "X-Signature": SIGNATURE["example"],

@@ -1,6 +1,5 @@
 """HTTP under /v1/test: what no real provider lets its merchants do. Refused unless PAYMENT_GATEWAY_TEST_ENDPOINTS."""
 
-import re
 from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
@@ -30,6 +29,7 @@ from payment_gateway.money.dispute_charge import (
 from payment_gateway.money.routes import Amount
 from payment_gateway.store import Store
 from payment_gateway.webhooks.destination import Destinations
+from payment_gateway.webhooks.header import fault_of, is_value
 from payment_gateway.webhooks.send import SendWebhook
 from shared import wire
 from shared.edge.admit import release
@@ -74,24 +74,11 @@ async def send_test_webhook(
     return json_response(msgspec.json.encode(view))
 
 
-# As RFC 9110 §5.1 and §5.5 have them. Those that say where a message ends are the sender's own.
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?\Z|\Z")
-_FRAMING = frozenset(
-    ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
-)
-
-
 def _check(data: SendWebhookRequest) -> None:
     """What types alone cannot say. Raises ProblemError."""
-    given: set[str] = set()
-    for name, value in data.headers.items():
-        if not _HEADER_NAME.match(name) or name.lower() in _FRAMING or name.lower() in given:
-            raise invalid_field("/headers", f"{name[:100]!r} is no header that can be chosen, or is given twice")
-        if not _HEADER_VALUE.match(value):
-            raise invalid_field("/headers", f"{name}: must be visible ASCII characters, with spaces between them only")
-        given.add(name.lower())
-    if data.id is not UNSET and not _HEADER_VALUE.match(data.id):
+    if fault := fault_of(data.headers):
+        raise invalid_field("/headers", fault)
+    if data.id is not UNSET and not is_value(data.id):
         raise invalid_field("/id", "must be visible ASCII characters, with spaces between them only")
 
 

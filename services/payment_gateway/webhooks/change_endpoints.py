@@ -19,6 +19,7 @@ from payment_gateway.webhooks.endpoint import (
     TooManyEndpoints,
     TooManyRotations,
 )
+from payment_gateway.webhooks.header import Header
 from payment_gateway.webhooks.stored_endpoints import StoredEndpoints, free_place
 from payment_gateway.webhooks.views import with_secret
 from shared import wire
@@ -30,11 +31,14 @@ from shared.times import utc_now
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is asked for. Without a `secret` one is made."""
+    """The endpoint that is asked for. Without a `secret` one is made, and without `expires_in_seconds` it stays for good."""
 
     url: str
     event_types: tuple[wire.EventType, ...] = ()
     secret: str | None = None
+    max_in_flight: int = endpoints.IN_FLIGHT_MAX
+    headers: tuple[Header, ...] = ()
+    expires_in_seconds: int | None = None
 
 
 class Rotation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,6 +46,11 @@ class Rotation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     secret: str | None = None
     overlap_seconds: int = endpoints.OVERLAP_SECONDS
+
+
+def expiry(seconds: int | None) -> datetime | None:
+    """When an endpoint expires that is to last for `seconds` from now, in real time: as a lease does. C24"""
+    return None if seconds is None else utc_now() + timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,13 @@ class ChangeEndpoints:
     async def add(self, merchant: str, key: str, asked: NewEndpoint) -> Answer | KeyReused | TooManyEndpoints:
         """However many are made at once, a merchant has ENDPOINTS_MAX at most: each is inserted in a place of its own."""
         secret, now = asked.secret or endpoints.new_secret(), await self.clock.now()
-        endpoint = endpoints.new_endpoint(merchant, asked.url, asked.event_types, secret, now=now)
+        endpoint = msgspec.structs.replace(
+            endpoints.new_endpoint(merchant, asked.url, secret, now=now),
+            event_types=asked.event_types,
+            max_in_flight=asked.max_in_flight,
+            headers=asked.headers,
+            expires_at=expiry(asked.expires_in_seconds),
+        )
         remembered = new_key(
             key,
             endpoint="POST /v1/webhook-endpoints",

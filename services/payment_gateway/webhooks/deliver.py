@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 from prometheus_client import Counter, Histogram
 from pymongo.errors import PyMongoError
 
@@ -18,6 +19,7 @@ from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt, Delivery, Next, after, recorded
 from payment_gateway.webhooks.endpoint import Endpoint, retired_secret, signing_secrets
+from payment_gateway.webhooks.header import hidden
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
 from payment_gateway.webhooks.shares import Shares
@@ -145,8 +147,13 @@ class DeliverWebhooks:
         body, at = claimed.event["raw"].encode(), await self.clock.now()
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             sent, headers = _signed(delivery, endpoint, body, now=at)
-            reply = await self.send(endpoint.url, sent, headers)
-            attempt = _attempt(delivery, reply, headers, body=None if sent == body else sent, at=at)
+            reply = await self.send(endpoint.url, sent, {**_own_headers(endpoint), **headers})
+            attempt = replace(
+                _attempt(delivery, reply, at=at),
+                url=endpoint.url,
+                sent_headers={**hidden(endpoint.headers), **headers},
+                sent_body=None if sent == body else sent.decode(),
+            )
             _ATTEMPTS_BY_RESULT[result_of(attempt)].inc()
             _ATTEMPT_SECONDS.observe(attempt.duration_ms / 1000)
             asked_seconds, ended_at = reply.retry_after_seconds, await self._ended_at(attempt)
@@ -205,9 +212,11 @@ def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetim
     return sent, {**USUAL_HEADERS, **signatures, **trace_headers()}
 
 
-def _attempt(
-    delivery: Delivery, reply: Reply, headers: Mapping[str, str], *, body: bytes | None, at: datetime
-) -> Attempt:
+def _own_headers(endpoint: Endpoint) -> Mapping[str, str]:
+    return {one.name: one.value for one in endpoint.headers}
+
+
+def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
     return Attempt(
         number=len(delivery.attempts) + 1,
         at=at,
@@ -216,8 +225,6 @@ def _attempt(
         error=reply.error,
         response_body=reply.body,
         forgery=delivery.forgery,
-        sent_headers=headers,
-        sent_body=body.decode() if body is not None else None,
         response_headers=reply.headers,
     )
 

@@ -26,7 +26,8 @@ State = Literal["pending", "delivered", "failed", "cancelled"]
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP try. `status` is None where no response came; then `error` says why. `forgery` is what was sent instead of
-    the true event. `sent_body` is None where it was the event's own. An attempt of an earlier version has no headers.
+    the true event. `sent_body` is None where it was the event's own. An attempt of an earlier version has no headers, and no
+    `url`. `sent_headers` have the names of the endpoint's own headers without their values.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     response_body: str
     forgery: Forgery | None = None
+    url: str | None = None
     sent_headers: Mapping[str, str] | None = None
     sent_body: str | None = None
     response_headers: Mapping[str, str] | None = None

@@ -5,11 +5,13 @@ import hashlib
 import secrets
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, convert, field
 from msgspec.structs import replace
 
 from payment_gateway.webhooks.event import Mark, without
+from payment_gateway.webhooks.header import Header
 from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, Key, KeyReused, entry_of, live
@@ -21,6 +23,8 @@ FAILED_AT_STEP = timedelta(hours=1)  # an endpoint that goes on failing is not w
 OVERLAP_SECONDS = 86400  # a day to bring the new secret to every instance of a receiver
 OVERLAP_SECONDS_MAX = 7 * 86400
 ENDPOINTS_MAX = 100  # of a merchant: each event makes so many deliveries at most
+IN_FLIGHT_MAX = 64  # deliveries of one endpoint at once: a quarter of all that are, as shares.py has it
+EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 10, 86400  # time to renew it; a listener that lives on renews it each day
 KEYS_MAX = 100  # that one endpoint remembers: of its creation and its rotations within a day
 
 
@@ -39,9 +43,13 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     latest first, those that sign before those that did. `failing_since` is when the first of the attempts was made that have
     all failed, and `failed_at` when the last was, give or take FAILED_AT_STEP.
 
-    `generation` counts what makes it another for those who try to deliver: a new URL, enabling, disabling. `keys` are those
-    of the requests that made it and rotated its secret. `announce` has a mark for each event of it that is not announced
-    yet, and `due_at` is when the first of them was made. One that was deleted stays for its keys, until `gone_at`.
+    `generation` counts what makes it another for those who try to deliver: a new URL, new headers, enabling, disabling.
+    `keys` are those of the requests that made it and rotated its secret. `announce` has a mark for each event of it that is
+    not announced yet, and `due_at` is when the first of them was made. One that was deleted stays for its keys, until
+    `gone_at`.
+
+    `max_in_flight` bounds how many deliveries are under way at once, and `headers` go with each. `expires_at` is the real
+    time at which it is deleted, None if never. C24
 
     `place` is one of the ENDPOINTS_MAX that a merchant has, each for one endpoint: a unique index makes the bound hold
     however many are made at once. One that was deleted has none.
@@ -55,6 +63,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     disabled_reason: wire.DisabledReason | None = None
     failing_since: datetime | None = None
     failed_at: datetime | None = None
+    max_in_flight: int = IN_FLIGHT_MAX
+    headers: tuple[Header, ...] = ()
+    expires_at: datetime | None = None
     secrets: tuple[SigningSecret, ...]
     created_at: datetime
     generation: int = 0
@@ -65,6 +76,10 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     gone_at: datetime | None = None
     place: int | UnsetType = UNSET
     version: int = 0
+
+    @property
+    def header_names(self) -> list[str]:
+        return [one.name for one in self.headers]
 
 
 class NoSuchEndpoint(Struct, frozen=True):
@@ -84,30 +99,31 @@ class TooManyRotations(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """The fields to change; those that are None stay as they are."""
+    """The fields to change; those that are None stay as they are. An `expires_at` of None makes it stay for good."""
 
     url: str | None = None
     event_types: tuple[wire.EventType, ...] | None = None
     state: wire.EndpointState | None = None
+    max_in_flight: int | None = None
+    headers: tuple[Header, ...] | None = None
+    expires_at: datetime | UnsetType | None = UNSET
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Those that replace a field of the endpoint as they are."""
+        given = {name: getattr(self, name) for name in ("url", "event_types", "max_in_flight", "headers")}
+        lasting = {} if self.expires_at is UNSET else {"expires_at": self.expires_at}
+        return {name: value for name, value in given.items() if value is not None} | lasting
 
 
-def new_endpoint(
-    merchant: str, url: str, event_types: tuple[wire.EventType, ...], secret: str, *, now: datetime
-) -> Endpoint:
-    return Endpoint(
-        id=new_id("we"),
-        merchant=merchant,
-        url=url,
-        event_types=event_types,
-        secrets=(SigningSecret(secret),),
-        created_at=now,
-    )
+def new_endpoint(merchant: str, url: str, secret: str, *, now: datetime) -> Endpoint:
+    return Endpoint(id=new_id("we"), merchant=merchant, url=url, secrets=(SigningSecret(secret),), created_at=now)
 
 
 def configured_endpoint(merchant: str, url: str, secret: str, *, now: datetime) -> Endpoint:
     """The endpoint that the environment names. Its id follows from its URL, so that every replica means the same. C23"""
     digest = hashlib.sha256(f"{merchant}\0{url}".encode()).hexdigest()
-    return replace(new_endpoint(merchant, url, (), str(secret), now=now), id=f"we_{digest[:32]}")
+    return replace(new_endpoint(merchant, url, str(secret), now=now), id=f"we_{digest[:32]}")
 
 
 def new_secret() -> str:
@@ -152,19 +168,20 @@ def rotate(
 
 
 def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict[Endpoint, Endpoint | None]:
-    """None if the merchant has none. Enabling it forgets why it was disabled, and both that and a new URL that it failed."""
+    """None if the merchant has none. Enabling it forgets why it was disabled. Enabling it, a new URL and new headers each
+    forget that it failed.
+    """
     if endpoint is None or endpoint.merchant != merchant or endpoint.deleted_at is not None:
         return Verdict(None, found=True)
-    after = endpoint
-    if change.event_types is not None:
-        after = replace(after, event_types=change.event_types)
+    after = replace(endpoint, **change.fields)
     if change.state == "disabled":
         after = disabled(after, "merchant")
     if change.state == "enabled":
         after = replace(after, state="enabled", disabled_reason=None)
-    if change.state == "enabled" or change.url is not None:
-        after = replace(after, url=change.url or after.url, failing_since=None, failed_at=None)
-    if change.state is not None or change.url is not None:
+    is_called_anew = change.url is not None or change.headers is not None
+    if change.state == "enabled" or is_called_anew:
+        after = replace(after, failing_since=None, failed_at=None)
+    if change.state is not None or is_called_anew:
         after = replace(after, generation=endpoint.generation + 1)
     return Verdict(after, after if after != endpoint else None, found=True)
 
@@ -179,7 +196,18 @@ def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdic
         return Verdict(answer=endpoint.deleted_at == at, found=True)
     gone_at = max([at, *(key.expires_at for key in endpoint.keys)])
     after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at, place=UNSET)
-    return Verdict(answer=True, after=after)
+    return Verdict(answer=True, after=replace(after, headers=(), expires_at=None))
+
+
+def expired(endpoint: Endpoint | None, *, read_at: datetime | None, at: datetime) -> Verdict[Endpoint, bool]:
+    """Deletes an endpoint whose time is over, and says whether it was deleted so. One that was renewed meanwhile stays.
+    `read_at` is the server's time of the read, and `at` is real time too.
+    """
+    if endpoint is None or read_at is None:
+        return Verdict(answer=False, found=True)
+    if endpoint.deleted_at is None and (endpoint.expires_at is None or endpoint.expires_at > read_at):
+        return Verdict(answer=False, found=True)
+    return deleted(endpoint, endpoint.merchant, at=at)
 
 
 def announced(endpoint: Endpoint, ids: Collection[str]) -> Endpoint:

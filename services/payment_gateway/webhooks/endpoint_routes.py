@@ -11,9 +11,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from payment_gateway.reads import found, page, there
 from payment_gateway.store import Store
 from payment_gateway.webhooks import endpoint as endpoints
-from payment_gateway.webhooks.change_endpoints import ChangeEndpoints, NewEndpoint, Rotation
+from payment_gateway.webhooks.change_endpoints import ChangeEndpoints, NewEndpoint, Rotation, expiry
 from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
 from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, TooManyEndpoints, TooManyRotations
+from payment_gateway.webhooks.header import HEADERS_MAX, VALUE_LENGTH_MAX, Header, fault_of_own
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of
@@ -36,6 +37,29 @@ GivenSecret = Annotated[
         extra_json_schema={"pattern": _SECRET},  # for who reads the document; check_secret decides
     ),
 ]
+MaxInFlight = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=endpoints.IN_FLIGHT_MAX,
+        description="So many deliveries to it are under way at once at most, from each process of the gateway.",
+    ),
+]
+Headers = Annotated[
+    dict[str, Annotated[str, Meta(max_length=VALUE_LENGTH_MAX)]],
+    Meta(
+        max_length=HEADERS_MAX,
+        description="Sent with every delivery, by name: tokens, and visible ASCII. Their values are never shown. Those that "
+        "the gateway sends itself, and those that say where a message ends, cannot be chosen.",
+    ),
+]
+_LASTING = Meta(
+    ge=endpoints.EXPIRES_SECONDS_MIN,
+    le=endpoints.EXPIRES_SECONDS_MAX,
+    description="After so many seconds of real time it is deleted, unless it is changed with another `expiresInSeconds` "
+    "before.",
+)
+Lasting = Annotated[int, _LASTING]
 EventTypes = Annotated[list[wire.EventType], Meta(max_length=16, description="None at all means every type.")]
 
 
@@ -45,14 +69,22 @@ class CreateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields
     url: Url
     event_types: EventTypes = []
     secret: GivenSecret | UnsetType = UNSET
+    max_in_flight: MaxInFlight = endpoints.IN_FLIGHT_MAX
+    headers: Headers = {}
+    expires_in_seconds: Lasting | UnsetType = UNSET
 
 
 class UpdateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """What is to be otherwise."""
+    """The fields to change. Those left out stay as they are; `headers` are replaced as a whole. With null for
+    `expiresInSeconds` it stays for good.
+    """
 
     url: Url | UnsetType = UNSET
     event_types: EventTypes | UnsetType = UNSET
     state: wire.EndpointState | UnsetType = UNSET
+    max_in_flight: MaxInFlight | UnsetType = UNSET
+    headers: Headers | UnsetType = UNSET
+    expires_in_seconds: Lasting | UnsetType | None = UNSET
 
 
 class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -72,7 +104,14 @@ async def create_webhook_endpoint(
     """Adds an endpoint. Its secret is in this answer, and shown nowhere else."""
     merchant, key = merchant_of(request), idempotency_key(request)
     _check_url(destinations, data.url)
-    asked = NewEndpoint(data.url, tuple(dict.fromkeys(data.event_types)), _checked_secret(data.secret))
+    asked = NewEndpoint(
+        data.url,
+        tuple(dict.fromkeys(data.event_types)),
+        _checked_secret(data.secret),
+        data.max_in_flight,
+        _checked_headers(data.headers),
+        data.expires_in_seconds or None,
+    )
     return _answer(await change_endpoints.add(merchant, key, asked))
 
 
@@ -114,6 +153,9 @@ async def update_webhook_endpoint(
         url=data.url or None,
         event_types=None if data.event_types is UNSET else tuple(dict.fromkeys(data.event_types)),
         state=data.state or None,
+        max_in_flight=data.max_in_flight or None,
+        headers=None if data.headers is UNSET else _checked_headers(data.headers),
+        expires_at=UNSET if data.expires_in_seconds is UNSET else expiry(data.expires_in_seconds),
     )
     endpoint = there(await change_endpoints.change(merchant_of(request), endpoint_id, change), "webhook endpoint")
     return json_response(wire.encode(endpoints.on_the_wire(endpoint)))
@@ -170,6 +212,13 @@ def _check_url(destinations: Destinations, url: str) -> None:
     """Raises ProblemError."""
     if fault := destinations.fault_of(url):
         raise invalid_field("/url", fault)
+
+
+def _checked_headers(headers: dict[str, str]) -> tuple[Header, ...]:
+    """Raises ProblemError, which shows no value."""
+    if fault := fault_of_own(headers):
+        raise invalid_field("/headers", fault)
+    return tuple(Header(name, value) for name, value in sorted(headers.items()))
 
 
 def _checked_secret(secret: str | UnsetType) -> str | None:

@@ -27,9 +27,10 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
     the true event; null mostly.
 
-    It sent `sentHeaders`, and `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the
-    response there are the start of the body and the first headers, without those that may be secret. An attempt of an
-    earlier version has null for headers.
+    It was sent to `url` with `sentHeaders`: the headers of the endpoint's own stand there by name, with `…` for a value. Its
+    body is `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the response there are the
+    start of the body and the first headers, without those that may be secret. An attempt of an earlier version has null for
+    `url` and headers.
     """
 
     number: int
@@ -39,6 +40,7 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     error: str | None
     response_body: str
     forgery: Forgery | None
+    url: str | None
     sent_headers: dict[str, str] | None
     sent_body: str | None
     response_headers: dict[str, str] | None
