@@ -24,9 +24,9 @@ from order_api.views import (
 )
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
-from shared.edge.lists import Cursor, Limit, page_response, position_after
+from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import FieldError, ProblemError, invalid_field
-from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, moment, require_visible
+from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response, replayable
 from shared.idempotency import Answer, KeyReused
 from shared.ids import first_id
@@ -38,7 +38,6 @@ ORDER_NUMBER = (
     "Your own, unique among your orders: visible characters in Unicode's form NFC, single spaces between them."
 )
 PaymentMethod = Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")]
-TIME = "A time with its zone, such as 2026-11-28T12:00:00Z."
 
 
 class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -97,8 +96,8 @@ async def list_orders(
     review: Annotated[
         str | None, QueryParameter(max_length=64, description="`open`, or the code of an open one")
     ] = None,
-    created_from: Annotated[str | None, QueryParameter(name="createdFrom", max_length=64, description=TIME)] = None,
-    created_to: Annotated[str | None, QueryParameter(name="createdTo", max_length=64, description=TIME)] = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[OrderView]]:
@@ -113,9 +112,8 @@ async def list_orders(
     if review:
         code: Any = {"$exists": True} if review == "open" else review
         conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
-    created = {"$gte": created_from, "$lt": created_to}
-    pointers = {"$gte": "createdFrom", "$lt": "createdTo"}
-    bounds = {way: first_id("ord", moment(pointers[way], text)) for way, text in created.items() if text is not None}
+    created = created_between(created_from, created_to)
+    bounds = {bound: first_id("ord", at) for bound, at in created.items()}
     before = position_after(request, cursor)
     found, following = await store.list_orders(
         merchant_of(request), conditions, created=bounds, before=before, limit=limit
@@ -128,12 +126,17 @@ async def list_events(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
     store: NamedDependency[Store],
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[EventView]]:
-    """The audit trail of an order, a page of it: what the provider said about it, the latest first."""
+    """The audit trail of an order, a page of it: what the provider said about it, the latest first. Its times are those at
+    which each was received.
+    """
+    received, before = created_between(created_from, created_to), position_after(request, cursor)
     await store.order(merchant_of(request), order_id)
-    found, following = await store.events_of(order_id, before=position_after(request, cursor), limit=limit)
+    found, following = await store.events_of(order_id, received=received, before=before, limit=limit)
     return page_response(request, [to_json(shown(event, event_view)) for event in found], following)
 
 

@@ -18,7 +18,7 @@ from order_api.refund_routes import REFUND_ROUTES
 from order_api.store import NoSuchOrderError, Store
 from order_api.views import MessageView, message_view, shown, state_of, to_json
 from shared.edge.auth import merchant_of
-from shared.edge.lists import Cursor, Limit, page_response, position_after
+from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.requests import header_values, require_no_coding
@@ -53,13 +53,16 @@ async def list_messages(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     in_state: Annotated[ListedState | None, QueryParameter(name="state")] = None,  # `state` is Litestar's own
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[MessageView]]:
     """A page of the requests to the provider that are not done, newest first. Those in state `dead` wait for a person."""
     before = position_after(request, cursor)
     states = [in_state] if in_state else ["ready", "leased", "dead"]
-    found, following = await store.list_calls(merchant_of(request), states, before=before, limit=limit)
+    created = created_between(created_from, created_to)
+    found, following = await store.list_calls(merchant_of(request), states, created=created, before=before, limit=limit)
     messages = [to_json(shown(call, partial(message_view, order_id))) for order_id, call in found]
     return page_response(request, messages, following)
 

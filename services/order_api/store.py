@@ -138,9 +138,13 @@ class Store:
             return await (await self.orders.aggregate([*newest, _SHOWN], session=session)).to_list(), False
         return await self._read_page(self.orders, [*newest, _SHOWN], limit, session=session)
 
-    async def events_of(self, order_id: str, *, before: str | None, limit: int) -> Found[StoredEvent | Unreadable]:
-        """What was received about an order, the latest first, from just after the position `before`. Raises CursorError."""
-        wanted = {"order_id": order_id, **(older_than("received_at", before) if before else {})}
+    async def events_of(
+        self, order_id: str, *, received: Mapping[str, datetime] = {}, before: str | None, limit: int
+    ) -> Found[StoredEvent | Unreadable]:
+        """The events that were `received` about an order, the latest first, from just after the position `before`. Raises
+        CursorError.
+        """
+        wanted = {"order_id": order_id, "$and": _of_time("received_at", received, before)}
         async with forward(self.client) as session:
             latest: list[Document] = [{"$match": wanted}, {"$sort": _LATEST_FIRST}]
             found, more = await self._read_page(self.payment_events, latest, limit, session=session)
@@ -167,17 +171,23 @@ class Store:
         return str(found["_id"]) if found else own
 
     async def list_calls(
-        self, merchant: str, states: Sequence[str], *, before: str | None, limit: int
+        self,
+        merchant: str,
+        states: Sequence[str],
+        *,
+        created: Mapping[str, datetime] = {},
+        before: str | None,
+        limit: int,
     ) -> Found[tuple[str, Call | Unreadable]]:
-        """Calls that are open or dead, each with its order's id, the newest first, from just after the position `before`.
-        `states` are "ready", "leased" and "dead". Raises CursorError.
+        """Calls that are open or dead and were `created` then, each with its order's id, the newest first, from just after
+        the position `before`. `states` are "ready", "leased" and "dead". Raises CursorError.
         """
         conditions: dict[str, Document] = {
             "ready": {"calls.state": "open", "calls.claim": None},
             "leased": {"calls.state": "open", "calls.claim": {"$ne": None}},
             "dead": {"calls.state": "dead"},
         }
-        position = older_than("created_at", before) if before else {}
+        wanted_then = {"$and": _of_time("created_at", created, before)}
         shown = {"_id": "$calls.id", "created_at": "$calls.created_at", "order": "$_id", "call": "$calls"}
         found: list[Document] = []
         # Orders at rest are in neither index. Left to itself MongoDB may choose one that has all orders of the merchant.
@@ -192,7 +202,7 @@ class Store:
                     {"$unwind": "$calls"},
                     {"$match": {"$or": wanted}},
                     {"$project": shown},
-                    {"$match": position},
+                    {"$match": wanted_then},
                     {"$sort": {"created_at": -1, "_id": -1}},
                     {"$limit": limit + 1},
                 ]
@@ -208,6 +218,11 @@ class Store:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
         known = {document["_id"]: msgspec.convert(document, StoredEvent) async for document in found}
         return [known.get(event.id) for event in events]
+
+
+def _of_time(field: str, between: Mapping[str, datetime], before: str | None) -> list[Document]:
+    """Conditions on a time: within bounds, and beyond the position `before`. Raises CursorError."""
+    return [{field: between} if between else {}, older_than(field, before) if before else {}]
 
 
 def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | Unreadable:

@@ -35,6 +35,7 @@ from payment_gateway.webhooks.delivery import Delivery, pause_max
 from payment_gateway.webhooks.endpoint import Endpoint, configured_endpoint
 from payment_gateway.webhooks.endpoint import announced as endpoint_announced
 from payment_gateway.webhooks.event import Told
+from payment_gateway.webhooks.expire_endpoints import ExpireEndpoints
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.release_held import ReleaseHeld
 from payment_gateway.webhooks.resend import ResendEvents
@@ -106,6 +107,7 @@ class Application:
         )
         self.forget_keys = [ForgetKeys(self.store.charges, "ch"), ForgetKeys(self.store.webhook_endpoints, "we")]
         self.change_endpoints = ChangeEndpoints(self.store, self.endpoints, self.clock)
+        self.expire_endpoints = ExpireEndpoints(self.store, self.endpoints)
         self.resend_events = ResendEvents(
             self.store, self.clock, forges=settings.test_endpoints, wake=self._wake_deliveries
         )
@@ -131,6 +133,7 @@ class Application:
             self.resend_events.work,
             self.deliver_webhooks.work,
             self.release_held.work,
+            self.expire_endpoints.work,
         ]
         if self.settings.test_endpoints:
             works.append(self.advance_clock.work)

@@ -53,7 +53,8 @@ async def page(
     stages: Sequence[Mapping[str, Any]] = (),
 ) -> Found[Document]:
     """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError."""
-    matching = {"$match": {**given(conditions), **beyond(position)}}
+    # Two conditions: both may be about `created_at`.
+    matching = {"$match": {"$and": [given(conditions), beyond(position)]}}
     newest: list[Mapping[str, Any]] = [matching, {"$sort": NEWEST_FIRST}, *stages]
     documents, more = await store.read_page(collection, newest, limit)
     return Found(documents, place(documents[-1], "created_at") if more else None)

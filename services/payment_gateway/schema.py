@@ -53,7 +53,8 @@ async def ensure_schema(database: Database, *, watched: bool = False) -> None:
     await ensure_collection(database, "events", indexes=[by_reference, newest])
     gone = IndexModel(["gone_at"], expireAfterSeconds=0)
     place = _where_there("merchant", "place", unique=True)
-    of_endpoints = [_KEY, place, _DUE, newest, gone, *watching]
+    expiring = IndexModel(["expires_at"], partialFilterExpression={"expires_at": {"$type": "date"}})
+    of_endpoints = [_KEY, place, _DUE, newest, gone, expiring, *watching]
     await ensure_collection(database, "webhook_endpoints", indexes=of_endpoints, schema=_HAS_KEYS)
     await ensure_collection(
         database,
@@ -69,8 +70,8 @@ async def ensure_schema(database: Database, *, watched: bool = False) -> None:
         ],
     )
     await ensure_collection(database, "resends", indexes=[IndexModel(["due_at"])])
-    expiring = IndexModel(["expires_at"], expireAfterSeconds=0)
-    await ensure_collection(database, "reply_attempts", indexes=[expiring])
+    forgotten = IndexModel(["expires_at"], expireAfterSeconds=0)
+    await ensure_collection(database, "reply_attempts", indexes=[forgotten])
 
 
 async def prepare(database: Database, *, watched: bool = False) -> None:

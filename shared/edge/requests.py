@@ -141,7 +141,7 @@ def require_declared_query(request: Request[Any, Any, Any]) -> None:
             raise invalid_field(name, "given more than once")
         if not value:
             raise invalid_field(name, "must not be empty: leave it out instead")
-        if declared[name] is int and not _DIGITS.match(value):
+        if declared[name] in (int, int | None) and not _DIGITS.match(value):
             raise invalid_field(name, "must be a whole number of at most nine digits")
         seen.add(name)
 
@@ -177,11 +177,13 @@ def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
         raise invalid_field(pointer, fault)
 
 
-def moment(pointer: str, text: str) -> datetime:
-    """A time with its zone, such as 2026-11-28T12:00:00Z (RFC 3339 §5.6). Raises ProblemError."""
+def moment(pointer: str, given: datetime | str) -> datetime:
+    """A time with its zone, such as 2026-11-28T12:00:00Z (RFC 3339 §5.6), as it is stored. Raises ProblemError, also for one
+    that MongoDB cannot hold.
+    """
     try:
-        return stored(msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)]))
-    except (ValueError, msgspec.ValidationError):
+        return stored(msgspec.convert(given, Annotated[datetime, msgspec.Meta(tz=True)]))
+    except ValueError:
         raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
 
 

@@ -200,6 +200,7 @@ API = Api(
         "refund_id": _REFUND["id"],
         "dispute_id": _DISPUTE["id"],
         "event_id": _EVENT_ID,
+        "delivery_id": "dlv_01a209e9aade76a6878437494af678bd",
         "eventId": _EVENT_ID,
         "endpoint_id": _ENDPOINT["id"],
         "endpointId": _ENDPOINT["id"],

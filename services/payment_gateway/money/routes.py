@@ -19,7 +19,7 @@ from payment_gateway.money.show import ShowMoney
 from payment_gateway.reads import Text, there
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.lists import Cursor, Limit, page_response, position_after
+from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import ProblemError, Table, invalid_field
 from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
 from shared.edge.responses import json_response
@@ -96,12 +96,15 @@ async def list_charges(
     show_money: NamedDependency[ShowMoney],
     reference: Text = None,
     status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[wire.Charge]]:
     """A page of charges, newest first."""
     note(reference=reference)
-    conditions = {"merchant": merchant_of(request), "reference": reference, "status": status}
+    created = created_between(created_from, created_to)
+    conditions = {"merchant": merchant_of(request), "reference": reference, "status": status, "created_at": created}
     found, following = await show_money.charges(conditions, limit, position_after(request, cursor))
     return page_response(request, map(wire.encode, found), following)
 
@@ -142,11 +145,14 @@ async def list_refunds(
     reference: Text = None,
     charge_id: Annotated[str | None, QueryParameter(name="chargeId", max_length=255)] = None,
     status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
-    conditions = {"reference": reference, "status": status}
+    created = created_between(created_from, created_to)
+    conditions = {"reference": reference, "status": status, "created_at": created}
     position = position_after(request, cursor)
     found, following = await show_money.refunds(merchant_of(request), charge_id, conditions, limit, position)
     return page_response(request, map(wire.encode, found), following)
@@ -169,13 +175,16 @@ async def list_disputes(
     reference: Annotated[
         str | None, QueryParameter(max_length=255, description="That of the charge that is disputed.")
     ] = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[wire.Dispute]]:
     """A page of disputes, newest first."""
     note(reference=reference)
     position = position_after(request, cursor)
-    found, following = await show_money.disputes(merchant_of(request), reference, limit, position)
+    conditions = {"created_at": created_between(created_from, created_to)}
+    found, following = await show_money.disputes(merchant_of(request), reference, conditions, limit, position)
     return page_response(request, map(wire.encode, found), following)
 
 

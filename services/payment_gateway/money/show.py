@@ -63,11 +63,11 @@ class ShowMoney:
         return Found([_refund(*one) for one in found], following)
 
     async def disputes(
-        self, merchant: str, reference: str | None, limit: int, position: str | None
+        self, merchant: str, reference: str | None, conditions: Mapping[str, Any], limit: int, position: str | None
     ) -> Found[wire.Dispute]:
-        """The same of disputes, by the reference of their charge. Raises CursorError."""
-        of = given({"merchant": merchant, "reference": reference})
-        found, following = await self._parts("disputes", of, _NOT_WAITING, limit, position)
+        """The same of disputes, by the reference of their charge and by conditions on the dispute. Raises CursorError."""
+        of, wanted = given({"merchant": merchant, "reference": reference}), {**_NOT_WAITING, **given(conditions)}
+        found, following = await self._parts("disputes", of, wanted, limit, position)
         return Found([_dispute(*one) for one in found], following)
 
     async def _parts(
@@ -76,7 +76,10 @@ class ShowMoney:
         """A page of refunds or disputes as `wanted`, of charges as `of`: each with its charge, which is announced."""
         older = beyond(position)
         if of.keys() == {"merchant"}:  # nothing else has an index
-            of = {**of, f"{name}.created_at": older.get("created_at", {"$exists": True})}
+            between = {**wanted.get("created_at", {}), **older.get("created_at", {})}
+            # As one condition on one element, so that the index is read between both bounds.
+            elements = {name: {"$elemMatch": {"created_at": between}}} if between else {}
+            of = {**of, f"{name}.created_at": {"$exists": True}, **elements}
         kept = {f"{name}.{field}": 1 for field in ("id", "created_at", *wanted)}
         found = await read(
             self._store.charges,
@@ -84,7 +87,7 @@ class ShowMoney:
             {"$project": {"charge": "$_id", **kept}},
             {"$unwind": f"${name}"},
             {"$replaceWith": {"$mergeObjects": [f"${name}", {"_id": f"${name}.id", "charge": "$charge"}]}},
-            {"$match": {**wanted, **older}},
+            {"$match": {"$and": [wanted, older]}},
             {"$sort": NEWEST_FIRST},
             {"$limit": limit + 1},
         )

@@ -1,6 +1,7 @@
 """Events on their way to merchants.
 
-1. Merchants say where to deliver: `endpoint_routes.py`, `change_endpoints.py`.
+1. Merchants say where to deliver: `endpoint_routes.py`, `change_endpoints.py`. `expire_endpoints.py` deletes endpoints
+   that were to last for a while only.
 2. `announce.py` stores what has happened as an event, with a delivery for each endpoint that hears of it.
 3. `deliver.py` takes the deliveries that are due and sends each, signed; `send.py` is one POST, to no address that the
    operator forbids (`destination.py`), and `judge_endpoint.py` decides what came of it for the endpoint.
@@ -9,7 +10,7 @@
    again what was missed, the rest of it in the background.
 
 The rules: `event.py` (what happened, and what of it is still to be announced), `endpoint.py` (where to), `delivery.py` (one
-event for one endpoint, and when it is tried next) and `shares.py` (how many requests each endpoint may have at once).
-`views.py` is how all of this is shown, `stored_endpoints.py` reads and writes endpoints for the verbs, and `passed_over.py`
-remembers what cannot be worked on.
+event for one endpoint, and when it is tried next), `header.py` (headers that a merchant chooses) and `shares.py` (how many
+requests each endpoint may have at once). `views.py` is how all of this is shown, `stored_endpoints.py` reads and writes
+endpoints for the verbs, and `passed_over.py` remembers what cannot be worked on.
 """

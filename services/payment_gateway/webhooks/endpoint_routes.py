@@ -18,7 +18,7 @@ from payment_gateway.webhooks.header import HEADERS_MAX, VALUE_LENGTH_MAX, Heade
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.lists import Cursor, Limit, page_response, position_after
+from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import ProblemError, invalid_field
 from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response, replayable
@@ -126,10 +126,16 @@ async def get_webhook_endpoint(
 
 @get("/v1/webhook-endpoints", tags=["Webhook endpoints"])
 async def list_webhook_endpoints(
-    request: Request[Any, Any, Any], store: NamedDependency[Store], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
+    request: Request[Any, Any, Any],
+    store: NamedDependency[Store],
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
 ) -> Response[Page[wire.WebhookEndpoint]]:
     """A page of endpoints, newest first, without their secrets."""
-    conditions = {"merchant": merchant_of(request), "deleted_at": {"$eq": None}}
+    created = created_between(created_from, created_to)
+    conditions = {"merchant": merchant_of(request), "deleted_at": {"$eq": None}, "created_at": created}
     position = position_after(request, cursor)
     documents, following = await page(store, store.webhook_endpoints, conditions, limit, position)
     shown = [endpoints.on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]

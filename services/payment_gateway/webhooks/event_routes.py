@@ -1,6 +1,5 @@
 """HTTP for what happened and how it was delivered: events, deliveries, resending. Parse, call a verb, respond."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
@@ -10,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.reads import Text, found, page
+from payment_gateway.reads import Text, found, page, there
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, events_of, page_of_deliveries
@@ -19,11 +18,11 @@ from payment_gateway.webhooks.resend import EndpointDisabled, ForgingDisabled, N
 from payment_gateway.webhooks.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.lists import Cursor, Limit, page_response, position_after
-from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
+from shared.edge.problems import ProblemError
+from shared.edge.requests import moment
 from shared.edge.responses import json_response
 from shared.pages import LIMIT_DEFAULT, Page
-from shared.times import stored
 from shared.tracing import note
 
 
@@ -65,15 +64,8 @@ async def list_events(
             "a next one."
         ),
     ] = None,
-    created_from: Annotated[
-        str | None,
-        QueryParameter(
-            name="createdFrom",
-            max_length=64,
-            description="Only those that were announced then or later. RFC 3339, with a zone.",
-            schema_extra={"format": "date-time"},
-        ),
-    ] = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[EventView]]:
@@ -83,8 +75,7 @@ async def list_events(
         "merchant": merchant_of(request),
         "reference": reference,
         "type": event_type,
-        # A condition of its own: the cursor's is about `created_at` too.
-        "$and": [{"created_at": {"$gte": _time("createdFrom", created_from)}}] if created_from is not None else None,
+        "created_at": created_between(created_from, created_to),
     }
     position = position_after(request, cursor)
     documents, following = await (
@@ -113,12 +104,19 @@ async def list_deliveries(
         State | Literal["failing"] | None,
         QueryParameter(name="state", description="`failing`: pending, and the true event has failed before."),
     ] = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
     note(reference=reference)
-    conditions = {"merchant": merchant_of(request), "event_id": event_id, "endpoint_id": endpoint_id}
+    conditions = {
+        "merchant": merchant_of(request),
+        "event_id": event_id,
+        "endpoint_id": endpoint_id,
+        "created_at": created_between(created_from, created_to),
+    }
     position = position_after(request, cursor)
     documents, following = await page_of_deliveries(
         store, conditions, limit, position, reference=reference, state=delivery_state
@@ -127,6 +125,37 @@ async def list_deliveries(
     events = await events_of(store, deliveries)
     shown = [delivery_view(one, events.get(one.event_id, {})) for one in deliveries]
     return page_response(request, map(wire.encode, shown), following)
+
+
+@get("/v1/deliveries/{delivery_id:str}", tags=["Events"])
+async def get_delivery(
+    request: Request[Any, Any, Any], delivery_id: FromPath[str], store: NamedDependency[Store]
+) -> Response[DeliveryView]:
+    """One delivery, with every attempt."""
+    delivery = await _delivery(request, store, delivery_id)
+    event = (await events_of(store, [delivery])).get(delivery.event_id, {})
+    note(reference=event.get("reference"))
+    return json_response(wire.encode(delivery_view(delivery, event)))
+
+
+@get("/v1/deliveries/{delivery_id:str}/request", tags=["Events"])
+async def get_delivery_request(
+    request: Request[Any, Any, Any],
+    delivery_id: FromPath[str],
+    store: NamedDependency[Store],
+    attempt: Annotated[
+        int | None, QueryParameter(ge=1, description="The `number` of an attempt; the last, if it is left out.")
+    ] = None,
+) -> Response[EventView]:
+    """The body that an attempt sent, byte for byte. Of a delivery that was not tried yet it is the event."""
+    delivery = await _delivery(request, store, delivery_id)
+    if attempt is not None and attempt > len(delivery.attempts):
+        raise ProblemError("not-found", f"the delivery has {len(delivery.attempts)} attempts")
+    made = delivery.attempts[(attempt or 0) - 1] if delivery.attempts else None
+    if made is not None and made.sent_body is not None:
+        return json_response(made.sent_body.encode())
+    event = await found(store, store.events, merchant_of(request), delivery.event_id)
+    return json_response(event["raw"].encode())
 
 
 @post(
@@ -161,16 +190,14 @@ async def resend_since(
     """Delivers everything that has happened since a time and that the endpoint has not taken. The answer comes after 1,000
     events at most: unless it is `complete`, the gateway goes on by itself.
     """
-    since = _time("/since", data.since)
+    since = moment("/since", data.since)
     return _answer(await resend_events.since(merchant_of(request), endpoint_id, since))
 
 
-def _time(pointer: str, given: datetime | str) -> datetime:
-    """As it is stored. Raises ProblemError for what is no RFC 3339 with a zone, or what MongoDB cannot hold."""
-    try:
-        return stored(msgspec.convert(given, wire.Time))
-    except (ValueError, OverflowError) as error:
-        raise invalid_field(pointer, str(error)) from None
+async def _delivery(request: Request[Any, Any, Any], store: Store, delivery_id: str) -> Delivery:
+    """Raises ProblemError `not-found`."""
+    document = there(await store.one(store.deliveries, merchant_of(request), delivery_id), "delivery")
+    return msgspec.convert(document, Delivery)
 
 
 def _answer(outcome: Resent | NotThere | EndpointDisabled | ForgingDisabled) -> Response[Resent]:
@@ -188,4 +215,12 @@ def _answer(outcome: Resent | NotThere | EndpointDisabled | ForgingDisabled) -> 
             assert_never(outcome)
 
 
-EVENT_ROUTES = [get_event, list_events, list_deliveries, resend_event, resend_since]
+EVENT_ROUTES = [
+    get_event,
+    list_events,
+    list_deliveries,
+    get_delivery,
+    get_delivery_request,
+    resend_event,
+    resend_since,
+]

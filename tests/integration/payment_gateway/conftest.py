@@ -5,13 +5,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 
 from payment_gateway.app import Application
 from payment_gateway.faults.misbehave import Misbehaved
+from payment_gateway.routes import PROBLEMS, ROUTES
 from payment_gateway.settings import Settings
 from shared import wire
+from shared.edge.admit import Admission
+from shared.edge.application import build
 from shared.env import Secret
 from shared.idempotency import Answer
 from tests.http_double import HttpDouble, http_double
@@ -52,6 +56,25 @@ def make_application(mongodb_uri: str, database_name: str, receiver: HttpDouble)
 async def application(make_application: MakeApplication) -> AsyncIterator[Application]:
     async with make_application() as made:
         yield made
+
+
+def client_of(application: Application) -> httpx.AsyncClient:
+    """Somebody who uses the HTTP API of this replica, with no socket between."""
+    app = build(
+        "payment_gateway",
+        ROUTES,
+        admission=Admission(application.keys, requests_max=200, test_endpoints=True),
+        parts=vars(application),
+        problems=PROBLEMS,
+        running=_runs_already,
+        recent=application.recent,
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://gateway")  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def _runs_already() -> AsyncIterator[None]:
+    yield
 
 
 def asked(**changes: Any) -> wire.ChargeRequest:

@@ -26,7 +26,7 @@ DISPUTED = "pm_card_disputed"
 
 
 async def shown(application: Application, reference: str | None = None) -> list[wire.Dispute]:
-    return (await application.show_money.disputes("default", reference, 100, None)).things
+    return (await application.show_money.disputes("default", reference, {}, 100, None)).things
 
 
 async def dispute(application: Application, charge: wire.Charge, amount: int | None = None) -> Any:
@@ -159,9 +159,9 @@ async def test_disputes_are_listed_newest_first_by_the_reference_of_their_charge
     for number in range(5):
         await dispute(application, charges[number % 2], 1 + number)
     assert [one.amount for one in await shown(application)] == [5, 4, 3, 2, 1], "and not the one that waits"
-    first = await application.show_money.disputes("default", None, 2, None)
+    first = await application.show_money.disputes("default", None, {}, 2, None)
     assert [one.amount for one in first.things] == [5, 4]
-    rest = await application.show_money.disputes("default", None, 3, first.following)
+    rest = await application.show_money.disputes("default", None, {}, 3, first.following)
     assert ([one.amount for one in rest.things], rest.following) == ([3, 2, 1], None)
     assert [one.amount for one in await shown(application, charges[1].reference)] == [4, 2]
     assert await shown(application, charges[2].reference) == []
@@ -175,7 +175,7 @@ async def test_a_dispute_of_another_merchant_is_not_there(application: Applicati
     opened = await dispute(application, charge)
     assert await disputes.close("other", opened.id, "won") == NoSuchDispute()
     assert await application.show_money.dispute("other", opened.id) is None
-    assert (await application.show_money.disputes("other", charge.reference, 9, None)).things == []
+    assert (await application.show_money.disputes("other", charge.reference, {}, 9, None)).things == []
 
 
 @pytest.mark.parametrize("reference", [False, True])
