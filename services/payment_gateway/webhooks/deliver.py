@@ -18,7 +18,7 @@ from payment_gateway.faults.forge import signed
 from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt, Delivery, Next, after, recorded
-from payment_gateway.webhooks.endpoint import Endpoint, retired_secret, signing_secrets
+from payment_gateway.webhooks.endpoint import IN_FLIGHT_MAX, Endpoint, retired_secret, signing_secrets
 from payment_gateway.webhooks.header import hidden
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
@@ -103,11 +103,13 @@ class DeliverWebhooks:
 
     async def _choose(self, free: Document, limit: int) -> list[str]:
         """The ids of what may be claimed of the `free` deliveries: of each endpoint the earliest, and no more than its share
-        of the slots. A round starts after the endpoint where the last one ended, so that all get their turn.
+        of the slots, or its own `max_in_flight`. A round starts after the endpoint where the last one ended, so that all get
+        their turn.
 
         It goes from endpoint to endpoint by an index and never through the backlog of one that has its share.
         """
-        shares = self._shares.copy()
+        shares, given_back = self._shares.copy(), self._shares.given_back
+        shares.bound(await self._bounds(shares.holders()))
         chosen: list[str] = []
         started_at = self._last_endpoint_id
         while (left := limit - len(chosen)) > 0:
@@ -115,6 +117,7 @@ class DeliverWebhooks:
             others = {"endpoint_id": {"$gt": self._last_endpoint_id, "$nin": full}, "_id": {"$nin": chosen}}
             query = self.store.deliveries.find({**free, **others}, {"endpoint_id": 1})
             found = await query.hint(DUE_BY_ENDPOINT).limit(left).to_list()
+            shares.bound(await self._bounds({one["endpoint_id"] for one in found}))
             taken = shares.fill([one["endpoint_id"] for one in found], left)
             self.work.more |= bool(full) or not all(taken)
             chosen += [one["_id"] for one, is_taken in zip(found, taken, strict=True) if is_taken]
@@ -123,7 +126,18 @@ class DeliverWebhooks:
                 if not started_at:
                     break
                 started_at = ""  # once more, from the first
+        if self.work.more and self._shares.given_back != given_back:
+            self.work.wake.set()  # this claim has not seen the slot that came back while it looked
         return chosen
+
+    async def _bounds(self, endpoint_ids: Iterable[str]) -> dict[str, int]:
+        """How many deliveries those of the endpoints that are small may have in flight, as it is now."""
+        ids = list(endpoint_ids)
+        if not ids:
+            return {}
+        small = {"_id": {"$in": ids}, "max_in_flight": {"$lt": IN_FLIGHT_MAX}}
+        found = self.store.webhook_endpoints.find(small, {"max_in_flight": 1})
+        return {one["_id"]: one["max_in_flight"] async for one in found}
 
     async def _deliver_in_share(self, claimed: _Claimed) -> None:
         try:

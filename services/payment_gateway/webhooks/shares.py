@@ -4,41 +4,58 @@ The rule is a dynamic threshold: an endpoint may hold a third of as many slots a
 all; of k that hang each gets 1/(k + 3), and 3/(k + 3) stay free for the rest, however large their backlogs. Where they
 begin to hang one after the other, (3/4)^k stay free until the first attempts have timed out; with as many as are free it
 would be (1/2)^k, next to nothing.
+
+An endpoint may have a bound of its own as well, which counts where it is less.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 FREE_PER_HELD = 3
 
 
 class Shares:
-    """Slots by endpoint, as they are held."""
+    """Slots by endpoint, as they are held. `given_back` counts those that were."""
 
     def __init__(self, held: Counter[str] | None = None) -> None:
         self._held = Counter(held)
+        self._bounds: dict[str, int] = {}
+        self.given_back = 0
 
     def hold(self, endpoint_id: str) -> None:
         self._held[endpoint_id] += 1
 
     def give_back(self, endpoint_id: str) -> None:
         self._held[endpoint_id] -= 1
+        self.given_back += 1
         if not self._held[endpoint_id]:
             del self._held[endpoint_id]
 
+    def holders(self) -> list[str]:
+        """The endpoints that hold any slot."""
+        return list(self._held)
+
+    def bound(self, bounds: Mapping[str, int]) -> None:
+        """Gives endpoints bounds of their own."""
+        self._bounds.update(bounds)
+
     def full(self, free: int) -> list[str]:
-        """Who may have none of `free` slots."""
-        return [endpoint_id for endpoint_id, held in self._held.items() if held * FREE_PER_HELD >= free]
+        """Endpoints that already use all they may, when `free` slots are left."""
+        return [endpoint_id for endpoint_id in self._held if not self._may_have(endpoint_id, free)]
 
     def fill(self, endpoint_ids: Iterable[str], free: int) -> list[bool]:
         """Holds a slot for each that may have one, in order, and says for which."""
         taken = []
         for endpoint_id in endpoint_ids:
-            taken.append(self._held[endpoint_id] * FREE_PER_HELD < free)
+            taken.append(self._may_have(endpoint_id, free))
             if taken[-1]:
                 self.hold(endpoint_id)
                 free -= 1
         return taken
+
+    def _may_have(self, endpoint_id: str, free: int) -> bool:
+        held = self._held[endpoint_id]
+        return held * FREE_PER_HELD < free and held < self._bounds.get(endpoint_id, held + 1)
 
     def copy(self) -> "Shares":
         """To try something out on."""

@@ -33,13 +33,13 @@ async def hanging() -> AsyncIterator[HttpDouble]:
         over.set()
 
 
-async def endpoint_with(application: Application, endpoint_id: str, url: str, *, due: int) -> None:
+async def endpoint_with(application: Application, endpoint_id: str, url: str, *, due: int, **fields: Any) -> None:
     """An endpoint for which so many deliveries have been due for an hour."""
     now = utc_now()
     common = {"merchant": "default", "created_at": now}
     secrets = [{"value": f"whsec_{'A' * 32}", "expires_at": None}]
     await application.store.webhook_endpoints.insert_one(
-        {"_id": endpoint_id, "url": url, "event_types": [], "state": "enabled", "secrets": secrets, **common}
+        {"_id": endpoint_id, "url": url, "event_types": [], "state": "enabled", "secrets": secrets, **common, **fields}
     )
     event: Document = {"type": "payment.succeeded", "object_id": "ch_1", "reference": "ord_1", "raw": "{}", **common}
     events = [{"_id": f"evt_{uuid4().hex}", **event} for _ in range(due)]

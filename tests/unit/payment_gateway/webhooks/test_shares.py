@@ -56,6 +56,24 @@ def test_an_endpoint_alone_that_gives_back_gets_more() -> None:
     assert shares.full(free + 1) == []
 
 
+def test_an_endpoint_with_a_bound_of_its_own_gets_no_more() -> None:
+    shares = Shares()
+    shares.bound({"we_1": 2})
+    assert shares.fill(["we_1", "we_1", "we_1", "we_2"], SLOTS) == [True, True, False, True]
+    assert shares.full(SLOTS) == ["we_1"]
+    shares.give_back("we_1")
+    assert shares.full(SLOTS) == []
+    assert shares.fill(["we_1", "we_1"], SLOTS) == [True, False]
+
+
+def test_a_bound_above_its_share_gives_an_endpoint_no_more_than_that() -> None:
+    shares, free = Shares(), SLOTS
+    shares.bound({"we_1": SLOTS})
+    for _ in range(SLOTS):
+        free -= sum(shares.fill(["we_1"], free))
+    assert free == SLOTS * 3 // 4
+
+
 def test_who_holds_nothing_is_forgotten() -> None:
     shares = Shares()
     shares.hold("we_1")
