@@ -201,6 +201,38 @@ async def test_an_index_serves_a_list_of_a_time(application: Application, query:
     assert bounds.count("ord_") == 2
 
 
+async def test_the_calls_of_the_outbox_are_listed_between_two_times(application: Application) -> None:
+    orders = await placed_apart(application, 4)
+    at = [rfc3339(order.created_at) for order in orders]
+    async with client_of(application) as client:
+        page = await get(client, "/api/outbox", createdFrom=at[1], createdTo=at[3], limit="1")
+        rest = await get(
+            client, "/api/outbox", createdFrom=at[1], createdTo=at[3], limit="1", cursor=page["nextCursor"]
+        )
+    assert [one["orderId"] for one in page["data"] + rest["data"]] == [orders[2].id, orders[1].id]
+    assert rest["nextCursor"] is None
+
+
+async def test_the_audit_trail_of_an_order_is_read_between_two_times_by_an_index(application: Application) -> None:
+    order = await place(application)
+    events = [received(event_bytes(charge_of(order))) for _ in range(6)]
+    began, trail = order.created_at, application.store.payment_events
+    for number, event in enumerate(events):
+        await application.record_events(event)
+        await trail.update_one({"_id": event.id}, {"$set": {"received_at": began + timedelta(minutes=number)}})
+    between = {"createdFrom": rfc3339(began + timedelta(minutes=2)), "createdTo": rfc3339(began + timedelta(minutes=4))}
+    database = application.store.database
+    async with client_of(application) as client:
+        await database.command("profile", 2)
+        page = await get(client, f"/api/orders/{order.id}/events", **between)
+        await database.command("profile", 0)
+        refused = await client.get(f"/api/orders/{order.id}/events", params={"createdTo": "yesterday"})
+    assert [one["id"] for one in page["data"]] == [events[3].id, events[2].id]
+    [read] = await database["system.profile"].find({"command.aggregate": "payment_events"}).to_list()
+    assert read["docsExamined"] == 2, read["planSummary"]
+    assert refused.json()["errors"][0]["pointer"] == "createdTo"
+
+
 def innermost(plan: Json) -> Json:
     plan = plan.get("queryPlan", plan)
     while "inputStage" in plan:

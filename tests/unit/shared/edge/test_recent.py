@@ -90,6 +90,15 @@ async def test_no_secret_is_kept() -> None:
     assert '"url": "http://x"' in one.request_body
 
 
+async def test_no_value_of_a_header_that_a_body_has_is_kept() -> None:
+    recent = everything()
+    whole = rb'{"headers": {"X-A": "a \" } b", "X-B": "hunter2"}, "url": "http://x"}'
+    await ask(recent, body=whole, answer=b'{"headers":{"X-C":"hunter2')
+    [one] = kept(recent)
+    assert one.request_body == '{"headers": "...", "url": "http://x"}'
+    assert one.response_body == '{"headers":"..."'
+
+
 async def test_a_request_without_an_answer_has_status_0() -> None:
     recent = everything()
     await ask(recent, status=None)
