@@ -9,7 +9,7 @@ import { message } from "./message.js";
 import { took } from "./requests.js";
 
 /** @typedef {{ number: number, at: string, status: number | null, durationMs: number, error: string | null, responseBody: string,
- *   forgery: string | null, sentHeaders: Record<string, string> | null, sentBody: string | null,
+ *   forgery: string | null, url: string | null, sentHeaders: Record<string, string> | null, sentBody: string | null,
  *   responseHeaders: Record<string, string> | null }} Attempt */
 /** @typedef {{ id: string, eventId: string, eventType: string | null, reference: string | null, endpointId: string,
  *   state: "pending" | "delivered" | "failed" | "cancelled", nextAttemptAt: string | null, attempts: Attempt[],
@@ -73,6 +73,7 @@ export function attemptView(attempt, delivery, { open = false } = {}) {
     const answer = attempt.status === null ? "No answer" : `Answered ${attempt.status}`;
     return h("div", { class: "attempt-body stack" },
       forged && h("p", { class: "fine" }, h("strong", {}, `${forged[0]}: `), forged[1], " A right receiver refuses it."),
+      attempt.url && h("p", { class: "fine mono" }, `POST ${attempt.url}`),
       h("div", { class: "side-by-side" }, sent, message(answer, attempt.responseHeaders, attempt.responseBody, why)));
   }
 }

@@ -7,6 +7,7 @@ import { gatewayNow } from "./gateway_time.js";
 
 const TYPES = ["payment.succeeded", "payment.failed", "refund.succeeded", "refund.failed", "dispute.created", "dispute.closed", "webhook_endpoint.disabled"];
 const HOUR_S = 3600;
+const IN_FLIGHT_MAX = 64; // the most that the gateway takes
 
 /** @param {() => Promise<void>} read */
 export function askForEndpoint(read) {
@@ -14,9 +15,11 @@ export function askForEndpoint(read) {
   const url = h("input", { type: "url", required: true, placeholder: "http://127.0.0.1:9000/webhooks", maxlength: 2048 });
   const boxes = TYPES.map((type) => h("label", { class: "check" }, h("input", { type: "checkbox", value: type }), h("span", { class: "mono" }, type)));
   const chosen = h("fieldset", { class: "boxes" }, h("legend", {}, "Events"), h("p", { class: "hint" }, "None chosen means every event."), boxes);
-  asking("Add an endpoint", "Add", h("div", { class: "stack" }, field("Address", url), chosen), async () => {
+  const atOnce = h("input", { type: "number", required: true, min: 1, max: IN_FLIGHT_MAX, value: IN_FLIGHT_MAX });
+  const content = h("div", { class: "stack" }, field("Address", url), chosen, field("Deliveries at once", atOnce, "Fewer for a service that takes few requests at a time."));
+  asking("Add an endpoint", "Add", content, async () => {
     const eventTypes = [...chosen.querySelectorAll("input:checked")].map((box) => box.value);
-    const { body } = await request("POST", "/v1/webhook-endpoints", { body: { url: url.value, eventTypes }, key });
+    const { body } = await request("POST", "/v1/webhook-endpoints", { body: { url: url.value, eventTypes, maxInFlight: Number(atOnce.value) }, key });
     await read();
     return secretOnce(body.secret, "The endpoint is added. This is its secret:");
   });

@@ -3,7 +3,7 @@
 import { get } from "/console/kit/api.js";
 
 /** @typedef {{ id: string, url: string, eventTypes: string[], state: "enabled" | "disabled", disabledReason: string | null,
- *   failingSince: string | null, createdAt: string }} Endpoint */
+ *   failingSince: string | null, maxInFlight: number, headerNames: string[], expiresAt: string | null, createdAt: string }} Endpoint */
 
 /** @type {Map<string, Endpoint>} */
 const known = new Map();

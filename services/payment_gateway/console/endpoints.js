@@ -2,7 +2,7 @@
 
 import { get, request } from "/console/kit/api.js";
 import { h, fill, reconcile } from "/console/kit/dom.js";
-import { words } from "/console/kit/format.js";
+import { ago, words } from "/console/kit/format.js";
 import { here, link } from "/console/kit/router.js";
 import { badge, button, confirmed, emptyState, facts, idChip, problem, toast } from "/console/kit/ui.js";
 import { answerWord, attemptMarks, isTaken } from "./attempts.js";
@@ -56,6 +56,9 @@ function card({ endpoint, deliveries }, read) {
       facts([
         ["Endpoint", idChip(endpoint.id, { whole: true })],
         ["Wants", endpoint.eventTypes.length ? endpoint.eventTypes.join(", ") : "every event"],
+        ["At once", `${endpoint.maxInFlight} at most`],
+        ["Headers of its own", endpoint.headerNames.join(", ")],
+        ["Expires", endpoint.expiresAt && ago(endpoint.expiresAt)],
         ["Failing", endpoint.failingSince && ["since ", when(endpoint.failingSince)]],
         ["Added", when(endpoint.createdAt)],
       ]),

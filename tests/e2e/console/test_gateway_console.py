@@ -125,6 +125,7 @@ async def test_a_delivery_appears_by_itself_and_shows_what_was_sent_and_what_cam
     attempt = pane(console).locator(".attempt")
     await expect(attempt.locator("pre", has_text=reference)).to_be_visible()
     await expect(attempt.locator("pre", has_text="thanks")).to_be_visible()
+    await expect(attempt).to_contain_text(f"POST {receiver.url}/hooks")
     for headers in await attempt.locator("details summary").all():
         await headers.click()
     await expect(attempt.locator("pre", has_text="X-Signature: t=")).to_be_visible()
@@ -248,9 +249,11 @@ async def test_an_endpoint_is_added_by_its_address_and_a_refusal_says_why(look: 
     await expect(console.page.locator("dialog .banner")).to_contain_text("Some fields are not acceptable")
     url = f"http://127.0.0.1:{free_port()}/hooks"
     await console.page.get_by_label("Address").fill(url)
+    await console.page.get_by_label("Deliveries at once").fill("2")
     await console.button("Add").click()
     await expect(console.page.locator("dialog pre")).to_contain_text("whsec_")
     await console.button("Done").click()
+    await expect(console.page.locator(".endpoint", has_text=url)).to_contain_text("2 at most")
     await console.page.locator(".endpoint", has_text=url).get_by_role("button", name="Remove").click()
     await console.button("Remove it").click()
     await expect(console.page.locator(".endpoint", has_text=url)).to_have_count(0)
