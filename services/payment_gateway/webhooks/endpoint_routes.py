@@ -42,24 +42,26 @@ MaxInFlight = Annotated[
     Meta(
         ge=1,
         le=endpoints.IN_FLIGHT_MAX,
-        description="So many deliveries to it are under way at once at most, from each process of the gateway.",
+        description="No more deliveries to it than this are under way at once, from each process of the gateway.",
     ),
 ]
 Headers = Annotated[
     dict[str, Annotated[str, Meta(max_length=VALUE_LENGTH_MAX)]],
     Meta(
         max_length=HEADERS_MAX,
-        description="Sent with every delivery, by name: tokens, and visible ASCII. Their values are never shown. Those that "
-        "the gateway sends itself, and those that say where a message ends, cannot be chosen.",
+        description="Headers that every delivery carries, by name. A name is a token (RFC 9110), and a value visible ASCII. "
+        "The values are never shown. Headers that the gateway sends itself, and those that say where a message ends, cannot "
+        "be chosen.",
     ),
 ]
-_LASTING = Meta(
-    ge=endpoints.EXPIRES_SECONDS_MIN,
-    le=endpoints.EXPIRES_SECONDS_MAX,
-    description="After so many seconds of real time it is deleted, unless it is changed with another `expiresInSeconds` "
-    "before.",
-)
-Lasting = Annotated[int, _LASTING]
+ExpiresInSeconds = Annotated[
+    int,
+    Meta(
+        ge=endpoints.EXPIRES_SECONDS_MIN,
+        le=endpoints.EXPIRES_SECONDS_MAX,
+        description="The endpoint is deleted after this many seconds of real time, unless a change renews it before.",
+    ),
+]
 EventTypes = Annotated[list[wire.EventType], Meta(max_length=16, description="None at all means every type.")]
 
 
@@ -71,7 +73,7 @@ class CreateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields
     secret: GivenSecret | UnsetType = UNSET
     max_in_flight: MaxInFlight = endpoints.IN_FLIGHT_MAX
     headers: Headers = {}
-    expires_in_seconds: Lasting | UnsetType = UNSET
+    expires_in_seconds: ExpiresInSeconds | UnsetType = UNSET
 
 
 class UpdateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields=True):
@@ -84,7 +86,7 @@ class UpdateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields
     state: wire.EndpointState | UnsetType = UNSET
     max_in_flight: MaxInFlight | UnsetType = UNSET
     headers: Headers | UnsetType = UNSET
-    expires_in_seconds: Lasting | UnsetType | None = UNSET
+    expires_in_seconds: ExpiresInSeconds | UnsetType | None = UNSET
 
 
 class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
