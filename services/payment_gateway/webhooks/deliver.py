@@ -2,6 +2,7 @@
 process died, is made again: at least once, never lost.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
 
 SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 to the rest: shares.py
+CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs are hundreds of reads
 RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
 
 _ATTEMPTS = Counter(
@@ -111,21 +113,24 @@ class DeliverWebhooks:
         shares, given_back = self._shares.copy(), self._shares.given_back
         shares.bound(await self._bounds(shares.holders()))
         chosen: list[str] = []
-        started_at = self._last_endpoint_id
+        started_at, ends_at = self._last_endpoint_id, time.monotonic() + CHOOSE_SECONDS
         while (left := limit - len(chosen)) > 0:
-            full = shares.full(left)
+            full, looked_at = shares.full(left), min(left, IN_FLIGHT_MAX)
             others = {"endpoint_id": {"$gt": self._last_endpoint_id, "$nin": full}, "_id": {"$nin": chosen}}
             query = self.store.deliveries.find({**free, **others}, {"endpoint_id": 1})
-            found = await query.hint(DUE_BY_ENDPOINT).limit(left).to_list()
+            found = await query.hint(DUE_BY_ENDPOINT).limit(looked_at).to_list()
             shares.bound(await self._bounds({one["endpoint_id"] for one in found}))
             taken = shares.fill([one["endpoint_id"] for one in found], left)
-            self.work.more |= bool(full) or not all(taken)
+            is_cut_off = len(found) == looked_at
+            self.work.more |= bool(full) or not all(taken) or is_cut_off
             chosen += [one["_id"] for one, is_taken in zip(found, taken, strict=True) if is_taken]
-            self._last_endpoint_id = found[-1]["endpoint_id"] if len(found) == left else ""
-            if len(found) < left:
-                if not started_at:
-                    break
+            self._last_endpoint_id = found[-1]["endpoint_id"] if is_cut_off else ""
+            if not is_cut_off and not started_at:
+                break
+            if not is_cut_off:
                 started_at = ""  # once more, from the first
+            if time.monotonic() > ends_at:
+                break  # the next round goes on from here
         if self.work.more and self._shares.given_back != given_back:
             self.work.wake.set()  # this claim has not seen the slot that came back while it looked
         return chosen

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from payment_gateway.app import Application
+from payment_gateway.webhooks import deliver as deliver_webhooks
 from payment_gateway.webhooks.deliver import SLOTS
 from payment_gateway.webhooks.endpoint import Change
 from tests.http_double import Asked, HttpDouble
@@ -105,6 +107,25 @@ async def test_a_claim_does_not_walk_through_the_backlog_of_a_small_receiver(mak
         await database.command("profile", 0)
         examined = [one.get("keysExamined", 0) async for one in database["system.profile"].find({"op": "query"})]
         assert 0 < max(examined) < 100
+
+
+async def test_many_small_receivers_with_backlogs_get_their_turn_though_a_claim_has_little_time(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver_webhooks, "CHOOSE_SECONDS", 0.0)  # for one look, which shows one endpoint only
+    for number in range(4):
+        await endpoint_with(application, f"we_{number}", "http://127.0.0.1:1/", due=70, max_in_flight=1)
+    deliver = application.deliver_webhooks
+    claimed = [[one.delivery["endpoint_id"] for one in await deliver._claim(SLOTS)] for _ in range(4)]
+    assert claimed == [["we_0"], ["we_1"], ["we_2"], ["we_3"]]
+    assert deliver.work.more
+
+
+async def test_what_one_look_leaves_behind_of_an_endpoint_is_claimed_at_once(application: Application) -> None:
+    await endpoint_with(application, "we_1", "http://127.0.0.1:1/", due=10)
+    await endpoint_with(application, "we_2", "http://127.0.0.1:1/", due=56)
+    assert len(await application.deliver_webhooks._claim(SLOTS)) == 64
+    assert application.deliver_webhooks.work.more
 
 
 async def test_a_slot_that_comes_back_while_others_are_claimed_is_used_at_once(
