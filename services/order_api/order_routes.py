@@ -11,6 +11,7 @@ from order_api.cancel_order import Cancelled, CancelOrder, NotCancellable
 from order_api.order import Status
 from order_api.pay_order import ATTEMPTS_MAX, NewPayment, NotPayable, PayOrder
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
+from order_api.reviews import OPEN_REVIEW
 from order_api.store import Store
 from order_api.timeline import timeline
 from order_api.views import (
@@ -112,7 +113,7 @@ async def list_orders(
         conditions["order_number"] = order_number
     if review:
         code: Any = {"$exists": True} if review == "open" else review
-        conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
+        conditions |= {**OPEN_REVIEW, "reviews": {"$elemMatch": {"code": code, "resolved_at": None}}}
     created = {"$gte": created_from, "$lt": created_to}
     pointers = {"$gte": "createdFrom", "$lt": "createdTo"}
     bounds = {way: first_id("ord", moment(pointers[way], text)) for way, text in created.items() if text is not None}

@@ -56,7 +56,9 @@ async def list_messages(
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[MessageView]]:
-    """A page of the requests to the provider that are not done, newest first. Those in state `dead` wait for a person."""
+    """A page of the requests to the provider that are not done, by order, the newest order first. One in state `dead` waits
+    for a person.
+    """
     before = position_after(request, cursor)
     states = [in_state] if in_state else ["ready", "leased", "dead"]
     found, following = await store.list_calls(merchant_of(request), states, before=before, limit=limit)
