@@ -17,11 +17,12 @@ from rich.text import Text
 
 from payment_gateway.cli.client import Gateway, NoAnswerError, RefusedError, UnreachableError, describe
 from payment_gateway.cli.terminal import Terminal, visible
-from shared.http_client import CALL_ERRORS, open_session, read_up_to
+from payment_gateway.webhooks.look_up import LookUps
+from payment_gateway.webhooks.post import Post
+from payment_gateway.webhooks.target import parse_target
 
 BODY_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 128
-CONNECT_SECONDS = 5.0
 FORWARD_SECONDS = 60.0  # the gateway gives up before
 STOP_SECONDS = 5.0
 WATCH_SECONDS = 1.0
@@ -67,10 +68,8 @@ class Listener:
 
     @asynccontextmanager
     async def _serving(self, host: str, port: int) -> AsyncIterator[str]:
-        session = open_session(
-            connections_max=CONNECTIONS_MAX, connect_seconds=CONNECT_SECONDS, total_seconds=FORWARD_SECONDS
-        )
-        async with session as self._session:
+        self._post = Post(total_seconds=FORWARD_SECONDS, connections_max=CONNECTIONS_MAX, resolver=LookUps())
+        async with self._post:
             application = web.Application(client_max_size=BODY_BYTES_MAX)
             application.router.add_post("/{anything:.*}", self._forward)
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_SECONDS)
@@ -136,19 +135,12 @@ class Listener:
     async def _ask(self, request: web.Request, body: bytes) -> _Answer:
         """What the service answers; 502 if it does not."""
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
-        try:
-            async with self._session.post(
-                self.forward_to,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            ) as response:
-                given_back = {name: response.headers[name] for name in _GIVEN_BACK if name in response.headers}
-                return _Answer(response.status, given_back, await read_up_to(response, BODY_BYTES_MAX))
-        except CALL_ERRORS as failure:
-            reason = f"{type(failure).__name__}: {failure}".rstrip(": ")
-            return _Answer(NO_ANSWER, {"Content-Type": "text/plain"}, f"no answer: {reason}".encode(), reason)
+        answer = await self._post(parse_target(self.forward_to), body, headers, body_bytes_max=BODY_BYTES_MAX)
+        if answer.status is None:
+            told = f"no answer: {answer.error}".encode()
+            return _Answer(NO_ANSWER, {"Content-Type": "text/plain"}, told, answer.error)
+        given_back = {name: answer.headers[name] for name in _GIVEN_BACK if name in answer.headers}
+        return _Answer(answer.status, given_back, answer.body, answer.error)
 
     def _show(self, request: web.Request, body: bytes, answer: _Answer, duration_ms: int) -> None:
         at, event_id, event_type = datetime.now().astimezone(), request.headers.get("webhook-id", "-"), _type_in(body)

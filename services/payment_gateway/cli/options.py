@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import rich_click as click
 
 from payment_gateway.cli.client import Gateway
 from payment_gateway.cli.terminal import Terminal, exit_statuses
+from payment_gateway.webhooks.target import TargetError, parse_target
 
 # What `make gateway` and compose.yaml set up.
 DEFAULT_URL = "http://127.0.0.1:8001"
@@ -50,12 +51,9 @@ def _words(text: str) -> list[str]:
 
 def _http_url(text: str) -> str:
     try:
-        parts = urlsplit(text)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and text.isprintable()
-    except ValueError:  # of its brackets, or its port
-        valid = False
-    if not valid or " " in text:
-        raise ValueError(f"{text!r} is no http or https URL")
+        parse_target(text)
+    except TargetError as fault:
+        raise ValueError(f"{text!r} {fault}") from None
     return text
 
 
