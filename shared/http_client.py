@@ -6,8 +6,6 @@ import ssl
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +14,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 
-from shared.times import utc_now
+from shared.times import utc_now, wait_of
 
 # What a call can end in besides an answer. A total timeout is TimeoutError, not ClientError.
 CALL_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
@@ -84,15 +82,8 @@ async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def retry_after_seconds(response: aiohttp.ClientResponse) -> float | None:
-    """How long Retry-After asks to wait, by our clock if until a date (RFC 9110 §10.2.3); None for garbage."""
-    value = response.headers.get("Retry-After", "")[:64]
-    if value.isascii() and value.isdigit():
-        return float(value[:12])
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - utc_now()).total_seconds())
+    """How long Retry-After asks to wait, by our clock if until a date; None for garbage."""
+    return wait_of(response.headers.get("Retry-After", ""), now=utc_now())
 
 
 class Heard:

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from shared.times import utc_now, wait_of
+
 Json = dict[str, Any]
 
 CALL_SECONDS = 20.0  # who is told to be silent for longer counts as giving no answer
@@ -102,7 +104,7 @@ class Gateway:
                 if error.status not in RETRIED and error.slug != "idempotency-key-in-flight":
                     raise
                 failure = error
-                wait = max(wait, _seconds(error.retry_after))
+                wait = max(wait, min(wait_of(error.retry_after, now=utc_now()) or 0.0, RETRY_AFTER_CAP_SECONDS))
             if attempt == ATTEMPTS_MAX or time.monotonic() + wait > until:
                 break
             again(f"POST {path}: {describe(failure)}; again with the same key in {wait:g} s")
@@ -160,7 +162,3 @@ def _problem(error: urllib.error.HTTPError) -> Json:
         return _decoded(error.read(ANSWER_BYTES_MAX))
     except (OSError, HTTPException, ValueError):
         return {}
-
-
-def _seconds(retry_after: str) -> float:
-    return min(float(retry_after), RETRY_AFTER_CAP_SECONDS) if retry_after.isdecimal() else 0.0

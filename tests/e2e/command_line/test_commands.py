@@ -1,7 +1,7 @@
 """The commands, as processes against a gateway process: what they do, print and end with."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -9,8 +9,9 @@ from aiohttp import web
 
 from payment_gateway.cli.trigger import EVENT_TYPES
 from shared.signing import sign
+from shared.times import http_date
 from tests.e2e.command_line.conftest import CommandLine, Merchant
-from tests.http_double import Asked, HttpDouble
+from tests.http_double import Asked, HttpDouble, always
 from tests.waiting import until
 from tools.process import free_port
 
@@ -48,6 +49,17 @@ async def test_trigger_gives_up_on_a_gateway_that_never_answers_truly(command: C
     ended = await command("trigger", "payment.succeeded", "--payment-method", "pm_500", "--timeout", "1s")
     assert (ended.status, ended.out) == (1, "")
     assert "refused: 500 internal" in ended.talk
+
+
+async def test_trigger_does_not_ask_again_before_the_date_that_it_was_told(service: HttpDouble) -> None:
+    answer = always(503, Retry_After=http_date(datetime.now(UTC) + timedelta(seconds=25)))
+
+    async def busy(asked: Asked) -> web.StreamResponse:
+        return await answer(asked) if asked.method == "POST" else web.json_response({"data": [], "nextCursor": None})
+
+    service.answer = busy
+    ended = await CommandLine(service.url)("trigger", "payment.succeeded", "--timeout", "3s")
+    assert (ended.status, len(service.posts())) == (1, 1)
 
 
 async def test_trigger_shows_what_a_scenario_made_of_the_deliveries(
@@ -164,10 +176,11 @@ async def test_any_body_is_sent_with_any_secret_for_any_time(command: CommandLin
 
 
 async def test_faults_are_set_and_shown(command: CommandLine) -> None:
-    await command("faults", "set", "reply_lost=0.25", "webhook_duplicated=1", "seed=42", "replySeconds=0.5")
+    beside = ("seed=42", "replySeconds=0.5", "retryAfterAsDate=true")
+    await command("faults", "set", "reply_lost=0.25", "webhook_duplicated=1", *beside)
     shown = (await command("faults", "show", "--json")).json
     assert shown["rates"] == {"reply_lost": 0.25, "webhook_duplicated": 1}
-    assert (shown["seed"], shown["replySeconds"]) == (42, 0.5)
+    assert (shown["seed"], shown["replySeconds"], shown["retryAfterAsDate"]) == (42, 0.5, True)
 
 
 async def test_faults_are_cleared(command: CommandLine, merchant: Merchant) -> None:
