@@ -52,12 +52,13 @@ def make_gateway(data: Path, environment: dict[str, str]) -> Iterator[tuple["sub
             process.terminate()
 
 
-@contextmanager
-def running_mongod(data: Path) -> Iterator[None]:
-    mongod = Mongod(data)
+@pytest.fixture(scope="module")
+def data_in_use(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    data = tmp_path_factory.mktemp("in_use")
+    mongod = Mongod(data / "mongodb")
     try:
         mongod.start()
-        yield
+        yield data
     finally:
         mongod.stop()
 
@@ -111,13 +112,12 @@ def test_it_ends_by_ctrl_c_and_the_gateway_with_it(tmp_path: Path, environment: 
 
 @pytest.mark.parametrize("program", ["tools.gateway", "tools.run"])
 def test_a_second_one_on_the_same_data_says_so_and_how_to_choose_another(
-    tmp_path: Path, environment: dict[str, str], program: str
+    data_in_use: Path, environment: dict[str, str], program: str
 ) -> None:
     own = {name: value for name, value in environment.items() if name != "MONGODB_URI"}
-    with running_mongod(tmp_path / "mongodb"):
-        said = refusal(program, {**own, "DATA_DIR": str(tmp_path)})
+    said = refusal(program, {**own, "DATA_DIR": str(data_in_use)})
     assert said.startswith(
-        f"cannot run: another mongod uses the data in {tmp_path}/mongodb. Stop the make run or make gateway "
+        f"cannot run: another mongod uses the data in {data_in_use}/mongodb. Stop the make run or make gateway "
     )
     assert "DATA_DIR=" in said
     assert said.count("\n") == 1

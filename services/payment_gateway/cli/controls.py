@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 
 from payment_gateway.cli.client import RESET_SECONDS, Gateway, Json, RefusedError
-from payment_gateway.cli.options import DURATION, HTTP_URL, command
+from payment_gateway.cli.options import DURATION, SERVICE_URL, command
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import REFUSED, LateError, Terminal, visible
 
@@ -70,7 +70,7 @@ def reset(gateway: Gateway, terminal: Terminal) -> None:
 
 
 @command(payment_gateway, "send")
-@click.argument("receiver_url", type=HTTP_URL)
+@click.argument("receiver_url", type=SERVICE_URL)
 @click.argument("body")
 @click.option("--secret", help="Any string; without it, nothing is signed.")
 @click.option("--timestamp", type=int, help="When it claims to be signed, in Unix seconds; without it, now.")
