@@ -2,7 +2,7 @@
 only `serve` and `doctor`, in `root.py`, load that when they are asked for.
 
 `lists.py`, `deliveries.py`, `endpoints.py` and `controls.py` have the commands that ask one thing. `trigger.py` makes
-events, each by `one_event.py`. `forward.py` forwards them. `client.py` is the HTTP,
+events, each by `one_event.py`. `listen.py` is an endpoint, and forwards by `forward.py`. `client.py` is the HTTP,
 `options.py` what commands take, `show_list.py` every list, `terminal.py` what they print and the exit status.
 """
 

@@ -127,13 +127,6 @@ class Gateway:
             time.sleep(wait)
         raise failure
 
-    def add_endpoint(
-        self, url: str | None, event_types: Sequence[str], secret: str | None, *, again: Callable[[str], None]
-    ) -> Json:
-        """Without a `secret` one is made."""
-        body = {"url": url, "eventTypes": event_types, **({"secret": secret} if secret else {})}
-        return self.create("/v1/webhook-endpoints", body, again=again)
-
     def call(
         self, method: str, path: str, body: Json | None = None, *, key: str | None = None, seconds: float = CALL_SECONDS
     ) -> Json:
@@ -178,7 +171,7 @@ def endpoint_body(
     headers: Mapping[str, str] = {},
     expires_in_seconds: int | None = None,
 ) -> Json:
-    """What `POST /v1/webhook-endpoints` takes. Without a `secret` one is made."""
+    """The body of `POST /v1/webhook-endpoints`. Without a `secret` one is made."""
     given = {
         "secret": secret,
         "maxInFlight": max_in_flight,

@@ -59,6 +59,8 @@ def add_endpoint(
     ENDPOINT_URL may do without its scheme: localhost:9000/webhooks is http://localhost:9000/webhooks, and so is
     :9000/webhooks.
     """
+    if len(dict(headers)) < len(headers):
+        raise click.UsageError("an endpoint has each header once")
     body = endpoint_body(endpoint_url, **own, headers=dict(headers), expires_in_seconds=expires)
     answer = gateway.create("/v1/webhook-endpoints", body, again=terminal.say)
     terminal.result(answer, f"{answer['id']}  {answer['secret']}")
@@ -104,22 +106,41 @@ def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, s
 
 
 @command(payment_gateway, "listen")
-@click.option("--forward-to", type=HTTP_URL, required=True, help="Your service's webhook URL.")
+@click.option("--forward-to", type=SERVICE_URL, required=True, help="Your service's webhook URL.")
+@click.option("--header", "headers", type=HEADER, multiple=True, help="Send this to your service too. May be repeated.")
+@click.option("--skip-verify", is_flag=True, help="Take any certificate of an https service, a self-signed one too.")
 @click.option("--events", "event_types", type=WORDS, default="", help="Only these types; without it, all.")
 @click.option("--secret", envvar="WEBHOOK_SECRET", show_envvar=True, help="To sign with; without it, one is made.")
+@max_in_flight_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; without it, any free one.")
 @click.option("--public-url", type=HTTP_URL, help="Where the gateway reaches this, if not at --host and --port.")
-def listen(gateway: Gateway, terminal: Terminal, host: str, port: int, **own: Any) -> None:
+def listen(
+    gateway: Gateway,
+    terminal: Terminal,
+    forward_to: str,
+    headers: tuple[tuple[str, str], ...],
+    skip_verify: bool,
+    host: str,
+    port: int,
+    public_url: str | None,
+    **own: Any,
+) -> None:
     """Forward every delivery to your service until Ctrl-C, and show it.
 
-    Your service gets the gateway's bytes and headers, the gateway your service's answer.
+    Your service gets the gateway's bytes and headers, the gateway your service's answer. --forward-to may do without its
+    scheme, as localhost:9000/webhooks or :9000/webhooks, and may hold a user name and a password.
 
     For a gateway in a container: --host 0.0.0.0 --port 8002 --public-url http://host.docker.internal:8002
     """
-    from payment_gateway.cli.forward import Listener  # noqa: PLC0415 - aiohttp takes half a second, and is needed here only
+    if skip_verify and not forward_to.lower().startswith("https:"):
+        raise click.UsageError("--skip-verify is for a service at https://…")
+    # aiohttp takes half a second, and is needed here only.
+    from payment_gateway.cli.forward import Forward  # noqa: PLC0415
+    from payment_gateway.cli.listen import Listener  # noqa: PLC0415
 
+    forward = Forward(terminal, forward_to, headers, skip_verify=skip_verify)
     try:
-        asyncio.run(Listener(gateway, terminal, **own).run(host, port))
+        asyncio.run(Listener(gateway, terminal, forward, public_url, own).run(host, port))
     except OSError as error:
         raise click.BadParameter(f"cannot listen on {host}:{port}: {error.strerror or error}") from None

@@ -16,7 +16,7 @@ AMOUNT, CURRENCY = 1000, "USD"  # of a charge, in minor units
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options say. `scenario` is for what the event is about, `charge_scenario` for the charge under a refund.
+    """The options of `trigger`. `scenario` is for what the event is about, `charge_scenario` for the charge under a refund.
     `outcome` is how a dispute closes.
     """
 

@@ -57,7 +57,7 @@ def _words(text: str) -> list[str]:
 
 
 def _http_url(text: str) -> str:
-    """Of a gateway. Whatever is wrong with it is said without showing it: it may hold a password."""
+    """Where a gateway is. No error shows it, because it may hold a password."""
     try:
         parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and text.isprintable()
