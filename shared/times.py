@@ -1,6 +1,7 @@
-"""Times as both APIs write them."""
+"""Times as both APIs write them, and as HTTP does."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 
 def utc_now() -> datetime:
@@ -19,3 +20,23 @@ def stored(at: datetime) -> datetime:
 def rfc3339(at: datetime) -> str:
     """RFC 3339, UTC, with milliseconds and `Z`."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def http_date(at: datetime) -> str:
+    """As HTTP writes a date (RFC 9110 §5.6.7). Such a date has whole seconds. It is rounded up, so that a wait until then is
+    not too short.
+    """
+    whole = at.replace(microsecond=0) + timedelta(seconds=bool(at.microsecond))
+    return format_datetime(whole.astimezone(UTC), usegmt=True)
+
+
+def wait_of(retry_after: str, *, now: datetime) -> float | None:
+    """How many seconds a Retry-After asks to wait, as a number or until a date (RFC 9110 §10.2.3). None for garbage."""
+    value = retry_after[:64]
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())

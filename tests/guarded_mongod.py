@@ -106,7 +106,7 @@ def make_certificates(home: Path) -> None:
     new = ("-newkey", "rsa:2048", "-nodes", "-days", "3")
     openssl("req", "-x509", *new, "-subj", "/CN=authority", "-keyout", "authority.key", "-out", "authority.pem")
     openssl("req", *new[:3], "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")
-    (home / "names").write_text("subjectAltName=DNS:localhost\n")
+    (home / "names").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     signed = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "3", "-extfile", "names")
     openssl("x509", "-req", "-in", "server.csr", *signed, "-out", "server.crt")
     (home / "server.pem").write_text((home / "server.key").read_text() + (home / "server.crt").read_text())

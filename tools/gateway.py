@@ -19,10 +19,12 @@ from tools.stack import (
     LOCAL,
     Service,
     ServiceError,
+    data_directory,
     exit_on_sigterm,
     mongodb,
     port_or_free,
     settings_given,
+    start_failure,
     until_ctrl_c,
     wait,
 )
@@ -40,13 +42,13 @@ class Asked(msgspec.Struct, frozen=True, rename=str.upper):
     payment_gateway_port: Port | None = None
 
 
-def main(data: Path = DATA / "gateway") -> None:
+def main(data: Path) -> None:
     """`data` is where everything is kept."""
     exit_on_sigterm()
-    data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, until_ctrl_c():
         try:
             port = _port()
+            data.mkdir(parents=True, exist_ok=True)
             log_file = data / f"payment_gateway_{port}.log"
             log_file.unlink(missing_ok=True)
             uri = stack.enter_context(mongodb(data / "mongodb"))
@@ -55,6 +57,8 @@ def main(data: Path = DATA / "gateway") -> None:
             gateway.start()
         except (MongodError, ServiceError, SettingError) as error:
             raise SystemExit(f"cannot run: {error}") from None
+        except OSError as error:
+            raise SystemExit(f"cannot run: {start_failure(error)}") from None
         print(_description(gateway, uri), flush=True)
         wait([gateway])
 
@@ -125,4 +129,4 @@ def _endpoint_line() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(data_directory(DATA / "gateway"))

@@ -1,6 +1,7 @@
 """The embedded MongoDB: a real mongod from a wheel, a one-node replica set on a free port of 127.0.0.1."""
 
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -22,6 +23,22 @@ _ALREADY_INITIALIZED = 23
 _MEMORY = Path("/dev/shm")
 _SCRATCH_BYTES = 4 * 1024**3
 
+ELSEWHERE = "DATA_DIR=… before the command keeps the data of this run in another directory"
+# The usual reasons why mongod does not start, by what it writes then. The first that is found is the reason: WiredTiger
+# also calls data of a newer version a permission that is denied.
+_CAUSES = {
+    "DBPathInUse": (
+        "another mongod uses the data in {data}. Stop the make run or make gateway that it belongs to; if that was killed a "
+        f"moment ago, try again. {ELSEWHERE}"
+    ),
+    "unsupported WiredTiger|feature ?compatibility ?version": (
+        f"the data in {{data}} was written by another version of MongoDB. Remove it if you do not need it. {ELSEWHERE}"
+    ),
+    "No space left on device": "there is no space left on the disk of {data}",
+    "Permission denied|Operation not permitted|read-only directory": (
+        f"mongod may not write in {{data}}. It may be another user's. {ELSEWHERE}"
+    ),
+}
 _WAYS_OUT = (
     "ways out: install the missing library (Debian and Ubuntu: apt-get install libcurl4 libssl3), "
     "set MONGODB_URI to a replica set of yours, or use docker compose up"
@@ -45,14 +62,20 @@ class Mongod:
         self.transactions: int | None = None  # that were begun in it, by the time when it was stopped
 
     def start(self) -> None:
-        """Returns when it is primary. Raises MongodError."""
+        """Returns when it is primary. Raises MongodError, and OSError if there can be no directory for the data."""
         self.data.mkdir(parents=True, exist_ok=True)
+        earlier_bytes = self.log_file.stat().st_size if self.log_file.exists() else 0
         command = [*command_line(self.data, self.port, cache_gb=1), *self._options]
         self.process = spawn(command, log_file=self.log_file)
         deadline = time.monotonic() + START_SECONDS
         while not self._is_primary():
             if self.process.poll() is not None:
-                raise MongodError(f"mongod did not start:\n{reason(self.log_file)}\n{_WAYS_OUT}")
+                with self.log_file.open("rb") as log:
+                    log.seek(earlier_bytes)
+                    said = log.read().decode(errors="replace")
+                raise MongodError(
+                    cause(said, self.data) or f"mongod did not start:\n{reason(self.log_file)}\n{_WAYS_OUT}"
+                )
             if time.monotonic() > deadline:
                 self.stop()
                 raise MongodError(f"mongod did not become primary within {START_SECONDS:.0f} s; see {self.log_file}")
@@ -149,6 +172,13 @@ def _binary() -> Path:
     if not binary.exists():
         raise MongodError(f"there is no mongod at {binary}: run make setup\n{_WAYS_OUT}")
     return binary
+
+
+def cause(said: str, data: Path) -> str | None:
+    """Why a mongod that `said` this has not started, in one sentence, and what to do. None if it is no usual cause."""
+    found = (text for pattern, text in _CAUSES.items() if re.search(pattern, said, re.IGNORECASE))
+    text = next(found, None)
+    return text and text.format(data=data)
 
 
 def reason(log_file: Path) -> str:

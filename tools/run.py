@@ -20,10 +20,12 @@ from tools.stack import (
     Credentials,
     ServiceError,
     Stack,
+    data_directory,
     exit_on_sigterm,
     mongodb,
     port_or_free,
     settings_given,
+    start_failure,
     until_ctrl_c,
     wait,
 )
@@ -45,17 +47,17 @@ class Asked(msgspec.Struct, frozen=True, rename=str.upper):
     webhook_endpoint_secret: Secret | None = None
 
 
-def main(data: Path = DATA) -> None:
+def main(data: Path) -> None:
     """`data` is where everything is kept."""
     exit_on_sigterm()
     logs = data / "logs"
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir(parents=True)
     with ExitStack() as stack, until_ctrl_c():
         try:
             asked = load(Asked, os.environ)
             order_api, gateway = ports(asked)
             uri = stack.enter_context(mongodb(data / "mongodb"))
+            shutil.rmtree(logs, ignore_errors=True)  # only now is it sure that no other run writes there
+            logs.mkdir(parents=True, exist_ok=True)
             services = Stack(
                 uri,
                 logs,
@@ -67,6 +69,8 @@ def main(data: Path = DATA) -> None:
             running = stack.enter_context(services.running())
         except (MongodError, ServiceError, SettingError) as error:
             raise SystemExit(f"cannot run: {error}") from None
+        except OSError as error:
+            raise SystemExit(f"cannot run: {start_failure(error)}") from None
         print(_description(running, uri, logs, asked), flush=True)
         wait(running.services)
 
@@ -135,4 +139,4 @@ def _moved(port: int, service: str, asked: int | None) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(data_directory(DATA))

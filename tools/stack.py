@@ -20,7 +20,7 @@ import payment_gateway.settings
 from shared.address import Address
 from shared.edge.limits import HttpLimits
 from shared.env import Secret, SettingError, load
-from tools.mongod import Mongod
+from tools.mongod import ELSEWHERE, Mongod
 from tools.process import free_port, spawn, stop, tail
 
 DATA = Path(__file__).parent.parent / ".data"
@@ -203,6 +203,19 @@ def is_ready(url: str) -> bool:
 
 class _Database(msgspec.Struct, rename=str.upper):
     mongodb_uri: Secret | None = None
+
+
+def data_directory(usual: Path) -> Path:
+    """Where a run keeps its data: in the usual place, or where DATA_DIR says, so that two may run beside each other."""
+    given = os.environ.get("DATA_DIR")
+    return Path(given).resolve() if given else usual
+
+
+def start_failure(error: OSError) -> str:
+    """Why a run cannot begin: mostly that the disk is full, or that a directory may not be written to."""
+    if error.filename is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}. {ELSEWHERE}"
 
 
 @contextmanager

@@ -64,7 +64,11 @@ class Application:
         self.clock = StoredClock(self.store.clock, Clock, enabled=settings.test_endpoints)
         self.destinations = settings.destinations
         open_sender = partial(
-            SendWebhook, self.destinations, timeout_seconds=settings.webhook_timeout_seconds, connections_max=SLOTS
+            SendWebhook,
+            self.destinations,
+            timeout_seconds=settings.webhook_timeout_seconds,
+            connections_max=SLOTS,
+            tls=settings.tls,
         )
         self.send_webhook = open_sender()
         self.send_once = open_sender()  # so that what a test sends takes no connection from deliveries

@@ -1,12 +1,14 @@
 """The settings of payment_gateway, each read from the variable of its name in capitals."""
 
 import hashlib
+import ssl
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from payment_gateway.webhooks.destination import DestinationError, Destinations, parse_destinations
+from payment_gateway.webhooks.trust import CaFileError, trusting
 from shared.address import Address
 from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
@@ -39,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     webhook_retry_schedule_seconds: tuple[Delay, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     webhook_timeout_seconds: Seconds = 15
     webhook_allowed_hosts: tuple[str, ...] = ()
+    webhook_ca_file: str | None = None
     payment_gateway_test_endpoints: bool | None = None
 
     @property
@@ -70,6 +73,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         DestinationError.
         """
         return parse_destinations(self.webhook_allowed_hosts, public_only=self.app_env == "production")
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """Says which certificates of receivers are trusted; None for those that the system trusts. Raises CaFileError."""
+        return None if self.webhook_ca_file is None else trusting(self.webhook_ca_file)
 
     @property
     def keys(self) -> tuple[ApiKey, ...]:
@@ -112,6 +120,19 @@ def off(settings: Settings) -> list[str]:
 def check(settings: Settings) -> None:
     """What no single value shows. Raises SettingError."""
     keys = settings.keys
+    _check_webhooks(settings)
+    if settings.app_env == "production":
+        if not settings.payment_gateway_api_keys:
+            raise SettingError("PAYMENT_GATEWAY_API_KEYS must be set outside development")
+        if any(key.digest == _DEVELOPMENT_DIGEST for key in keys):
+            raise SettingError("PAYMENT_GATEWAY_API_KEYS must not have the default of development outside it")
+        if settings.webhook_endpoint_url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET:
+            raise SettingError("WEBHOOK_ENDPOINT_SECRET must be set outside development, and not to the default")
+    if settings.payment_gateway_host not in LOOPBACK and not settings.payment_gateway_api_keys:
+        raise SettingError("PAYMENT_GATEWAY_HOST is not loopback: set PAYMENT_GATEWAY_API_KEYS")
+
+
+def _check_webhooks(settings: Settings) -> None:
     try:
         check_secret(settings.endpoint_secret)
     except SecretError as error:
@@ -120,17 +141,11 @@ def check(settings: Settings) -> None:
         destinations = settings.destinations
     except DestinationError as error:
         raise SettingError(f"WEBHOOK_ALLOWED_HOSTS: {error}") from None
-    url = settings.webhook_endpoint_url
-    if url is not None:
-        if fault := destinations.fault_of(url):
+    try:
+        _ = settings.tls
+    except CaFileError as error:
+        raise SettingError(f"WEBHOOK_CA_FILE: {error}") from None
+    if settings.webhook_endpoint_url is not None:
+        if fault := destinations.fault_of(settings.webhook_endpoint_url):
             raise SettingError(f"WEBHOOK_ENDPOINT_URL: {fault}")
         _ = settings.endpoint_merchant
-    if settings.app_env == "production":
-        if not settings.payment_gateway_api_keys:
-            raise SettingError("PAYMENT_GATEWAY_API_KEYS must be set outside development")
-        if any(key.digest == _DEVELOPMENT_DIGEST for key in keys):
-            raise SettingError("PAYMENT_GATEWAY_API_KEYS must not have the default of development outside it")
-        if url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET:
-            raise SettingError("WEBHOOK_ENDPOINT_SECRET must be set outside development, and not to the default")
-    if settings.payment_gateway_host not in LOOPBACK and not settings.payment_gateway_api_keys:
-        raise SettingError("PAYMENT_GATEWAY_HOST is not loopback: set PAYMENT_GATEWAY_API_KEYS")

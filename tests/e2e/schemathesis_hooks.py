@@ -13,7 +13,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from payment_gateway.faults.payment_method import STEPS
 from payment_gateway.faults.rates import REPLY_FAULTS
-from payment_gateway.webhooks.destination import URL_LENGTH_MAX
+from payment_gateway.webhooks.target import URL_LENGTH_MAX
 from shared.signing import sign
 from tools.openapi.document import IDEMPOTENCY_KEY, SIGNATURE
 

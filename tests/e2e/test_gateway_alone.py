@@ -14,6 +14,7 @@ from uuid import uuid4
 import pymongo
 import pytest
 
+from tools.mongod import Mongod
 from tools.process import free_port
 from tools.stack import is_ready
 
@@ -49,6 +50,25 @@ def make_gateway(data: Path, environment: dict[str, str]) -> Iterator[tuple["sub
             yield process, printed
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def data_in_use(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    data = tmp_path_factory.mktemp("in_use")
+    mongod = Mongod(data / "mongodb")
+    try:
+        mongod.start()
+        yield data
+    finally:
+        mongod.stop()
+
+
+def refusal(program: str, environment: dict[str, str]) -> str:
+    """What one says that does not start."""
+    command = [sys.executable, "-m", program]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    return ran.stderr
 
 
 def pasted(lines: str, environment: dict[str, str]) -> str:
@@ -88,6 +108,28 @@ def test_it_ends_by_ctrl_c_and_the_gateway_with_it(tmp_path: Path, environment: 
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert not is_ready(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("program", ["tools.gateway", "tools.run"])
+def test_a_second_one_on_the_same_data_says_so_and_how_to_choose_another(
+    data_in_use: Path, environment: dict[str, str], program: str
+) -> None:
+    own = {name: value for name, value in environment.items() if name != "MONGODB_URI"}
+    said = refusal(program, {**own, "DATA_DIR": str(data_in_use)})
+    assert said.startswith(
+        f"cannot run: another mongod uses the data in {data_in_use}/mongodb. Stop the make run or make gateway "
+    )
+    assert "DATA_DIR=" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["tools.gateway", "tools.run"])
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, environment: dict[str, str], program: str) -> None:
+    (tmp_path / "a-file").touch()
+    own = {name: value for name, value in environment.items() if name != "MONGODB_URI"}
+    said = refusal(program, {**own, "DATA_DIR": str(tmp_path / "a-file" / "data")})
+    assert said.startswith(f"cannot run: {tmp_path}/a-file/data")
+    assert "Not a directory. DATA_DIR=" in said
 
 
 def test_the_example_suite_starts_a_gateway_and_passes(environment: dict[str, str]) -> None:

@@ -92,7 +92,7 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "X-Request-Id": "The request's id, as in the logs: the one that it came with, or a new one.",
     "Location": "Where the created thing is.",
     "Idempotent-Replayed": "`true` if an earlier request with this key was answered so.",
-    "Retry-After": "How many seconds to wait.",
+    "Retry-After": "How many seconds to wait, or the date to wait for.",
     "WWW-Authenticate": "How to authenticate.",
 }
 _KEY_PROBLEMS = tuple(slug for slug in KINDS if slug.startswith("idempotency-key-"))

@@ -1,15 +1,15 @@
 """The command line. It talks to a gateway over HTTP, as any client does, and imports nothing of what serves;
 only `serve` and `doctor`, in `root.py`, load that when they are asked for.
 
-`lists.py`, `endpoints.py` and `controls.py` have the commands that ask one thing; `trigger.py` makes events, and
-`forward.py` forwards them. `client.py` is the HTTP, `options.py` what commands take, `terminal.py` what they print and the
-exit status.
+`lists.py`, `deliveries.py`, `endpoints.py` and `controls.py` have the commands that ask one thing. `trigger.py` makes
+events, each by `one_event.py`. `listen.py` is an endpoint, and forwards by `forward.py`. `client.py` is the HTTP,
+`options.py` what commands take, `show_list.py` every list, `terminal.py` what they print and the exit status.
 """
 
-from payment_gateway.cli import controls, endpoints, lists, trigger
+from payment_gateway.cli import controls, deliveries, endpoints, lists, trigger
 from payment_gateway.cli.root import payment_gateway
 
-__all__ = ["controls", "endpoints", "lists", "main", "trigger"]
+__all__ = ["controls", "deliveries", "endpoints", "lists", "main", "trigger"]
 
 
 def main() -> None:

@@ -6,12 +6,15 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from http.client import HTTPException
 from math import inf
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
+
+from shared.times import utc_now, wait_of
 
 Json = dict[str, Any]
 
@@ -59,8 +62,11 @@ class Gateway:
 
     def get(self, path: str, **query: Any) -> Json:
         """Parameters without a value are left out."""
-        given = urlencode({name: value for name, value in query.items() if value})
-        return self.call("GET", f"{path}?{given}" if given else path)
+        return self.call("GET", _with(path, query))
+
+    def get_bytes(self, path: str, **query: Any) -> bytes:
+        """The same, of an answer that is wanted as it is."""
+        return self._ask("GET", _with(path, query), None, None, CALL_SECONDS)
 
     def get_test(self, path: str) -> Json | None:
         """None where the test endpoints are disabled."""
@@ -71,16 +77,28 @@ class Gateway:
                 return None
             raise
 
-    def list(self, path: str, limit: int, **query: Any) -> Json:
+    def now(self) -> datetime:
+        """By the gateway's clock, which a test may have moved."""
+        clock = self.get_test("/v1/test/clock")
+        return datetime.fromisoformat(clock["now"]) if clock else utc_now()
+
+    def list(self, path: str, limit: int, *, cursor: str | None = None, **query: Any) -> Json:
         """As many as `limit`, from as many pages as that takes."""
         found: list[Json] = []
-        cursor = None
         while len(found) < limit:
             page = self.get(path, limit=min(limit - len(found), PAGE_MAX), cursor=cursor, **query)
             found += page["data"]
             if (cursor := page["nextCursor"]) is None:
                 break
         return {"data": found, "nextCursor": cursor}
+
+    def pages(self, path: str, *, cursor: str | None = None, **query: Any) -> Iterator[Json]:
+        """All there are, page by page."""
+        while True:
+            page = self.get(path, limit=PAGE_MAX, cursor=cursor, **query)
+            yield page
+            if (cursor := page["nextCursor"]) is None:
+                return
 
     def create(
         self, path: str, body: Json, *, again: Callable[[str], None], reference: str | None = None, until: float = inf
@@ -102,24 +120,24 @@ class Gateway:
                 if error.status not in RETRIED and error.slug != "idempotency-key-in-flight":
                     raise
                 failure = error
-                wait = max(wait, _seconds(error.retry_after))
+                wait = max(wait, min(wait_of(error.retry_after, now=utc_now()) or 0.0, RETRY_AFTER_CAP_SECONDS))
             if attempt == ATTEMPTS_MAX or time.monotonic() + wait > until:
                 break
             again(f"POST {path}: {describe(failure)}; again with the same key in {wait:g} s")
             time.sleep(wait)
         raise failure
 
-    def add_endpoint(
-        self, url: str | None, event_types: Sequence[str], secret: str | None, *, again: Callable[[str], None]
-    ) -> Json:
-        """Without a `secret` one is made."""
-        body = {"url": url, "eventTypes": event_types, **({"secret": secret} if secret else {})}
-        return self.create("/v1/webhook-endpoints", body, again=again)
-
     def call(
         self, method: str, path: str, body: Json | None = None, *, key: str | None = None, seconds: float = CALL_SECONDS
     ) -> Json:
         """Bounded: `seconds` for each step of it."""
+        answer = self._ask(method, path, body, key, seconds)
+        try:
+            return _decoded(answer)
+        except ValueError as error:
+            raise NoAnswerError(f"no answer that can be read: {error}") from None
+
+    def _ask(self, method: str, path: str, body: Json | None, key: str | None, seconds: float) -> bytes:
         request = urllib.request.Request(self.url + path, method=method, headers=self._headers)  # noqa: S310
         if body is not None:
             request.data = json.dumps(body).encode()
@@ -128,7 +146,8 @@ class Gateway:
             request.add_header("Idempotency-Key", key)
         try:
             with self._opener.open(request, timeout=seconds) as response:
-                return _decoded(response.read(ANSWER_BYTES_MAX))
+                answer: bytes = response.read(ANSWER_BYTES_MAX)
+                return answer
         except urllib.error.HTTPError as error:
             with error:
                 raise RefusedError(error.code, _problem(error), error.headers.get("Retry-After", "")) from None
@@ -136,6 +155,30 @@ class Gateway:
             raise UnreachableError(f"{self.url} is not reachable: {error.reason}") from None
         except (OSError, HTTPException, ValueError) as error:
             raise NoAnswerError(f"no answer that can be read: {str(error) or type(error).__name__}") from None
+
+
+def _with(path: str, query: Mapping[str, Any]) -> str:
+    given = urlencode({name: value for name, value in query.items() if value})
+    return f"{path}?{given}" if given else path
+
+
+def endpoint_body(
+    url: str,
+    event_types: Sequence[str],
+    secret: str | None,
+    max_in_flight: int | None,
+    *,
+    headers: Mapping[str, str] = {},
+    expires_in_seconds: int | None = None,
+) -> Json:
+    """The body of `POST /v1/webhook-endpoints`. Without a `secret` one is made."""
+    given = {
+        "secret": secret,
+        "maxInFlight": max_in_flight,
+        "headers": headers,
+        "expiresInSeconds": expires_in_seconds,
+    }
+    return {"url": url, "eventTypes": event_types, **{name: value for name, value in given.items() if value}}
 
 
 def describe(failure: Exception) -> str:
@@ -160,7 +203,3 @@ def _problem(error: urllib.error.HTTPError) -> Json:
         return _decoded(error.read(ANSWER_BYTES_MAX))
     except (OSError, HTTPException, ValueError):
         return {}
-
-
-def _seconds(retry_after: str) -> float:
-    return min(float(retry_after), RETRY_AFTER_CAP_SECONDS) if retry_after.isdecimal() else 0.0

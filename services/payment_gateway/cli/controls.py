@@ -6,14 +6,17 @@ from typing import Any
 import rich_click as click
 
 from payment_gateway.cli.client import RESET_SECONDS, Gateway, Json, RefusedError
-from payment_gateway.cli.options import DURATION, HTTP_URL, command
+from payment_gateway.cli.options import DURATION, SERVICE_URL, command
 from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import REFUSED, LateError, Terminal, visible
 
 ADVANCE_POLL_SECONDS = 0.1
 UNDELIVERED_MAX = 1000  # as far as they are counted, page by page
-NUMBERS = frozenset(
-    ("seed", "settleDelaySeconds", "replySeconds", "retryAfterSeconds", "webhookDelaySeconds", "copies")
+BESIDE_RATES = frozenset(
+    (
+        *("seed", "settleDelaySeconds", "replySeconds", "retryAfterSeconds", "retryAfterAsDate"),
+        *("webhookDelaySeconds", "copies"),
+    )
 )
 
 
@@ -67,7 +70,7 @@ def reset(gateway: Gateway, terminal: Terminal) -> None:
 
 
 @command(payment_gateway, "send")
-@click.argument("receiver_url", type=HTTP_URL)
+@click.argument("receiver_url", type=SERVICE_URL)
 @click.argument("body")
 @click.option("--secret", help="Any string; without it, nothing is signed.")
 @click.option("--timestamp", type=int, help="When it claims to be signed, in Unix seconds; without it, now.")
@@ -98,12 +101,12 @@ def show_faults(gateway: Gateway, terminal: Terminal) -> None:
 def set_faults(gateway: Gateway, terminal: Terminal, given: tuple[str, ...]) -> None:
     """Set the rates, such as reply_lost=0.1 webhook_duplicated=0.5. Those that are not named become 0.
 
-    Beside rates there are seed, settleDelaySeconds, replySeconds, retryAfterSeconds, webhookDelaySeconds and copies.
-    The same seed and the same Idempotency-Keys give the same faults.
+    Beside rates there are seed, settleDelaySeconds, replySeconds, retryAfterSeconds, webhookDelaySeconds and copies, and
+    retryAfterAsDate=true. The same seed and the same Idempotency-Keys give the same faults.
     """
-    numbers = dict(map(_number, given))
-    rates = {name: numbers.pop(name) for name in list(numbers) if name not in NUMBERS}
-    found = gateway.call("PUT", "/v1/test/faults", {**numbers, "rates": rates})
+    values = dict(map(_value, given))
+    rates = {name: values.pop(name) for name in list(values) if name not in BESIDE_RATES}
+    found = gateway.call("PUT", "/v1/test/faults", {**values, "rates": rates})
     terminal.result(found, _faults_line(found))
 
 
@@ -114,8 +117,10 @@ def clear_faults(gateway: Gateway, terminal: Terminal) -> None:
     terminal.result(found, _faults_line(found))
 
 
-def _number(text: str) -> tuple[str, float]:
+def _value(text: str) -> tuple[str, float | bool]:
     name, _, number = text.partition("=")
+    if number in {"true", "false"}:
+        return name, number == "true"
     try:
         return name, int(number) if number.isdecimal() else float(number)
     except ValueError:

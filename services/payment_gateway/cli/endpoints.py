@@ -1,15 +1,23 @@
 """Where the gateway delivers to, and `listen`, which is such a place."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import rich_click as click
 
-from payment_gateway.cli.client import Gateway
-from payment_gateway.cli.options import DURATION, HTTP_URL, ID, WORDS, command, limit_option
+from payment_gateway.cli.client import Gateway, endpoint_body
+from payment_gateway.cli.options import DURATION, HEADER, HTTP_URL, ID, SERVICE_URL, WORDS, command, paged
 from payment_gateway.cli.root import payment_gateway
-from payment_gateway.cli.terminal import Terminal
+from payment_gateway.cli.show_list import show_list
+from payment_gateway.cli.terminal import Columns, Terminal
+from shared.times import rfc3339
+
+IN_FLIGHT_MAX = 64  # the gateway takes no more
+
+max_in_flight_option = click.option(
+    "--max-in-flight", type=click.IntRange(1, IN_FLIGHT_MAX), help="So many deliveries at a time at most. [default: 64]"
+)
 
 
 @payment_gateway.group("endpoints")
@@ -18,24 +26,43 @@ def endpoints() -> None:
 
 
 @command(endpoints, "list")
-@limit_option
-def list_endpoints(gateway: Gateway, terminal: Terminal, limit: int) -> None:
+@paged
+def list_endpoints(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Webhook endpoints, newest first."""
-    page = gateway.list("/v1/webhook-endpoints", limit)
-    terminal.table(
-        page, ENDPOINT="id", STATE="state", URL="url", EVENTS=lambda one: " ".join(one["eventTypes"]) or "all"
-    )
+    columns: Columns = {
+        "ENDPOINT": "id",
+        "STATE": "state",
+        "URL": "url",
+        "EVENTS": lambda one: " ".join(one["eventTypes"]) or "all",
+        "EXPIRES": "expiresAt",
+    }
+    show_list(gateway, terminal, "/v1/webhook-endpoints", columns, **asked)
 
 
 @command(endpoints, "add")
-@click.argument("endpoint_url", type=HTTP_URL)
+@click.argument("endpoint_url", type=SERVICE_URL)
 @click.option("--events", "event_types", type=WORDS, default="", help="Only these types; without it, all.")
 @click.option("--secret", help="Sign with this one; without it, one is made.")
+@click.option("--header", "headers", type=HEADER, multiple=True, help="Send this with each delivery. May be repeated.")
+@max_in_flight_option
+@click.option("--expires", type=DURATION, help="Remove it by itself after so long, such as 8h; without it, never.")
 def add_endpoint(
-    gateway: Gateway, terminal: Terminal, endpoint_url: str, event_types: list[str], secret: str | None
+    gateway: Gateway,
+    terminal: Terminal,
+    endpoint_url: str,
+    headers: tuple[tuple[str, str], ...],
+    expires: int | None,
+    **own: Any,
 ) -> None:
-    """Have events delivered to ENDPOINT_URL. Prints the secret, which is shown only now."""
-    answer = gateway.add_endpoint(endpoint_url, event_types, secret, again=terminal.say)
+    """Have events delivered to ENDPOINT_URL. Prints the secret, which is shown only now.
+
+    ENDPOINT_URL may do without its scheme: localhost:9000/webhooks is http://localhost:9000/webhooks, and so is
+    :9000/webhooks.
+    """
+    if len(dict(headers)) < len(headers):
+        raise click.UsageError("an endpoint has each header once")
+    body = endpoint_body(endpoint_url, **own, headers=dict(headers), expires_in_seconds=expires)
+    answer = gateway.create("/v1/webhook-endpoints", body, again=terminal.say)
     terminal.result(answer, f"{answer['id']}  {answer['secret']}")
 
 
@@ -71,9 +98,7 @@ def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overla
 @click.option("--since", type=DURATION, required=True, help="How far back, such as 2h.")
 def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, since: int) -> None:
     """Deliver everything again, now, that was not delivered since then."""
-    clock = gateway.get_test("/v1/test/clock")
-    now = datetime.fromisoformat(clock["now"]) if clock else datetime.now(UTC)
-    body = {"since": (now - timedelta(seconds=since)).isoformat()}
+    body = {"since": rfc3339(gateway.now() - timedelta(seconds=since))}
     answer = gateway.call("POST", f"/v1/webhook-endpoints/{endpoint_id}/resend", body)
     terminal.result(
         answer, f"resent: {answer['resent']}{'' if answer['complete'] else ', and the rest follows by itself'}"
@@ -81,22 +106,41 @@ def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, s
 
 
 @command(payment_gateway, "listen")
-@click.option("--forward-to", type=HTTP_URL, required=True, help="Your service's webhook URL.")
+@click.option("--forward-to", type=SERVICE_URL, required=True, help="Your service's webhook URL.")
+@click.option("--header", "headers", type=HEADER, multiple=True, help="Send this to your service too. May be repeated.")
+@click.option("--skip-verify", is_flag=True, help="Take any certificate of an https service, a self-signed one too.")
 @click.option("--events", "event_types", type=WORDS, default="", help="Only these types; without it, all.")
 @click.option("--secret", envvar="WEBHOOK_SECRET", show_envvar=True, help="To sign with; without it, one is made.")
+@max_in_flight_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; without it, any free one.")
 @click.option("--public-url", type=HTTP_URL, help="Where the gateway reaches this, if not at --host and --port.")
-def listen(gateway: Gateway, terminal: Terminal, host: str, port: int, **own: Any) -> None:
+def listen(
+    gateway: Gateway,
+    terminal: Terminal,
+    forward_to: str,
+    headers: tuple[tuple[str, str], ...],
+    skip_verify: bool,
+    host: str,
+    port: int,
+    public_url: str | None,
+    **own: Any,
+) -> None:
     """Forward every delivery to your service until Ctrl-C, and show it.
 
-    Your service gets the gateway's bytes and headers, the gateway your service's answer.
+    Your service gets the gateway's bytes and headers, the gateway your service's answer. --forward-to may do without its
+    scheme, as localhost:9000/webhooks or :9000/webhooks, and may hold a user name and a password.
 
     For a gateway in a container: --host 0.0.0.0 --port 8002 --public-url http://host.docker.internal:8002
     """
-    from payment_gateway.cli.forward import Listener  # noqa: PLC0415 - aiohttp takes half a second, and is needed here only
+    if skip_verify and not forward_to.lower().startswith("https:"):
+        raise click.UsageError("--skip-verify is for a service at https://…")
+    # aiohttp takes half a second, and is needed here only.
+    from payment_gateway.cli.forward import Forward  # noqa: PLC0415
+    from payment_gateway.cli.listen import Listener  # noqa: PLC0415
 
+    forward = Forward(terminal, forward_to, headers, skip_verify=skip_verify)
     try:
-        asyncio.run(Listener(gateway, terminal, **own).run(host, port))
+        asyncio.run(Listener(gateway, terminal, forward, public_url, own).run(host, port))
     except OSError as error:
         raise click.BadParameter(f"cannot listen on {host}:{port}: {error.strerror or error}") from None

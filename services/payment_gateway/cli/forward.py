@@ -1,79 +1,82 @@
-"""An endpoint on this machine that forwards each delivery, byte for byte, and gives the answer back: what the gateway tries
-again and records is about the service behind it.
+"""A server that forwards each delivery to a service, byte for byte, and gives the service's answer back. What the gateway
+tries again and records is then about the service.
 """
 
 import asyncio
 import json
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
+from urllib.parse import unquote
 
+import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 from rich.text import Text
 
-from payment_gateway.cli.client import Gateway, NoAnswerError, RefusedError, UnreachableError, describe
+from payment_gateway.cli.options import without_user
 from payment_gateway.cli.terminal import Terminal, visible
-from shared.http_client import CALL_ERRORS, open_session, read_up_to
+from payment_gateway.webhooks.look_up import LookUps
+from payment_gateway.webhooks.post import Post
+from payment_gateway.webhooks.target import parse_target
 
 BODY_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 128
-CONNECT_SECONDS = 5.0
-FORWARD_SECONDS = 60.0  # the gateway gives up before
+FORWARD_SECONDS = 86400.0  # the gateway hangs up long before, and then the forwarded request ends too
 STOP_SECONDS = 5.0
-WATCH_SECONDS = 1.0
 NO_ANSWER = 502
 # About one connection, or made anew for the next (RFC 9110 §7.6.1).
-_HOP_BY_HOP = frozenset({"host", "connection", "keep-alive", "content-length", "transfer-encoding", "te", "upgrade"})
-_GIVEN_BACK = ("Content-Type", "Retry-After")
+_HOP_BY_HOP = frozenset(
+    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host")
+)
+_ADDED = ("Content-Type", "Date", "Server")  # by aiohttp, to an answer without
+_UNSENDABLE = re.compile(r"[\r\n\0]")
+_GIVEN = web.ResponseKey("given", CIMultiDict)  # the headers that the service's answer has
 
 
 class _Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
+    """The answer for the gateway. `status` is None if the gateway has hung up before. `error` says what was wrong with the
+    service's answer, or why there is none.
+    """
+
+    status: int | None
+    headers: CIMultiDict[str]
     body: bytes
     error: str | None = None
 
 
-@dataclass
-class Listener:
-    """Registered as an endpoint for as long as it runs."""
+class Forward:
+    """Forwards to `url`, with `headers` besides those of the gateway: one of the same name replaces the gateway's. A user
+    name and a password in the URL become a header, and are shown nowhere.
+    """
 
-    gateway: Gateway
-    terminal: Terminal
-    forward_to: str
-    event_types: list[str]
-    secret: str | None
-    public_url: str | None
-    endpoint_id: str = field(default="", init=False)
-    trouble: str = field(default="", init=False)
-
-    async def run(self, host: str, port: int) -> None:
-        """Until SIGINT or SIGTERM. Raises OSError if it cannot listen, and what Gateway raises."""
-        stopping = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        async with self._serving(host, port) as own_url:
-            self.public_url = self.public_url or own_url
-            await self._register()
-            try:
-                self._announce()
-                await self._watch(stopping)
-            finally:
-                await self._unregister()
+    def __init__(self, terminal: Terminal, url: str, headers: Sequence[tuple[str, str]], *, skip_verify: bool) -> None:
+        """`url` was read as a service's, so it can be called."""
+        bare_url, user = without_user(url)
+        self._terminal = terminal
+        self._target = parse_target(bare_url)
+        self._headers = CIMultiDict(headers)
+        self.shown_url = url if user is None else bare_url.replace("://", "://…@", 1)
+        if user is not None:
+            self._headers.setdefault("Authorization", _basic(user))
+        self._tls = _trusting_all() if skip_verify else None
 
     @asynccontextmanager
-    async def _serving(self, host: str, port: int) -> AsyncIterator[str]:
-        session = open_session(
-            connections_max=CONNECTIONS_MAX, connect_seconds=CONNECT_SECONDS, total_seconds=FORWARD_SECONDS
-        )
-        async with session as self._session:
+    async def serving(self, host: str, port: int) -> AsyncIterator[str]:
+        """Forwards meanwhile what is sent to the URL that this gives. Raises OSError if it cannot listen."""
+        options = {"connections_max": CONNECTIONS_MAX, "resolver": LookUps(), "tls": self._tls}
+        async with Post(total_seconds=FORWARD_SECONDS, **options) as self._post:
             application = web.Application(client_max_size=BODY_BYTES_MAX)
-            application.router.add_post("/{anything:.*}", self._forward)
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_SECONDS)
+            application.router.add_post("/{anything:.*}", self._answer)
+            application.on_response_prepare.append(_take_back)
+            runner = web.AppRunner(
+                application, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True
+            )
             await runner.setup()
             try:
                 await web.TCPSite(runner, host, port).start()
@@ -82,79 +85,44 @@ class Listener:
             finally:
                 await runner.cleanup()
 
-    async def _register(self) -> None:
-        asked = (self.public_url, self.event_types, self.secret)
-        made = await asyncio.to_thread(self.gateway.add_endpoint, *asked, again=self.terminal.say)
-        self.endpoint_id, self.secret = str(made["id"]), str(made["secret"])
-
-    def _announce(self) -> None:
-        about = {"endpointId": self.endpoint_id, "url": self.public_url}
-        document = {**about, "secret": self.secret, "forwardTo": self.forward_to}
-        self.terminal.result(document, Text.assemble("secret  ", Text(str(self.secret), "bold")))
-        self.terminal.say(f"{self.endpoint_id} forwards to {self.forward_to}; Ctrl-C ends it")
-
-    async def _watch(self, stopping: asyncio.Event) -> None:
-        """Comes back after a reset of the gateway, which forgets endpoints, and says when deliveries cannot come."""
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), WATCH_SECONDS)
-                return
-            try:
-                found = await self._call("GET")
-                self._warn("the gateway has disabled the endpoint" if found["state"] == "disabled" else "")
-            except RefusedError as error:
-                self._warn(describe(error) if error.status != 404 else "")
-                if error.status == 404:
-                    self.terminal.say("the gateway was reset: listening again")
-                    await self._register()
-            except (UnreachableError, NoAnswerError) as error:
-                self._warn(str(error))
-
-    async def _unregister(self) -> None:
+    async def _answer(self, request: web.Request) -> web.Response:
+        body, started = await request.read(), monotonic()
         try:
-            await self._call("DELETE")
-        except (RefusedError, UnreachableError, NoAnswerError) as error:
-            self.terminal.say(f"the endpoint {self.endpoint_id} is still there: {describe(error)}", "red")
-
-    async def _call(self, method: str) -> dict[str, object]:
-        path = f"/v1/webhook-endpoints/{self.endpoint_id}"
-        return await asyncio.to_thread(self.gateway.call, method, path, seconds=STOP_SECONDS)
-
-    def _warn(self, trouble: str) -> None:
-        """Once, however long it lasts."""
-        if trouble and trouble != self.trouble:
-            self.terminal.say(trouble, "red")
-        self.trouble = trouble
-
-    async def _forward(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        started = monotonic()
-        answer = await self._ask(request, body)
-        self._show(request, body, answer, round((monotonic() - started) * 1000))
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+            answer = await self._ask(request, body)
+        except asyncio.CancelledError:
+            if request.transport is None or request.transport.is_closing():
+                gone = _Answer(None, CIMultiDict(), b"", "the gateway has hung up before the service answered")
+                self._show(request, body, gone, started)
+            raise
+        self._show(request, body, answer, started)
+        assert answer.status is not None
+        response = web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        response[_GIVEN] = answer.headers
+        return response
 
     async def _ask(self, request: web.Request, body: bytes) -> _Answer:
-        """What the service answers; 502 if it does not."""
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
-        try:
-            async with self._session.post(
-                self.forward_to,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            ) as response:
-                given_back = {name: response.headers[name] for name in _GIVEN_BACK if name in response.headers}
-                return _Answer(response.status, given_back, await read_up_to(response, BODY_BYTES_MAX))
-        except CALL_ERRORS as failure:
-            reason = f"{type(failure).__name__}: {failure}".rstrip(": ")
-            return _Answer(NO_ANSWER, {"Content-Type": "text/plain"}, f"no answer: {reason}".encode(), reason)
+        """The service's answer; 502 if no status line came."""
+        headers = CIMultiDict(
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _HOP_BY_HOP and name not in self._headers
+        )
+        headers.extend(self._headers)
+        answer = await self._post(self._target, body, [*headers.items()], body_bytes_max=BODY_BYTES_MAX)
+        error = answer.error
+        if isinstance(answer.failure, aiohttp.ClientConnectorCertificateError):
+            error = f"{error} (--skip-verify takes any certificate)"
+        if answer.status is None:
+            said = f"no answer: {error}".encode()
+            return _Answer(NO_ANSWER, CIMultiDict({"Content-Type": "text/plain"}), said, error)
+        return _Answer(answer.status, _given_back(answer.headers), answer.body, error)
 
-    def _show(self, request: web.Request, body: bytes, answer: _Answer, duration_ms: int) -> None:
+    def _show(self, request: web.Request, body: bytes, answer: _Answer, started: float) -> None:
         at, event_id, event_type = datetime.now().astimezone(), request.headers.get("webhook-id", "-"), _type_in(body)
-        style = "green" if 200 <= answer.status < 300 else "red"
+        duration_ms = round((monotonic() - started) * 1000)
+        style = "green" if answer.status is not None and 200 <= answer.status < 300 else "red"
         what = visible(f"{event_id}  {event_type:<17}")
-        line = Text.assemble(f"{at:%H:%M:%S}  {what}  ", Text(str(answer.status), style), f"  {duration_ms} ms")
+        line = Text.assemble(f"{at:%H:%M:%S}  {what}  ", Text(str(answer.status or "-"), style), f"  {duration_ms} ms")
         if answer.error:
             line.append(f"  {visible(answer.error)}", "red")
         document = {
@@ -165,7 +133,36 @@ class Listener:
             "durationMs": duration_ms,
             "error": answer.error,
         }
-        self.terminal.result(document, line)
+        self._terminal.result(document, line)
+
+
+def _basic(user_info: str) -> str:
+    """The Authorization header of what a URL has before its `@` (RFC 7617)."""
+    name, _, password = user_info.partition(":")
+    return "Basic " + b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+
+
+def _trusting_all() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _given_back(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The headers of the service's answer that are about more than its connection, as far as they can be sent again."""
+    texts = ((name, value.encode(errors="surrogateescape").decode(errors="replace")) for name, value in headers.items())
+    return CIMultiDict(
+        (name, text) for name, text in texts if name.lower() not in _HOP_BY_HOP and not _UNSENDABLE.search(name + text)
+    )
+
+
+async def _take_back(_request: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp adds headers to an answer that has none of them. The gateway would take them for the service's."""
+    given = response.get(_GIVEN, _ADDED)
+    for name in _ADDED:
+        if name not in given:
+            response.headers.popall(name, None)
 
 
 def _type_in(body: bytes) -> str:

@@ -1,13 +1,14 @@
-"""What the gateway knows: charges, refunds, disputes, events, deliveries. Options have the names of the API's parameters."""
+"""What the gateway knows: charges, refunds, disputes, events. Options have the names of the API's parameters."""
 
 from typing import Any
 
 import rich_click as click
 
 from payment_gateway.cli.client import Gateway, Json
-from payment_gateway.cli.options import ID, NAME, command, limit_option
+from payment_gateway.cli.options import ID, NAME, command, paged
 from payment_gateway.cli.root import payment_gateway
-from payment_gateway.cli.terminal import Terminal
+from payment_gateway.cli.show_list import show_list
+from payment_gateway.cli.terminal import Columns, Terminal
 
 
 @payment_gateway.group("charges")
@@ -18,13 +19,18 @@ def charges() -> None:
 @command(charges, "list")
 @click.option("--reference", type=NAME, help="Only those with this reference of yours.")
 @click.option("--status", type=click.Choice(["pending", "succeeded", "failed"]), help="Only these.")
-@limit_option
+@paged
 def list_charges(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Charges, newest first."""
-    page = gateway.list("/v1/charges", **asked)
-    terminal.table(
-        page, AT="createdAt", CHARGE="id", STATUS="status", AMOUNT=_amount, REFERENCE="reference", FAILURE="failureCode"
-    )
+    columns: Columns = {
+        "AT": "createdAt",
+        "CHARGE": "id",
+        "STATUS": "status",
+        "AMOUNT": _amount,
+        "REFERENCE": "reference",
+        "FAILURE": "failureCode",
+    }
+    show_list(gateway, terminal, "/v1/charges", columns, **asked)
 
 
 @payment_gateway.group("refunds")
@@ -34,13 +40,18 @@ def refunds() -> None:
 
 @command(refunds, "list")
 @click.option("--reference", type=NAME, help="Only those with this reference of yours.")
-@limit_option
+@paged
 def list_refunds(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Refunds, newest first."""
-    page = gateway.list("/v1/refunds", **asked)
-    terminal.table(
-        page, AT="createdAt", REFUND="id", STATUS="status", AMOUNT=_amount, CHARGE="chargeId", FAILURE="failureCode"
-    )
+    columns: Columns = {
+        "AT": "createdAt",
+        "REFUND": "id",
+        "STATUS": "status",
+        "AMOUNT": _amount,
+        "CHARGE": "chargeId",
+        "FAILURE": "failureCode",
+    }
+    show_list(gateway, terminal, "/v1/refunds", columns, **asked)
 
 
 @payment_gateway.group("disputes")
@@ -50,13 +61,18 @@ def disputes() -> None:
 
 @command(disputes, "list")
 @click.option("--reference", type=NAME, help="Only those of the charge with this reference of yours.")
-@limit_option
+@paged
 def list_disputes(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Disputes, newest first."""
-    page = gateway.list("/v1/disputes", **asked)
-    terminal.table(
-        page, AT="createdAt", DISPUTE="id", STATUS="status", AMOUNT=_amount, CHARGE="chargeId", REASON="reason"
-    )
+    columns: Columns = {
+        "AT": "createdAt",
+        "DISPUTE": "id",
+        "STATUS": "status",
+        "AMOUNT": _amount,
+        "CHARGE": "chargeId",
+        "REASON": "reason",
+    }
+    show_list(gateway, terminal, "/v1/disputes", columns, **asked)
 
 
 @payment_gateway.group("events")
@@ -68,17 +84,17 @@ def events() -> None:
 @click.option("--reference", type=NAME, help="Only those about the charge with this reference of yours.")
 @click.option("--type", type=NAME, help="Only these, such as payment.succeeded.")
 @click.option("--delivered", type=click.Choice(["true", "false"]), help="Only those that were delivered, or were not.")
-@limit_option
+@paged
 def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
     """Events, newest first."""
-    terminal.table(
-        gateway.list("/v1/events", **asked),
-        AT="timestamp",
-        EVENT="id",
-        TYPE="type",
-        ABOUT=lambda one: str(one["data"].get("id", "")),
-        AMOUNT=lambda one: str(one["data"].get("amount", "")),
-    )
+    columns: Columns = {
+        "AT": "timestamp",
+        "EVENT": "id",
+        "TYPE": "type",
+        "ABOUT": lambda one: str(one["data"].get("id", "")),
+        "AMOUNT": lambda one: str(one["data"].get("amount", "")),
+    }
+    show_list(gateway, terminal, "/v1/events", columns, **asked)
 
 
 @command(events, "resend")
@@ -97,32 +113,6 @@ def resend_event(
     body = {name: value for name, value in asked.items() if value}
     answer = gateway.call("POST", f"/v1/events/{event_id}/resend", body)
     terminal.result(answer, f"resent: {answer['resent']}")
-
-
-@payment_gateway.group("deliveries")
-def deliveries() -> None:
-    """Events on their way to endpoints."""
-
-
-@command(deliveries, "list")
-@click.option("--event", "eventId", type=NAME, help="Only those of this event.")
-@click.option("--endpoint", "endpointId", type=NAME, help="Only those to this endpoint.")
-@click.option("--reference", type=NAME, help="Only those of events about the charge with this reference of yours.")
-@click.option(
-    "--state", type=click.Choice(["pending", "failing", "delivered", "failed", "cancelled"]), help="Only these."
-)
-@limit_option
-def list_deliveries(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
-    """Deliveries, newest first, with what came of each attempt. --json shows when, how long, and the answers."""
-    terminal.table(
-        gateway.list("/v1/deliveries", **asked),
-        AT="createdAt",
-        EVENT="eventId",
-        ENDPOINT="endpointId",
-        STATE="state",
-        ATTEMPTS=lambda one: " ".join(str(attempt["status"] or "-") for attempt in one["attempts"]),
-        NEXT="nextAttemptAt",
-    )
 
 
 def _amount(one: Json) -> str:

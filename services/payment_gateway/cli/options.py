@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial, wraps
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,13 @@ DEFAULT_API_KEY = "development-key"
 
 _DURATION = re.compile(r"[0-9]{1,9}|(?:[0-9]{1,9}[smhd]){1,4}")
 _PART = re.compile(r"([0-9]+)([smhd]?)")
+_PORT = re.compile(r":[0-9]")
+_USER = re.compile(r"([a-z]+://)([^/?#]*)@", re.IGNORECASE)
+_SCHEME = re.compile(r"https?:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110 §5.1
+_FRAMING = frozenset(
+    ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Function = Callable[..., None]
@@ -49,13 +57,70 @@ def _words(text: str) -> list[str]:
 
 
 def _http_url(text: str) -> str:
+    """Where a gateway is. No error shows it, because it may hold a password."""
     try:
         parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and text.isprintable()
     except ValueError:  # of its brackets, or its port
         valid = False
     if not valid or " " in text:
-        raise ValueError(f"{text!r} is no http or https URL")
+        raise ValueError("it must be an http or https URL with a host")
+    if parts.username is not None:
+        raise ValueError("it must hold no user name or password")
+    return text
+
+
+def _service_url(text: str) -> str:
+    """As people write where their service is: `localhost:9000/webhooks` is http, and `:9000/webhooks` is on this machine. It
+    may hold a user name and a password.
+    """
+    from payment_gateway.webhooks.target import TargetError, parse_target  # noqa: PLC0415 - yarl takes a while
+
+    if not _SCHEME.match(text):
+        text = f"http://localhost{text}" if _PORT.match(text) else f"http://{text}"
+    try:
+        parse_target(without_user(text)[0])
+    except TargetError as fault:
+        raise ValueError(f"the URL {fault}") from None
+    return text
+
+
+def without_user(url: str) -> tuple[str, str | None]:
+    """The URL without its user name and password, and these, as they stand before its `@`."""
+    parts = _USER.match(url)
+    return (parts[1] + url[parts.end() :], parts[2]) if parts else (url, None)
+
+
+def _header(text: str) -> tuple[str, str]:
+    """A header's name and value. No error shows the value, which may be a secret."""
+    name, colon, value = text.partition(":")
+    value = value.strip(" \t")
+    if not (colon and _HEADER_NAME.fullmatch(name)):
+        raise ValueError("it is not a header, such as 'Name: value'")
+    if name.lower() in _FRAMING:
+        raise ValueError(f"{name} says where a message ends, and cannot be chosen")
+    if not (value.isascii() and value.replace("\t", " ").isprintable()):
+        raise ValueError(f"the value of {name} is not visible ASCII")
+    return name, value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"{text!r} is not name=value")
+    return name, value
+
+
+def _moment(text: str) -> int | str:
+    """A time as the API takes it, or how many seconds ago."""
+    if _DURATION.fullmatch(text):
+        return _seconds(text)
+    try:
+        zone = datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a time nor a duration: write 2026-01-31T12:00:00Z or 2h") from None
+    if zone is None:
+        raise ValueError(f"{text!r} has no zone: end it with Z, or with an offset such as +02:00")
     return text
 
 
@@ -77,7 +142,9 @@ def _api_key(text: str) -> str:
     return text
 
 
-DURATION, WORDS, HTTP_URL = Kind("duration", _seconds), Kind("a,b", _words), Kind("url", _http_url)
+DURATION, MOMENT, WORDS = Kind("duration", _seconds), Kind("time|duration", _moment), Kind("a,b", _words)
+HTTP_URL, SERVICE_URL = Kind("url", _http_url), Kind("url", _service_url)
+HEADER, PAIR = Kind("name: value", _header), Kind("name=value", _pair)
 NAME, ID, API_KEY = Kind("text", _name), Kind("id", _id), Kind("key", _api_key)
 
 _setting = partial(click.option, panel="Gateway", show_default=True, show_envvar=True)
@@ -91,6 +158,15 @@ _COMMON = (
         is_flag=True,
         help="Print JSON: one document on a line, or a line for each of a stream.",
     ),
+)
+_PAGED = (
+    click.option("--limit", type=click.IntRange(1, 10_000), help="How many, newest first. [default: 20]"),
+    click.option("--cursor", type=NAME, help="Go on where an earlier list has ended."),
+    click.option(
+        "--all", "every", is_flag=True, help="All there are, as the pages come; a line of JSON for each page."
+    ),
+    click.option("--created-from", type=MOMENT, help="Only those made then or later; 2h means two hours ago."),
+    click.option("--created-to", type=MOMENT, help="Only those made before."),
 )
 
 
@@ -116,6 +192,8 @@ def command(group: click.Group, name: str) -> Callable[[Function], Function]:
     return decorate
 
 
-def limit_option(function: Function) -> Function:
-    limit = click.IntRange(1, 10_000)
-    return click.option("--limit", type=limit, default=20, show_default=True, help="How many, newest first.")(function)
+def paged(function: Function) -> Function:
+    """The options of every list. Its function gets them as `limit`, `cursor`, `every`, `created_from` and `created_to`."""
+    for option in reversed(_PAGED):
+        function = option(function)
+    return function

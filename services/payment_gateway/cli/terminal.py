@@ -5,9 +5,9 @@ terminals only.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
@@ -26,6 +26,10 @@ _STYLES: Mapping[str, str] = {
     **dict.fromkeys(("pending", "frozen", "advancing"), "yellow"),
     **dict.fromkeys(("cancelled", "none"), "dim"),
 }
+
+
+# By its head, a member of what is listed, or what is made of it.
+Columns: TypeAlias = Mapping[str, str | Callable[[Json], str]]
 
 
 class LateError(Exception):
@@ -55,14 +59,33 @@ class Terminal:
             for line in lines:
                 self._out.print(line)
 
-    def table(self, page: Json, **columns: str | Callable[[Json], str]) -> None:
-        """A list, with a member of what it lists in each column, or what is made of it. Every row is shown in full, whatever
-        the terminal's width.
+    def raw(self, data: bytes) -> None:
+        """As it is, so that it can be piped into another program. On a terminal it cannot move the cursor."""
+        if self._out.is_terminal:
+            self._out.print(visible(data.decode(errors="replace")))
+            return
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self._out.on_broken_pipe()
+
+    def table(self, pages: Iterable[Json], columns: Columns) -> None:
+        """A list, as its pages come. Every row is shown in full, whatever the terminal's width. A page that is not the last
+        one leaves a word of how to go on.
         """
-        rows = [[_cell(one, column) for column in columns.values()] for one in page["data"]]
-        self.result(page, *_lines([*columns], rows))
-        if not rows:
+        widths = [len(head) for head in columns]
+        cursor, is_empty = None, True
+        for page in pages:
+            rows = [[_cell(one, column) for column in columns.values()] for one in page["data"]]
+            widths = [max([width, *map(len, cells)]) for width, *cells in zip(widths, *rows, strict=True)]
+            heads = [_line([*columns], widths, "bold")] if is_empty and rows else []
+            self.result(page, *heads, *(_line(cells, widths) for cells in rows))
+            cursor, is_empty = page["nextCursor"], is_empty and not rows
+        if is_empty:
             self.say("none")
+        if cursor is not None:
+            self.say(f"… more: --cursor {cursor}, or --all")
 
     def failure(self, reason: str) -> None:
         """Why there is no result."""
@@ -77,15 +100,6 @@ class Terminal:
 
 def _cell(one: Json, column: str | Callable[[Json], str]) -> str:
     return str(one[column] or "") if isinstance(column, str) else column(one)
-
-
-def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Text]:
-    if not rows:
-        return
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    yield _line(heads, widths, "bold")
-    for row in rows:
-        yield _line(row, widths)
 
 
 def visible(text: str) -> str:

@@ -46,7 +46,9 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the receiver answered. `status` is null where no whole response came; then `error` says why."""
+    """What the receiver answered. `status` is null where no status line came; then `error` says why. With a status, `error`
+    says what was wrong with the rest of the response; null mostly.
+    """
 
     status: int | None
     duration_ms: int

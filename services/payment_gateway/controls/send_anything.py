@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from payment_gateway.webhooks.destination import URL_LENGTH_MAX
 from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
+from payment_gateway.webhooks.target import URL_LENGTH_MAX
 from shared.ids import new_id
 from shared.signing import SecretError, check_secret, sign, sign_standard
 from shared.times import utc_now

@@ -57,7 +57,7 @@ Rate = Annotated[float, Meta(ge=0, le=1, description="A probability, 0 to 1.")]
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """How often what goes wrong, by itself, with charges and refunds: the same `seed` and Idempotency-Keys, the same faults.
-    `settleDelaySeconds` is for settle_slow; the other numbers are as in a scenario, for requests that come with none.
+    `settleDelaySeconds` is for settle_slow. The other members are as in a scenario, for requests that come with none.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
@@ -65,6 +65,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     settle_delay_seconds: SettleSeconds = 60
     reply_seconds: ReplySeconds = 5
     retry_after_seconds: RetryAfterSeconds = 1
+    retry_after_as_date: bool = False
     webhook_delay_seconds: WebhookDelaySeconds = 60
     copies: Copies = 3
 

@@ -4,6 +4,7 @@ request's place among those at work.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,9 +14,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.faults.rates import ReplyFault
 from shared.edge.admit import release
-from shared.edge.problems import ProblemError
+from shared.edge.problems import ProblemError, respond
 from shared.edge.responses import replayable
 from shared.idempotency import Answer
+from shared.times import http_date, utc_now
 
 EARLY_SECONDS = 20.0  # an attempt may take 15
 EARLY_POLL_SECONDS = 0.05
@@ -38,7 +40,7 @@ class NoAnswer(Response[Any]):
 
 
 async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -> Response[Any]:
-    """Raises ProblemError: `rate-limited`, `internal`, `overloaded`."""
+    """The true reply, or what the scenario makes of it."""
     if isinstance(outcome, Answer):
         return replayable(outcome)
     answer, fault, scenario = outcome.answer, outcome.fault, outcome.scenario
@@ -46,7 +48,10 @@ async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -
     if answer is None:
         assert fault is not None
         wait = scenario.retry_after_seconds
-        raise ProblemError(_PROBLEMS[fault], f"asked for: {fault}; nothing was done", retry_after_seconds=wait)
+        error = ProblemError(_PROBLEMS[fault], f"asked for: {fault}; nothing was done", retry_after_seconds=wait)
+        dated = scenario.retry_after_as_date and fault != "server_error"
+        until = http_date(utc_now() + timedelta(seconds=wait))  # of real time: a client has no other clock
+        return respond(request, error, {"Retry-After": until} if dated else {})
     if outcome.told is not None:
         await _until(request, outcome.told)
     if fault in {"timeout", "slow"}:

@@ -33,6 +33,9 @@ class Scenario(
     replies_forever: Annotated[bool, Meta(description="The last of `replies` is for all attempts after it.")] = False
     reply_seconds: Annotated[rates.ReplySeconds, Meta(description="How long a slow reply, or a timeout, takes.")] = 5
     retry_after_seconds: Annotated[rates.RetryAfterSeconds, Meta(description="The Retry-After of 429 and 503.")] = 1
+    retry_after_as_date: Annotated[
+        bool, Meta(description="Retry-After is a date of real time, as HTTP also allows, and not a number of seconds.")
+    ] = False
     wrong_amount: Annotated[
         bool, Meta(description="First comes an extra event, with an id of its own and a wrong amount.")
     ] = False
@@ -123,6 +126,7 @@ def _told(asked: Mapping[str, Any], faults: rates.Faults) -> Scenario:
     return Scenario(
         reply_seconds=faults.reply_seconds,
         retry_after_seconds=faults.retry_after_seconds,
+        retry_after_as_date=faults.retry_after_as_date,
         webhook_delay_seconds=faults.webhook_delay_seconds,
         copies=faults.copies,
     )

@@ -3,9 +3,10 @@
 1. Merchants say where to deliver: `endpoint_routes.py`, `change_endpoints.py`. `expire_endpoints.py` deletes endpoints
    that were to last for a while only.
 2. `announce.py` stores what has happened as an event, with a delivery for each endpoint that hears of it.
-3. `deliver.py` takes the deliveries that are due and sends each, signed; `send.py` is one POST, to no address that the
-   operator forbids (`destination.py`), and `judge_endpoint.py` decides what came of it for the endpoint.
-   `release_held.py` lets go what was to wait for another.
+3. `deliver.py` takes the deliveries that are due and sends each, signed. `send.py` sends one, to no address that the
+   operator forbids (`destination.py`): `target.py` reads the URL, `look_up.py` finds the address, `post.py` makes the POST
+   and takes the answer as it comes, and `trust.py` says which certificates are trusted. `judge_endpoint.py` decides what
+   came of it for the endpoint. `release_held.py` lets go what was to wait for another.
 4. `event_routes.py` shows events and deliveries, `list_events.py` finds what was not delivered, and `resend.py` sends
    again what was missed, the rest of it in the background.
 

@@ -25,9 +25,10 @@ State = Literal["pending", "delivered", "failed", "cancelled"]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP try. `status` is None where no response came; then `error` says why. `forgery` is what was sent instead of
-    the true event. `sent_body` is None where it was the event's own. An attempt of an earlier version has no headers, and no
-    `url`. `sent_headers` have the names of the endpoint's own headers without their values.
+    """One HTTP try. `status` is None where no status line came; then `error` says why. With a status, `error` says what was
+    wrong with the rest of the response. `forgery` is what was sent instead of the true event. `sent_body` is None where it
+    was the event's own. An attempt of an earlier version has no headers, and no `url`. `sent_headers` have the names of the
+    endpoint's own headers without their values.
     """
 
     number: int

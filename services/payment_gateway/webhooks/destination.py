@@ -4,17 +4,23 @@ redirect said before. Pure.
 
 import ipaddress
 import re
-import socket
 from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias
 
-from yarl import URL  # what aiohttp reads a URL with: what is judged is what is called
+from yarl import URL
+
+from payment_gateway.webhooks.target import (
+    LOOPBACK_ADDRESSES,
+    Target,
+    TargetError,
+    is_localhost,
+    literal_address,
+    parse_target,
+)
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
-
-URL_LENGTH_MAX = 2048
 
 _LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 # What tells a machine in a cloud its secrets, beyond 169.254.169.254.
@@ -69,23 +75,27 @@ class Destinations:
             return None
         return None if any(network.num_addresses == 1 for network in listed) else f"{address} is {why}"
 
+    def target_of(self, url: str) -> Target:
+        """What `url` calls. Raises TargetError if it can be called by nobody, or leads where nothing may be sent, as far as
+        that shows without a look-up.
+        """
+        target = parse_target(url)
+        by_name = self.allows_name(target.host)
+        if why := self._forbids_all(_known_addresses(target.host), by_name=by_name):
+            raise TargetError(f"is not allowed: {why}", is_forbidden=True)
+        return target
+
     def fault_of(self, url: str) -> str | None:
-        """Why `url` can be no webhook endpoint's, as far as it shows without a look-up, or None."""
-        if len(url) > URL_LENGTH_MAX or not (url.isascii() and url.isprintable()) or " " in url:
-            return f"must be at most {URL_LENGTH_MAX} visible ASCII characters"
+        """Why `url` can be no webhook endpoint's, or None."""
         try:
-            parsed = URL(url)
-            _, _ = parsed.host, parsed.port  # decoded only here: `xn--` is not a name
-        except ValueError:
-            return "is not a URL"
-        host = parsed.raw_host  # as it is connected to
-        if parsed.scheme not in {"http", "https"} or not host:
-            return "must be an http or https URL with a host"
-        if parsed.user is not None or parsed.password is not None:
-            return "must hold no user name or password"
-        literal = literal_address(host)
-        why = self.forbids(literal, by_name=self.allows_name(host)) if literal else None
-        return f"is not allowed: {why}" if why else None
+            self.target_of(url)
+        except TargetError as fault:
+            return str(fault)
+        return None
+
+    def _forbids_all(self, addresses: Sequence[str], *, by_name: bool) -> str | None:
+        reasons = [self.forbids(address, by_name=by_name) for address in addresses]
+        return reasons[0] if reasons and all(reasons) else None
 
 
 def parse_destinations(entries: Sequence[str], *, public_only: bool) -> Destinations:
@@ -127,16 +137,12 @@ def unwrapped(address: Address) -> Address:
     return address
 
 
-def literal_address(host: str) -> str | None:
-    """The address that `host` spells, in decimal, octal or hexadecimal too, as the system reads it; None for a name."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return socket.inet_ntoa(socket.inet_aton(host))
-    except OSError:
-        return None
+def _known_addresses(host: str) -> Sequence[str]:
+    """Those that it leads to without a look-up."""
+    if is_localhost(host):
+        return LOOPBACK_ADDRESSES
+    literal = literal_address(host)
+    return (literal,) if literal else ()
 
 
 def _is_public(address: Address) -> bool:

@@ -12,9 +12,10 @@ from payment_gateway.reads import found, page, there
 from payment_gateway.store import Store
 from payment_gateway.webhooks import endpoint as endpoints
 from payment_gateway.webhooks.change_endpoints import ChangeEndpoints, NewEndpoint, Rotation, expiry
-from payment_gateway.webhooks.destination import URL_LENGTH_MAX, Destinations
+from payment_gateway.webhooks.destination import Destinations
 from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, TooManyEndpoints, TooManyRotations
 from payment_gateway.webhooks.header import HEADERS_MAX, VALUE_LENGTH_MAX, Header, fault_of_own
+from payment_gateway.webhooks.target import URL_LENGTH_MAX
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of

@@ -24,8 +24,8 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
-    """One HTTP try. `status` is null where no response came; then `error` says why. `forgery` says what was sent instead of
-    the true event; null mostly.
+    """One HTTP try. `status` is null where no status line came; then `error` says why. With a status, `error` says what was
+    wrong with the rest of the response; null mostly. `forgery` says what was sent instead of the true event; null mostly.
 
     It was sent to `url` with `sentHeaders`: the headers of the endpoint's own stand there by name, with `…` for a value. Its
     body is `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the response there are the

@@ -1,7 +1,8 @@
 """The commands, as processes against a gateway process: what they do, print and end with."""
 
 import json
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -9,8 +10,9 @@ from aiohttp import web
 
 from payment_gateway.cli.trigger import EVENT_TYPES
 from shared.signing import sign
+from shared.times import http_date
 from tests.e2e.command_line.conftest import CommandLine, Merchant
-from tests.http_double import Asked, HttpDouble
+from tests.http_double import Asked, HttpDouble, always
 from tests.waiting import until
 from tools.process import free_port
 
@@ -50,6 +52,17 @@ async def test_trigger_gives_up_on_a_gateway_that_never_answers_truly(command: C
     assert "refused: 500 internal" in ended.talk
 
 
+async def test_trigger_does_not_ask_again_before_the_date_that_it_was_told(service: HttpDouble) -> None:
+    answer = always(503, Retry_After=http_date(datetime.now(UTC) + timedelta(seconds=25)))
+
+    async def busy(asked: Asked) -> web.StreamResponse:
+        return await answer(asked) if asked.method == "POST" else web.json_response({"data": [], "nextCursor": None})
+
+    service.answer = busy
+    ended = await CommandLine(service.url)("trigger", "payment.succeeded", "--timeout", "3s")
+    assert (ended.status, len(service.posts())) == (1, 1)
+
+
 async def test_trigger_shows_what_a_scenario_made_of_the_deliveries(
     command: CommandLine, merchant: Merchant, service: HttpDouble
 ) -> None:
@@ -76,6 +89,36 @@ async def test_trigger_ends_with_4_if_it_has_waited_for_too_long(command: Comman
     ended = await command("trigger", "payment.succeeded", "--scenario", scenario, "--timeout", "0s")
     assert (ended.status, ended.out) == (4, "")
     assert "still pending" in ended.talk
+
+
+async def test_trigger_gives_the_charge_what_it_is_told(command: CommandLine) -> None:
+    metadata = ("--metadata", "plan=gold", "--metadata", "note=a=b")
+    ended = await command("trigger", "payment.succeeded", "--amount", "2500", "--currency", "EUR", *metadata, "--json")
+    charge = ended.json["charge"]
+    assert (charge["amount"], charge["currency"]) == (2500, "EUR")
+    assert charge["metadata"] == {"plan": "gold", "note": "a=b"}
+
+
+async def test_trigger_refunds_a_charge_that_is_there_in_part_and_then_the_rest(
+    command: CommandLine, merchant: Merchant
+) -> None:
+    charge = await merchant.charge(amount=1000)
+    about = ("trigger", "refund.succeeded", "--charge", charge["id"], "--json")
+    part = (await command(*about, "--refund-amount", "300")).json
+    rest = (await command(*about)).json
+    assert [one["refund"]["amount"] for one in (part, rest)] == [300, 700]
+    assert [event["event"]["type"] for one in (part, rest) for event in one["events"]] == ["refund.succeeded"] * 2
+    refused = await command(*about)
+    assert (refused.status, "0 of the charge is left to refund" in refused.talk) == (1, True)
+
+
+async def test_trigger_closes_the_dispute_that_is_open(command: CommandLine, merchant: Merchant) -> None:
+    charge = await merchant.charge(amount=1000)
+    about = ("--charge", charge["id"], "--json")
+    opened = (await command("trigger", "dispute.created", "--dispute-amount", "400", *about)).json["dispute"]
+    closed = (await command("trigger", "dispute.closed", "--outcome", "won", *about)).json["dispute"]
+    assert (opened["amount"], opened["status"]) == (400, "open")
+    assert (closed["id"], closed["status"]) == (opened["id"], "won")
 
 
 async def test_lists_show_the_newest_first(command: CommandLine, merchant: Merchant, service: HttpDouble) -> None:
@@ -108,6 +151,53 @@ async def test_a_list_stops_at_its_limit(command: CommandLine, merchant: Merchan
     assert listed["nextCursor"]
 
 
+async def test_a_list_that_goes_on_says_so_and_how(command: CommandLine, merchant: Merchant) -> None:
+    charges = [await merchant.charge() for _ in range(3)]
+    oldest = charges[0]["id"]
+    first = await command("charges", "list", "--limit", "2")
+    [cursor] = re.findall(r"^… more: --cursor (\S+), or --all$", first.talk, re.MULTILINE)
+    rest = await command("charges", "list", "--cursor", cursor, "--json")
+    assert ([one["id"] for one in rest.json["data"]], rest.talk) == ([oldest], "")
+
+
+async def test_a_list_of_all_comes_page_by_page(service: HttpDouble) -> None:
+    async def page(asked: Asked) -> web.StreamResponse:
+        number = int(asked.query.get("cursor", "0"))
+        one = {
+            "createdAt": "then",
+            "id": "ch_" + "x" * number,
+            "status": "failed",
+            "failureCode": None,
+            "reference": "r",
+        }
+        following = str(number + 1) if number < 2 else None
+        return web.json_response({"data": [one | {"amount": 1, "currency": "USD"}], "nextCursor": following})
+
+    service.answer = page
+    command = CommandLine(service.url)
+    printed = await command("charges", "list", "--all")
+    heads, *rows = printed.out.splitlines()
+    assert heads.startswith("AT")
+    assert ([row.split()[1] for row in rows], printed.talk) == (["ch_", "ch_x", "ch_xx"], "")
+    lines = (await command("charges", "list", "--all", "--json")).out.splitlines()
+    assert [json.loads(line)["nextCursor"] for line in lines] == ["1", "2", None]
+    assert (await command("charges", "list", "--all", "--limit", "2")).status == 2
+
+
+async def test_a_list_may_be_of_what_was_made_between_two_times(command: CommandLine, merchant: Merchant) -> None:
+    """C24: how long ago is counted by the gateway's clock."""
+    old = await merchant.charge()
+    merchant.call("POST", "/v1/test/clock", {"action": "advance", "seconds": 7200})
+    new = await merchant.charge()
+
+    async def listed(*options: str) -> list[str]:
+        return [one["id"] for one in (await command("charges", "list", *options, "--json")).json["data"]]
+
+    assert await listed("--created-from", "1h") == [new["id"]]
+    assert await listed("--created-to", "1h") == [old["id"]]
+    assert await listed("--created-from", old["createdAt"], "--created-to", new["createdAt"]) == [old["id"]]
+
+
 async def test_an_event_that_was_dropped_comes_when_it_is_resent(
     command: CommandLine, merchant: Merchant, service: HttpDouble
 ) -> None:
@@ -137,6 +227,22 @@ async def test_an_endpoint_can_be_added_for_some_events(command: CommandLine, me
     assert added.out.startswith(f"{endpoint['id']}  whsec_")
 
 
+@pytest.mark.parametrize("written", ["localhost:9/hooks", ":9/hooks"])
+async def test_an_endpoint_can_be_added_without_a_scheme(
+    command: CommandLine, merchant: Merchant, written: str
+) -> None:
+    await command("endpoints", "add", written)
+    assert [one["url"] for one in merchant.listed("webhook-endpoints")] == ["http://localhost:9/hooks"]
+
+
+async def test_an_endpoint_can_be_added_with_all_that_it_may_have(command: CommandLine, merchant: Merchant) -> None:
+    bounds = ("--max-in-flight", "2", "--expires", "1h")
+    await command("endpoints", "add", "http://127.0.0.1:9/", "--header", "X-Key: s3cret", *bounds)
+    [endpoint] = merchant.listed("webhook-endpoints")
+    assert (endpoint["maxInFlight"], endpoint["headerNames"]) == (2, ["X-Key"])
+    assert endpoint["expiresAt"]
+
+
 async def test_an_endpoint_s_secret_can_be_rotated(
     command: CommandLine, merchant: Merchant, service: HttpDouble
 ) -> None:
@@ -152,6 +258,29 @@ async def test_an_endpoint_can_be_removed(command: CommandLine, merchant: Mercha
     assert merchant.listed("webhook-endpoints") == []
 
 
+async def test_a_delivery_is_shown_with_what_was_sent_and_what_came_back(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    service.answer = always(200, "taken", X_Shop="a")
+    merchant.endpoint(f"{service.url}/hooks")
+    await merchant.charge()
+    [delivery] = await merchant.delivered(1)
+    first, *lines = (await command("deliveries", "show", delivery["id"])).out.splitlines()
+    assert first.split()[:3] == ["delivered", "payment.succeeded", delivery["eventId"]]
+    assert f"  > POST {service.url}/hooks" in lines
+    assert f"  > webhook-id: {delivery['eventId']}" in lines
+    assert {"  < x-shop: a", "  < taken"} <= {*lines}
+
+
+async def test_the_body_of_a_delivery_is_printed_byte_for_byte(
+    command: CommandLine, merchant: Merchant, service: HttpDouble
+) -> None:
+    merchant.endpoint(service.url)
+    await merchant.charge(reference="ord-ä")
+    [delivery] = await merchant.delivered(1)
+    assert (await command("deliveries", "request", delivery["id"])).out.encode() == service.asked[0].body
+
+
 async def test_any_body_is_sent_with_any_secret_for_any_time(command: CommandLine, service: HttpDouble) -> None:
     signed = ("--secret", "mine", "--timestamp", "1", "--id", "msg_1")
     sent = (await command("send", service.url, "not JSON", *signed, "--json")).json
@@ -164,10 +293,11 @@ async def test_any_body_is_sent_with_any_secret_for_any_time(command: CommandLin
 
 
 async def test_faults_are_set_and_shown(command: CommandLine) -> None:
-    await command("faults", "set", "reply_lost=0.25", "webhook_duplicated=1", "seed=42", "replySeconds=0.5")
+    beside = ("seed=42", "replySeconds=0.5", "retryAfterAsDate=true")
+    await command("faults", "set", "reply_lost=0.25", "webhook_duplicated=1", *beside)
     shown = (await command("faults", "show", "--json")).json
     assert shown["rates"] == {"reply_lost": 0.25, "webhook_duplicated": 1}
-    assert (shown["seed"], shown["replySeconds"]) == (42, 0.5)
+    assert (shown["seed"], shown["replySeconds"], shown["retryAfterAsDate"]) == (42, 0.5, True)
 
 
 async def test_faults_are_cleared(command: CommandLine, merchant: Merchant) -> None:

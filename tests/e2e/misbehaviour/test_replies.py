@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import uuid4
 
@@ -94,6 +97,25 @@ async def test_an_error_for_which_nothing_was_done(shop: Shop, fault: str, statu
 async def test_retry_after_is_what_the_scenario_says(shop: Shop, fault: str) -> None:
     reply = await shop.charge(scenario={"replies": [fault], "retryAfterSeconds": 7})
     assert reply.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("fault", ["too_many_requests", "unavailable"])
+async def test_retry_after_may_be_the_date_until_which_to_wait(shop: Shop, fault: str) -> None:
+    asked_at = datetime.now(UTC)
+    reply = await shop.charge(scenario={"replies": [fault], "retryAfterSeconds": 600, "retryAfterAsDate": True})
+    assert re.fullmatch(r"\w{3}, \d{2} \w{3} \d{4} [\d:]{8} GMT", reply.headers["retry-after"])
+    until = parsedate_to_datetime(reply.headers["retry-after"])
+    assert asked_at + timedelta(seconds=600) <= until <= datetime.now(UTC) + timedelta(seconds=601)
+
+
+async def test_the_rates_make_retry_after_a_date_too(shop: Shop) -> None:
+    faults = {"rates": {"reply_unavailable": 1}, "retryAfterAsDate": True}
+    await shop.call("PUT", "/v1/test/faults", faults)
+    try:
+        reply = await shop.charge()
+    finally:
+        await shop.call("DELETE", "/v1/test/faults")
+    assert reply.headers["retry-after"].endswith(" GMT")
 
 
 async def test_malformed_json_is_the_beginning_of_the_true_body(shop: Shop, way: str) -> None:

@@ -19,7 +19,7 @@ from order_api.order import Order
 from order_api.views import order_view
 from shared.documents import Verdict
 from shared.idempotency import Answer as Replayable
-from shared.times import utc_now
+from shared.times import http_date, utc_now
 from tests.flood import ENDLESS, flooding
 from tests.http_double import Answer, Asked, HttpDouble, always
 from tests.integration.order_api.conftest import (
@@ -403,6 +403,15 @@ async def test_c16_a_retry_after_of_thirty_years_is_capped(application: Applicat
     call = await charge_call_of(application, order)
     wait: timedelta = call["due_at"] - call["updated_at"]
     assert timedelta(minutes=59) < wait <= timedelta(hours=1, seconds=1)
+
+
+async def test_c16_a_retry_after_that_is_a_date_is_waited_for(application: Application, provider: HttpDouble) -> None:
+    order = await place(application)
+    until = utc_now() + timedelta(minutes=30)
+    provider.answer = always(503, Retry_After=http_date(until))
+    await dispatch(application)
+    call = await charge_call_of(application, order)
+    assert timedelta(0) <= call["due_at"] - until <= timedelta(minutes=1)
 
 
 async def test_c16_the_breaker_sends_one_probe_and_a_cancelled_probe_is_free_again(

@@ -29,7 +29,7 @@ PAGES = sorted(path for folder in FOLDERS for path in ROOT.glob(folder) if path.
 SOURCES = [path for folder in ("services", "shared", "tools", "tests") for path in (ROOT / folder).rglob("*.py")]
 ALERTS = ROOT / "ops" / "alerts.yml"
 
-OTHER_VARIABLES = {"WEBHOOK_SECRET", "BUILD_NETWORK"}  # of compose.yaml
+OTHER_VARIABLES = {"WEBHOOK_SECRET", "BUILD_NETWORK", "DATA_DIR"}  # of compose.yaml, and of make run and make gateway
 STANDARD_VARIABLES = ("OTEL_",)
 EXTENSIONS = (".py", ".md", ".toml", ".yml", ".yaml", ".json", ".txt", ".ini")
 MADE_BY_RUNNING = (".data/", ".venv/")

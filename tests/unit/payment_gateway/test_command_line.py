@@ -1,10 +1,14 @@
 """What the command line makes of words before it asks anybody."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import rich_click as click
 
 from payment_gateway.cli import client
-from payment_gateway.cli.options import DURATION, HTTP_URL, ID, NAME
+from payment_gateway.cli.one_event import Asked
+from payment_gateway.cli.options import DURATION, HEADER, HTTP_URL, ID, MOMENT, NAME, SERVICE_URL
 from payment_gateway.cli.terminal import visible
 from payment_gateway.cli.trigger import SCENARIO
 from payment_gateway.controls import reset
@@ -29,11 +33,111 @@ def test_urls_are_taken_as_they_are(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["127.0.0.1:8001", "ftp://a", "http://", "http://[::1", "http://a:99999", "http://a b"]
+    "text",
+    ["http://ann:s3cret@shop", "127.0.0.1:8001", "ftp://a", "http://", "http://[::1", "http://a:99999", "http://a b"],
 )
 def test_what_is_no_url_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         HTTP_URL.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost:9000/webhooks", "http://localhost:9000/webhooks"),
+        ("127.0.0.1/a?b=://c", "http://127.0.0.1/a?b=://c"),
+        ("[::1]:9000", "http://[::1]:9000"),
+        (":9000/webhooks", "http://localhost:9000/webhooks"),
+        ("HTTPS://shop.example", "HTTPS://shop.example"),
+        ("ann:secret@shop:9000", "http://ann:secret@shop:9000"),
+    ],
+)
+def test_where_a_service_is_may_be_written_without_its_scheme(text: str, url: str) -> None:
+    assert SERVICE_URL.convert(text, None, None) == url
+
+
+@pytest.mark.parametrize("text", ["", "ftp://a", "http:9000", "http:/a", "mailto:ann", ":", "/webhooks", "a b"])
+def test_what_is_no_place_of_a_service_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        SERVICE_URL.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(SERVICE_URL, "http://ann:s3cret@shop:99999"), (HTTP_URL, "http://ann:s3cret@shop")]
+)
+def test_a_url_with_a_password_is_not_shown_when_it_is_refused(kind: click.ParamType[str], text: str) -> None:
+    with pytest.raises(click.BadParameter) as refused:
+        kind.convert(text, None, None)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("X-Key: a b", ("X-Key", "a b")),
+        ("X-Key:", ("X-Key", "")),
+        ("Authorization: Basic a:b", ("Authorization", "Basic a:b")),
+    ],
+)
+def test_a_header_is_a_name_and_a_value(text: str, header: tuple[str, str]) -> None:
+    assert HEADER.convert(text, None, None) == header
+
+
+@pytest.mark.parametrize(
+    "text", ["s3cret", ": s3cret", "X Key: s3cret", "Content-Length: s3cret", "X-Key: s3cret\x1b[2J"]
+)
+def test_what_is_no_header_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(click.BadParameter) as refused:
+        HEADER.convert(text, None, None)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [("2h", 7200), ("90", 90), *((time, time) for time in ("2026-01-31T12:00:00Z", "2026-01-31T12:00+02:00"))],
+)
+def test_a_moment_is_a_time_or_how_long_ago(text: str, moment: int | str) -> None:
+    assert MOMENT.convert(text, None, None) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-01-31", "2026-01-31T12:00:00", "-2h"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        MOMENT.convert(text, None, None)
+
+
+NOTHING_ASKED = Asked(
+    event_type="refund.succeeded",
+    scenario={},
+    charge_scenario=None,
+    amount=None,
+    currency=None,
+    payment_method=None,
+    reference=None,
+    metadata=(),
+    charge_id=None,
+    refund_amount=None,
+    dispute_amount=None,
+    outcome="lost",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"event_type": "payment.failed", "charge_id": "ch_1"}, "--charge"),
+        ({"charge_id": "ch_1", "amount": 5}, "--amount"),
+        ({"charge_id": "ch_1", "metadata": (("a", "b"),)}, "--metadata"),
+        ({"charge_id": "ch_1", "payment_method": "pm_card_visa"}, "--payment-method"),
+        ({"event_type": "dispute.created", "refund_amount": 5}, "--refund-amount"),
+        ({"dispute_amount": 5}, "--dispute-amount"),
+    ],
+)
+def test_options_that_contradict_the_event_are_refused(changes: dict[str, Any], option: str) -> None:
+    assert NOTHING_ASKED.fault() is None
+    fault = replace(NOTHING_ASKED, **changes).fault()
+    assert fault is not None
+    assert option in fault
 
 
 def test_an_id_stays_one_part_of_a_path() -> None:

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,21 @@ def test_development_delivers_to_this_machine() -> None:
 
 def test_what_is_no_host_stops_the_start_and_is_named() -> None:
     assert refusal(PRODUCTION, WEBHOOK_ALLOWED_HOSTS="http://shop").startswith("WEBHOOK_ALLOWED_HOSTS: 'http://shop'")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file or directory"), ("", "holds no certificate")])
+def test_a_file_without_a_certificate_authority_stops_the_start_and_is_named(
+    tmp_path: Path, content: str | None, reason: str
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    assert refusal(DEVELOPMENT, WEBHOOK_CA_FILE=str(path)) == f"WEBHOOK_CA_FILE: {path}: {reason}"
+
+
+@pytest.mark.parametrize("url", ["http://127.1/hooks", "http://shop.example:0/", "http://a..b/"])
+def test_an_endpoint_that_cannot_be_called_stops_the_start(url: str) -> None:
+    assert refusal(DEVELOPMENT, WEBHOOK_ENDPOINT_URL=url).startswith("WEBHOOK_ENDPOINT_URL: must ")
 
 
 def test_an_endpoint_at_an_address_that_is_not_allowed_stops_the_start() -> None:

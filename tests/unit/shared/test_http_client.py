@@ -94,7 +94,12 @@ def test_a_body_longer_than_any_head_is_read() -> None:
         assert len(on_uvloop(ask(server.url))) == 10**6
 
 
-def test_answers_that_nobody_asked_for_end_an_idle_connection() -> None:
+@pytest.mark.parametrize(
+    ("first", "endless"),
+    [(b"", ANSWER), (b"", b"\r\n"), (b"HTTP/1.1 200 OK\r\n", ENDLESS["a head that does not end"])],
+    ids=["answers", "empty lines", "a head that does not end"],
+)
+def test_bytes_that_nobody_asked_for_end_an_idle_connection(first: bytes, endless: bytes) -> None:
     """They would be kept for as long as the connection is, and the first be taken for the answer to the next request."""
     between = threading.Event()
 
@@ -111,6 +116,6 @@ def test_answers_that_nobody_asked_for_end_an_idle_connection() -> None:
         assert http.connector is not None
         return not any(one.is_connected() for idle in http.connector._conns.values() for one, _ in idle)
 
-    with flooding(ANSWER, first=ANSWER, between=between) as server:
+    with flooding(endless, first=ANSWER + first, between=between) as server:
         assert on_uvloop(ask_and_wait(server.url)) == b"ok"
         assert server.sent[0] < UNREAD_BYTES_MAX

@@ -13,7 +13,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from payment_gateway.app import Application
 from payment_gateway.webhooks.destination import parse_destinations
-from payment_gateway.webhooks.send import ERROR_LENGTH_MAX, LOOK_UPS_MAX, SendWebhook
+from payment_gateway.webhooks.look_up import LOOK_UPS_MAX
+from payment_gateway.webhooks.send import ERROR_LENGTH_MAX, SendWebhook
 from tests.flood import ENDLESS, flooding
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
@@ -67,14 +68,16 @@ async def test_production_connects_to_this_machine_by_no_spelling(receiver: Http
     async with sending() as send:
         reply = await send(f"http://{host}:{port_of(receiver)}/", b"{}", {})
     assert (reply.status, receiver.asked) == (None, [])
-    assert str(reply.error).startswith(("Forbidden: not an allowed destination: ", "InvalidUrlClientError"))
+    assert str(reply.error).startswith(("Forbidden: ", "InvalidUrl: the URL must spell its IP address as 127.0.0.1"))
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "[fe80::1]", "[::ffff:169.254.169.254]"])
 async def test_development_connects_to_no_metadata(host: str) -> None:
     async with sending(public_only=False) as send:
         reply = await send(f"http://{host}/latest/meta-data/", b"{}", {})
-    assert str(reply.error).startswith(("Forbidden: ", "InvalidUrlClientError"))
+    assert str(reply.error).startswith(
+        ("Forbidden: ", "InvalidUrl: the URL must spell its IP address as 169.254.169.254")
+    )
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "10.0.0.1", "169.254.169.254"])
@@ -92,8 +95,8 @@ async def test_a_name_that_changes_after_it_was_looked_at_is_judged_by_where_it_
     async with sending("192.0.2.1", resolver=Names("192.0.2.1", "127.0.0.1")) as send:
         url = f"http://shop.example:{port_of(receiver)}/"
         assert send._destinations.fault_of(url) is None
-        for session in send._sessions.values():
-            session.connector._use_dns_cache = False  # type: ignore[union-attr]
+        for post in send._posts.values():
+            post._session.connector._use_dns_cache = False  # type: ignore[union-attr]
         async with asyncio.timeout(20):
             replies = [await send(url, b"{}", {}) for _ in range(2)]
     assert str(replies[1].error).startswith("Forbidden: ")
@@ -114,12 +117,11 @@ async def test_a_host_that_is_allowed_by_name_may_be_on_the_private_network(rece
 
 
 @pytest.mark.parametrize("entry", ["schön.example", "xn--schn-7qa.example"])
-@pytest.mark.parametrize("host", ["schön.example", "xn--schn-7qa.example"])
 async def test_a_host_is_allowed_by_its_name_in_unicode_and_as_it_is_looked_up(
-    receiver: HttpDouble, entry: str, host: str
+    receiver: HttpDouble, entry: str
 ) -> None:
     async with sending(entry, resolver=Names("127.0.0.1")) as send:
-        reply = await send(f"http://{host}:{port_of(receiver)}/", b"{}", {})
+        reply = await send(f"http://xn--schn-7qa.example:{port_of(receiver)}/", b"{}", {})
     assert (reply.status, reply.error) == (200, None)
 
 
@@ -170,10 +172,10 @@ async def test_name_servers_that_hang_hold_up_no_other_delivery(
 
     def hanging(host: str, *how: Any) -> Any:
         asked.append(host)
-        if host.endswith(".example"):
+        if host != "receiver.example":
             asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
             raise socket.gaierror("no such name")
-        return look_up(host, *how)
+        return look_up("127.0.0.1", *how)
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     async with sending(public_only=False) as send:
@@ -184,7 +186,7 @@ async def test_name_servers_that_hang_hold_up_no_other_delivery(
                 return len(asked) == 40
 
             await until(all_hang, "40 look-ups under way", seconds=4)
-            reply = await send(f"http://localhost:{port_of(receiver)}/", b"{}", {})
+            reply = await send(f"http://receiver.example:{port_of(receiver)}/", b"{}", {})
             assert reply.status == 200
             assert not any(task.done() for task in stuck)
         finally:
@@ -237,11 +239,19 @@ def no_more_threads() -> Iterator[None]:
         threading.stack_size(usual)
 
 
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A name that the system has to look up, and that leads to this machine."""
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *how: look_up("127.0.0.1", *how))
+    return "receiver.example"
+
+
 async def test_a_delivery_whose_look_up_gets_no_thread_is_an_attempt_and_is_tried_again(
-    make_application: MakeApplication, receiver: HttpDouble
+    make_application: MakeApplication, receiver: HttpDouble, looked_up: str
 ) -> None:
     async with make_application(webhook_retry_schedule_seconds=(0,)) as application:
-        elsewhere = {"url": f"http://localhost:{port_of(receiver)}/"}
+        elsewhere = {"url": f"http://{looked_up}:{port_of(receiver)}/"}
         await application.store.webhook_endpoints.update_many({}, {"$set": elsewhere})
         with no_more_threads():
             delivery = await _delivered(application)
@@ -253,13 +263,13 @@ async def test_a_delivery_whose_look_up_gets_no_thread_is_an_attempt_and_is_trie
         assert (delivery["state"], len(receiver.asked)) == ("delivered", 1)
 
 
-async def test_look_ups_that_get_no_thread_leave_their_places_to_others(receiver: HttpDouble) -> None:
+async def test_look_ups_that_get_no_thread_leave_their_places_to_others(receiver: HttpDouble, looked_up: str) -> None:
     async with sending(public_only=False) as send:
         with no_more_threads():
             for number in range(LOOK_UPS_MAX + 1):
                 reply = await send(f"http://shop-{number}.example/", b"{}", {})
                 assert "no thread to look up the host" in str(reply.error)
-        reply = await send(f"http://localhost:{port_of(receiver)}/", b"{}", {})
+        reply = await send(f"http://{looked_up}:{port_of(receiver)}/", b"{}", {})
     assert reply.status == 200
 
 
@@ -269,7 +279,7 @@ async def test_an_error_that_nobody_foresaw_is_an_attempt(monkeypatch: pytest.Mo
         def post(*_: object, **__: object) -> Any:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(send._sessions[False], "post", post)
+        monkeypatch.setattr(send._posts[False]._session, "post", post)
         reply = await send("http://127.0.0.1:1/", b"{}", {})
     assert (reply.status, reply.error) == (None, "ZeroDivisionError")
 
@@ -283,8 +293,11 @@ async def test_an_endless_stream_of_interim_answers_is_a_failed_attempt_that_say
     assert reply.error == "HeadTooLongError: more than 16 interim answers, and no other"
 
 
-@pytest.mark.parametrize("answer", [b"\xff\xfe\r\n\r\n", b"HTTP/1.1 200 OK\r\nX" + b"\xff" * 7000 + b": a\r\n\r\n"])
-async def test_what_is_no_answer_is_told_in_short_and_without_the_url(answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(b"\xff\xfe\r\n\r\n", None), (b"HTTP/1.1 200 OK\r\nX" + b"\xff" * 7000 + b": a\r\n\r\n", 200)],
+)
+async def test_what_is_malformed_is_told_in_short_and_without_the_url(answer: bytes, status: int | None) -> None:
     """A URL may hold a secret, and the error goes to the log."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -296,9 +309,9 @@ async def test_what_is_no_answer_is_told_in_short_and_without_the_url(answer: by
     async with await asyncio.start_server(serve, "127.0.0.1") as server, sending(public_only=False) as send:
         port = server.sockets[0].getsockname()[1]
         reply = await send(f"http://127.0.0.1:{port}/hooks?token=s3cret", b"{}", {})
-    assert reply.status is None
+    assert reply.status == status
     assert reply.error is not None
-    assert reply.error.startswith("ClientResponseError: ")
+    assert "ClientResponseError: " in reply.error
     assert "s3cret" not in reply.error
     assert len(reply.error) <= ERROR_LENGTH_MAX
 
