@@ -4,6 +4,7 @@ disturbed."""
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -51,15 +52,21 @@ class ComposeStack:
     def inspect(self, service: str) -> dict[str, Any]:
         """What the engine knows about its container, running or not."""
         container = self._compose.get_container(service, include_all=True)
-        command = ["docker", "inspect", str(container.ID)]
-        described: list[dict[str, Any]] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        described: list[dict[str, Any]] = json.loads(docker("inspect", str(container.ID)))
         return described[0]
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
-    nothing = tmp_path_factory.mktemp("compose") / "env"
-    nothing.touch()  # instead of the .env of whoever runs this
+def docker(*words: str) -> str:
+    """`docker …`; what it printed. Raises CalledProcessError."""
+    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+@contextmanager
+def running(empty: Path, *files: str) -> Iterator[ComposeStack]:
+    """The stack of these compose files, from its start to its end. `empty` is read instead of the .env of whoever runs
+    this. Of two that run at once, commands go to the later one.
+    """
+    empty.touch()
     order_api, payment_gateway = free_port(), free_port()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("COMPOSE_PROJECT_NAME", f"test-{uuid4().hex[:8]}")
@@ -67,13 +74,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
         environment.setenv("PAYMENT_GATEWAY_PORT", str(payment_gateway))
         environment.setenv("CHARGE_DELAY_SECONDS", "2")
         environment.setenv("WEBHOOK_RETRY_SCHEDULE_SECONDS", ",".join(["1"] * 60))
-        compose = DockerCompose(ROOT, "compose.yaml", build=True, env_file=str(nothing))
+        compose = DockerCompose(ROOT, [*files], build=True, env_file=str(empty))
         stack = ComposeStack(compose, order_api=order_api, payment_gateway=payment_gateway)
         try:
             stack.up()
             yield stack
         finally:
-            stack.run("down", "--volumes", "--rmi", "local")
+            stack.run("down", "--timeout", "1", "--volumes", "--rmi", "local")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
+    with running(tmp_path_factory.mktemp("compose") / "env", "compose.yaml") as stack:
+        yield stack
 
 
 @pytest.fixture
