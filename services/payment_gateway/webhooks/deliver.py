@@ -34,6 +34,7 @@ from shared.tracing import continue_trace, span, trace_headers
 
 SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 to the rest: shares.py
 CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs are hundreds of reads
+BOUNDS_SECONDS = 1.0  # a changed maxInFlight counts after this at the latest: claims are too many to read it for each
 RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
 
 _ATTEMPTS = Counter(
@@ -78,6 +79,8 @@ class DeliverWebhooks:
         self.lease_seconds = self.timeout_seconds + RECORD_SECONDS + 5.0
         self._shares = Shares()
         self._last_endpoint_id = ""
+        self._known_bounds: dict[str, int] = {}  # of endpoints, by id
+        self._bounds_until = 0.0
         self.work = LeasedWork[_Claimed](
             self._claim, self._deliver_in_share, name="deliver_webhooks", slots=SLOTS, release=self._release
         )
@@ -136,13 +139,14 @@ class DeliverWebhooks:
         return chosen
 
     async def _bounds(self, endpoint_ids: Iterable[str]) -> dict[str, int]:
-        """How many deliveries those of the endpoints that are small may have in flight, as it is now."""
+        """How many deliveries these endpoints may have in flight, as it was at most BOUNDS_SECONDS ago."""
+        if time.monotonic() > self._bounds_until:
+            self._known_bounds, self._bounds_until = {}, time.monotonic() + BOUNDS_SECONDS
         ids = list(endpoint_ids)
-        if not ids:
-            return {}
-        small = {"_id": {"$in": ids}, "max_in_flight": {"$lt": IN_FLIGHT_MAX}}
-        found = self.store.webhook_endpoints.find(small, {"max_in_flight": 1})
-        return {one["_id"]: one["max_in_flight"] async for one in found}
+        if unknown := [one for one in ids if one not in self._known_bounds]:
+            found = self.store.webhook_endpoints.find({"_id": {"$in": unknown}}, {"max_in_flight": 1})
+            self._known_bounds |= {one["_id"]: one.get("max_in_flight", IN_FLIGHT_MAX) async for one in found}
+        return {one: self._known_bounds.get(one, IN_FLIGHT_MAX) for one in ids}
 
     async def _deliver_in_share(self, claimed: _Claimed) -> None:
         try:
