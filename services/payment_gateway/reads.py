@@ -14,6 +14,9 @@ from shared.tracing import note
 # By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
 NEWEST_FIRST = {"created_at": -1, "_id": -1}
 
+LOOKED_AT_MAX = 10_000  # documents, for a page by conditions that no index has: some 20 ms
+MAY_BE_SHORT = "A page may have fewer than `limit`, even none, and yet there may be a next one."
+
 Text = Annotated[str | None, QueryParameter(max_length=255)]
 
 T = TypeVar("T")
@@ -51,10 +54,37 @@ async def page(
     limit: int,
     position: str | None,
     stages: Sequence[Mapping[str, Any]] = (),
+    *,
+    also: Mapping[str, Any] = {},
 ) -> Found[Document]:
-    """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError."""
+    """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError.
+
+    The conditions in `also` have no index. With one of them a page looks at LOOKED_AT_MAX documents: it may have fewer than
+    `limit`, even none, and yet be followed by another.
+    """
     # Two conditions: both may be about `created_at`.
-    matching = {"$match": {"$and": [given(conditions), beyond(position)]}}
-    newest: list[Mapping[str, Any]] = [matching, {"$sort": NEWEST_FIRST}, *stages]
+    those = {"$match": {"$and": [given(conditions), beyond(position)]}}
+    last = await _last_looked_at(collection, those) if given(also) else None
+    wanted = {"$match": {**given(also), **(_not_before(last) if last else {})}}
+    newest: list[Mapping[str, Any]] = [those, wanted, {"$sort": NEWEST_FIRST}, *stages]
     documents, more = await store.read_page(collection, newest, limit)
-    return Found(documents, place(documents[-1], "created_at") if more else None)
+    last = documents[-1] if more else last
+    return Found(documents, place(last, "created_at") if last else None)
+
+
+async def _last_looked_at(collection: Collection, those: Mapping[str, Any]) -> Document | None:
+    """The document at which a page ends that looks at LOOKED_AT_MAX; None if there are fewer. Only its index is read."""
+    stages = [
+        those,
+        {"$sort": NEWEST_FIRST},
+        {"$skip": LOOKED_AT_MAX - 1},
+        {"$limit": 1},
+        {"$project": {"created_at": 1}},
+    ]
+    found = await (await collection.aggregate(stages)).to_list()
+    return found[0] if found else None
+
+
+def _not_before(last: Document) -> dict[str, Any]:
+    at = last["created_at"]
+    return {"created_at": {"$gte": at}, "$or": [{"created_at": {"$gt": at}}, {"_id": {"$gte": last["_id"]}}]}

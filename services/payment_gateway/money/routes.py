@@ -16,7 +16,7 @@ from payment_gateway.money import charge as charges
 from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable, Refusal, TooManyRefunds
 from payment_gateway.money.create import CreateMoney
 from payment_gateway.money.show import ShowMoney
-from payment_gateway.reads import Text, there
+from payment_gateway.reads import MAY_BE_SHORT, Text, there
 from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
@@ -95,7 +95,7 @@ async def list_charges(
     request: Request[Any, Any, Any],
     show_money: NamedDependency[ShowMoney],
     reference: Text = None,
-    status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
+    status: Annotated[wire.MoneyState | None, QueryParameter(description=MAY_BE_SHORT)] = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,
     limit: Limit = LIMIT_DEFAULT,
@@ -104,8 +104,8 @@ async def list_charges(
     """A page of charges, newest first."""
     note(reference=reference)
     created = created_between(created_from, created_to)
-    conditions = {"merchant": merchant_of(request), "reference": reference, "status": status, "created_at": created}
-    found, following = await show_money.charges(conditions, limit, position_after(request, cursor))
+    conditions = {"merchant": merchant_of(request), "reference": reference, "created_at": created}
+    found, following = await show_money.charges(conditions, status, limit, position_after(request, cursor))
     return page_response(request, map(wire.encode, found), following)
 
 

@@ -48,9 +48,12 @@ class ShowMoney:
         shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
         return next((_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting"), None)
 
-    async def charges(self, conditions: Mapping[str, Any], limit: int, position: str | None) -> Found[wire.Charge]:
-        """A page of them, newest first. Raises CursorError."""
-        found, following = await page(self._store, self._store.charges, conditions, limit, position, [READ_AT, _SHOWN])
+    async def charges(
+        self, conditions: Mapping[str, Any], status: wire.MoneyState | None, limit: int, position: str | None
+    ) -> Found[wire.Charge]:
+        """A page of them, newest first; with a `status` it may be short, as `page` says. Raises CursorError."""
+        stages, also = [READ_AT, _SHOWN], {"status": status}
+        found, following = await page(self._store, self._store.charges, conditions, limit, position, stages, also=also)
         return Found([on_the_wire(charge) for charge in await self._announced(found)], following)
 
     async def refunds(

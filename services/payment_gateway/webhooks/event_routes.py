@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.reads import Text, found, page, there
+from payment_gateway.reads import MAY_BE_SHORT, Text, found, page, there
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, events_of, page_of_deliveries
@@ -55,13 +55,12 @@ async def list_events(
     request: Request[Any, Any, Any],
     store: NamedDependency[Store],
     reference: Text = None,
-    event_type: Annotated[wire.EventType | None, QueryParameter(name="type")] = None,
+    event_type: Annotated[wire.EventType | None, QueryParameter(name="type", description=MAY_BE_SHORT)] = None,
     delivered: Annotated[
         Literal["true", "false"] | None,
         QueryParameter(
             description="`false`: those with no delivery, or with one that is not `delivered` but pending, held, failed, "
-            "cancelled or dropped. `true`: the others. A page may have fewer than `limit`, even none, and yet there may be "
-            "a next one."
+            "cancelled or dropped. `true`: the others. " + MAY_BE_SHORT
         ),
     ] = None,
     created_from: CreatedFrom = None,
@@ -74,14 +73,13 @@ async def list_events(
     conditions = {
         "merchant": merchant_of(request),
         "reference": reference,
-        "type": event_type,
         "created_at": created_between(created_from, created_to),
     }
     position = position_after(request, cursor)
     documents, following = await (
-        page_by_delivery(store, conditions, limit, position, delivered=delivered == "true")
+        page_by_delivery(store, conditions, limit, position, delivered=delivered == "true", event_type=event_type)
         if delivered
-        else page(store, store.events, conditions, limit, position)
+        else page(store, store.events, conditions, limit, position, also={"type": event_type})
     )
     return page_response(request, [document["raw"].encode() for document in documents], following)
 
@@ -102,7 +100,9 @@ async def list_deliveries(
     ] = None,
     delivery_state: Annotated[
         State | Literal["failing"] | None,
-        QueryParameter(name="state", description="`failing`: pending, and the true event has failed before."),
+        QueryParameter(
+            name="state", description=f"`failing`: pending, and the true event has failed before. {MAY_BE_SHORT}"
+        ),
     ] = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,

@@ -25,16 +25,16 @@ async def page_of_deliveries(
     state: State | Literal["failing"] | None,
 ) -> Found[Document]:
     """A page of a merchant's deliveries, newest first. Events have an index by reference, and deliveries one by event, so
-    that neither is walked through. Raises CursorError, PyMongoError.
+    that neither is walked through. With a `state` it may be short, as `page` says. Raises CursorError, PyMongoError.
     """
-    wanted = {**conditions, **(_FAILING if state == "failing" else {"state": state})}
+    wanted, also = {**conditions}, _FAILING if state == "failing" else {"state": state}
     if reference is not None:
         of_reference = {"merchant": conditions["merchant"], "reference": reference}
         if one := wanted["event_id"]:
             of_reference["_id"] = one
         events = store.events.find(of_reference, {"_id": 1}).sort([*NEWEST_FIRST.items()]).limit(EVENTS_MAX)
         wanted["event_id"] = {"$in": [event["_id"] async for event in events]}
-    return await page(store, store.deliveries, wanted, limit, position)
+    return await page(store, store.deliveries, wanted, limit, position, also=also)
 
 
 async def events_of(store: Store, deliveries: Iterable[Delivery]) -> dict[str, Document]:

@@ -13,7 +13,13 @@ EVENTS_MAX = 1000  # that one page looks at
 
 
 async def page_by_delivery(
-    store: Store, conditions: Mapping[str, Any], limit: int, position: str | None, *, delivered: bool
+    store: Store,
+    conditions: Mapping[str, Any],
+    limit: int,
+    position: str | None,
+    *,
+    delivered: bool,
+    event_type: str | None = None,
 ) -> Found[Document]:
     """A page of a merchant's events that were `delivered`, or were not. Delivered is what has a delivery and none in another
     state.
@@ -24,7 +30,7 @@ async def page_by_delivery(
     """
     found: list[Document] = []
     for _ in range(EVENTS_MAX // LIMIT_MAX):
-        events, position = await page(store, store.events, conditions, LIMIT_MAX, position)
+        events, position = await page(store, store.events, conditions, LIMIT_MAX, position, also={"type": event_type})
         taken = await _delivered(store, conditions["merchant"], [one["_id"] for one in events])
         found += [one for one in events if (one["_id"] in taken) is delivered]
         is_full = len(found) >= limit or sum(len(one["raw"]) for one in found) > PAGE_BYTES_MAX

@@ -8,14 +8,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from payment_gateway import reads
 from payment_gateway.app import Application
 from payment_gateway.webhooks.change_endpoints import NewEndpoint
 from shared import wire
-from shared.mongo import Document
 from shared.times import rfc3339, utc_now
 from tests.http_double import HttpDouble
 from tests.integration.payment_gateway.conftest import client_of, create
 from tests.integration.payment_gateway.webhooks.test_endpoints import settle_and_deliver
+from tests.scraping import profiled
 
 MINUTE = timedelta(minutes=1)
 BEGAN = utc_now() - timedelta(days=1)
@@ -87,13 +88,43 @@ async def test_the_pages_of_a_time_are_those_of_one_list(client: httpx.AsyncClie
 @pytest.mark.parametrize("name", LISTS)
 async def test_an_index_serves_a_list_of_a_time(client: httpx.AsyncClient, application: Application, name: str) -> None:
     database, (collection, _) = application.store.database, LISTS[name]
-    await database.command("profile", 2)
-    assert len(await ids(client, name, createdFrom=at(2), createdTo=at(4))) == 2
-    await database.command("profile", 0)
-    read: list[Document] = await database["system.profile"].find({"command.aggregate": collection}).to_list()
+    async with profiled(database) as queries:
+        assert len(await ids(client, name, createdFrom=at(2), createdTo=at(4))) == 2
+    read = [query for query in queries if query["command"].get("aggregate") == collection]
     # The refunds and disputes of a page are read again, with their charges, by id.
     assert read[0]["docsExamined"] == 2, read[0]["planSummary"]
     assert read[0]["keysExamined"] <= 3, read[0]["planSummary"]
+
+
+# Filters that no index has, with a value that nothing matches and one that everything does.
+FILTERS = {
+    "charges": ("status", "failed", "succeeded"),
+    "events": ("type", "webhook_endpoint.disabled", None),
+    "deliveries": ("state", "failing", "delivered"),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_a_page_by_a_filter_without_an_index_looks_at_so_many_and_can_be_followed_by_others(
+    client: httpx.AsyncClient, application: Application, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(reads, "LOOKED_AT_MAX", 4)
+    field, none, all_of_them = FILTERS[name]
+    everything = await ids(client, name, limit=100)
+    for value, expected in ((none, []), (all_of_them, everything)):
+        found: list[str] = []
+        cursor, pages = None, 0
+        while pages == 0 or cursor:
+            asked = {"limit": 100} | {name: value for name, value in ((field, value), ("cursor", cursor)) if value}
+            async with profiled(application.store.database) as queries:
+                page = (await client.get(f"/v1/{name}", params=asked)).json()
+            read = [query for query in queries if query["ns"].endswith(f".{name}")]
+            assert max(query["docsExamined"] for query in read) <= (5 if value else len(everything)), (
+                read
+            )  # and where it begins
+            found, cursor, pages = found + [one["id"] for one in page["data"]], page["nextCursor"], pages + 1
+        assert found == expected
+        assert pages >= (len(everything) // 4 if value else 1)
 
 
 @pytest.mark.parametrize("bound", ["createdFrom", "createdTo"])

@@ -428,7 +428,7 @@ async def test_c23_nothing_is_shown_as_ended_before_it_is_announced(
     assert shown is not None
     assert shown.status == "succeeded"
     assert await application.store.events.distinct("object_id") == [charges[0].id]
-    page = await application.show_money.charges({"merchant": "default"}, 2, None)
+    page = await application.show_money.charges({"merchant": "default"}, None, 2, None)
     assert {charge.status for charge in page.things} == {"succeeded"}
     assert await application.store.events.count_documents({}) == 3, "those of the page"
     await refund(application, charges[0], 1)
