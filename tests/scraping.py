@@ -1,13 +1,14 @@
 """Reading metrics: those of a service as Prometheus does, and our own process's."""
 
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from prometheus_client import REGISTRY, Metric
 
-from shared.mongo import Database
+from shared.mongo import Database, Document
 
 Samples = Mapping[str, float]
 
@@ -51,16 +52,25 @@ async def stock(counts: Sequence[Callable[[], Awaitable[Sequence[Metric]]]]) -> 
     return gauges([metric for count in counts for metric in await count()])
 
 
-async def assert_all_through_indexes(database: Database, look: Callable[[], Awaitable[object]]) -> None:
-    """By MongoDB's profiler. IDHACK and EXPRESS are the index of ids; at EOF there is no collection to read."""
+@asynccontextmanager
+async def profiled(database: Database) -> AsyncIterator[list[Document]]:
+    """What MongoDB's profiler says about the reads meanwhile; the list is filled at the end."""
+    queries: list[Document] = []
+    await database["system.profile"].drop()
     await database.command("profile", 2)
-    await look()
-    await database.command("profile", 0)
-    plans = {
-        plan["planSummary"]
-        async for plan in database["system.profile"].find({"planSummary": {"$exists": True}})
-        if not plan["ns"].endswith("system.profile")
-    }
+    try:
+        yield queries
+    finally:
+        await database.command("profile", 0)
+    found = await database["system.profile"].find({"planSummary": {"$exists": True}}).to_list()
+    queries += [query for query in found if not query["ns"].endswith("system.profile")]
+
+
+async def assert_all_through_indexes(database: Database, look: Callable[[], Awaitable[object]]) -> None:
+    """IDHACK and EXPRESS are the index of ids; at EOF there is no collection to read."""
+    async with profiled(database) as queries:
+        await look()
+    plans = {query["planSummary"] for query in queries}
     assert plans
     indexes = ("IXSCAN", "COUNT_SCAN", "IDHACK", "EXPRESS", "EOF")
     assert {plan for plan in plans if not plan.startswith(indexes)} == set()

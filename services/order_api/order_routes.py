@@ -11,6 +11,7 @@ from order_api.cancel_order import Cancelled, CancelOrder, NotCancellable
 from order_api.order import Status
 from order_api.pay_order import ATTEMPTS_MAX, NewPayment, NotPayable, PayOrder
 from order_api.place_order import NewOrder, OrderNumberTaken, PlaceOrder
+from order_api.reviews import OPEN_REVIEW
 from order_api.store import Store
 from order_api.timeline import timeline
 from order_api.views import (
@@ -111,7 +112,7 @@ async def list_orders(
         conditions["order_number"] = order_number
     if review:
         code: Any = {"$exists": True} if review == "open" else review
-        conditions["reviews"] = {"$elemMatch": {"code": code, "resolved_at": None}}
+        conditions |= {**OPEN_REVIEW, "reviews": {"$elemMatch": {"code": code, "resolved_at": None}}}
     created = created_between(created_from, created_to)
     bounds = {bound: first_id("ord", at) for bound, at in created.items()}
     before = position_after(request, cursor)

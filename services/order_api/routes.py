@@ -58,7 +58,9 @@ async def list_messages(
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[MessageView]]:
-    """A page of the requests to the provider that are not done, newest first. Those in state `dead` wait for a person."""
+    """A page of the requests to the provider that are not done, by order, the newest order first. One in state `dead` waits
+    for a person.
+    """
     before = position_after(request, cursor)
     states = [in_state] if in_state else ["ready", "leased", "dead"]
     created = created_between(created_from, created_to)

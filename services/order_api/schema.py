@@ -9,6 +9,7 @@ from pymongo import DESCENDING, IndexModel
 
 from order_api.event import StoredEvent
 from order_api.order import Order
+from order_api.reviews import OPEN_REVIEW
 from shared.documents.validator import validator
 from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 from shared.privileges import require_privileges
@@ -57,15 +58,15 @@ async def ensure_schema(database: Database, *, watched: bool = False) -> None:
             # One name space of keys a merchant, whatever was made or changed under them. C5
             IndexModel(["merchant", "keys.value"], unique=True, **_only(**{"keys.value": {"$exists": True}})),
             IndexModel(["due_at"], **_only(due_at={"$type": "date"})),
+            # Lists of what is open: an order at rest is in none of them.
+            IndexModel(["merchant", _NEWEST_FIRST], name="open_calls", **_only(due_at={"$type": "date"})),
             IndexModel(["merchant", _NEWEST_FIRST], name="dead_calls", **_only(**{"calls.state": "dead"})),
+            IndexModel(["merchant", _NEWEST_FIRST], name="open_reviews", **_only(**OPEN_REVIEW)),
             IndexModel(["merchant", "calls.id"], **_only(**{"calls.1": {"$exists": True}})),
             IndexModel(["merchant", _NEWEST_FIRST]),
             IndexModel(["merchant", "status", _NEWEST_FIRST]),
-            IndexModel(["merchant", "reviews.code", _NEWEST_FIRST], **_only(**{"reviews.code": {"$exists": True}})),
             IndexModel(["reconcile_at"], **_only(reconcile_at={"$type": "date"})),
-            # What /metrics counts: small, because nothing stays in them.
-            IndexModel(["status", "created_at"], **_only(status="Pending")),
-            IndexModel(["reviews.resolved_at"], **_only(**{"reviews.resolved_at": {"$type": "null"}})),
+            IndexModel(["status", "created_at"], **_only(status="Pending")),  # for /metrics
             *([WRITER_INDEX] if watched else []),
         ],
     )

@@ -17,7 +17,7 @@ from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
 from shared.forward import forward
 from shared.mongo import BARRIERS, Client, Collection, Document
 from shared.page_reader import PageReader
-from shared.pages import Found, Unreadable, older_than, place
+from shared.pages import CursorError, Found, Unreadable, older_than, place
 from shared.telemetry import log
 from shared.tracing import note
 
@@ -144,7 +144,8 @@ class Store:
         """The events that were `received` about an order, the latest first, from just after the position `before`. Raises
         CursorError.
         """
-        wanted = {"order_id": order_id, "$and": _of_time("received_at", received, before)}
+        between = {"received_at": received} if received else {}
+        wanted = {"order_id": order_id, "$and": [between, older_than("received_at", before) if before else {}]}
         async with forward(self.client) as session:
             latest: list[Document] = [{"$match": wanted}, {"$sort": _LATEST_FIRST}]
             found, more = await self._read_page(self.payment_events, latest, limit, session=session)
@@ -179,40 +180,32 @@ class Store:
         before: str | None,
         limit: int,
     ) -> Found[tuple[str, Call | Unreadable]]:
-        """Calls that are open or dead and were `created` then, each with its order's id, the newest first, from just after
-        the position `before`. `states` are "ready", "leased" and "dead". Raises CursorError.
+        """Calls that are open or dead and were `created` then, each with its order's id, from just after the position
+        `before`: those of the newest order first, and of one order the newest call first. `states` are "ready", "leased" and
+        "dead". Raises CursorError.
         """
         conditions: dict[str, Document] = {
-            "ready": {"calls.state": "open", "calls.claim": None},
-            "leased": {"calls.state": "open", "calls.claim": {"$ne": None}},
-            "dead": {"calls.state": "dead"},
+            "ready": {"state": "open", "claim": None},
+            "leased": {"state": "open", "claim": {"$ne": None}},
+            "dead": {"state": "dead"},
         }
-        wanted_then = {"$and": _of_time("created_at", created, before)}
-        shown = {"_id": "$calls.id", "created_at": "$calls.created_at", "order": "$_id", "call": "$calls"}
+        then = {"created_at": created} if created else {}
         found: list[Document] = []
         # Orders at rest are in neither index. Left to itself MongoDB may choose one that has all orders of the merchant.
         for index, orders, those in (
-            ("due_at_1", {"due_at": {"$type": "date"}}, {"ready", "leased"}),
+            ("open_calls", {"due_at": {"$type": "date"}}, {"ready", "leased"}),
             ("dead_calls", {"calls.state": "dead"}, {"dead"}),
         ):
-            if wanted := [conditions[state] for state in states if state in those]:
-                stages: list[Document] = [
-                    {"$match": {"merchant": merchant, **orders}},
-                    {"$project": {"calls": 1}},
-                    {"$unwind": "$calls"},
-                    {"$match": {"$or": wanted}},
-                    {"$project": shown},
-                    {"$match": wanted_then},
-                    {"$sort": {"created_at": -1, "_id": -1}},
-                    {"$limit": limit + 1},
-                ]
+            if wanted := [{**conditions[state], **then} for state in states if state in those]:
+                stages = _newest_calls({"merchant": merchant, **orders}, wanted, before, limit)
                 async with forward(self.client) as session:
                     newest = await self.orders.aggregate(stages, hint=index, session=session)
                     found += await newest.to_list()
-        found.sort(key=lambda one: (one["created_at"], one["_id"]), reverse=True)
+        found.sort(key=lambda one: (one["_id"], one["calls"]["id"]), reverse=True)
         page = found[:limit]
-        calls = [(one["order"], _readable(one["call"], Call, one["_id"])) for one in page]
-        return Found(calls, place(page[-1], "created_at") if len(found) > limit else None)
+        calls = [(one["_id"], _readable(one["calls"], Call, one["calls"]["id"])) for one in page]
+        following = f"{page[-1]['_id']} {page[-1]['calls']['id']}" if len(found) > limit else None
+        return Found(calls, following)
 
     async def _stored_events(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent | None]:
         found = self.payment_events.find({"_id": {"$in": [event.id for event in events]}})
@@ -220,9 +213,28 @@ class Store:
         return [known.get(event.id) for event in events]
 
 
-def _of_time(field: str, between: Mapping[str, datetime], before: str | None) -> list[Document]:
-    """Conditions on a time: within bounds, and beyond the position `before`. Raises CursorError."""
-    return [{field: between} if between else {}, older_than(field, before) if before else {}]
+def _newest_calls(orders: Document, calls: Sequence[Document], before: str | None, limit: int) -> list[Document]:
+    """The stages that find up to `limit` + 1 calls in these orders. Every order that they read has one of the calls, so with
+    any number of orders no more are read than the page needs. Raises CursorError.
+    """
+    position, is_later = {}, {}
+    if before:
+        order_id, _, call_id = before.partition(" ")
+        if not call_id:
+            raise CursorError("not a cursor of this list")
+        position = {"_id": {"$lte": order_id}}
+        is_later = {"$nor": [{"_id": order_id, "calls.id": {"$gte": call_id}}]}
+    those = [{f"calls.{name}": value for name, value in one.items()} for one in calls]
+    return [
+        {"$match": {**orders, **position, "calls": {"$elemMatch": {"$or": [*calls]}}}},
+        {"$sort": {"_id": -1}},
+        {"$limit": limit + 2},  # of the first, the page before may have shown all
+        {"$project": {"calls": 1}},
+        {"$unwind": "$calls"},
+        {"$match": {"$or": those, **is_later}},
+        {"$sort": {"_id": -1, "calls.id": -1}},
+        {"$limit": limit + 1},
+    ]
 
 
 def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | Unreadable:

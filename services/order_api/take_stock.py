@@ -10,6 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from order_api.order import Status
+from order_api.reviews import OPEN_REVIEW
 from order_api.store import Store
 from shared.edge.metrics import Count
 from shared.metrics import age_seconds
@@ -88,7 +89,7 @@ async def _reviews(store: Store) -> Sequence[Metric]:
         labels=["code"],
     )
     stages: list[Document] = [
-        {"$match": {"reviews.resolved_at": {"$type": "null"}}},
+        {"$match": {"merchant": {"$gt": ""}, **OPEN_REVIEW}},
         {"$limit": REVIEWED_ORDERS_MAX},
         {"$unwind": "$reviews"},
         {"$match": {"reviews.resolved_at": None}},

@@ -29,7 +29,7 @@ from tests.integration.order_api.conftest import (
     refund_of,
     stored_order,
 )
-from tests.scraping import value
+from tests.scraping import profiled, value
 
 Json = dict[str, Any]
 _UNAUTHORIZED = 13
@@ -419,6 +419,27 @@ async def test_a_decision_must_say_which_review_it_is_about_where_several_are_op
         shown = await get(client, f"/api/orders/{order.id}")
         assert (shown["disputedAmount"], [one["state"] for one in shown["disputes"]]) == (0.03, ["open", "open"])
         assert await listed(client, review="dispute") == [order.id]
+
+
+async def test_the_list_of_open_reviews_reads_no_order_whose_reviews_are_closed(application: Application) -> None:
+    kept = [await in_review(application) for _ in range(2)]
+    for _ in range(5):
+        closed = await in_review(application)
+        await application.resolve_review("default", closed, "dispute", "accept")
+    async with client_of(application) as client:
+        for asked in ({"review": "open"}, {"review": "dispute"}, {"review": "dispute", "status": "Paid"}):
+            async with profiled(application.store.database) as queries:
+                assert await listed(client, **asked) == kept[::-1]
+            assert sum(query["docsExamined"] for query in queries) == len(kept), (asked, queries)
+
+
+async def in_review(application: Application) -> str:
+    """The id of an order with an open dispute, which a person must look at."""
+    order = await paid(application)
+    await application.record_events(
+        received(event_bytes(dispute_of(charge_of(order, id=order.charges[0].id), amount=1), "dispute.created"))
+    )
+    return order.id
 
 
 async def test_more_than_may_be_refunded_of_a_disputed_charge_is_refused_and_says_why(

@@ -32,6 +32,7 @@ from tests.integration.order_api.conftest import (
     refund,
     stored_order,
 )
+from tests.scraping import profiled
 
 INVALID = '{"type": "/problems/invalid-fields"}'
 ALL = ("ready", "leased", "dead")
@@ -262,7 +263,9 @@ async def test_c18_a_refund_is_redriven_only_while_it_may_have_been_made(
     assert [call["state"] for call in await calls_of(application, id=lost["id"])] == ["done"]
 
 
-async def test_the_outbox_is_listed_newest_first_page_by_page(application: Application, provider: HttpDouble) -> None:
+async def test_the_outbox_is_listed_by_the_newest_order_page_by_page(
+    application: Application, provider: HttpDouble
+) -> None:
     """Calls of one order and of several, some of them of one instant: each once, and what is over not at all."""
     orders = [await place(application) for _ in range(4)]
     await application.cancel_order("default", orders[1].id)
@@ -275,7 +278,9 @@ async def test_the_outbox_is_listed_newest_first_page_by_page(application: Appli
         page, before = await store.list_calls("default", ALL, before=before, limit=2)
         seen += page
     order_ids = [order_id for order_id, _ in seen]
-    assert order_ids == [*[orders[0].id] * 5, orders[3].id, orders[2].id]
+    assert order_ids == [orders[3].id, orders[2].id, *[orders[0].id] * 5]
+    refunds = [call.id for order_id, call in seen if order_id == orders[0].id]
+    assert refunds == sorted(refunds, reverse=True)
     assert len({call.id for _, call in seen}) == 7
     assert (await store.list_calls("other", ALL, before=None, limit=10)).things == []
     await application.dispatch_outbox._claim(2)
@@ -296,12 +301,22 @@ async def test_an_index_serves_the_list_of_the_outbox(
     await application.dispatch_outbox.work.run_once()
     await given_up(application, provider)
     await place(application)
-    await application.store.database.command("profile", 2)
-    page, _ = await application.store.list_calls("default", states, before=None, limit=10)
-    await application.store.database.command("profile", 0)
-    queries = await application.store.database["system.profile"].find({"command.aggregate": "orders"}).to_list()
+    async with profiled(application.store.database) as queries:
+        page, _ = await application.store.list_calls("default", states, before=None, limit=10)
     plans = {query["planSummary"] for query in queries}
     assert sum(query["docsExamined"] for query in queries) == len(page) > 0, plans
+
+
+async def test_a_page_of_the_outbox_reads_no_more_orders_than_it_shows_however_many_wait(
+    application: Application,
+) -> None:
+    await asyncio.gather(*(place(application) for _ in range(40)))
+    before = None
+    for _ in range(3):
+        async with profiled(application.store.database) as queries:
+            page, before = await application.store.list_calls("default", ALL, before=before, limit=5)
+        assert len(page) == 5
+        assert sum(query["docsExamined"] for query in queries) <= 5 + 2, queries
 
 
 async def test_c9_that_there_is_no_such_call_is_said_only_when_a_write_of_our_own_has_shown_it(
