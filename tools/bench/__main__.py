@@ -86,7 +86,10 @@ def measure(parts: list[Part]) -> Results:
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 run = Run(Path(folder), BENCH_SECONDS, BENCH_ROUNDS, BENCH_STORED)
                 figures[part] = tuple(PARTS[part](run))
-        except (LoadError, ServiceError, MongodError, PyMongoError, OSError):
+        except (LoadError, ServiceError, MongodError) as error:
+            print(f"  not measured: {error}", flush=True)
+            failed.append(part)
+        except (PyMongoError, OSError):
             traceback.print_exc()
             failed.append(part)
         took_seconds[part] = round(time.monotonic() - began)

@@ -18,7 +18,7 @@ CACHE_GB = 0.25  # the least that MongoDB can be given
 CACHE_GB_TO_FILL = 2.0
 FEW = 10_000
 KEY_LENGTH = 255  # the longest that is taken: fewer orders make an index that is larger than the cache
-DAY = timedelta(hours=23)  # all of them still have their keys
+SINCE = timedelta(hours=23)  # all of them still have their keys
 KEYS = "merchant_1_keys.value_1"
 
 
@@ -58,7 +58,7 @@ def _filled(run: Run, count: int) -> Iterator[tuple[Mongod, int]]:
         try:
             roomy.start()
             with Stage(roomy, run.folder, f"keys_{count}").running(with_gateway=True) as stage:
-                FinishedOrders(stage, key_length=KEY_LENGTH).fill(count, oldest=DAY)
+                FinishedOrders(stage, key_length=KEY_LENGTH).fill(count, oldest=SINCE)
                 index_bytes = int(stage.database.command("collStats", "orders")["indexSizes"][KEYS])
         finally:
             roomy.stop()

@@ -36,7 +36,7 @@ SECONDS = 10
 def measure(run: Run) -> list[Figure]:
     """Raises LoadError, ServiceError and MongodError."""
     if (chromium := shutil.which("chromium")) is None:
-        raise SystemExit("bench: console needs Chromium\n  type: apt-get install chromium")
+        raise LoadError("it needs Chromium\n  type: apt-get install chromium")
     command = ["nice", sys.executable, "-m", "tools.bench.console", chromium]
     spent: dict[Service, list[float]] = {}
     with (

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -75,7 +75,7 @@ def at_most(bound: float) -> Goal:
 
 
 def figure(name: str, unit: str, *values: float, goal: Goal | None = None) -> Figure:
-    """A figure with its values as exactly as they are worth keeping."""
+    """A figure, with its values to four digits."""
     return Figure(name, unit, tuple(_rounded(value) for value in values), goal)
 
 
@@ -116,6 +116,4 @@ def as_json(results: Results) -> bytes:
 
 def from_json(raw: bytes) -> Results:
     """Raises msgspec.DecodeError."""
-    decoded: Any = msgspec.json.decode(raw, type=Results)
-    assert isinstance(decoded, Results)
-    return decoded
+    return msgspec.json.decode(raw, type=Results)

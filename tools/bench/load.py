@@ -72,7 +72,7 @@ def script(folder: Path, name: str, lua: str) -> Path:
 
 
 def wrk(url: str, lua: Path, *, connections: int, seconds: int, **environment: str) -> Load:
-    """Raises LoadError if any answer was not as expected."""
+    """Raises LoadError if any answer was not as expected, or if there was none."""
     variables = {**os.environ, "BENCH_RUN": new_run(), **environment}
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT_SECONDS}s"]
     command: list[str | Path] = ["wrk", *options, "-s", lua, url]
@@ -80,7 +80,9 @@ def wrk(url: str, lua: Path, *, connections: int, seconds: int, **environment: s
     if run.returncode != 0 or not (found := _DONE.search(run.stdout)):
         raise LoadError(f"wrk ended with {run.returncode}\n{run.stdout}{run.stderr}")
     requests, microseconds, p50, p99, errors = map(int, found.groups())
-    if errors or not requests:
+    if not requests:
+        raise LoadError(f"nothing was answered in {seconds} s\n{run.stdout}")
+    if errors:
         raise LoadError(f"{errors} of {requests} answers were not as expected\n{run.stdout}{run.stderr}")
     return Load(requests, microseconds / 1e6, p50 / 1000, p99 / 1000)
 

@@ -16,9 +16,7 @@ PAGE = ROOT / "docs" / "performance.md"
 ORDERS_A_DAY = (1_000, 10_000, 100_000)
 
 # Between these lines the page is made from the JSON.
-_MADE = re.compile(
-    r"(?<=<!-- made by `python -m tools\.bench --page` -->\n).*(?=<!-- end of what is made -->)", re.DOTALL
-)
+_MADE = re.compile(r"(?<=<!-- made by `make bench ARGS=--page` -->\n).*(?=<!-- end of what is made -->)", re.DOTALL)
 
 
 def table(results: Results) -> str:

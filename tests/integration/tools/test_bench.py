@@ -1,6 +1,7 @@
 """What `make bench` compares with and stores: the textbook keeps its promises, and stored orders are like placed ones."""
 
 import json
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tools.bench.paying import place, wait_until_paid
+from tools.bench.requests import Caller
 from tools.bench.stage import TEXTBOOK, Stage
 from tools.bench.stored import FinishedOrders, store_open_orders
 from tools.mongod import Mongod, scratch, temporary_mongod
@@ -76,6 +78,17 @@ def test_the_textbook_refuses_a_forged_webhook(textbook: Stage) -> None:
         urllib.request.urlopen(urllib.request.Request(url, b"{}", signature), timeout=10)
     with refused.value as answer:
         assert answer.code == 401
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
+def test_each_kind_of_request_is_answered_as_it_must(mongod: Mongod, tmp_path: Path) -> None:
+    """Each of them raises LoadError otherwise."""
+    with Stage(mongod, tmp_path, "answered").running() as stage:
+        caller = Caller(stage, 3)
+        for send in (caller.place, caller.replay, caller.read, caller.list, caller.webhook):
+            turn = send()
+            assert turn.load.requests > 0
+            assert set(turn.cpu_us) == {"order_api", "mongod"}
 
 
 def test_order_api_shows_a_finished_order_that_was_stored_as_one_that_it_has_paid_itself(stage: Stage) -> None:

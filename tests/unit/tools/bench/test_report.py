@@ -36,8 +36,8 @@ GROWTH = [
 def test_the_page_of_the_docs_is_what_its_results_say() -> None:
     measured = from_json(JSON.read_bytes())
     text = PAGE.read_text(encoding="utf-8")
-    assert page(text, measured) == text, "run python -m tools.bench --page"
-    assert SVG.read_text() == plot(measured), "run python -m tools.bench --page"
+    assert page(text, measured) == text, "run make bench ARGS=--page"
+    assert SVG.read_text() == plot(measured), "run make bench ARGS=--page"
 
 
 def test_the_results_of_the_docs_have_every_part_that_runs_by_itself() -> None:
@@ -70,7 +70,7 @@ def test_a_latency_above_its_bound_misses_its_goal() -> None:
 
 
 def test_the_page_keeps_what_people_wrote_around_the_tables() -> None:
-    text = "before\n<!-- made by `python -m tools.bench --page` -->\nold\n<!-- end of what is made -->\nafter\n"
+    text = "before\n<!-- made by `make bench ARGS=--page` -->\nold\n<!-- end of what is made -->\nafter\n"
     renewed = page(text, results(intake=INTAKE))
     assert renewed.startswith("before\n")
     assert renewed.endswith("<!-- end of what is made -->\nafter\n")
