@@ -110,10 +110,12 @@ def store(count: int, cast: Callable[[int, Random, bytes], Sequence[bytes]], col
                 unseen = start >= THREADS * BATCH
                 collection.insert_many(documents, ordered=False, bypass_document_validation=unseen)
 
+    began = time.monotonic()
     with ThreadPoolExecutor(THREADS) as workers:
         for done in [workers.submit(work, number) for number in range(THREADS)]:
             done.result()
     collections[0].database.client.admin.command("fsync")  # so that no turn pays for it
+    print(f"  stored {count:,} in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def new_key(random: Random, length: int) -> bytes:
