@@ -24,13 +24,14 @@ KEYS = "merchant_1_keys.value_1"
 
 def measure(run: Run) -> list[Figure]:
     """Raises LoadError, ServiceError and MongodError."""
+    stored = run.stored_max // 2  # of a million, half make an index that is larger than the cache
     few: list[Turn] = []
     many: list[Turn] = []
     with (
         _filled(run, FEW) as (mongod, _),
-        _filled(run, run.stored_max) as (full, index_bytes),
+        _filled(run, stored) as (full, index_bytes),
         Stage(mongod, run.folder, f"keys_{FEW}").running() as stage,
-        Stage(full, run.folder, f"keys_{run.stored_max}").running() as full_stage,
+        Stage(full, run.folder, f"keys_{stored}").running() as full_stage,
     ):
         caller, full_caller = Caller(stage, run.seconds), Caller(full_stage, run.seconds)
         caller.warm_up()
@@ -39,11 +40,9 @@ def measure(run: Run) -> list[Figure]:
             few.append(caller.place())
             many.append(full_caller.place())
     return [
-        ratio(
-            f"placing with {run.stored_max:,} long keys, beside {FEW:,}", rates(many), rates(few), goal=at_least(0.9)
-        ),
+        ratio(f"placing with {stored:,} long keys, beside {FEW:,}", rates(many), rates(few), goal=at_least(0.9)),
         figure("the index of keys, beside the cache", "times", index_bytes / (CACHE_GB * 2**30)),
-        figure(f"placing with {run.stored_max:,} long keys: rate", "/s", *rates(many)),
+        figure(f"placing with {stored:,} long keys: rate", "/s", *rates(many)),
         figure(f"placing with {FEW:,} long keys: rate", "/s", *rates(few)),
     ]
 
