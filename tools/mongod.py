@@ -19,6 +19,7 @@ from tools.process import free_port, spawn, stop, tail
 
 START_SECONDS = 60.0
 COUNT_SECONDS = 1.0
+CACHE_GB = 1.0
 _ALREADY_INITIALIZED = 23
 _MEMORY = Path("/dev/shm")
 _SCRATCH_BYTES = 4 * 1024**3
@@ -52,12 +53,15 @@ class MongodError(Exception):
 class Mongod:
     """One mongod. `data` is kept; whoever made it decides whether to delete it."""
 
-    def __init__(self, data: Path, *, port: int | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, data: Path, *, port: int | None = None, options: Sequence[str] = (), cache_gb: float = CACHE_GB
+    ) -> None:
         self.data = data
         self.port = port or free_port()
         self.uri = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
         self.log_file = data / "mongod.log"
         self._options = options
+        self._cache_gb = cache_gb
         self.process: subprocess.Popen[bytes] | None = None
         self.transactions: int | None = None  # that were begun in it, by the time when it was stopped
 
@@ -65,7 +69,7 @@ class Mongod:
         """Returns when it is primary. Raises MongodError, and OSError if there can be no directory for the data."""
         self.data.mkdir(parents=True, exist_ok=True)
         earlier_bytes = self.log_file.stat().st_size if self.log_file.exists() else 0
-        command = [*command_line(self.data, self.port, cache_gb=1), *self._options]
+        command = [*command_line(self.data, self.port, cache_gb=self._cache_gb), *self._options]
         self.process = spawn(command, log_file=self.log_file)
         deadline = time.monotonic() + START_SECONDS
         while not self._is_primary():
@@ -146,10 +150,12 @@ def scratch() -> str | None:
 
 
 @contextmanager
-def temporary_mongod(options: Sequence[str] = (), *, below: str | None = None) -> Iterator[Mongod]:
+def temporary_mongod(
+    options: Sequence[str] = (), *, below: str | None = None, cache_gb: float = CACHE_GB
+) -> Iterator[Mongod]:
     """One whose data goes when it does. It is kept in a directory `below` that one, or where temporary files go."""
     with tempfile.TemporaryDirectory(prefix="mongod-", dir=below, ignore_cleanup_errors=True) as directory:
-        mongod = Mongod(Path(directory), options=options)
+        mongod = Mongod(Path(directory), options=options, cache_gb=cache_gb)
         try:
             mongod.start()
             yield mongod
@@ -165,6 +171,12 @@ def command_line(data: Path, port: int, *, cache_gb: float) -> list[str | Path]:
         *("--networkMessageCompressors", "disabled"),
         *("--wiredTigerCacheSizeGB", str(cache_gb)),
     ]
+
+
+def mongod_version() -> str:
+    """Such as `6.0.5`. Raises MongodError if there is no mongod."""
+    done = subprocess.run([_binary(), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.partition("\n")[0].rpartition("v")[2]
 
 
 def _binary() -> Path:

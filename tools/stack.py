@@ -61,7 +61,7 @@ class Service:
 
     def launch(self, **more: str) -> None:
         """Returns at once. `more` is for the environment of this run only."""
-        command = [sys.executable, *COMMANDS[self.module]]
+        command = [sys.executable, *COMMANDS.get(self.module, ("-m", self.module))]
         self.process = spawn(command, log_file=self.log_file, environment={**self.environment, **more})
 
     def wait_until_ready(self) -> None:
