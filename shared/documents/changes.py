@@ -1,5 +1,6 @@
 """Changing documents: read, decide, write if nobody came between, for many documents in one command each."""
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from shared.batches import Batches, Caller, Limits, answered_within
 from shared.documents.paths import update_between
+from shared.documents.reads import Reads
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
 from shared.forward import forward
 from shared.mongo import BARRIERS, Collection, Document, to_document
@@ -85,7 +87,11 @@ class Changes(Generic[T]):
         self._replies = Replies(collection)
         self._kind = kind
         self._batches = Batches[_Change[T], Any](self._change, name=f"change {self._collection.name}", limits=limits)
-        self.run = self._batches.run
+        self._read = Reads(collection)
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await asyncio.gather(self._batches.run(), self._read.run())
 
     async def __call__(
         self, document_id: str, decide: Decide[T, A], *, read: Document | None = None, patient: bool = False
@@ -108,9 +114,7 @@ class Changes(Generic[T]):
         PyMongoError, and what Batches.submit raises. C9
         """
         async with answered_within():
-            async with forward(self._collection.database.client) as session:
-                document = await self._collection.find_one({"_id": document_id}, session=session)
-            if document is not None:
+            if (document := await self._read(document_id)) is not None:
                 return msgspec.convert(document, self._kind)
             return await self(document_id, lambda thing, _now: Verdict(thing, found=thing is not None))
 
