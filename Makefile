@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run gateway test test-compose mutants bench chaos screenshots check hooks openapi lock clean
+.PHONY: help setup demo run gateway failover test test-compose mutants bench chaos screenshots check hooks openapi lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -19,6 +19,9 @@ run: .venv/.ready  ## Run MongoDB and both services until Ctrl-C, with the setti
 
 gateway: .venv/.ready  ## Run MongoDB and the payment gateway alone, to test a service of your own against
 	@$(BIN)/python -m tools.gateway
+
+failover: .venv/.ready  ## Kill the primary of MongoDB while orders are placed, and look for what was acknowledged
+	@$(BIN)/python -m tools.failover
 
 test: .venv/.ready  ## Run all tests that need no Docker
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)

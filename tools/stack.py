@@ -40,13 +40,14 @@ class ServiceError(Exception):
 
 
 class Service:
-    """One process of one of the services. Can be stopped, killed and started again."""
+    """One process of one of the services. Can be stopped, killed and started again. `pid_file` has its process id."""
 
     def __init__(self, module: str, port: int, environment: Mapping[str, str], log_file: Path) -> None:
         self.module = module
         self.port = port
         self.url = url_of(module, port, environment)
         self.log_file = log_file
+        self.pid_file = log_file.with_suffix(".pid")
         self.environment = {**_inherited(), **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -63,6 +64,7 @@ class Service:
         """Returns at once. `more` is for the environment of this run only."""
         command = [sys.executable, *COMMANDS.get(self.module, ("-m", self.module))]
         self.process = spawn(command, log_file=self.log_file, environment={**self.environment, **more})
+        self.pid_file.write_text(f"{self.process.pid}\n", encoding="ascii")
 
     def wait_until_ready(self) -> None:
         assert self.process is not None
@@ -264,10 +266,21 @@ def until_ctrl_c() -> Iterator[None]:
 
 
 def wait(services: Sequence[Service]) -> None:
-    """Until a service ends by itself."""
+    """Until a service ends by itself. One that was killed is started again, as an operator's supervisor would do."""
     while True:
         for service in services:
             assert service.process is not None
-            if (status := service.process.poll()) is not None:
+            status = service.process.poll()
+            if status == -signal.SIGKILL:
+                _start_again(service)
+            elif status is not None:
                 raise SystemExit(f"{service.module} ended with {status}; see {service.log_file}")
         time.sleep(0.5)
+
+
+def _start_again(service: Service) -> None:
+    print(f"{service.module} was killed; it is started again", flush=True)
+    try:
+        service.start()
+    except ServiceError as error:
+        raise SystemExit(str(error)) from None

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
@@ -92,17 +93,20 @@ class PlaceOrder:
             created_at=now,
             updated_at=now,
         )
-        order = msgspec.structs.replace(order, calls=(charge_call(order, new.payment_method, at=now),))
-        remembers = new_key(
+        order = replace(order, calls=(charge_call(order, new.payment_method, at=now),))
+        return replace(order, keys=(self._key(key, new, order),))
+
+    def _key(self, key: str, new: NewOrder, order: Order) -> Key:
+        """What the key remembers: the request, and the answer that each retry of it gets."""
+        return new_key(
             key,
             endpoint=ENDPOINT,
             command=new,
             body=to_json(order_view(order)),
             location=f"/api/orders/{order.id}",
-            now=now,
+            now=order.created_at,
             ttl=self._ttl,
         )
-        return msgspec.structs.replace(order, keys=(remembers,))
 
     async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
         """What stands in the way of each: its own key, with the answer that it remembers, or another order with its number.

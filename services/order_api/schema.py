@@ -55,7 +55,7 @@ async def ensure_schema(database: Database, *, watched: bool = False) -> None:
         schema=ORDERS,
         indexes=[
             IndexModel(["merchant", "order_number"], unique=True),
-            # One name space of keys a merchant, whatever was made or changed under them. C5
+            # C5: a key is in one order of its merchant at most, whatever was made or changed under it.
             IndexModel(["merchant", "keys.value"], unique=True, **_only(**{"keys.value": {"$exists": True}})),
             IndexModel(["due_at"], **_only(due_at={"$type": "date"})),
             # Lists of what is open: an order at rest is in none of them.

@@ -1,12 +1,11 @@
 """`make run`: the whole stack, set up as the environment says."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,10 +15,11 @@ import pymongo
 import pytest
 
 from tests.e2e.conftest import Api, ends, order_body
+from tests.programs import make_run, read_start
+from tests.waiting import until
 from tools.process import free_port
+from tools.stack import is_ready
 
-ROOT = Path(__file__).parents[2]
-RUN_IN = "import sys; from pathlib import Path; from tools.run import main; main(Path(sys.argv[1]))"
 KEY = "a-key-of-mine"
 
 
@@ -43,18 +43,6 @@ def environment(mongodb_uri: str) -> Iterator[dict[str, str]]:
             client.drop_database(database)
 
 
-@contextmanager
-def make_run(data: Path, environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-c", RUN_IN, str(data)]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
 @pytest.fixture(scope="module")
 def running(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     order_api, gateway = free_port(), free_port()
@@ -66,11 +54,7 @@ def running(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         "HTTP_REQUESTS_MAX": "100",
     }
     with make_run(tmp_path_factory.mktemp("run"), {**environment, **given}) as process:
-        assert process.stdout is not None
-        printed = ""
-        while (line := process.stdout.readline()) and not line.startswith("Open "):
-            printed += line
-        yield Running(process, printed + line, order_api, gateway)
+        yield Running(process, read_start(process), order_api, gateway)
 
 
 async def test_an_order_is_paid_at_the_ports_and_with_the_settings_of_the_environment(
@@ -117,3 +101,20 @@ def test_both_services_on_one_port_are_refused_in_one_line(environment: dict[str
 def test_ctrl_c_ends_it_well(running: Running) -> None:
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(60) == 0
+
+
+async def test_a_service_that_was_killed_is_started_again(environment: dict[str, str], tmp_path: Path) -> None:
+    given = {"ORDER_API_PORT": str(free_port()), "PAYMENT_GATEWAY_PORT": str(free_port())}
+    with make_run(tmp_path, {**environment, **given}) as process:
+        read_start(process)
+        pid_file = tmp_path / "logs" / "order_api_1.pid"
+        killed = int(pid_file.read_text())
+        os.kill(killed, signal.SIGKILL)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "order_api was killed; it is started again\n"
+
+        async def serves_again() -> bool:
+            return await asyncio.to_thread(is_ready, f"http://127.0.0.1:{given['ORDER_API_PORT']}")
+
+        await until(serves_again, "order_api serves again")
+        assert int(pid_file.read_text()) != killed
