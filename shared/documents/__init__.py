@@ -4,7 +4,7 @@
 writes that if the document is still the one that was read; if it is not, it reads and decides again. There is no
 transaction: a crash leaves a document as it was or as it was to be. C3 to C9
 
-To read it: `inserts.py`, `changes.py` and `reads.py` are what a batch of each does; `documents.py` is all for one collection.
+To read it: `inserts.py`, `changes.py` and `reads.py` are what a batch of each does; `documents.py` has all of them.
 `paths.py` finds the smallest update between two documents, `replies.py` says what an error of MongoDB leaves certain, and
 `keys.py` looks up the Idempotency-Keys that documents carry, and takes them off. `validator.py` makes the validator of a
 collection from its struct. `../batches.py` gathers the callers.
