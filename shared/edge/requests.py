@@ -5,7 +5,7 @@ Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -14,10 +14,10 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 
+from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
@@ -76,14 +76,48 @@ def decode_json(body: bytes, kind: type[T]) -> T:
         raise _field_error(error) from None
 
 
+class Fields:
+    """The headers of a request, read once."""
+
+    __slots__ = ("_headers", "_single", "_some_repeat")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._headers = list(headers)
+        self._single = dict(self._headers)
+        self._some_repeat = len(self._single) < len(self._headers)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of every header called `name` (in lower case), as they came: of two, neither wins in silence."""
+        if self._some_repeat:
+            return [value for header, value in self._headers if header == name]
+        return [self._single[name]] if name in self._single else []
+
+
 class StrictRequest(Request[Any, Any, Any]):
     """Decodes a JSON body with `decode_json` into the type that the handler declares; Litestar's OpenAPI is kept."""
 
+    _taken: bytes | None = None
+
     async def body(self) -> bytes:
-        try:
-            return await super().body()
-        except InternalServerException:  # what Litestar makes of a client that hangs up in mid-body
-            raise ProblemError("malformed-json", "the body ended early") from None
+        """All of it. Litestar's own looks for its length in a mapping that it makes of all headers. Raises ProblemError."""
+        if self._taken is None:
+            self._taken = await self._take()
+        return self._taken
+
+    async def _take(self) -> bytes:
+        announced = header_values(self, b"content-length")
+        if announced and int(announced[0]) > BODY_BYTES_MAX:  # before a client that asks first is told to go on
+            raise ProblemError("body-too-large")
+        body, more = b"", True
+        while more:
+            message: Any = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ProblemError("malformed-json", "the body ended early")
+            body += message.get("body", b"")
+            if len(body) > BODY_BYTES_MAX:
+                raise ProblemError("body-too-large")
+            more = message.get("more_body", False)
+        return body
 
     async def json(self) -> Any:
         require_json(self)
@@ -92,8 +126,8 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 def header_values(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
-    """The values of every header called `name` (in lower case), as they came: of two, neither wins in silence."""
-    return [value.decode("latin-1") for header, value in connection.scope["headers"] if header == name]
+    fields: Fields = connection.scope["fields"]  # type: ignore[typeddict-item]  # since the request came in
+    return [value.decode("latin-1") for value in fields.values(name)]
 
 
 def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:

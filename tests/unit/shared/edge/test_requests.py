@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from msgspec import Meta
 
 from shared.edge.problems import ProblemError
-from shared.edge.requests import Amount, decode_json, require_json
+from shared.edge.requests import Amount, Fields, decode_json, require_json
 
 
 class Command(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -269,7 +269,7 @@ def test_arbitrary_fragments_of_json_are_a_value_or_a_problem(fragments: list[st
 
 
 def media_type_is_taken(*values: bytes) -> bool:
-    scope: Any = {"type": "http", "headers": [(b"content-type", value) for value in values]}
+    scope: Any = {"type": "http", "fields": Fields((b"content-type", value) for value in values)}
     try:
         require_json(ASGIConnection(scope))
     except ProblemError:
