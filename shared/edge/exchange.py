@@ -29,7 +29,7 @@ SECURITY_HEADERS = (
 )
 _SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 _NO_SUCH_METHOD = "ANY"  # asked for to learn which ones there are
-_ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
+_ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 _PATH_CHARS_MAX = 256  # of what a span shows
 _QUIET = ("/health/", "/metrics")  # asked every few seconds by whoever watches us
 
@@ -123,13 +123,11 @@ def _inner(scope: HTTPScope) -> HTTPScope:
 
 def _request_id(fields: Fields) -> str:
     """The client's own, or a new one."""
-    acceptable = (value for value in fields.values(b"x-request-id") if _ACCEPTABLE_ID.match(value))
-    return next(acceptable, b"").decode() or new_id("req")
+    acceptable = [value for value in fields.values(b"x-request-id") if _ACCEPTABLE_ID.match(value)]
+    return acceptable[0] if acceptable else new_id("req")
 
 
 def _caller(fields: Fields) -> Trace | None:
     """Whose trace this request is part of, by its headers; two of a kind, or malformed, are none."""
     parents = fields.values(b"traceparent")
-    if len(parents) != 1:
-        return None
-    return parse(parents[0].decode("latin-1"), b",".join(fields.values(b"tracestate")).decode("latin-1"))
+    return parse(parents[0], ",".join(fields.values(b"tracestate"))) if len(parents) == 1 else None

@@ -4,7 +4,6 @@ Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +23,7 @@ from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
 from shared.strict_json import has_lone_surrogate, parse_json
 from shared.times import stored
+from shared.visible import is_visible
 
 T = TypeVar("T")
 
@@ -32,14 +32,6 @@ METADATA_KEY_LENGTH_MAX = 40
 PARAMETERS_MAX = 32
 
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
-_PLAIN = re.compile(r"[!-~]+\Z")
-_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
-
-# What shows nothing though its category is that of a letter, mark or symbol: Default_Ignorable_Code_Point (Unicode 16,
-# DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
-_BLANK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
 
 
 class Amount(Decimal):
@@ -86,11 +78,11 @@ class Fields:
         self._single = dict(self._headers)
         self._some_repeat = len(self._single) < len(self._headers)
 
-    def values(self, name: bytes) -> list[bytes]:
-        """The values of every header called `name` (in lower case), as they came: of two, neither wins in silence."""
+    def values(self, name: bytes) -> list[str]:
+        """The values of every header called `name` (in lower case), as they came. Of two, neither wins in silence."""
         if self._some_repeat:
-            return [value for header, value in self._headers if header == name]
-        return [self._single[name]] if name in self._single else []
+            return [value.decode("latin-1") for header, value in self._headers if header == name]
+        return [self._single[name].decode("latin-1")] if name in self._single else []
 
 
 class StrictRequest(Request[Any, Any, Any]):
@@ -108,16 +100,18 @@ class StrictRequest(Request[Any, Any, Any]):
         announced = header_values(self, b"content-length")
         if announced and int(announced[0]) > BODY_BYTES_MAX:  # before a client that asks first is told to go on
             raise ProblemError("body-too-large")
-        body, more = b"", True
+        pieces: list[bytes] = []
+        left, more = BODY_BYTES_MAX, True
         while more:
             message: Any = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ProblemError("malformed-json", "the body ended early")
-            body += message.get("body", b"")
-            if len(body) > BODY_BYTES_MAX:
+            pieces.append(message.get("body", b""))
+            left -= len(pieces[-1])
+            if left < 0:
                 raise ProblemError("body-too-large")
             more = message.get("more_body", False)
-        return body
+        return b"".join(pieces)
 
     async def json(self) -> Any:
         require_json(self)
@@ -126,8 +120,9 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 def header_values(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
-    fields: Fields = connection.scope["fields"]  # type: ignore[typeddict-item]  # since the request came in
-    return [value.decode("latin-1") for value in fields.values(name)]
+    """The values of every header called `name` (in lower case), from the Fields that were read as the request came in."""
+    fields: Fields = connection.scope["fields"]  # type: ignore[typeddict-item]
+    return fields.values(name)
 
 
 def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -217,22 +212,6 @@ def moment(pointer: str, text: str) -> datetime:
         return stored(msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)]))
     except (ValueError, msgspec.ValidationError):
         raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
-
-
-def is_visible(text: str) -> bool:
-    """Whether every character of `text` shows, so that what looks the same is the same, as far as that can be had.
-
-    It is normalised (NFC, Unicode Annex 15), as otherwise "é" could be two names; and it does not start with a combining
-    mark, which would join what stands before it. Empty text does not show.
-    """
-    if text.isascii():
-        return _PLAIN.match(text) is not None
-    return (
-        unicodedata.is_normalized("NFC", text)
-        and not unicodedata.category(text[0]).startswith("M")
-        and not any(unicodedata.category(character) in _UNSEEN for character in text)
-        and _BLANK.search(text) is None
-    )
 
 
 def check_metadata(metadata: dict[str, str]) -> None:
