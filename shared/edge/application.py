@@ -38,8 +38,9 @@ def build(
     console: Console | None = None,
     recent: Recent | None = None,
 ) -> ASGIApp:
-    """The ASGI application of the package `service`. Handlers get `parts` by name, `admission` decides who is served, all of
-    it inside `running`. `console` is the page at `/`, `recent` keeps requests for it.
+    """The ASGI application of the package `service`. Handlers get `parts` by name; those that are called most take them from
+    the application's state, because injecting one costs about five microseconds. `admission` decides who is served, all
+    of it inside `running`. `console` is the page at `/`, `recent` keeps requests for it.
     """
 
     @asynccontextmanager

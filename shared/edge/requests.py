@@ -69,7 +69,7 @@ def decode_json(body: bytes, kind: type[T]) -> T:
 
 
 class Fields:
-    """The headers of a request, read once."""
+    """The headers of a request, read once. Litestar's own mapping is made anew each time it is asked for."""
 
     __slots__ = ("_headers", "_single", "_some_repeat")
 
@@ -91,7 +91,7 @@ class StrictRequest(Request[Any, Any, Any]):
     _taken: bytes | None = None
 
     async def body(self) -> bytes:
-        """All of it. Litestar's own looks for its length in a mapping that it makes of all headers. Raises ProblemError."""
+        """All of it, taken in once. Raises ProblemError `body-too-large`, or `malformed-json` if the client hangs up."""
         if self._taken is None:
             self._taken = await self._take()
         return self._taken

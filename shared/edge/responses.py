@@ -10,7 +10,7 @@ from shared.idempotency import Answer
 
 
 class Made(Response[Any]):
-    """It is sent as it is. What Litestar does to make an answer of a Response costs more than all else that it does."""
+    """It is sent as it is. Making an answer of Litestar's own Response costs more than all else that Litestar does."""
 
     def __init__(self, body: bytes, status: int, media_type: str, headers: Mapping[str, str] = {}) -> None:
         # No attribute of a Response is set: nobody asks for one.
