@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -73,6 +74,36 @@ async def test_an_answer_keeps_what_it_says_itself() -> None:
     _, headers, _, _ = await asked(answering(200, [(b"cache-control", b"max-age=60")]), "GET")
     assert headers[b"cache-control"] == b"max-age=60"
     assert b"x-content-type-options" in headers
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD"])
+async def test_a_place_at_work_is_given_back_when_the_answer_starts_and_only_then(method: str) -> None:
+    told: list[str] = []
+
+    async def app(scope: Any, _receive: Receive, send: Send) -> None:
+        scope["at_work"] = lambda: told.append("given back")
+        told.append("worked")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        told.append("started")
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    await asked(app, method)
+    assert told == ["worked", "given back", "started"]
+
+
+async def test_a_place_at_work_is_given_back_by_a_request_that_is_cancelled() -> None:
+    given_back, working = [], asyncio.Event()
+
+    async def app(scope: Any, _receive: Receive, _send: Send) -> None:
+        scope["at_work"] = lambda: given_back.append(True)
+        working.set()
+        await asyncio.Event().wait()
+
+    request = asyncio.create_task(asked(app, "POST"))
+    await working.wait()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    assert given_back == [True]
 
 
 def test_what_can_be_got_has_a_head_too() -> None:

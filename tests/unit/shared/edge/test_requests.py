@@ -288,6 +288,11 @@ def test_parameters_other_than_the_charset_say_nothing(parameters: list[str]) ->
     assert media_type_is_taken(";".join(["application/json", *others, "charset=utf-8"]).encode())
 
 
+def test_of_two_headers_of_one_name_neither_is_dropped() -> None:
+    fields = Fields([(b"a", b"1"), (b"b", b"\xe9"), (b"a", b"2")])
+    assert (fields.values(b"a"), fields.values(b"b"), fields.values(b"c")) == (["1", "2"], ["é"], [])
+
+
 def test_a_media_type_with_many_quotes_costs_little() -> None:
     """Against a pattern that tries every way to divide them."""
     assert not media_type_is_taken(b"application/json" + b';a="\\' * 8_000)
