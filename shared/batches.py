@@ -114,11 +114,11 @@ class Batches(Generic[Item, Result]):
             self._metrics.queue_full.inc()
             raise OverloadedError
         arrived = time.perf_counter()
-        caller = Caller[Item, Result](item, key, size, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        caller: Caller[Item, Result] = Caller(item, key, size, loop.create_future())
         self._unanswered += 1
         self._unanswered_bytes += size
         self._queue.append(caller)
-        loop = asyncio.get_running_loop()
         if patient:
             loop.call_later(PATIENCE_SECONDS, self._arrived.set)
         else:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid_utils import uuid7
 
 _HEX = re.compile(r"[0-9a-f]{32}\Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_DIGITS = 12  # a UUIDv7 starts with 48 bits of Unix time in milliseconds
 
 
@@ -28,8 +29,7 @@ def derive_id(prefix: str, source_id: str, *parts: str, place: int = 0) -> str:
 
 def time_of(own_id: str) -> datetime:
     """When an id was made, in UTC."""
-    seconds, milliseconds = divmod(int(own_id.partition("_")[2][:TIME_DIGITS], 16), 1000)
-    return datetime.fromtimestamp(seconds, UTC) + timedelta(milliseconds=milliseconds)
+    return _EPOCH + timedelta(milliseconds=int(own_id.partition("_")[2][:TIME_DIGITS], 16))
 
 
 def first_id(prefix: str, at: datetime) -> str:

@@ -46,6 +46,7 @@ _HINDRANCES = {
     **dict.fromkeys((85, 86), "an index stands in the way; drop it, and it is made anew"),
 }
 REASON_LENGTH_MAX = 400
+_ARRAYS = (list, tuple)  # as a union, each look at it would make it anew
 
 
 class UnusableDatabaseError(Exception):
@@ -177,10 +178,11 @@ def to_document(value: msgspec.Struct | Mapping[str, Any]) -> Document:
 
 
 def _with_longs(document: Document) -> Document:
-    for name, value in document.items():
-        if name in LONGS:
-            document[name] = Int64(value)
-        elif isinstance(value, list | tuple):
+    for name in LONGS:
+        if name in document:
+            document[name] = Int64(document[name])
+    for value in document.values():
+        if value and isinstance(value, _ARRAYS):
             for item in value:
                 if isinstance(item, dict):
                     _with_longs(item)

@@ -48,8 +48,9 @@ def bind(**about: str) -> None:
     _bound.set({**_bound.get(), **about})
 
 
-def unbind_all() -> None:
-    _bound.set(_NOTHING)
+def rebind(**about: str) -> None:
+    """The same, and nothing that they said before."""
+    _bound.set(about)
 
 
 def bound() -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 
 
 def utc_now() -> datetime:
@@ -17,9 +18,10 @@ def stored(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
+@lru_cache(maxsize=64)  # what happens together has one time, which stands in several fields of an answer
 def rfc3339(at: datetime) -> str:
     """RFC 3339, UTC, with milliseconds and `Z`."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def http_date(at: datetime) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
-from shared.telemetry import bind, bound, log, unbind_all
+from shared.telemetry import bind, bound, log, rebind
 from shared.trace import Kind, Trace, child, new_trace, parse_stored
 
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ def serving(method: str, path: str, caller: Trace | None, *, recorded: bool, **a
     """The step of serving a request of `caller`; without one a trace starts. What was noted before is forgotten: on one
     connection a request may begin in the context of another.
     """
-    unbind_all()
     attributes = {"http.request.method": method, "url.path": path, **about}
     step = _step(method, "server", caller, attributes, _recorder if recorded else None)
-    bind(trace_id=step.trace.trace_id, **about)
+    rebind(trace_id=step.trace.trace_id, **about)
     return step
 
 
@@ -76,10 +75,9 @@ def span(name: str, kind: Kind = "internal", attributes: Mapping[str, str] = {})
 
 def continue_trace(stored: object, **about: object) -> None:
     """From here on this task works for the trace that a document carries, or for a new one if it carries none."""
-    unbind_all()
     trace = parse_stored(stored) or new_trace()
     _current.set(Span(trace))
-    bind(trace_id=trace.trace_id)
+    rebind(trace_id=trace.trace_id)
     note(**about)
 
 

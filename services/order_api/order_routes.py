@@ -57,11 +57,10 @@ class PaymentRequest(Struct, rename="camel", forbid_unknown_fields=True):
     payment_method: PaymentMethod
 
 
-@post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken"])
-async def create_order(
-    request: Request[Any, Any, Any], data: JSONBody[PlaceOrderRequest], place_order: NamedDependency[PlaceOrder]
-) -> Response[OrderView]:
+@post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken", "unavailable"])
+async def create_order(request: Request[Any, Any, Any], data: JSONBody[PlaceOrderRequest]) -> Response[OrderView]:
     """Places an order. The same Idempotency-Key always gets the same answer, and one order."""
+    place_order: PlaceOrder = request.app.state.place_order
     merchant = merchant_of(request)
     key = idempotency_key(request)
     match await place_order(key, _new_order(merchant, data)):
@@ -79,11 +78,10 @@ async def create_order(
             assert_never(outcome)
 
 
-@get("/api/orders/{order_id:str}", tags=["Orders"])
-async def get_order(
-    request: Request[Any, Any, Any], order_id: FromPath[str], store: NamedDependency[Store]
-) -> Response[OrderView]:
+@get("/api/orders/{order_id:str}", tags=["Orders"], problems=["unavailable"])
+async def get_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[OrderView]:
     """One order."""
+    store: Store = request.app.state.store
     order = await store.order(merchant_of(request), order_id)
     return json_response(to_json(order_view(order)))
 

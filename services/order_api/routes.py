@@ -100,12 +100,11 @@ async def redrive_message(
     status_code=200,
     response_description="Stored",
     responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
-    problems=["invalid-signature", "malformed-json", "unsupported-media-type", "body-too-large"],
+    problems=["invalid-signature", "malformed-json", "unsupported-media-type", "body-too-large", "unavailable"],
 )
-async def receive_payment_webhook(
-    request: Request[Any, Any, Any], receive_webhook: NamedDependency[ReceiveWebhook]
-) -> Response[WebhookReceipt]:
+async def receive_payment_webhook(request: Request[Any, Any, Any]) -> Response[WebhookReceipt]:
     """Takes an event of the provider, signed in `X-Signature`. 2xx means stored."""
+    receive_webhook: ReceiveWebhook = request.app.state.receive_webhook
     require_no_coding(request)
     outcome = await receive_webhook(header_values(request, b"x-signature"), await request.body())
     return json_response(to_json(WebhookReceipt(outcome)), 202 if outcome == "unmatched" else 200)

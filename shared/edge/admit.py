@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Request
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Scope
 
 from shared.edge.auth import ApiKey, authenticated_merchant
 from shared.edge.metrics import REQUESTS_AT_WORK
@@ -57,23 +57,6 @@ class Admission:
         self._rate_limit = rate_limit
         self._at_work = 0
         REQUESTS_AT_WORK.set_function(lambda: self._at_work)
-
-    def releasing(self, app: ASGIApp) -> ASGIApp:
-        """The application, with the places given back of requests that were admitted: when the answer starts. How long its
-        client takes to read it is nobody else's business.
-        """
-
-        async def released(scope: Scope, receive: Receive, send: Send) -> None:
-            async def send_released(message: Message) -> None:
-                release(scope)
-                await send(message)
-
-            try:
-                await app(scope, receive, send_released)
-            finally:
-                release(scope)
-
-        return released
 
     def _release(self) -> None:
         self._at_work -= 1

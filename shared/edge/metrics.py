@@ -10,7 +10,6 @@ from typing import Any
 import pymongo
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
-from litestar.types import HTTPScope
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, REGISTRY, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -45,10 +44,9 @@ Count = Callable[[], Awaitable[Sequence[Metric]]]
 _seen: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
 
-def count_request(scope: HTTPScope, status: int, seconds: float) -> None:
+def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """Under the route that Litestar has found for it, or none."""
-    method = scope["method"] if scope["method"] in _METHODS else "other"
-    seen = (method, scope.get("path_template", _NO_ROUTE), status)
+    seen = (method if method in _METHODS else "other", route or _NO_ROUTE, status)
     if seen not in _seen:
         _seen[seen] = (_REQUESTS.labels(*seen), _DURATION.labels(*seen[:2]))
     requests, duration = _seen[seen]

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from pymongo.errors import PyMongoError
 
 from shared.batches import OverloadedError, UnavailableError, UnresolvedDuplicateError
-from shared.edge.conform import allow
+from shared.edge.responses import Made
 from shared.idempotency import KeyMalformedError
 from shared.mongo import count_error, describe, is_refused_for_good
 from shared.pages import CursorError
@@ -132,25 +132,23 @@ def exception_handlers(own: Table) -> dict[type[Exception] | int, Any]:
 
 
 def respond(request: Request[Any, Any, Any], error: ProblemError, headers: Mapping[str, str] = {}) -> Response[Problem]:
+    problem = problem_of(error, str(request.scope.get("request_id", "")))
+    return Made(msgspec.json.encode(problem), problem.status, PROBLEM_JSON, {**headers_of(error), **headers})
+
+
+def problem_of(error: ProblemError, request_id: str) -> Problem:
     kind = KINDS[error.slug]
-    extra = dict(headers)
-    if kind.status in {429, 503} or error.slug == "idempotency-key-in-flight":
-        extra.setdefault("Retry-After", str(error.retry_after_seconds))
+    detail = error.detail or kind.meaning
+    return Problem(f"/problems/{error.slug}", kind.title, kind.status, detail, request_id, error.errors)
+
+
+def headers_of(error: ProblemError) -> Mapping[str, str]:
+    """What a problem of this kind says in headers: when to come again, or how to say who one is."""
     if error.slug == "unauthenticated":
-        extra["WWW-Authenticate"] = "Bearer"
-    return Response(
-        Problem(
-            type=f"/problems/{error.slug}",
-            title=kind.title,
-            status=kind.status,
-            detail=error.detail or kind.meaning,
-            instance=str(request.scope.get("request_id", "")),
-            errors=error.errors,
-        ),
-        status_code=kind.status,
-        media_type=PROBLEM_JSON,
-        headers=extra,
-    )
+        return {"WWW-Authenticate": "Bearer"}
+    if KINDS[error.slug].status in {429, 503} or error.slug == "idempotency-key-in-flight":
+        return {"Retry-After": str(error.retry_after_seconds)}
+    return {}
 
 
 def _validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
@@ -173,6 +171,12 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
     if methods := headers.get("allow"):
         headers["allow"] = allow(methods)
     return respond(request, ProblemError(slug), headers)
+
+
+def allow(methods: str) -> str:
+    """The Allow header (RFC 9110 §10.2.1) where the handlers take `methods`: whatever can be got has a HEAD too."""
+    found = {method.strip() for method in methods.split(",")} | {"OPTIONS"}
+    return ", ".join(sorted(found | {"HEAD"} if "GET" in found else found))
 
 
 def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:

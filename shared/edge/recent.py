@@ -5,7 +5,6 @@ secret.
 """
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message, Receive
 
 from shared.edge.auth import merchant_of
 from shared.edge.lists import page_response, position_after
@@ -59,7 +57,7 @@ class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @dataclass(eq=False)
-class _Exchange:
+class Recorded:
     """A request and its answer as they were. They are made readable only for who looks."""
 
     scope: Mapping[str, Any] = field(
@@ -67,12 +65,29 @@ class _Exchange:
     )  # as much of it as is shown: the rest holds on to a connection
     id: str = field(default_factory=lambda: new_id("req"))
     at: datetime = field(default_factory=utc_now)
-    began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     asked: bytes = b""
     status: int = 0
-    headers: Sequence[tuple[bytes, bytes]] = ()
+    headers: Iterable[tuple[bytes, bytes]] = ()
     answered: bytes = b""
+
+    def copying(self, receive: Receive) -> Receive:
+        """What comes in, with its body copied."""
+
+        async def receive_copied() -> Any:
+            message = await receive()
+            if message["type"] == "http.request" and len(self.asked) < TEXT_MAX:
+                self.asked += message.get("body", b"")[:TEXT_MAX]
+            return message
+
+        return receive_copied
+
+    def answer(self, message: Message) -> None:
+        """Copies what is sent."""
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], message["headers"]
+        elif message["type"] == "http.response.body" and len(self.answered) < TEXT_MAX:
+            self.answered += message["body"][:TEXT_MAX]
 
     def take(self, scope: Any) -> None:
         """Keeps as much of it as is shown, and no secret."""
@@ -106,7 +121,7 @@ class Recent:
     def __init__(self, keeps: Callable[[str, str, int], bool], told: Callable[[str], None]) -> None:
         self._keeps = keeps
         self._told = told
-        self._kept: deque[_Exchange] = deque(maxlen=KEPT_MAX)
+        self._kept: deque[Recorded] = deque(maxlen=KEPT_MAX)
 
     def page(self, merchant: str, before: str | None, limit: int) -> tuple[Sequence[RecentRequest], str | None]:
         """The newest first, of this merchant or of nobody known, and the position after which there are more."""
@@ -115,40 +130,18 @@ class Recent:
         shown = [one.shown() for one in left[:limit]]
         return shown, shown[-1].id if len(left) > limit else None
 
-    def recording(self, app: ASGIApp) -> ASGIApp:
-        async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
-            if (
-                scope["type"] != ScopeType.HTTP
-                or _by_a_page(scope)
-                or not self._keeps(scope["method"], scope["path"], 599)
-            ):
-                await app(scope, receive, send)
-                return
-            exchange = _Exchange()
+    def begin(self, scope: Any) -> Recorded | None:
+        """For a request that comes in; None if it is not kept, however it is answered."""
+        kept = self._keeps(scope["method"], scope["path"], 599) and not _by_a_page(scope)
+        return Recorded() if kept else None
 
-            async def receive_copied() -> Any:
-                message = await receive()
-                if message["type"] == "http.request" and len(exchange.asked) < TEXT_MAX:
-                    exchange.asked += message.get("body", b"")[:TEXT_MAX]
-                return message
-
-            async def send_copied(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    exchange.status, exchange.headers = message["status"], [*message["headers"]]
-                elif message["type"] == "http.response.body" and len(exchange.answered) < TEXT_MAX:
-                    exchange.answered += message["body"][:TEXT_MAX]
-                await send(message)
-
-            try:
-                await app(scope, receive_copied, send_copied)
-            finally:
-                if self._keeps(scope["method"], scope["path"], exchange.status):
-                    exchange.seconds = time.perf_counter() - exchange.began
-                    exchange.take(scope)
-                    self._kept.append(exchange)
-                    self._told(exchange.id)
-
-        return recorded
+    def end(self, recorded: Recorded, scope: Any, seconds: float) -> None:
+        """Keeps it, if one with this answer is kept."""
+        if self._keeps(scope["method"], scope["path"], recorded.status):
+            recorded.seconds = seconds
+            recorded.take(scope)
+            self._kept.append(recorded)
+            self._told(recorded.id)
 
 
 def recent_page(

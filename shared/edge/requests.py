@@ -4,8 +4,7 @@ Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two
 """
 
 import re
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -14,16 +13,17 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 
+from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
 from shared.idempotency import parse_key
 from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
 from shared.strict_json import has_lone_surrogate, parse_json
 from shared.times import stored
+from shared.visible import is_visible
 
 T = TypeVar("T")
 
@@ -32,14 +32,6 @@ METADATA_KEY_LENGTH_MAX = 40
 PARAMETERS_MAX = 32
 
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
-_PLAIN = re.compile(r"[!-~]+\Z")
-_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
-
-# What shows nothing though its category is that of a letter, mark or symbol: Default_Ignorable_Code_Point (Unicode 16,
-# DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
-_BLANK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
 
 
 class Amount(Decimal):
@@ -76,14 +68,50 @@ def decode_json(body: bytes, kind: type[T]) -> T:
         raise _field_error(error) from None
 
 
+class Fields:
+    """The headers of a request, read once. Litestar's own mapping is made anew each time it is asked for."""
+
+    __slots__ = ("_headers", "_single", "_some_repeat")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._headers = list(headers)
+        self._single = dict(self._headers)
+        self._some_repeat = len(self._single) < len(self._headers)
+
+    def values(self, name: bytes) -> list[str]:
+        """The values of every header called `name` (in lower case), as they came. Of two, neither wins in silence."""
+        if self._some_repeat:
+            return [value.decode("latin-1") for header, value in self._headers if header == name]
+        return [self._single[name].decode("latin-1")] if name in self._single else []
+
+
 class StrictRequest(Request[Any, Any, Any]):
     """Decodes a JSON body with `decode_json` into the type that the handler declares; Litestar's OpenAPI is kept."""
 
+    _taken: bytes | None = None
+
     async def body(self) -> bytes:
-        try:
-            return await super().body()
-        except InternalServerException:  # what Litestar makes of a client that hangs up in mid-body
-            raise ProblemError("malformed-json", "the body ended early") from None
+        """All of it, taken in once. Raises ProblemError `body-too-large`, or `malformed-json` if the client hangs up."""
+        if self._taken is None:
+            self._taken = await self._take()
+        return self._taken
+
+    async def _take(self) -> bytes:
+        announced = header_values(self, b"content-length")
+        if announced and int(announced[0]) > BODY_BYTES_MAX:  # before a client that asks first is told to go on
+            raise ProblemError("body-too-large")
+        pieces: list[bytes] = []
+        left, more = BODY_BYTES_MAX, True
+        while more:
+            message: Any = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ProblemError("malformed-json", "the body ended early")
+            pieces.append(message.get("body", b""))
+            left -= len(pieces[-1])
+            if left < 0:
+                raise ProblemError("body-too-large")
+            more = message.get("more_body", False)
+        return b"".join(pieces)
 
     async def json(self) -> Any:
         require_json(self)
@@ -92,8 +120,9 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 def header_values(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
-    """The values of every header called `name` (in lower case), as they came: of two, neither wins in silence."""
-    return [value.decode("latin-1") for header, value in connection.scope["headers"] if header == name]
+    """The values of every header called `name` (in lower case), from the Fields that were read as the request came in."""
+    fields: Fields = connection.scope["fields"]  # type: ignore[typeddict-item]
+    return fields.values(name)
 
 
 def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -185,22 +214,6 @@ def moment(pointer: str, given: datetime | str) -> datetime:
         return stored(msgspec.convert(given, Annotated[datetime, msgspec.Meta(tz=True)]))
     except ValueError:
         raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
-
-
-def is_visible(text: str) -> bool:
-    """Whether every character of `text` shows, so that what looks the same is the same, as far as that can be had.
-
-    It is normalised (NFC, Unicode Annex 15), as otherwise "é" could be two names; and it does not start with a combining
-    mark, which would join what stands before it. Empty text does not show.
-    """
-    if text.isascii():
-        return _PLAIN.match(text) is not None
-    return (
-        unicodedata.is_normalized("NFC", text)
-        and not unicodedata.category(text[0]).startswith("M")
-        and not any(unicodedata.category(character) in _UNSEEN for character in text)
-        and _BLANK.search(text) is None
-    )
 
 
 def check_metadata(metadata: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import prometheus_client
 
 import order_api.serve
 from shared import tracing
-from shared.edge import observe
+from shared.edge import exchange
 
 
 def _nothing(*_arguments: Any, **_named: Any) -> None:
@@ -19,7 +19,7 @@ def _nothing(*_arguments: Any, **_named: Any) -> None:
 def main() -> None:
     for metric, method in (("Counter", "inc"), ("Histogram", "observe")):
         setattr(getattr(prometheus_client, metric), method, _nothing)
-    vars(observe)["count_request"] = _nothing
+    vars(exchange)["count_request"] = _nothing
     vars(tracing)["bind"] = _nothing
     os.environ["LOG_LEVEL"] = "ERROR"
     order_api.serve.main()

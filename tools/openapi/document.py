@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -24,7 +24,7 @@ from litestar.utils import get_enum_string_value
 from shared import VERSION
 from shared.edge.application import ROUTES_OF_EVERY_SERVICE
 from shared.edge.health import Live, Ready
-from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, respond
+from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, headers_of, problem_of
 from shared.edge.recent import RecentRequest
 from shared.watch import Hint
 from tools.openapi.schemas import Json, parameter_schema, schemas_of
@@ -82,6 +82,7 @@ _RECENT = RecentRequest(
     response_headers={"content-type": PROBLEM_JSON},
     response_body='{"type":"/problems/unauthenticated"}',
 )
+_REQUEST_ID = "req_01a209e9aac873d8b2de2b8bb118537e"
 _EXAMPLES: Mapping[Any, Any] = {  # of what every service has
     Live: Live("live"),
     Ready: Ready("ready"),
@@ -156,7 +157,7 @@ def document_of(api: Api, parts: Mapping[str, object]) -> Json:
         "components": {
             "schemas": components,
             "examples": {
-                slug: {"summary": kind.title, "value": msgspec.to_builtins(_answer(slug).content)}
+                slug: {"summary": kind.title, "value": msgspec.to_builtins(problem_of(_error(slug), _REQUEST_ID))}
                 for slug, kind in KINDS.items()
             },
             "headers": {
@@ -228,7 +229,7 @@ def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json])
     for slug in sorted(set(_slugs(handler, api)), key=list(KINDS).index):
         response = responses.setdefault(KINDS[slug].status, {"description": "", "headers": {}, "content": {}})
         response["description"] = "; ".join(filter(None, [response["description"], KINDS[slug].title]))
-        response["headers"] |= _headers(["X-Request-Id", *_answer(slug).headers])
+        response["headers"] |= _headers(["X-Request-Id", *headers_of(_error(slug))])
         content = response["content"].setdefault(PROBLEM_JSON, {"schema": schemas[Problem], "examples": {}})
         content["examples"][slug] = {"$ref": f"#/components/examples/{slug}"}
     return {str(status): responses[status] for status in sorted(responses)}
@@ -254,7 +255,7 @@ def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
         yield "invalid-fields"
     if not handler.opt.get("always"):
         yield "overloaded"
-        if any(field.is_di_field for field in fields):
+        if any(field.is_di_field for field in fields):  # one that takes its part from the state says so in `problems`
             yield "unavailable"
     yield "internal"
 
@@ -263,8 +264,6 @@ def _headers(names: Sequence[str]) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _answer(slug: str) -> Response[Problem]:
-    """What a request that ends in `slug` is answered."""
-    request = Request[Any, Any, Any]({"type": "http", "request_id": "req_01a209e9aac873d8b2de2b8bb118537e"})  # type: ignore[arg-type]
+def _error(slug: str) -> ProblemError:
     errors = [FieldError("/amount", "USD has 2 decimal places")] if slug == "invalid-fields" else None
-    return respond(request, ProblemError(slug, errors=errors))
+    return ProblemError(slug, errors=errors)

@@ -69,11 +69,10 @@ class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
     scenario: Scenario = Scenario()
 
 
-@post("/v1/charges", tags=["Charges"], takes_key=True, problems=["rate-limited"])
-async def create_charge(
-    request: Request[Any, Any, Any], data: JSONBody[CreateChargeRequest], create_money: NamedDependency[CreateMoney]
-) -> Response[wire.Charge]:
+@post("/v1/charges", tags=["Charges"], takes_key=True, problems=["rate-limited", "unavailable"])
+async def create_charge(request: Request[Any, Any, Any], data: JSONBody[CreateChargeRequest]) -> Response[wire.Charge]:
     """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
+    create_money: CreateMoney = request.app.state.create_money
     merchant, key = merchant_of(request), idempotency_key(request)
     _check(data)
     asked = msgspec.convert(msgspec.to_builtins(data), wire.ChargeRequest)

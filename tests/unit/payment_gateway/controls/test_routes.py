@@ -10,8 +10,9 @@ from litestar.types import ASGIApp
 
 from payment_gateway.app import create_app
 from payment_gateway.settings import Settings
-from shared.edge.admit import Admission
+from shared.edge.exchange import exchanging
 from shared.edge.limits import HttpLimits
+from shared.edge.recent import Recent
 from shared.env import Secret
 
 
@@ -19,14 +20,13 @@ from shared.env import Secret
 def built(monkeypatch: pytest.MonkeyPatch) -> tuple[ASGIApp, Litestar]:
     """A gateway in production, nothing of which is connected, and the application within that knows its routes."""
     within: list[Litestar] = []
-    releasing = Admission.releasing
 
-    def keep(admission: Admission, app: ASGIApp) -> ASGIApp:
+    def keep(app: ASGIApp, recent: Recent | None) -> ASGIApp:
         assert isinstance(app, Litestar)
         within.append(app)
-        return releasing(admission, app)
+        return exchanging(app, recent)
 
-    monkeypatch.setattr(Admission, "releasing", keep)
+    monkeypatch.setattr("shared.edge.application.exchanging", keep)
     app = create_app(Settings(mongodb_uri=Secret("mongodb://127.0.0.1:1")), HttpLimits())
     return app, within[0]
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.edge.exchange import exchanging
 from shared.edge.recent import KEPT_MAX, TEXT_MAX, Recent, RecentRequest
 
 told: list[str] = []
@@ -39,7 +40,7 @@ async def ask(
         "headers": _raw(headers or {}),
         **scope,
     }
-    await recent.recording(app)(asked, receive, send)  # type: ignore[arg-type]
+    await exchanging(app, recent)(asked, receive, send)  # type: ignore[arg-type]
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from msgspec import Meta
 
 from shared.edge.problems import ProblemError
-from shared.edge.requests import Amount, decode_json, require_json
+from shared.edge.requests import Amount, Fields, decode_json, require_json
 
 
 class Command(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -269,7 +269,7 @@ def test_arbitrary_fragments_of_json_are_a_value_or_a_problem(fragments: list[st
 
 
 def media_type_is_taken(*values: bytes) -> bool:
-    scope: Any = {"type": "http", "headers": [(b"content-type", value) for value in values]}
+    scope: Any = {"type": "http", "fields": Fields((b"content-type", value) for value in values)}
     try:
         require_json(ASGIConnection(scope))
     except ProblemError:
@@ -286,6 +286,11 @@ def test_whatever_a_media_type_says_it_is_taken_or_refused(rest: list[int]) -> N
 def test_parameters_other_than_the_charset_say_nothing(parameters: list[str]) -> None:
     others = [parameter for parameter in parameters if not parameter.startswith("charset")]
     assert media_type_is_taken(";".join(["application/json", *others, "charset=utf-8"]).encode())
+
+
+def test_of_two_headers_of_one_name_neither_is_dropped() -> None:
+    fields = Fields([(b"a", b"1"), (b"b", b"\xe9"), (b"a", b"2")])
+    assert (fields.values(b"a"), fields.values(b"b"), fields.values(b"c")) == (["1", "2"], ["é"], [])
 
 
 def test_a_media_type_with_many_quotes_costs_little() -> None:
