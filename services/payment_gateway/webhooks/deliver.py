@@ -2,7 +2,9 @@
 process died, is made again: at least once, never lost.
 """
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter as Counted
+from prometheus_client import Histogram
 from pymongo.errors import PyMongoError
 
 from payment_gateway.claim import claim, release
@@ -37,7 +40,7 @@ CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints wit
 BOUNDS_SECONDS = 1.0  # a changed maxInFlight counts after this at the latest: claims are too many to read it for each
 RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
 
-_ATTEMPTS = Counter(
+_ATTEMPTS = Counted(
     "payment_gateway_delivery_attempts_total",
     "Webhooks sent, by the class of the answer's status, or why there was none",
     ["result"],
@@ -97,8 +100,10 @@ class DeliverWebhooks:
         )
         if not documents:
             return []
-        events = await _by_id(self.store.events, {one["event_id"] for one in documents})
-        endpoints = await _by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents})
+        events, endpoints = await asyncio.gather(
+            _by_id(self.store.events, {one["event_id"] for one in documents}),
+            _by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
+        )
         claimed = [
             _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents
         ]
@@ -122,7 +127,10 @@ class DeliverWebhooks:
             others = {"endpoint_id": {"$gt": self._last_endpoint_id, "$nin": full}, "_id": {"$nin": chosen}}
             query = self.store.deliveries.find({**free, **others}, {"endpoint_id": 1})
             found = await query.hint(DUE_BY_ENDPOINT).limit(looked_at).to_list()
-            shares.bound(await self._bounds({one["endpoint_id"] for one in found}))
+            crowd = Counter([*shares.holders(), *(one["endpoint_id"] for one in found)])
+            shares.bound(
+                await self._bounds(one for one, count in crowd.items() if count > 1)
+            )  # one is within any bound
             taken = shares.fill([one["endpoint_id"] for one in found], left)
             is_cut_off = len(found) == looked_at
             self.work.more |= bool(full) or not all(taken) or is_cut_off
