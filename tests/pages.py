@@ -21,7 +21,7 @@ _FIND_ONE = re.compile(r"db\.(\w+)\.findOne\((.*)\)\s*\Z", re.DOTALL)
 _MEMBER = re.compile(r"([{,]\s*)(\w+):")
 # What differs from run to run, once all white space is gone. Ids are told apart, the rest may be anything of its form.
 _VARYING = re.compile(
-    r"(?P<id>(?:ord|ch|obx|rf|re|evt|we)_[0-9a-f]{32})|(?P<left_out>…)"
+    r"(?P<id>(?:dlv|ord|ch|obx|rf|re|evt|we)_[0-9a-f]{32})|(?P<left_out>…)"
     r"|(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)|(?P<claim>(?<=')[0-9a-f]{24}(?='))"
     r"|(?P<count>(?<=after)\d+|\d+(?=times|ordersare)|(?<=member)\d|\d+\.\d(?=slater)|(?i:(?<=failover-)\d+))"
 )

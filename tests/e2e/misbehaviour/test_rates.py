@@ -107,7 +107,7 @@ async def test_rates_add_to_what_a_request_asks_for(rated: Shop) -> None:
 
 
 async def test_the_rates_are_shown_until_they_are_deleted(rated: Shop) -> None:
-    faults = {"seed": 7, "rates": {"declined": 1.0}, **SOON, "retryAfterSeconds": 1}
+    faults = {"seed": 7, "rates": {"declined": 1.0}, **SOON, "retryAfterSeconds": 1, "retryAfterAsDate": True}
     await rated.call("PUT", "/v1/test/faults", faults)
     assert (await rated.call("GET", "/v1/test/faults")).json == faults
     await rated.call("DELETE", "/v1/test/faults")
