@@ -28,6 +28,7 @@ from payment_gateway.webhooks.target import parse_target
 BODY_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 128
 FORWARD_SECONDS = 86400.0  # the gateway hangs up long before, and then the forwarded request ends too
+BODY_SECONDS = 5.0  # an answer whose body does not end is given back while the gateway still waits for it
 STOP_SECONDS = 5.0
 NO_ANSWER = 502
 # About one connection, or made anew for the next (RFC 9110 §7.6.1).
@@ -70,7 +71,7 @@ class Forward:
     async def serving(self, host: str, port: int) -> AsyncIterator[str]:
         """Forwards meanwhile what is sent to the URL that this gives. Raises OSError if it cannot listen."""
         options = {"connections_max": CONNECTIONS_MAX, "resolver": LookUps(), "tls": self._tls}
-        async with Post(total_seconds=FORWARD_SECONDS, **options) as self._post:
+        async with Post(total_seconds=FORWARD_SECONDS, body_seconds=BODY_SECONDS, **options) as self._post:
             application = web.Application(client_max_size=BODY_BYTES_MAX)
             application.router.add_post("/{anything:.*}", self._answer)
             application.on_response_prepare.append(_take_back)

@@ -2,6 +2,7 @@
 that sends webhooks sends with this: deliveries, tests, and `payment-gateway listen`.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,10 +45,13 @@ class Answer:
 
 
 class Post:
-    """Use it between `start` and `close`. `total_seconds` bounds one call; `options` are others of `open_session`."""
+    """Use it between `start` and `close`. `total_seconds` bounds one call, and `body_seconds` the body of its answer;
+    `options` are others of `open_session`.
+    """
 
-    def __init__(self, *, total_seconds: float, **options: Any) -> None:
+    def __init__(self, *, total_seconds: float, body_seconds: float | None = None, **options: Any) -> None:
         self._total_seconds = total_seconds
+        self._body_seconds = body_seconds
         self._options = options
 
     async def __aenter__(self) -> "Post":
@@ -93,7 +97,10 @@ class Post:
         timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS)
         with hearing() as heard:
             try:
-                async with session.post(target.url, **request, allow_redirects=False, timeout=timeout) as response:
+                async with (
+                    session.post(target.url, **request, allow_redirects=False, timeout=timeout) as response,
+                    asyncio.timeout(self._body_seconds),
+                ):
                     while chunk := await response.content.read(body_bytes_max - len(body)):
                         body += chunk
             except CALL_ERRORS as error:

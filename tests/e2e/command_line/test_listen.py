@@ -250,6 +250,15 @@ async def test_an_answer_that_breaks_off_is_given_back_as_far_as_it_came(command
     assert (shown["status"], bool(shown["error"])) == (503, True)
 
 
+async def test_an_answer_that_does_not_end_is_given_back_before_the_gateway_hangs_up(command: CommandLine) -> None:
+    endless = always(b"HTTP/1.1 200 OK\r\n\r\ntaken")
+    async with raw_receiver(endless) as service, command.listening(service.url) as listening:
+        back = await delivered_to(listening)
+        [shown] = await listening.shows(1)
+    assert (back.status, back.body) == (200, b"taken")
+    assert (shown["status"], bool(shown["error"])) == (200, True)
+
+
 async def test_the_service_is_left_alone_when_the_gateway_has_hung_up(command: CommandLine) -> None:
     """However long the service takes, until then it is waited for."""
     was_asked, was_left = asyncio.Event(), asyncio.Event()
