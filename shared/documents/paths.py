@@ -27,7 +27,7 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str)
     for name, value in after.items():
         if name not in before:
             yield path + name, value
-        elif before[name] != value or type(before[name]) is not type(value):
+        elif not _is_same(before[name], value):
             yield from _differences_of_values(before[name], value, path + name)
 
 
@@ -38,6 +38,17 @@ def _differences_of_values(before: Any, after: Any, path: str) -> Iterator[tuple
         yield from _differences(_by_position(before), _by_position(after), f"{path}.")
     else:
         yield path, after
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Whether MongoDB would store the same. For Python 0, 0.0 and False are equal, also inside of arrays and documents."""
+    if before is after:
+        return True
+    if type(before) is not type(after) or before != after:
+        return False
+    if isinstance(before, dict):
+        return all(_is_same(value, after[name]) for name, value in before.items())
+    return not _is_array(before) or all(map(_is_same, before, after))
 
 
 def _is_array(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.documents.paths import update_between
@@ -47,6 +47,8 @@ def _copy(value: Any) -> Any:
 
 
 @given(Documents, Documents)
+@example({"a": {"z.w": {"x": [False, 1]}}}, {"a": {"z.w": {"x": [0, 1]}}})
+@example({"a": [{"x": 1}]}, {"a": [{"x": True}]})
 def test_the_update_makes_one_document_of_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
     update = update_between(before, after)
     made = applied(before, update)
