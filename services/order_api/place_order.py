@@ -97,7 +97,7 @@ class PlaceOrder:
         return replace(order, keys=(self._key(key, new, order),))
 
     def _key(self, key: str, new: NewOrder, order: Order) -> Key:
-        """What the key remembers: the request, and the answer that each retry of it gets."""
+        """The entry by which the key remembers the request, and the answer that each retry of it gets."""
         return new_key(
             key,
             endpoint=ENDPOINT,

@@ -14,9 +14,8 @@ from order_api.facts import Refund, Review, joined, standing
 from order_api.money import AUTOMATIC, Sums, succeeded, sums, taken_of
 from order_api.order import Order
 
-OPEN_REVIEW = {
-    "reviews.resolved_at": {"$type": "null"}
-}  # the query for orders with an open one: an index has these alone
+# The query for orders with an open review. An index has these alone.
+OPEN_REVIEW = {"reviews.resolved_at": {"$type": "null"}}
 KEPT_OF_ONE_CODE = 100  # of an order, which must stay a document that can be written; the audit trail has the events
 TRIES_BEFORE_A_REVIEW = 3
 UNTIL_DECIDED = frozenset({"event-mismatch", "event-altered"})  # these have no cause that could go

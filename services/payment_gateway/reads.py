@@ -31,7 +31,7 @@ def there(found: T | None, noun: str) -> T:
 
 async def found(store: Store, collection: Collection, merchant: str, document_id: str) -> Document:
     """Raises ProblemError `not-found`."""
-    noun = collection.name.removesuffix("s").replace("_", " ")
+    noun = collection.name.replace("ies", "y").removesuffix("s").replace("_", " ")
     document = there(await store.one(collection, merchant, document_id), noun)
     note(reference=document.get("reference"))
     return document

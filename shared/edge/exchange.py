@@ -128,6 +128,6 @@ def _request_id(fields: Fields) -> str:
 
 
 def _caller(fields: Fields) -> Trace | None:
-    """Whose trace this request is part of, by its headers; two of a kind, or malformed, are none."""
+    """The trace that this request is part of, by its headers; two of a kind, or malformed, are none."""
     parents = fields.values(b"traceparent")
     return parse(parents[0], ",".join(fields.values(b"tracestate"))) if len(parents) == 1 else None

@@ -143,7 +143,7 @@ def problem_of(error: ProblemError, request_id: str) -> Problem:
 
 
 def headers_of(error: ProblemError) -> Mapping[str, str]:
-    """What a problem of this kind says in headers: when to come again, or how to say who one is."""
+    """The headers of a problem of this kind: when to come again, or how to authenticate."""
     if error.slug == "unauthenticated":
         return {"WWW-Authenticate": "Bearer"}
     if KINDS[error.slug].status in {429, 503} or error.slug == "idempotency-key-in-flight":

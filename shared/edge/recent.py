@@ -72,7 +72,7 @@ class Recorded:
     answered: bytes = b""
 
     def copying(self, receive: Receive) -> Receive:
-        """What comes in, with its body copied."""
+        """Receives for the application, and copies the body."""
 
         async def receive_copied() -> Any:
             message = await receive()

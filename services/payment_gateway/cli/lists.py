@@ -1,4 +1,4 @@
-"""What the gateway knows: charges, refunds, disputes, events. Options have the names of the API's parameters."""
+"""Lists of the gateway's charges, refunds, disputes and events. Options have the names of the API's parameters."""
 
 from typing import Any
 

@@ -172,7 +172,7 @@ def _released_soon(sent: list[tuple[Json, Json]]) -> bool:
 
 
 def _waits_for(event: Json, held: Json, other: Json, tried: Json, sent: list[tuple[Json, Json]]) -> bool:
-    """What is out of order waits for the endpoint's next event; a true amount, for the wrong one of the same object."""
+    """An event out of order waits for the endpoint's next event; the true amount, for the wrong one of the same object."""
     if held["endpointId"] != tried["endpointId"]:
         return False
     if held["fault"] == "out_of_order":

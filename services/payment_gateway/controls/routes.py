@@ -46,7 +46,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the receiver answered. `status` is null where no status line came; then `error` says why. With a status, `error`
+    """The receiver's answer. `status` is null where no status line came; then `error` says why. With a status, `error`
     says what was wrong with the rest of the response; null mostly.
     """
 

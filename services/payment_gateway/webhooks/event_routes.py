@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.reads import MAY_BE_SHORT, Text, found, page, there
+from payment_gateway.reads import MAY_BE_SHORT, Text, found, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, events_of, page_of_deliveries
@@ -132,7 +132,8 @@ async def get_delivery(
     request: Request[Any, Any, Any], delivery_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[DeliveryView]:
     """One delivery, with every attempt."""
-    delivery = await _delivery(request, store, delivery_id)
+    document = await found(store, store.deliveries, merchant_of(request), delivery_id)
+    delivery = msgspec.convert(document, Delivery)
     event = (await events_of(store, [delivery])).get(delivery.event_id, {})
     note(reference=event.get("reference"))
     return json_response(wire.encode(delivery_view(delivery, event)))
@@ -148,7 +149,8 @@ async def get_delivery_request(
     ] = None,
 ) -> Response[EventView]:
     """The body that an attempt sent, byte for byte. Of a delivery that was not tried yet it is the event."""
-    delivery = await _delivery(request, store, delivery_id)
+    document = await found(store, store.deliveries, merchant_of(request), delivery_id)
+    delivery = msgspec.convert(document, Delivery)
     if attempt is not None and attempt > len(delivery.attempts):
         raise ProblemError("not-found", f"the delivery has {len(delivery.attempts)} attempts")
     made = delivery.attempts[(attempt or 0) - 1] if delivery.attempts else None
@@ -192,12 +194,6 @@ async def resend_since(
     """
     since = moment("/since", data.since)
     return _answer(await resend_events.since(merchant_of(request), endpoint_id, since))
-
-
-async def _delivery(request: Request[Any, Any, Any], store: Store, delivery_id: str) -> Delivery:
-    """Raises ProblemError `not-found`."""
-    document = there(await store.one(store.deliveries, merchant_of(request), delivery_id), "delivery")
-    return msgspec.convert(document, Delivery)
 
 
 def _answer(outcome: Resent | NotThere | EndpointDisabled | ForgingDisabled) -> Response[Resent]:

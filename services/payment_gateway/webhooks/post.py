@@ -16,7 +16,7 @@ from payment_gateway.webhooks.target import Target
 from shared.http_client import CALL_ERRORS, hearing, open_session, retry_after_seconds
 
 CONNECT_SECONDS = 5.0
-# What aiohttp adds. Without Accept-Encoding hardly a receiver compresses, and its answer can be shown.
+# aiohttp adds these by itself. Without Accept-Encoding hardly a receiver compresses, and its answer can be shown.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]

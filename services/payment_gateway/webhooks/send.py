@@ -29,8 +29,8 @@ _SECRET_HEADERS = frozenset({"set-cookie", "www-authenticate", "authorization"})
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. `status` is None where no status line came; then `error` says why. With a status, `error` says what
-    was wrong with the rest of the answer; mostly nothing. `headers` are those that are kept, their names in lower case.
+    """The receiver's answer. `status` is None where no status line came; then `error` says why. With a status, `error` says
+    what was wrong with the rest of the answer; mostly nothing. `headers` are those that are kept, their names in lower case.
     """
 
     status: int | None
@@ -124,7 +124,7 @@ def _kept(headers: CIMultiDictProxy[str]) -> dict[str, str]:
 
 
 def _refusal(failure: Exception | None) -> str | None:
-    """What our own guard said, if it was that. A receiver's words are never in an OSError."""
+    """The reason of our own guard, if it was the guard that refused. A receiver's words are never in an OSError."""
     if not isinstance(failure, OSError) or _MARK not in str(failure):
         return None
     cause = failure.os_error.strerror if isinstance(failure, aiohttp.ClientConnectorError) else failure

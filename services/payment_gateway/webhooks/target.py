@@ -1,4 +1,4 @@
-"""What a URL calls: the host and port that are connected to, and the bytes that are sent for it. Pure."""
+"""Reading a URL: the host and port that are connected to, and the bytes that are sent for it. Pure."""
 
 import ipaddress
 import re
