@@ -88,4 +88,7 @@ async def raw_receiver(
         server.close()
         for writer in writers:
             writer.close()
+        for writer in writers:  # else one that is collected before it is closed fails whichever test runs then
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), 1)
         await server.wait_closed()
