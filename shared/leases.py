@@ -48,7 +48,7 @@ class LeasedWork(Generic[Work]):
     """Claims work into free slots and does it concurrently; a slow piece holds up its own slot only.
 
     `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
-    gives one back that was cancelled. `wake` is a hint that there may be work; polling every `poll_seconds` is enough
+    gives one back that was cancelled. Whoever sets `wake` hints at work; polling every `poll_seconds` is enough
     without it. After a claim that brought work, `interval_seconds` pass before the next. One that came back full, or that
     says by `more` that it has left work behind, is followed by another as soon as a slot is free.
     """
@@ -63,6 +63,7 @@ class LeasedWork(Generic[Work]):
         poll_seconds: float = 0.5,
         interval_seconds: float = _CLAIM_INTERVAL_SECONDS,
         release: Callable[[Work], Awaitable[None]] = _keep,
+        wake: asyncio.Event | None = None,
     ) -> None:
         self._claim = claim
         self._attempt = attempt
@@ -79,7 +80,7 @@ class LeasedWork(Generic[Work]):
         self._ended = asyncio.Event()
         self._ended.set()
         self._claiming = asyncio.Lock()  # `run` and `run_once` share the slots: none is promised twice
-        self.wake = asyncio.Event()
+        self.wake = wake or asyncio.Event()
         self._metrics = LeasedWorkMetrics(name)
         self._metrics.slots.set(slots)
         self._metrics.busy.set_function(lambda: slots - self._free)

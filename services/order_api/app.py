@@ -51,17 +51,16 @@ class Application:
         self.gateway = GatewayClient(
             settings.payment_gateway_url, settings.payment_gateway_api_key, connections_max=SLOTS
         )
-        self.record_events = RecordEvents(self.store, wake=lambda: wake())  # noqa: PLW0108 - it is made just below
+        self.record_events = RecordEvents(self.store)
         self.dispatch_outbox = DispatchOutbox(self.store, self.gateway, self.record_events)
-        wake = self.dispatch_outbox.work.wake.set
         ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
-        self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl)
         self.forget_keys = ForgetKeys(self.store.orders, "ord", idempotency_ttl=ttl)
-        self.pay_order = PayOrder(self.store, idempotency_ttl=ttl, wake=wake)
+        self.pay_order = PayOrder(self.store, idempotency_ttl=ttl)
         self.cancel_order = CancelOrder(self.store)
-        self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl, wake=wake)
-        self.resolve_review = ResolveReview(self.store, wake=wake)
-        self.redrive_message = RedriveMessage(self.store, wake=wake)
+        self.refund_order = RefundOrder(self.store, idempotency_ttl=ttl)
+        self.resolve_review = ResolveReview(self.store)
+        self.redrive_message = RedriveMessage(self.store)
         self.receive_webhook = ReceiveWebhook(
             self.record_events, settings.secrets, tolerance_seconds=settings.webhook_tolerance_seconds
         )

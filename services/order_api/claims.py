@@ -28,8 +28,8 @@ TURNS_OF_A_WEEK = 7 * 24 + 12  # with pauses that double to an hour; who is stil
 
 async def take(orders: Collection, token: str, *, limit: int, lease_seconds: float) -> Sequence[Document]:
     """Claims up to `limit` calls that are due, the earliest first, under `token`: one attempt more, and due again when the
-    lease ends, by the server's clock. Returns their orders as a majority has them then. Raises PyMongoError; a claim whose
-    reply was lost lapses with its lease.
+    lease ends, by the server's clock. Returns their orders as a majority has them then, with the server's time in `read_at`.
+    Raises PyMongoError; a claim whose reply was lost lapses with its lease.
     """
     due_only = {"now": "$$NOW", "calls": {"id": 1, "state": 1, "due_at": 1}}
     stages: list[Document] = [{"$match": _IS_DUE}, {"$sort": {"due_at": 1}}, {"$limit": limit}, {"$project": due_only}]
@@ -64,8 +64,8 @@ async def take(orders: Collection, token: str, *, limit: int, lease_seconds: flo
         log.error("not claimed together", collection=orders.name, reason=describe(error))
         one_by_one = [UpdateOne({"_id": one, **_IS_DUE}, update) for one in ids]
         await _write_what_can_be(orders, one_by_one)
-    shown = {"calls": 1, "trace": 1, "status": 1, "charges.id": 1, "charges.reference": 1}
-    return [order async for order in orders.find({"_id": {"$in": ids}}, shown)]
+    ours: list[Document] = [{"$match": {"_id": {"$in": ids}, "calls.claim": token}}, {"$set": {"read_at": "$$NOW"}}]
+    return await (await orders.aggregate(ours)).to_list()
 
 
 def _due_calls(orders: Iterable[Document]) -> list[tuple[datetime, str, str]]:

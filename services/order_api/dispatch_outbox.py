@@ -6,7 +6,7 @@ leaves a call that knows it may have been sent. What a reply means is `calls.dec
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -59,14 +59,16 @@ UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals that tell
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """A call as it was claimed, in its order: one that does not decode must not spoil those claimed with it."""
+    """A call and its order, both as stored when it was claimed: one that does not decode must not spoil the others."""
 
-    order_id: str
-    trace: str | None
-    unwanted: bool  # if it is a charge: the order is cancelled, or paid already
+    order: Document
     call: Document
-    references: Mapping[str, str]  # what the payment attempt of each charge is known by, by the charge's id
     lease: Lease
+    read_at: float  # when the order was read, by our own monotonic clock
+
+    @property
+    def order_id(self) -> str:
+        return str(self.order["_id"])
 
 
 class DispatchOutbox:
@@ -86,7 +88,12 @@ class DispatchOutbox:
         self.breaker = Breaker(on_opening=BREAKER_OPENINGS.inc)
         watch(self.breaker)
         self.work = LeasedWork[_Claimed](
-            self._claim, self._attempt, name="dispatch_outbox", slots=slots, release=self._release
+            self._claim,
+            self._attempt,
+            name="dispatch_outbox",
+            slots=slots,
+            release=self._release,
+            wake=store.new_calls,
         )
 
     async def _claim(self, limit: int) -> list[_Claimed]:
@@ -97,24 +104,25 @@ class DispatchOutbox:
         lease, token = Lease(time.monotonic() + self._lease_seconds), str(ObjectId())
         with pymongo.timeout(CLAIM_SECONDS):
             orders = await take(self._store.orders, token, limit=permitted, lease_seconds=self._lease_seconds)
+        read_at = time.monotonic()
         return [
-            _Claimed(order["_id"], order.get("trace"), order["status"] != "Pending", call, _references(order), lease)
+            _Claimed(order, call, lease, read_at)
             for order in orders
             for call in order["calls"]
             if call.get("claim") == token
         ]
 
     async def _attempt(self, claimed: _Claimed) -> None:
-        continue_trace(claimed.trace, order_id=claimed.order_id)
+        continue_trace(claimed.order.get("trace"), order_id=claimed.order_id)
         call = msgspec.convert(claimed.call, Call)
         assert call.due_at is not None, "a claimed call has a lease"
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(claimed.order_id, call)
             return
         began = time.monotonic()
-        unwanted = claimed.unwanted and call.kind == "charge"
+        unwanted = call.kind == "charge" and claimed.order["status"] != "Pending"  # it is cancelled, or paid already
         if unwanted and not may_have_been_done(call):
-            await self._settle(claimed.order_id, call, Withdrawn(), began)
+            await self._settle(claimed, call, Withdrawn(), began)
             return
         try:
             with self.breaker.call() as calling, DISPATCH_SECONDS.time():
@@ -125,13 +133,18 @@ class DispatchOutbox:
         except BreakerOpenError:
             await self._give_back(claimed.order_id, call)
             return
-        await self._settle(claimed.order_id, call, reply, began)
+        await self._settle(claimed, call, reply, began)
 
-    async def _settle(self, order_id: str, call: Call, reply: Reply, began: float) -> None:
-        at = utc_now()
-        tried = _tried(reply, at, ms=round((time.monotonic() - began) * 1000))
+    async def _settle(self, claimed: _Claimed, call: Call, reply: Reply, began: float) -> None:
+        """Writes what became of the call. The order is read again only if somebody has changed it since the claim."""
+        at, ended = utc_now(), time.monotonic()
+        tried = _tried(reply, at, ms=round((ended - began) * 1000))
+        now = claimed.order["read_at"] + timedelta(seconds=ended - claimed.read_at)  # the server's time
         ours = await self._store.change(
-            order_id, lambda order, now: settling(order, call, reply, tried, at=at, now=now), patient=True
+            claimed.order_id,
+            lambda order, now: settling(order, call, reply, tried, at=at, now=now),
+            read={**claimed.order, "read_at": now},
+            patient=True,
         )
         log.info(
             "dispatched" if ours else "dispatched in vain: the call was settled by someone else",
@@ -176,7 +189,7 @@ class DispatchOutbox:
         taken the money which this one was to give back. C2
         """
         try:
-            reference = claimed.references.get(call.path.split("/")[-2], claimed.order_id)
+            reference = _reference_of(call.path.split("/")[-2], claimed.order)
             async for raw in self._gateway.events(reference):
                 if await self._record.heard(raw) is False:
                     return Unavailable("an event of the provider could not be recorded", answered=True)
@@ -263,5 +276,7 @@ def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> list[F
     return []
 
 
-def _references(order: Document) -> dict[str, str]:
-    return {charge["id"]: charge.get("reference") or order["_id"] for charge in order["charges"]}
+def _reference_of(charge_id: str, order: Document) -> str:
+    """The reference under which the provider knows the payment attempt that made this charge."""
+    known = (charge.get("reference") for charge in order["charges"] if charge["id"] == charge_id)
+    return next(known, None) or str(order["_id"])

@@ -75,6 +75,12 @@ def with_call(order: Order, call: Call) -> Order:
     )
 
 
+def asks_for_more(before: Order, after: Order) -> bool:
+    """Whether the order has an open call after a change that it did not have before it: a new one, or one that was dead."""
+    open_before = {call.id for call in before.calls if call.state == "open"}
+    return any(call.state == "open" and call.id not in open_before for call in after.calls)
+
+
 def answered_by_event(order: Order, kind: Kind, reference: str, *, now: datetime) -> Order:
     """The order whose charge or refund `reference` an event has told of: its call is over. C14
 

@@ -1,6 +1,5 @@
 """A customer pays again what has failed: key and the call of a new payment attempt, in one change of the order. C15"""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -49,14 +48,11 @@ Outcome: TypeAlias = Answer | KeyReused | NotPayable
 
 
 class PayOrder:
-    """`wake` hints at new calls. Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds
-    the truth.
-    """
+    """Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds the truth."""
 
-    def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
         self._store = store
         self._ttl = idempotency_ttl
-        self._wake = wake
 
     async def __call__(self, key: str, merchant: str, order_id: str, new: NewPayment) -> Outcome:
         note(order_id=order_id)
@@ -70,7 +66,6 @@ class PayOrder:
             )
         if isinstance(outcome, Answer) and not outcome.replayed:
             log.info("paid again", payment_method=new.payment_method)
-            self._wake()
         return outcome
 
 

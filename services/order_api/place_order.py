@@ -1,6 +1,6 @@
 """Placing an order: one insert of one document, with its idempotency key and the call that will charge it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
@@ -44,14 +44,13 @@ Outcome: TypeAlias = Answer | KeyReused | OrderNumberTaken
 
 
 class PlaceOrder:
-    """`wake` hints at new calls. Raises what Inserts raises; then the same key finds the truth. Raises AmountError and
-    CurrencyError for what cannot be paid, unless the key remembers that it once could: currencies are withdrawn.
+    """Raises what Inserts raises; then the same key finds the truth. Raises AmountError and CurrencyError for what cannot be
+    paid, unless the key remembers that it once could: currencies are withdrawn.
     """
 
-    def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
         self._store = store
         self._ttl = idempotency_ttl
-        self._wake = wake
         self._insert = Inserts[Order, Outcome](store.orders, explain=self._explain)
         self.writers = (self._insert,)
 
@@ -71,7 +70,7 @@ class PlaceOrder:
             note(order_id=outcome.resource_id)  # of a replay, that of the first
             if not outcome.replayed:
                 count_status(order)
-        self._wake()
+                self._store.new_calls.set()
         return outcome
 
     def _order(self, key: str, new: NewOrder, amount_minor: int, exponent: int) -> Order:
@@ -109,23 +108,25 @@ class PlaceOrder:
         )
 
     async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
-        """What stands in the way of each: its own key, with the answer that it remembers, or another order with its number.
+        """Finds why each could not be stored: its own key, with the answer that the key remembers, or another order with its
+        number. None if nothing is in its way any more, or an expired key was taken off. C5, C10
 
-        Whoever has the number is read before whoever has the key: both appear together, so a number that is there while the
-        key is not belongs to another request. None where nothing is there any more, or an expired key was taken off. C5, C10
+        The order with the number usually has the key too: that is a replay. The key of any other is looked up after the
+        number, not before: both appear together, so a number without the key belongs to another request.
         """
         numbers = await self._by_number(orders)
-        answers = await known_keys(self._store.orders, [(order.merchant, order.keys[0]) for order in orders])
-        outcomes: list[Outcome | None] = []
-        for order, answer in zip(orders, answers, strict=True):
-            ours = order.keys[0]
+        outcomes: dict[str, Outcome | None] = {}
+        for order in orders:
             numbered = numbers.get((order.merchant, order.order_number))
-            known = numbered and entry_of(numbered.keys, ours.value)
-            if known and numbered and known.expires_at > numbered.now:
-                outcomes.append(known.replayed_for(ours))
-            else:
-                outcomes.append(answer or (OrderNumberTaken(order.order_number) if numbered else None))
-        return outcomes
+            known = numbered and entry_of(numbered.keys, order.keys[0].value)
+            if numbered and known and known.expires_at > numbered.now:
+                outcomes[order.id] = known.replayed_for(order.keys[0])
+        others = [order for order in orders if order.id not in outcomes]
+        answers = await known_keys(self._store.orders, [(order.merchant, order.keys[0]) for order in others])
+        for order, answer in zip(others, answers, strict=True):
+            is_taken = (order.merchant, order.order_number) in numbers
+            outcomes[order.id] = answer or (OrderNumberTaken(order.order_number) if is_taken else None)
+        return [outcomes[order.id] for order in orders]
 
     async def _by_number(self, orders: Sequence[Order]) -> dict[tuple[str, str], "_Numbered"]:
         wanted: dict[str, list[str]] = {}

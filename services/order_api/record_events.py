@@ -5,7 +5,6 @@ into its order; its outcome is written. Merging again is merging once, so a cras
 again: when the webhook comes again, or by reconciliation, which looks for events that are still `received`.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from msgspec.structs import replace
@@ -43,11 +42,10 @@ JUDGED_MAX = 5  # each time another process has changed the event meanwhile
 
 
 class RecordEvents:
-    """Raises what Inserts and Changes raise; then the event must come again. `wake` hints at new calls."""
+    """Raises what Inserts and Changes raise; then the event must come again."""
 
-    def __init__(self, store: Store, *, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._wake = wake
         self._taken_up_after = min(store.reconcile_after, RECEIVED_MAX)
 
     async def __call__(self, event: ReceivedEvent) -> Outcome:
@@ -63,7 +61,6 @@ class RecordEvents:
             outcome=outcome,
             source=event.source,
         )
-        self._wake()
         return outcome
 
     async def heard(self, raw: bytes) -> bool | None:

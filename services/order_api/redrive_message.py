@@ -1,6 +1,5 @@
 """Sending a dead letter again, because a person says so. The provider is asked before anything is posted. C13, C17"""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import TypeAlias
 
@@ -39,11 +38,10 @@ Outcome: TypeAlias = Redriven | NotRedrivable | NoSuchMessage
 
 
 class RedriveMessage:
-    """The call as it is then. Raises what Changes raises. `wake` hints at a call that is due."""
+    """The call as it is then. Raises what Changes raises."""
 
-    def __init__(self, store: Store, *, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._wake = wake
 
     async def __call__(self, merchant: str, call_id: str) -> Outcome:
         redrive, at = new_id("rd"), utc_now()
@@ -53,7 +51,6 @@ class RedriveMessage:
         if isinstance(outcome, Redriven):
             note(order_id=order_id)
             log.info("redriven", message_id=call_id, redrives=outcome.call.redrives)
-            self._wake()
         return outcome
 
     async def _redrive(self, merchant: str, call_id: str, redrive: str, at: datetime) -> tuple[str, Outcome]:

@@ -1,6 +1,5 @@
 """A merchant gives money back: key, reservation and the call that asks for it, in one change of the order. C18"""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
@@ -60,14 +59,11 @@ Outcome: TypeAlias = Answer | KeyReused | Refusal
 
 
 class RefundOrder:
-    """`wake` hints at new calls. Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds
-    the truth.
-    """
+    """Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds the truth."""
 
-    def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
         self._store = store
         self._ttl = idempotency_ttl
-        self._wake = wake
 
     async def __call__(
         self, key: str, merchant: str, order_id: str, new: NewRefund, amount_minor: int | None
@@ -91,7 +87,6 @@ class RefundOrder:
             )
         if isinstance(outcome, Answer) and not outcome.replayed:
             log.info("refund asked for", refund_id=asked.refund_id)
-            self._wake()
         return outcome
 
 

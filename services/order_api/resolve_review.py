@@ -2,7 +2,6 @@
 the decision, in one change of the order.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -45,11 +44,10 @@ Outcome: TypeAlias = Order | NoSuchReview | SeveralReviews | AlreadyResolved | R
 
 
 class ResolveReview:
-    """The order as it is then. Raises what Changes raises. `wake` hints at new calls."""
+    """The order as it is then. Raises what Changes raises."""
 
-    def __init__(self, store: Store, *, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._wake = wake
 
     async def __call__(
         self, merchant: str, order_id: str, code: str, decision: Decision, *, event_id: str | None = None
@@ -61,7 +59,6 @@ class ResolveReview:
             outcome = await self._store.change(order_id, lambda order, _now: resolved(order, asked))
         if isinstance(outcome, Order):
             log.info("review resolved", code=code, decision=decision)
-            self._wake()
         return outcome
 
 

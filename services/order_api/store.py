@@ -1,5 +1,6 @@
 """What the verbs read and write together: orders, each one document, and the provider's events."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from order_api.calls import Call
 from order_api.event import StoredEvent
 from order_api.metrics import UNREADABLE, count_status
 from order_api.order import Order
+from order_api.outbox import asks_for_more
 from order_api.questions import scheduled
 from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
@@ -44,6 +46,7 @@ class Store:
         self.payment_events = self.database["payment_events"]
         self.barriers = self.database[BARRIERS]
         self.reconcile_after = reconcile_after
+        self.new_calls = asyncio.Event()  # a hint that an order asks for a call which it has not asked for before
         self._read_page = PageReader()
         self._change = Changes[Order](self.orders, Order)
         self.events = Documents[StoredEvent, StoredEvent](
@@ -51,11 +54,13 @@ class Store:
         )
         self.writers = (self._change, *self.events.writers)
 
-    async def change(self, order_id: str, decide: Decide[Order, A], *, patient: bool = False) -> A:
+    async def change(
+        self, order_id: str, decide: Decide[Order, A], *, read: Document | None = None, patient: bool = False
+    ) -> A:
         """As Changes, with the provider asked in time about whatever question the change leaves open, and a new status
         counted. C22
         """
-        changed: list[Order] = []  # in the run whose write was acknowledged, which is the last
+        changed: list[tuple[Order, Order]] = []  # in the run whose write was acknowledged, which is the last
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, A]:
             changed.clear()
@@ -63,13 +68,15 @@ class Store:
             if verdict.after is None or order is None or now is None:
                 return verdict
             after = scheduled(order, verdict.after, now=now, pause=self.reconcile_after)
-            if after.status != order.status:
-                changed.append(after)
+            changed.append((order, after))
             return Verdict(verdict.answer, after)
 
-        answer = await self._change(order_id, deciding, patient=patient)
-        for order in changed:
-            count_status(order)
+        answer = await self._change(order_id, deciding, read=read, patient=patient)
+        for before, after in changed:
+            if after.status != before.status:
+                count_status(after)
+            if asks_for_more(before, after):
+                self.new_calls.set()
         return answer
 
     async def change_own(

@@ -93,9 +93,7 @@ class Inserts(Generic[T, R]):
             caller.on_deadline = UnresolvedDuplicateError()
         try:
             with pymongo.timeout(TRY_SECONDS):
-                ids = [caller.item.raw["_id"] for caller in callers]
-                found = self._collection.find({"_id": {"$in": ids}}, {"writer": 1})
-                writers = {document["_id"]: document.get("writer") async for document in found}
+                writers = await self._writers(callers)
                 unknown = [caller for caller in callers if not self._is_stored(caller.item.raw, writers)]
                 things = [caller.item.thing for caller in unknown]
                 outcomes = await self._explain(things) if self._explain and things else [None] * len(things)
@@ -108,6 +106,16 @@ class Inserts(Generic[T, R]):
             if caller not in unexplained:
                 caller.answer(explained.get(caller))
         self._batches.again(unexplained)
+
+    async def _writers(self, callers: "Sequence[Caller[_New[T], R | None]]") -> dict[str, ObjectId | None]:
+        """The writer of each document that is there under its caller's id. An id of ours is new at the first try, so it is
+        looked for only later: MongoDB itself recognises a write that PyMongo repeats.
+        """
+        ids = [caller.item.raw["_id"] for caller in callers if caller.tries or not self._ids_are_ours]
+        if not ids:
+            return {}
+        found = self._collection.find({"_id": {"$in": ids}}, {"writer": 1})
+        return {document["_id"]: document.get("writer") async for document in found}
 
     def _is_stored(self, raw: RawBSONDocument, writers: Mapping[str, ObjectId | None]) -> bool:
         return raw["_id"] in writers and (self._ids_are_ours or writers[raw["_id"]] == raw["writer"])

@@ -66,6 +66,8 @@ async def known_keys(
     collection: Collection, asked: Sequence[tuple[str, KeyedRequest]]
 ) -> list[Answer | KeyReused | None]:
     """What each merchant's request is answered; None if its key is free, or expired and now off. Raises PyMongoError. C10"""
+    if not asked:
+        return []
     values: dict[str, list[str]] = {}
     for merchant, request in asked:
         values.setdefault(merchant, []).append(request.value)

@@ -15,11 +15,15 @@ FailCommand = Callable[..., Awaitable[None]]
 async def fail_command(mongo: Client) -> AsyncIterator[FailCommand]:
     """`await fail_command(app_name, ["commitTransaction"], times=1, errorCode=…)`: see MongoDB's failCommand.
 
-    `times` may be "always": PyMongo tries an unconfirmed commit again a thousand times in half a second.
+    `times` may be "always": PyMongo tries an unconfirmed commit again a thousand times in half a second. With
+    `all_after` that many succeed first, and then none does.
     """
 
-    async def fail(app_name: str, commands: list[str], *, times: int | Literal["always"], **how: Any) -> None:
+    async def fail(
+        app_name: str, commands: list[str], *, times: int | Literal["always"] = 0, all_after: int = 0, **how: Any
+    ) -> None:
         mode: Any = "alwaysOn" if times == "always" else {"times": times} if times else "off"
+        mode = {"skip": all_after} if all_after else mode
         data = {"failCommands": commands, "appName": app_name, **how}
         try:
             await mongo.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)

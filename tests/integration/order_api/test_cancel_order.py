@@ -156,9 +156,12 @@ async def test_c11_a_claim_that_cannot_be_read_back_sends_nothing_and_lapses(
 ) -> None:
     order = await place(application)
     orders = f"{application.store.database.name}.orders"
-    await fail_command("order_api", ["find"], times=1, errorCode=13388, namespace=orders)
+    await fail_command(
+        "order_api", ["aggregate"], all_after=1, errorCode=13388, namespace=orders
+    )  # the search succeeds
     with pytest.raises(OperationFailure):
         await application.dispatch_outbox.work.run_once()
+    await fail_command("order_api", ["aggregate"], times=0)
     call = await charge_call_of(application, order)
     assert (call["claim"] is not None, call["attempts"]) == (True, 1)
     assert provider.asked == []

@@ -23,13 +23,15 @@ class AfterTheSearch:
     def __init__(self, orders: Collection, happen: Callable[[], Any]) -> None:
         self._orders = orders
         self._happen = happen
+        self._searched = False
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._orders, name)
-        if name != "aggregate":
+        if name != "aggregate" or self._searched:
             return real
 
         async def search(*arguments: Any, **options: Any) -> Any:
+            self._searched = True
             found = await real(*arguments, **options)
             await self._happen()
             return found

@@ -182,10 +182,14 @@ async def test_c6_of_64_callers_three_are_refused_and_61_stored_in_one_write(
     assert await things.count_documents({}) == 62
 
 
-async def test_c5_an_insert_whose_reply_was_lost_is_its_own_success(things: Collection) -> None:
-    await things.insert_one({"_id": "id_mine", "name": "mine", "version": 1})
-    async with at_work(things) as documents:
+async def test_c5_an_insert_whose_reply_was_lost_is_its_own_success(
+    mongodb_uri: str, things: Collection, fail_command: FailCommand
+) -> None:
+    client = connect(mongodb_uri, app_name="reply-lost")
+    await fail_command("reply-lost", ["insert"], times=1, **UNCONFIRMED)
+    async with at_work(client[things.database.name]["things"], limits=Limits(deadline_seconds=30)) as documents:
         assert await documents.insert(thing("mine")) is None
+    await client.close()
 
 
 async def test_c7_a_write_concern_error_says_nothing_definite_about_a_duplicate(

@@ -27,6 +27,6 @@ class NewPrimary:
 
 async def test_c9_a_call_that_was_not_found_is_looked_up_once_more_when_its_absence_is_confirmed() -> None:
     store = NewPrimary()
-    redrive = RedriveMessage(cast("Store", store), wake=lambda: None)
+    redrive = RedriveMessage(cast("Store", store))
     assert isinstance(await redrive("default", "obx_1"), NoSuchMessage)
     assert store.changed == ["ord_1", "ord_2"]
