@@ -295,6 +295,17 @@ async def test_c3_a_document_that_was_changed_since_it_was_read_is_read_and_deci
     assert [part["id"] for part in stored["parts"]] == ["p1", "p3"]
 
 
+async def test_c3_no_answer_that_writes_nothing_rests_on_what_a_caller_had_read_before(things: Collection) -> None:
+    async with at_work(things) as documents:
+        await documents.insert(thing("one"))
+        stale = {**(await things.find_one() or {}), "read_at": None}
+        await documents.change("id_one", set_note("changed"))
+        seen = await documents.change(
+            "id_one", lambda found, _now: Verdict(found and found.note, found=True), read=stale
+        )
+    assert seen == "changed"
+
+
 async def test_c3_totals_that_are_short_harm_only_the_change_that_missed(things: Collection) -> None:
     ran: Counter[str] = Counter()
 
