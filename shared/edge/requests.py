@@ -5,10 +5,9 @@ Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
@@ -19,33 +18,16 @@ from litestar.params import QueryParameter
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.values import Amount
 from shared.idempotency import parse_key
-from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
+from shared.money import AmountError, parse_plain_decimal
 from shared.strict_json import has_lone_surrogate, parse_json
-from shared.times import stored
-from shared.visible import is_visible
 
 T = TypeVar("T")
 
-Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
-METADATA_KEY_LENGTH_MAX = 40
 PARAMETERS_MAX = 32
 
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
-
-
-class Amount(Decimal):
-    """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
-
-    SCHEMA: ClassVar[dict[str, Any]] = {
-        "description": "In major units, with no more decimal places than the currency has; no exponent.",
-        "type": ["number", "string"],
-        "format": "decimal",
-        "exclusiveMinimum": 0,
-        "maximum": AMOUNT_MINOR_MAX,
-        "pattern": r"^[0-9]+(\.[0-9]+)?$",
-        "maxLength": 64,
-    }
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:
@@ -196,33 +178,6 @@ def _declared(handler: BaseRouteHandler) -> Mapping[str, Any]:
     fields = handler.parsed_fn_signature.parameters.items()
     own = [(name, field) for name, field in fields if isinstance(field.kwarg_definition, QueryParameter)]
     return {getattr(field.kwarg_definition, "name", None) or name: field.annotation for name, field in own}
-
-
-def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
-    """Raises ProblemError for an identifier that does not show as what it is. `spaced`: single spaces may stand in it."""
-    if not all(is_visible(word) for word in (text.split(" ") if spaced else [text])):
-        spaces = "spaces only one by one and not at the ends" if spaced else "no spaces"
-        fault = f"must be visible characters in Unicode's form NFC: {spaces}, no controls, nothing that shows nothing"
-        raise invalid_field(pointer, fault)
-
-
-def moment(pointer: str, given: datetime | str) -> datetime:
-    """A time with its zone, such as 2026-11-28T12:00:00Z (RFC 3339 §5.6), as it is stored. Raises ProblemError, also for one
-    that MongoDB cannot hold.
-    """
-    try:
-        return stored(msgspec.convert(given, Annotated[datetime, msgspec.Meta(tz=True)]))
-    except ValueError:
-        raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
-
-
-def check_metadata(metadata: dict[str, str]) -> None:
-    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values may be any text."""
-    rule = f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start"
-    for name in metadata:
-        is_odd = len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name
-        if is_odd or not all(is_visible(word) for word in name.split(" ")):
-            raise invalid_field("/metadata", rule)
 
 
 def _is_json(content_type: str) -> bool:

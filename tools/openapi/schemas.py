@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from shared.edge.requests import Amount
+from shared.edge.values import Amount
 from shared.pages import Page
 
 Json = dict[str, Any]

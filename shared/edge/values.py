@@ -1,0 +1,82 @@
+"""What single values of a request may be: amounts of money, times, visible names, metadata."""
+
+import re
+import unicodedata
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from shared.edge.problems import invalid_field
+from shared.money import AMOUNT_MINOR_MAX
+from shared.times import stored
+
+Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
+METADATA_KEY_LENGTH_MAX = 40
+
+_PLAIN = re.compile(r"[!-~]+\Z")
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
+
+# What shows nothing though its category is that of a letter, mark or symbol: Default_Ignorable_Code_Point (Unicode 16,
+# DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+class Amount(Decimal):
+    """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
+
+    SCHEMA: ClassVar[dict[str, Any]] = {
+        "description": "In major units, with no more decimal places than the currency has; no exponent.",
+        "type": ["number", "string"],
+        "format": "decimal",
+        "exclusiveMinimum": 0,
+        "maximum": AMOUNT_MINOR_MAX,
+        "pattern": r"^[0-9]+(\.[0-9]+)?$",
+        "maxLength": 64,
+    }
+
+
+def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
+    """Raises ProblemError for an identifier that does not show as what it is. `spaced`: single spaces may stand in it."""
+    if not all(is_visible(word) for word in (text.split(" ") if spaced else [text])):
+        spaces = "spaces only one by one and not at the ends" if spaced else "no spaces"
+        fault = f"must be visible characters in Unicode's form NFC: {spaces}, no controls, nothing that shows nothing"
+        raise invalid_field(pointer, fault)
+
+
+def moment(pointer: str, given: datetime | str) -> datetime:
+    """A time with its zone, such as 2026-11-28T12:00:00Z (RFC 3339 §5.6), as it is stored. Raises ProblemError, also for one
+    that MongoDB cannot hold.
+    """
+    try:
+        return stored(msgspec.convert(given, Annotated[datetime, msgspec.Meta(tz=True)]))
+    except ValueError:
+        raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
+
+
+def check_metadata(metadata: dict[str, str]) -> None:
+    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values may be any text."""
+    rule = f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start"
+    for name in metadata:
+        is_odd = len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name
+        if is_odd or not all(is_visible(word) for word in name.split(" ")):
+            raise invalid_field("/metadata", rule)
+
+
+def is_visible(text: str) -> bool:
+    """Whether every character of `text` shows, so that what looks the same is the same, as far as that can be had.
+
+    It is normalised (NFC, Unicode Annex 15), as otherwise "é" could be two names; and it does not start with a combining
+    mark, which would join what stands before it. Empty text does not show.
+    """
+    if text.isascii():
+        return _PLAIN.match(text) is not None
+    return (
+        unicodedata.is_normalized("NFC", text)
+        and not unicodedata.category(text[0]).startswith("M")
+        and not any(unicodedata.category(character) in _UNSEEN for character in text)
+        and _BLANK.search(text) is None
+    )
