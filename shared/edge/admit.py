@@ -17,15 +17,15 @@ from shared.edge.requests import require_body_as_declared, require_declared_quer
 class RateLimit:
     """So many requests a second of each merchant in one process, and a second's worth at once: a token bucket."""
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_second: float) -> None:
         self._per_second = per_second
         self._burst = max(1.0, per_second)
-        self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when they were counted
 
-    def seconds_to_wait(self, merchant: str) -> float:
-        """Takes a token and returns 0; or takes none and returns how long it is until there will be one."""
-        now = self._clock()
+    def seconds_to_wait(self, merchant: str, *, now: float) -> float:
+        """Takes a token and returns 0. If there is none, returns the seconds until there will be one. `now` is by any clock
+        that never goes back.
+        """
         tokens, counted_at = self._buckets.get(merchant, (self._burst, now))
         tokens = min(self._burst, tokens + (now - counted_at) * self._per_second)
         if tokens < 1:
@@ -83,7 +83,7 @@ class Admission:
 
     def _admit_merchant(self, request: Request[Any, Any, Any]) -> None:
         merchant = authenticated_merchant(request, self._keys)
-        if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant)):
+        if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant, now=time.monotonic())):
             raise ProblemError("rate-limited", retry_after_seconds=math.ceil(wait))
         request.scope["merchant"] = merchant  # type: ignore[typeddict-unknown-key]
 

@@ -125,7 +125,7 @@ def await_database_or_exit(
     uri: str, prepare: Callable[[Client], Awaitable[None]] | None = None, *, patience_seconds: float = 10.0
 ) -> None:
     """Returns when MongoDB answers as a replica set and is prepared; else exit status 1, with one line that says why on
-    standard error. `prepare` raises UnusableDatabaseError, and may run several times.
+    standard error. `prepare` raises UnusableDatabaseError, and may run several times. Only tests set `patience_seconds`.
     """
     try:
         asyncio.run(await_database(uri, prepare, patience_seconds=patience_seconds))

@@ -4,12 +4,11 @@ import re
 import unicodedata
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 import msgspec
 
 from shared.edge.problems import invalid_field
-from shared.money import AMOUNT_MINOR_MAX
 from shared.times import stored
 
 Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
@@ -27,16 +26,6 @@ _BLANK = re.compile(
 
 class Amount(Decimal):
     """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
-
-    SCHEMA: ClassVar[dict[str, Any]] = {
-        "description": "In major units, with no more decimal places than the currency has; no exponent.",
-        "type": ["number", "string"],
-        "format": "decimal",
-        "exclusiveMinimum": 0,
-        "maximum": AMOUNT_MINOR_MAX,
-        "pattern": r"^[0-9]+(\.[0-9]+)?$",
-        "maxLength": 64,
-    }
 
 
 def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
