@@ -3,13 +3,7 @@
 import math
 from enum import IntEnum
 
-from shared.edge.limits import (
-    BODY_BYTES_A_SECOND_MIN,
-    BODY_BYTES_MAX,
-    BODY_WIRE_BYTES_MAX,
-    HEAD_BYTES_MAX,
-    HttpLimits,
-)
+from shared.edge.limits import BODY_BYTES_A_SECOND_MIN, BODY_BYTES_MAX, BODY_WIRE_BYTES_MAX, HEAD_BYTES_MAX, HttpLimits
 
 
 class Phase(IntEnum):

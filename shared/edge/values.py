@@ -1,4 +1,4 @@
-"""What single values of a request may be: amounts of money, times, visible names, metadata."""
+"""The rules for single values in a request: amounts of money, times, visible names, metadata. Pure."""
 
 import re
 import unicodedata
@@ -17,8 +17,8 @@ METADATA_KEY_LENGTH_MAX = 40
 _PLAIN = re.compile(r"[!-~]+\Z")
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
-# What shows nothing though its category is that of a letter, mark or symbol: Default_Ignorable_Code_Point (Unicode 16,
-# DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
+# Characters that show nothing although Unicode calls them letters, marks or symbols: Default_Ignorable_Code_Point
+# (Unicode 16, DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -29,7 +29,7 @@ class Amount(Decimal):
 
 
 def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
-    """Raises ProblemError for an identifier that does not show as what it is. `spaced`: single spaces may stand in it."""
+    """Raises ProblemError for an identifier with characters that do not show. With `spaced` it may have single spaces."""
     if not all(is_visible(word) for word in (text.split(" ") if spaced else [text])):
         spaces = "spaces only one by one and not at the ends" if spaced else "no spaces"
         fault = f"must be visible characters in Unicode's form NFC: {spaces}, no controls, nothing that shows nothing"
@@ -47,7 +47,7 @@ def moment(pointer: str, given: datetime | str) -> datetime:
 
 
 def check_metadata(metadata: dict[str, str]) -> None:
-    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values may be any text."""
+    """Raises ProblemError for a key that is hard to query in MongoDB. Values may be any text."""
     rule = f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start"
     for name in metadata:
         is_odd = len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name
@@ -56,10 +56,10 @@ def check_metadata(metadata: dict[str, str]) -> None:
 
 
 def is_visible(text: str) -> bool:
-    """Whether every character of `text` shows, so that what looks the same is the same, as far as that can be had.
+    """Whether every character of `text` shows. Then two texts that look the same are mostly the same.
 
-    It is normalised (NFC, Unicode Annex 15), as otherwise "é" could be two names; and it does not start with a combining
-    mark, which would join what stands before it. Empty text does not show.
+    The text must be normalised (NFC, Unicode Annex 15): otherwise "é" could be written in two ways. It must not start with a
+    combining mark, which would join the text before it. Empty text is not visible.
     """
     if text.isascii():
         return _PLAIN.match(text) is not None
