@@ -31,13 +31,13 @@ class _RefusedError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. No timer runs for a request: `sweep` is called about once a second and looks at the deadlines."""
 
+    _arrival: Arrival  # both are made with the connection
     _reader: Reader
 
     def __init__(self, limits: HttpLimits, unread: Unread, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
         self._unread = unread
-        self._arrival = Arrival(limits, self.loop.time())
         self._refused = False
         self._bytes_after_refusal = 0
         self._last_words = b""  # why this connection ends, to be sent after the answers to earlier requests
@@ -49,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._arrival = Arrival(self._limits, self.loop.time())
         self._reader = Reader(transport, self._limits.http_write_seconds, self.loop.time())
         keep_little_unsent(transport)
         self._unread.readers.add(self._reader)
