@@ -51,7 +51,7 @@ async def await_database(
 ) -> None:
     """Returns when MongoDB answers as a replica set and `prepare`, which may run several times, is done with it. Raises
     UnusableDatabaseError, whose message is one line, if MongoDB is no replica set, refuses us, or does not answer within
-    `patience_seconds`, and what `prepare` raises.
+    `patience_seconds` (other than 10 in tests only), and what `prepare` raises.
     """
     heard = _Heard()
     try:

@@ -53,8 +53,8 @@ class Limits:
 
 @asynccontextmanager
 async def answered_within(seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
-    """For whoever waits for several steps, each of which has a bound of its own: together they take no longer than one. A
-    step that is under way then may be done yet. Raises UnavailableError. C8
+    """Bounds several steps together, each of which has a bound of its own. The step that is under way at the end may still
+    be done. Tests pass fewer `seconds`. Raises UnavailableError. C8
     """
     try:
         async with asyncio.timeout(seconds):

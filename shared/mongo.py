@@ -86,7 +86,7 @@ async def ensure_collection(
 ) -> None:
     """Makes the collection, its validator and its indexes be there; several replicas may do so at once. Raises
     UnusableDatabaseError if an index or documents that are there stand in the way, and the PyMongoError that was still there
-    after `patience_seconds`.
+    after `patience_seconds`, which are fewer in tests.
     """
     deadline = asyncio.get_running_loop().time() + patience_seconds
     while True:
@@ -125,10 +125,10 @@ async def _create(database: Database, name: str, schema: Mapping[str, Any] | Non
         await database.command("collMod", name, validator=validator)
 
 
-async def is_reachable(client: Client, *, seconds: float = 1.0) -> bool:
-    """Whether the primary answers within `seconds`."""
+async def is_reachable(client: Client) -> bool:
+    """Whether the primary answers within a second."""
     try:
-        with pymongo.timeout(seconds):
+        with pymongo.timeout(1.0):
             await client.admin.command("ping")
     except PyMongoError as error:
         count_error(error)

@@ -1,4 +1,4 @@
-"""A circuit breaker: after repeated failures nobody calls for a while, then one probe decides. The clock comes in."""
+"""A circuit breaker: after repeated failures nobody calls for a while, then one probe decides. Tests bring a clock."""
 
 import time
 from collections.abc import Callable, Iterator

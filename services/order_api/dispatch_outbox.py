@@ -72,6 +72,8 @@ class _Claimed(msgspec.Struct, frozen=True):
 
 
 class DispatchOutbox:
+    """Only tests set `lease_seconds` and `slots`, to reach the end of both sooner."""
+
     def __init__(
         self,
         store: Store,

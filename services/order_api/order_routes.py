@@ -27,8 +27,9 @@ from shared.batches import answered_within
 from shared.edge.auth import merchant_of
 from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import FieldError, ProblemError, invalid_field
-from shared.edge.requests import Amount, Metadata, check_metadata, idempotency_key, require_visible
+from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response, replayable
+from shared.edge.values import Amount, Metadata, check_metadata, require_visible
 from shared.idempotency import Answer, KeyReused
 from shared.ids import first_id
 from shared.money import shortest

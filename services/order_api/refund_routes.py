@@ -16,8 +16,9 @@ from order_api.views import OrderView, RefundView, order_view, refund_view, to_j
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
 from shared.edge.problems import FieldError, ProblemError
-from shared.edge.requests import Amount, idempotency_key, require_visible
+from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response, replayable
+from shared.edge.values import Amount, require_visible
 from shared.idempotency import Answer, KeyReused
 from shared.money import in_major, in_minor, shortest
 

@@ -14,7 +14,9 @@ R = TypeVar("R")
 
 
 class Documents(Generic[T, R]):
-    """The documents of one collection, each with `_id`, `version` and `writer`. See Inserts and Changes."""
+    """The documents of one collection, each with `_id`, `version` and `writer`. See Inserts and Changes. Only tests set the
+    limits, to reach them with few documents.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Who is served, and how many at once."""
+"""The decision whether a request is served: whose it is, how fast that merchant sends, and how many are at work."""
 
 import math
 import time
@@ -15,17 +15,17 @@ from shared.edge.requests import require_body_as_declared, require_declared_quer
 
 
 class RateLimit:
-    """So many requests a second of each merchant in one process, and a second's worth at once: a token bucket."""
+    """A token bucket for each merchant, in one process. It allows `per_second` requests, and those of one second at once."""
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_second: float) -> None:
         self._per_second = per_second
         self._burst = max(1.0, per_second)
-        self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when they were counted
 
-    def seconds_to_wait(self, merchant: str) -> float:
-        """Takes a token and returns 0; or takes none and returns how long it is until there will be one."""
-        now = self._clock()
+    def seconds_to_wait(self, merchant: str, *, now: float) -> float:
+        """Takes a token and returns 0. If there is none, returns the seconds until there will be one. `now` is by any clock
+        that never goes back.
+        """
         tokens, counted_at = self._buckets.get(merchant, (self._burst, now))
         tokens = min(self._burst, tokens + (now - counted_at) * self._per_second)
         if tokens < 1:
@@ -35,12 +35,15 @@ class RateLimit:
 
 
 class Admission:
-    """Handlers opt out: of keys and rates with `public=True`, of the bound on requests at work with `always=True`. Those
-    with `test=True` are refused unless `test_endpoints`. Those with `raw_body=True` judge the body themselves, and those
-    with `any_query=True` are called at an address that somebody else has written down.
+    """The rules for every request. A handler sets options to be exempt from some of them:
 
-    It is no Litestar guard, because before each guard Litestar copies the handler: with one, the smallest requests took
-    twice as long.
+    - `public=True`: no key is needed, and no rate is limited.
+    - `always=True`: it is served however many requests are at work.
+    - `raw_body=True`: it checks the body itself.
+    - `any_query=True`: any query parameters are accepted, because others choose the address that is called.
+    - `test=True` is no exemption: such a handler is refused unless `test_endpoints`.
+
+    It is no Litestar guard. Litestar copies the handler before each guard: the smallest requests took twice as long.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Admission:
 
     async def admit(self, request: Request[Any, Any, Any]) -> None:
         """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
-        `test-endpoints-disabled`, `invalid-fields` for a query, and what is wrong with a body as such.
+        `test-endpoints-disabled`, `invalid-fields` for a query, and those of `require_body_as_declared`.
         """
         options = request.route_handler.opt
         if not options.get("public"):
@@ -74,7 +77,7 @@ class Admission:
             require_declared_query(request)
         if options.get("always"):
             return
-        if request.method != "GET":  # before it takes a place: whoever is slow to send it must not take others'
+        if request.method != "GET":  # before it takes a place: a client that sends slowly must not take one
             await require_body_as_declared(request)
         if self._at_work >= self._requests_max:
             raise ProblemError("overloaded")
@@ -83,13 +86,13 @@ class Admission:
 
     def _admit_merchant(self, request: Request[Any, Any, Any]) -> None:
         merchant = authenticated_merchant(request, self._keys)
-        if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant)):
+        if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant, now=time.monotonic())):
             raise ProblemError("rate-limited", retry_after_seconds=math.ceil(wait))
         request.scope["merchant"] = merchant  # type: ignore[typeddict-unknown-key]
 
 
 def release(scope: Scope) -> None:
-    """Gives back the place of a request, if it has one: at its end, or as soon as it no longer works but only waits."""
+    """Gives back the place of a request among those at work, if it has one. Called at its end, or when it only waits."""
     give_back: Callable[[], None] | None = scope.pop("at_work", None)  # type: ignore[typeddict-item]
     if give_back:
         give_back()

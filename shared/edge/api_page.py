@@ -9,18 +9,18 @@ import msgspec
 from litestar import Response, Router, get
 from litestar.response import File
 
-# It is looked up, not imported: its code is for Flask.
+# Only its files are used. Its code is for Flask, and is not imported.
 _SWAGGER_UI = distribution("flask-swagger-ui")
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript", "favicon-32x32.png": "image/png"}
 API_PAGE = "/schema"
-_FOLDER = f"{API_PAGE}/swagger-ui-{_SWAGGER_UI.version}"  # changes with the content, so browsers may keep it
+_FOLDER = f"{API_PAGE}/swagger-ui-{_SWAGGER_UI.version}"  # a new version has a new path, so browsers may keep the files
 
-# Everything from here, nothing inline; `data:` because Swagger UI's style sheet holds its pictures.
+# Everything comes from this host, and nothing is inline. `data:` is for the pictures in Swagger UI's style sheet.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-CHUNK_BYTES = 64 * 1024  # what a client that reads slowly keeps in our memory
+CHUNK_BYTES = 64 * 1024  # so much of a file is in memory for a client that reads slowly
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

@@ -1,4 +1,4 @@
-"""How either service becomes an application: the same edge around its routes, and its background work while it runs."""
+"""Builds the application of a service: the edge around its routes, and its background work while it runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -38,9 +38,9 @@ def build(
     console: Console | None = None,
     recent: Recent | None = None,
 ) -> ASGIApp:
-    """The ASGI application of the package `service`. Handlers get `parts` by name; those that are called most take them from
-    the application's state, because injecting one costs about five microseconds. `admission` decides who is served, all
-    of it inside `running`. `console` is the page at `/`, `recent` keeps requests for it.
+    """The ASGI application of the package `service`. Handlers get `parts` by name. The handlers that are called most take
+    them from the application's state, because injecting one costs about five microseconds. `admission` decides who is
+    served. `running` is entered before the first request. `console` is the page at `/`, and `recent` keeps requests for it.
     """
 
     @asynccontextmanager
@@ -65,17 +65,17 @@ def build(
 
 
 class Writer(Protocol):
-    """What writes for its callers, in batches, until cancelled."""
+    """Writes for its callers, in batches, until it is cancelled."""
 
     async def run(self) -> None: ...
 
 
-CANCEL_SECONDS = 3.0  # PyMongo may lose a cancellation; its own timeouts end it then
+CANCEL_SECONDS = 3.0  # PyMongo may miss a cancellation; its own timeouts end the call then
 
 
 @asynccontextmanager
 async def at_work(writers: Sequence[Writer], workers: Sequence[LeasedWork[Any]]) -> AsyncIterator[None]:
-    """Runs them. At the end the workers finish what they have in hand while there is still somebody to write it."""
+    """Runs them. At the end the workers finish first, because the writers must still write their results."""
     runs = [*(writer.run() for writer in writers), *(worker.run() for worker in workers)]
     tasks = [asyncio.create_task(run) for run in runs]
     for task in tasks:
@@ -93,7 +93,7 @@ async def at_work(writers: Sequence[Writer], workers: Sequence[LeasedWork[Any]])
 
 
 def _must_not_end(task: "asyncio.Task[None]") -> None:
-    """A service without one of its workers looks alive and is not: better that it ends, and is started again. C8"""
+    """Stops the service, so that it is started again. Without one of its workers it would look alive and not be. C8"""
     log.critical("background work ended by itself; stopping", task=repr(task))
     stop_as_failed()
 

@@ -23,8 +23,8 @@ class ApiKey(NamedTuple):
 
 
 def parse_keys(entries: Sequence[Secret], *, name: str, bare: bool = False) -> tuple[ApiKey, ...]:
-    """Keys from settings: `merchant:<sha256 hex of the key>`, or if `bare` a key itself, for the merchant `default`. Raises
-    SettingError, which names the setting and not the key; also if one key is listed for two merchants.
+    """Keys from settings: `merchant:<sha256 hex of the key>`. If `bare`, an entry may also be a key itself, for the merchant
+    `default`. Raises SettingError, also if two merchants have the same key. It names the setting and not the key.
     """
     keys = []
     for entry in entries:
@@ -58,7 +58,7 @@ def merchant_of(request: Request[Any, Any, Any]) -> str:
 
 
 def authenticated_merchant(request: Request[Any, Any, Any], keys: Sequence[ApiKey]) -> str:
-    """Whose key the request carries. Without any keys everybody is `default`. Raises ProblemError `unauthenticated`."""
+    """The merchant whose key the request carries. Without `keys` it is `default`. Raises ProblemError `unauthenticated`."""
     if not keys:
         return DEFAULT_MERCHANT
     given = header_values(request, b"authorization")

@@ -1,6 +1,6 @@
-"""The console: a page at `/` to look at what the service does, of plain files from its package and from `shared/console`.
+"""The console: a page at `/` that shows what the service does. Its files are in the service's package and `shared/console`.
 
-It is made of the API alone, so it may do what the key that it is given may do, and no more.
+It uses the public API only. So it can do exactly what the key allows that a person enters in it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _OPEN: dict[str, Any] = {"public": True, "always": True, "include_in_schema": Fa
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The page reads this before it can ask the API. The addresses are those of the consoles, where they are known."""
+    """The settings of the page, which it reads before it calls the API. The URLs are None where they are not known."""
 
     service: str
     version: str = VERSION
@@ -45,17 +45,17 @@ class _File(NamedTuple):
 
 
 def front_page(console: Console | None) -> list[ControllerRouterHandler]:
-    """The routes of the console, or without one a way to the API page."""
+    """The routes of the console. Without one, `/` redirects to the API page."""
     served = _console_files(console.service) if console else []
     index = next(one for one in served if one.path == f"{_FOLDER}/index.html") if console else None
 
     @get("/", **_OPEN)
     def page(request: Request[Any, Any, Any]) -> Response[Any]:
-        """For a browser. For every other client there is nothing here."""
+        """A page for browsers. Other clients get 404."""
         varies = {"Vary": "Accept"}
         if not prefers_html(header_values(request, b"accept")):
             return respond(request, ProblemError("not-found"), varies)
-        if index is None:  # temporary (302): with a console there is more to show
+        if index is None:  # temporary: with a console there is a page here
             return Response(b"", status_code=302, media_type="text/html", headers={"Location": API_PAGE, **varies})
         return _respond(request, index)
 

@@ -1,7 +1,7 @@
-"""Around the application: a request gets an id and a place in a trace, an answer gets its headers, and both together one log
-line and their metrics. HEAD and OPTIONS, which Litestar leaves open, are answered here.
+"""The wrapper around the application. It gives a request its id and its place in a trace, and an answer its headers. At the
+end it writes one log line and counts. It also answers HEAD and OPTIONS, which Litestar does not.
 
-All of it is one wrapper with one `send`. Each further one would cost every message of every answer another call.
+There is one wrapper with one `send`, because each further one would add a call to every message of every answer.
 """
 
 import re
@@ -28,14 +28,14 @@ SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 _SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
-_NO_SUCH_METHOD = "ANY"  # asked for to learn which ones there are
+_NO_SUCH_METHOD = "ANY"  # Litestar answers it with 405, and with the methods that there are
 _ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
-_PATH_CHARS_MAX = 256  # of what a span shows
-_QUIET = ("/health/", "/metrics")  # asked every few seconds by whoever watches us
+_PATH_CHARS_MAX = 256  # of a path, in a span
+_QUIET = ("/health/", "/metrics")  # monitoring asks for these every few seconds
 
 
 def exchanging(app: ASGIApp, recent: Recent | None = None) -> ASGIApp:
-    """The application with all of this around it. `recent` keeps some of the requests with their answers."""
+    """Wraps the application. `recent` keeps some of the requests with their answers."""
 
     async def exchanged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -76,8 +76,8 @@ def exchanging(app: ASGIApp, recent: Recent | None = None) -> ASGIApp:
 
 
 class _Exchange:
-    """An answer on its way out. When it starts, its request gives back its place among those at work: how long its client
-    takes to read it is nobody else's business.
+    """An answer on its way out. When it starts, its request gives back its place among those at work. So a client that
+    reads slowly takes no place from others.
     """
 
     __slots__ = ("_has_body", "_method", "_recorded", "_request_id", "_scope", "_send", "status")
@@ -111,7 +111,7 @@ class _Exchange:
 
 
 def _inner(scope: HTTPScope) -> HTTPScope:
-    """As the application sees it. HEAD and OPTIONS are asked in a copy: the server must know what the client has asked."""
+    """The scope for the application. HEAD and OPTIONS are changed in a copy, because the server needs the original."""
     match scope["method"]:
         case "HEAD":
             return {**scope, "method": "GET", "without_body": True}  # type: ignore[typeddict-unknown-key]  # for streams
@@ -122,12 +122,12 @@ def _inner(scope: HTTPScope) -> HTTPScope:
 
 
 def _request_id(fields: Fields) -> str:
-    """The client's own, or a new one."""
+    """The id that the client has sent, or a new one."""
     acceptable = [value for value in fields.values(b"x-request-id") if _ACCEPTABLE_ID.match(value)]
     return acceptable[0] if acceptable else new_id("req")
 
 
 def _caller(fields: Fields) -> Trace | None:
-    """The trace that this request is part of, by its headers; two of a kind, or malformed, are none."""
+    """The trace that this request is part of, by its headers. None if they are malformed or occur twice."""
     parents = fields.values(b"traceparent")
     return parse(parents[0], ",".join(fields.values(b"tracestate"))) if len(parents) == 1 else None

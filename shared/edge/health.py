@@ -1,4 +1,4 @@
-"""Health: live means the process answers, ready that it can serve."""
+"""Health. Live means that the process answers, and ready means that it can serve."""
 
 import asyncio
 import time

@@ -1,12 +1,12 @@
-"""How much of everything one process takes from its clients, and how long it waits for them."""
+"""The bounds of one process: how much it takes from its clients, and how long it waits for them."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 BODY_BYTES_MAX = 64 * 1024
-BODY_WIRE_BYTES_MAX = 1024 * 1024  # chunk by chunk, and what still comes after an early answer
-BODY_BYTES_A_SECOND_MIN = 1024  # who is slow but keeps to this is waited for
+BODY_WIRE_BYTES_MAX = 1024 * 1024  # with the framing of chunks, or sent on after an early answer
+BODY_BYTES_A_SECOND_MIN = 1024  # a client that keeps to this is waited for, however slow it is
 HEAD_BYTES_MAX = 32 * 1024
 TARGET_BYTES_MAX = 8 * 1024  # RFC 9112 §3 asks for at least 8,000
 PIPELINE_MAX = 64  # requests on one connection that wait for an earlier one's answer
@@ -19,7 +19,7 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 class HttpLimits(Struct, frozen=True, kw_only=True, rename=str.upper):
     """Read from the environment: `http_head_seconds` from `HTTP_HEAD_SECONDS`, and so on.
 
-    Whoever is slower than the deadlines loses the connection; beyond the counts the answer is 503 with Retry-After.
+    A client that misses a deadline loses its connection. Beyond the counts the answer is 503 with Retry-After.
     """
 
     http_head_seconds: Patience = 10.0  # from the first byte of a request to the end of its headers

@@ -8,8 +8,8 @@ import msgspec
 from litestar import Request, Response
 from litestar.params import QueryParameter
 
-from shared.edge.requests import moment
 from shared.edge.responses import json_response
+from shared.edge.values import moment
 from shared.pages import LIMIT_MAX, Page, decode_cursor, encode_cursor
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]

@@ -1,4 +1,4 @@
-"""Media types, and which of them a client would rather have: Content-Type and Accept (RFC 9110 §8.3 and §12.5.1)."""
+"""Media types in Content-Type (RFC 9110 §8.3), and how much a client wants each, by its Accept (§12.5.1). Pure."""
 
 import re
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def prefers_html(accept: Sequence[str]) -> bool:
 
 
 def preference(accept: Sequence[str], media_type: str) -> Preference:
-    """How much the client wants `media_type`: the range that names it most exactly decides. Without the header a client
-    takes everything alike. Ranges that are malformed count for nothing.
+    """How much the client wants `media_type`. The range that names it most exactly decides; malformed ranges are ignored.
+    Without the header a client wants everything equally.
     """
     if not accept:
         return Preference(1, (0, 0))
@@ -54,7 +54,7 @@ def preference(accept: Sequence[str], media_type: str) -> Preference:
 
 
 def _preference(media_range: str, media_type: str) -> Preference | None:
-    """What one range of an Accept header says. None if it is malformed, or does not cover `media_type`."""
+    """The preference in one range of an Accept header. None if it is malformed, or does not cover `media_type`."""
     asked, offered = parse_media_type(media_range), parse_media_type(media_type)
     if asked is None or offered is None:
         return None

@@ -1,4 +1,4 @@
-"""`/metrics`, and what is counted of every request."""
+"""The metrics of every request, and the page `/metrics`."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ _seen: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
-    """Under the route that Litestar has found for it, or none."""
+    """Counts a request under the route that Litestar has found for it, or under `none`."""
     seen = (method if method in _METHODS else "other", route or _NO_ROUTE, status)
     if seen not in _seen:
         _seen[seen] = (_REQUESTS.labels(*seen), _DURATION.labels(*seen[:2]))
@@ -59,7 +59,7 @@ def count_refusal(status: HTTPStatus) -> None:
 
 
 class Exposition:
-    """All metrics of the process, and those that `counts` take from the database. What is slow there is left out."""
+    """All metrics of the process, and those that `counts` read from the database. A count that is too slow is left out."""
 
     def __init__(self, client: Client, counts: Sequence[Count]) -> None:
         self._client = client
@@ -71,7 +71,7 @@ class Exposition:
         self._shown_until = 0.0
 
     async def show(self, *, open_metrics: bool) -> bytes:
-        """As OpenMetrics, or as Prometheus' text format. However often it is asked for, it is seldom made."""
+        """The page, as OpenMetrics or in Prometheus' text format. It is kept for a moment, because making it is costly."""
         async with self._at_it:
             now = time.monotonic()
             if now >= self._stock_until:
@@ -86,7 +86,7 @@ class Exposition:
             return self._shown[open_metrics]
 
     def collect(self) -> Iterable[Metric]:
-        """What `generate_latest` asks a registry for."""
+        """All metrics, for `generate_latest`, which takes this object for a registry."""
         return chain(REGISTRY.collect(), self._stock)
 
     async def _take_stock(self) -> Sequence[Metric]:
@@ -104,7 +104,7 @@ class Exposition:
 
 @get("/metrics", public=True, always=True, include_in_schema=False)
 async def show_metrics(request: Request[Any, Any, Any], exposition: NamedDependency[Exposition]) -> Response[bytes]:
-    """In OpenMetrics for whoever accepts it, else in Prometheus' text format 0.0.4."""
+    """OpenMetrics if the client accepts it, else Prometheus' text format 0.0.4."""
     open_metrics = "application/openmetrics-text" in request.headers.get("accept", "")
     media_type = openmetrics.CONTENT_TYPE_LATEST if open_metrics else CONTENT_TYPE_PLAIN_0_0_4
     return Response(await exposition.show(open_metrics=open_metrics), headers={"Content-Type": media_type})

@@ -1,7 +1,7 @@
-"""The latest requests of this process with their answers, in memory: for whoever develops against it. Never in production.
+"""The latest requests of this process with their answers, in memory, for developers of clients. Never in production.
 
-No secret is kept: not Authorization, no value of a member called `secret` or `headers`, nothing that looks like a webhook
-secret.
+No secrets are kept: no Authorization, no value of a member called `secret` or `headers`, and nothing that looks like a
+webhook secret.
 """
 
 import re
@@ -58,11 +58,10 @@ class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(eq=False)
 class Recorded:
-    """A request and its answer as they were. They are made readable only for who looks."""
+    """A request and its answer, as bytes. They are made readable only when somebody looks."""
 
-    scope: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # as much of it as is shown: the rest holds on to a connection
+    # Only the members that are shown: the others would keep a connection in memory.
+    scope: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: new_id("req"))
     at: datetime = field(default_factory=utc_now)
     seconds: float = 0.0
@@ -90,7 +89,7 @@ class Recorded:
             self.answered += message["body"][:TEXT_MAX]
 
     def take(self, scope: Any) -> None:
-        """Keeps as much of it as is shown, and no secret."""
+        """Keeps the part of the scope that is shown, without secrets."""
         self.scope = {name: scope.get(name) for name in _OF_SCOPE} | {"headers": _kept_of(scope["headers"])}
         self.headers = _kept_of(self.headers)
         self.asked, self.answered = (_without_secrets(body[:TEXT_MAX]) for body in (self.asked, self.answered))
@@ -116,7 +115,7 @@ class Recorded:
 
 
 class Recent:
-    """`keeps` says of a method, a path and a status whether such a request is kept; `told` is called for each that is."""
+    """`keeps` decides by method, path and status whether a request is kept. `told` is called with the id of each that is."""
 
     def __init__(self, keeps: Callable[[str, str, int], bool], told: Callable[[str], None]) -> None:
         self._keeps = keeps
@@ -124,19 +123,19 @@ class Recent:
         self._kept: deque[Recorded] = deque(maxlen=KEPT_MAX)
 
     def page(self, merchant: str, before: str | None, limit: int) -> tuple[Sequence[RecentRequest], str | None]:
-        """The newest first, of this merchant or of nobody known, and the position after which there are more."""
+        """A page, newest first, and the position of the next. It has this merchant's requests, and those of none."""
         own = (one for one in reversed(self._kept) if one.scope.get("merchant") in {merchant, None})
         left = [one for one in own if before is None or one.id < before]
         shown = [one.shown() for one in left[:limit]]
         return shown, shown[-1].id if len(left) > limit else None
 
     def begin(self, scope: Any) -> Recorded | None:
-        """For a request that comes in; None if it is not kept, however it is answered."""
+        """Begins to record a request. None if it will not be kept, whatever its answer is."""
         kept = self._keeps(scope["method"], scope["path"], 599) and not _by_a_page(scope)
         return Recorded() if kept else None
 
     def end(self, recorded: Recorded, scope: Any, seconds: float) -> None:
-        """Keeps it, if one with this answer is kept."""
+        """Keeps the request, if `keeps` wants one with this answer."""
         if self._keeps(scope["method"], scope["path"], recorded.status):
             recorded.seconds = seconds
             recorded.take(scope)
@@ -147,7 +146,7 @@ class Recent:
 def recent_page(
     request: Request[Any, Any, Any], recent: Recent | None, limit: int, cursor: str | None
 ) -> Response[Page[RecentRequest]]:
-    """A page of what is kept. Raises ProblemError `not-found` where nothing is, and CursorError."""
+    """A page of the kept requests. Raises CursorError, and ProblemError `not-found` where none are kept."""
     if recent is None:
         raise ProblemError("not-found", "requests are kept in development only")
     shown, following = recent.page(merchant_of(request), position_after(request, cursor), limit)
@@ -182,5 +181,5 @@ def _without(found: re.Match[bytes]) -> bytes:
 
 
 def _by_a_page(scope: Any) -> bool:
-    """Whether a page of ours reads: it would fill the list with its own looks at it."""
+    """Whether a page of ours has sent it: the console would fill the list with its own requests."""
     return scope["method"] == "GET" and (b"sec-fetch-site", b"same-origin") in scope["headers"]

@@ -1,14 +1,13 @@
-"""What a request may hold: strict JSON bodies, and headers and parameters of which none is dropped in silence.
+"""Strict reading of JSON bodies, headers and query parameters. Nothing that a client sends is ignored in silence.
 
-Litestar alone decodes laxly, answers some hostile bodies with a 500, and of two headers of one name shows the first.
+Litestar alone decodes laxly, answers some hostile bodies with 500, and shows only the first of two headers of one name.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
@@ -19,33 +18,16 @@ from litestar.params import QueryParameter
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.values import Amount
 from shared.idempotency import parse_key
-from shared.money import AMOUNT_MINOR_MAX, AmountError, parse_plain_decimal
+from shared.money import AmountError, parse_plain_decimal
 from shared.strict_json import has_lone_surrogate, parse_json
-from shared.times import stored
-from shared.visible import is_visible
 
 T = TypeVar("T")
 
-Metadata = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)]
-METADATA_KEY_LENGTH_MAX = 40
 PARAMETERS_MAX = 32
 
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
-
-
-class Amount(Decimal):
-    """A decimal amount of money as people write it, in a JSON number or string: digits, a dot, digits; no exponent."""
-
-    SCHEMA: ClassVar[dict[str, Any]] = {
-        "description": "In major units, with no more decimal places than the currency has; no exponent.",
-        "type": ["number", "string"],
-        "format": "decimal",
-        "exclusiveMinimum": 0,
-        "maximum": AMOUNT_MINOR_MAX,
-        "pattern": r"^[0-9]+(\.[0-9]+)?$",
-        "maxLength": 64,
-    }
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:
@@ -79,26 +61,28 @@ class Fields:
         self._some_repeat = len(self._single) < len(self._headers)
 
     def values(self, name: bytes) -> list[str]:
-        """The values of every header called `name` (in lower case), as they came. Of two, neither wins in silence."""
+        """The values of all headers called `name` (in lower case), as they came."""
         if self._some_repeat:
             return [value.decode("latin-1") for header, value in self._headers if header == name]
         return [self._single[name].decode("latin-1")] if name in self._single else []
 
 
 class StrictRequest(Request[Any, Any, Any]):
-    """Decodes a JSON body with `decode_json` into the type that the handler declares; Litestar's OpenAPI is kept."""
+    """Decodes a JSON body with `decode_json` into the type that the handler declares. Litestar still sees that type."""
 
     _taken: bytes | None = None
 
     async def body(self) -> bytes:
-        """All of it, taken in once. Raises ProblemError `body-too-large`, or `malformed-json` if the client hangs up."""
+        """The whole body, read once. Raises ProblemError `body-too-large`, or `malformed-json` if the client hangs up."""
         if self._taken is None:
             self._taken = await self._take()
         return self._taken
 
     async def _take(self) -> bytes:
         announced = header_values(self, b"content-length")
-        if announced and int(announced[0]) > BODY_BYTES_MAX:  # before a client that asks first is told to go on
+        if (
+            announced and int(announced[0]) > BODY_BYTES_MAX
+        ):  # before a client that expects 100 Continue is told to go on
             raise ProblemError("body-too-large")
         pieces: list[bytes] = []
         left, more = BODY_BYTES_MAX, True
@@ -120,13 +104,13 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 def header_values(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
-    """The values of every header called `name` (in lower case), from the Fields that were read as the request came in."""
+    """The values of all headers called `name` (in lower case), from the Fields that `exchange.py` has read."""
     fields: Fields = connection.scope["fields"]  # type: ignore[typeddict-item]
     return fields.values(name)
 
 
 def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raises ProblemError `unsupported-media-type` unless the body says it is JSON in UTF-8, and not encoded."""
+    """Raises ProblemError `unsupported-media-type` unless the headers say JSON in UTF-8 without a content encoding."""
     types = header_values(connection, b"content-type")
     if len(types) != 1 or not _is_json(types[0]):
         raise ProblemError("unsupported-media-type")
@@ -134,7 +118,7 @@ def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 
 def require_no_coding(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raises ProblemError `unsupported-media-type` if the body is compressed: it would be read as what it is not."""
+    """Raises ProblemError `unsupported-media-type` if the body is compressed."""
     for codings in header_values(connection, b"content-encoding"):
         if any(coding.strip().lower() not in {"", "identity"} for coding in codings.split(",")):
             raise ProblemError("unsupported-media-type")
@@ -151,10 +135,10 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
 
 
 def require_declared_query(request: Request[Any, Any, Any]) -> None:
-    """Raises ProblemError for a query parameter that the handler does not declare, that is empty, that stands twice, or that
-    is no integer where one is needed: a filter that is dropped in silence shows what nobody has asked for.
+    """Raises ProblemError for a query parameter that the handler does not declare, that is empty, that occurs twice, or that
+    is no integer where one is needed. A filter that was ignored would show things that the client has not asked for.
 
-    Their number is bounded because Litestar keeps what the last thousand queries were parsed to.
+    The number of parameters is bounded because Litestar keeps the last thousand parsed queries.
     """
     query = request.scope["query_string"]
     if not query:
@@ -180,8 +164,8 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def require_body_as_declared(request: Request[Any, Any, Any]) -> None:
-    """Takes the body in. Raises ProblemError if it says something to a handler that reads none: whoever sent it would
-    believe it done.
+    """Reads the body. Raises ProblemError if there is a body with members and the handler reads none: the client would
+    believe that they had an effect.
     """
     body = await request.body()
     handler = request.route_handler
@@ -192,41 +176,14 @@ async def require_body_as_declared(request: Request[Any, Any, Any]) -> None:
 
 @cache
 def _declared(handler: BaseRouteHandler) -> Mapping[str, Any]:
-    """The query parameters of a handler, as they are sent, and their types."""
+    """The query parameters of a handler by the names that clients send, and their types."""
     fields = handler.parsed_fn_signature.parameters.items()
     own = [(name, field) for name, field in fields if isinstance(field.kwarg_definition, QueryParameter)]
     return {getattr(field.kwarg_definition, "name", None) or name: field.annotation for name, field in own}
 
 
-def require_visible(pointer: str, text: str, *, spaced: bool = False) -> None:
-    """Raises ProblemError for an identifier that does not show as what it is. `spaced`: single spaces may stand in it."""
-    if not all(is_visible(word) for word in (text.split(" ") if spaced else [text])):
-        spaces = "spaces only one by one and not at the ends" if spaced else "no spaces"
-        fault = f"must be visible characters in Unicode's form NFC: {spaces}, no controls, nothing that shows nothing"
-        raise invalid_field(pointer, fault)
-
-
-def moment(pointer: str, given: datetime | str) -> datetime:
-    """A time with its zone, such as 2026-11-28T12:00:00Z (RFC 3339 §5.6), as it is stored. Raises ProblemError, also for one
-    that MongoDB cannot hold.
-    """
-    try:
-        return stored(msgspec.convert(given, Annotated[datetime, msgspec.Meta(tz=True)]))
-    except ValueError:
-        raise invalid_field(pointer, "must be a time with its zone, such as 2026-11-28T12:00:00Z") from None
-
-
-def check_metadata(metadata: dict[str, str]) -> None:
-    """Raises ProblemError for a key that MongoDB, or a person who queries it, would stumble over. Values may be any text."""
-    rule = f"keys have 1 to {METADATA_KEY_LENGTH_MAX} visible characters with single spaces; no dot, no $ at the start"
-    for name in metadata:
-        is_odd = len(name) > METADATA_KEY_LENGTH_MAX or name.startswith("$") or "." in name
-        if is_odd or not all(is_visible(word) for word in name.split(" ")):
-            raise invalid_field("/metadata", rule)
-
-
 def _is_json(content_type: str) -> bool:
-    """`application/json`, with no charset or UTF-8. What other parameters say is nobody's business: RFC 8259 §11."""
+    """`application/json`, without a charset or with UTF-8. Other parameters mean nothing (RFC 8259 §11)."""
     if content_type == "application/json":
         return True
     if (parsed := parse_media_type(content_type)) is None:
@@ -251,7 +208,7 @@ def _decode_own(kind: Any, value: Any) -> Any:
 
 
 def _field_error(error: msgspec.ValidationError) -> ProblemError:
-    """msgspec names the place as `$.metadata[...]` or `key` in `$.metadata`; a missing or unknown field in its message."""
+    """msgspec writes a place as `$.metadata[...]`. It names a missing or unknown field in the message only."""
     message, _, place = str(error).partition(" - at `")
     steps = place.rpartition("$")[2].rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "").split(".")
     if named := _NAMED_FIELD.search(message):

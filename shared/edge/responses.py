@@ -10,10 +10,10 @@ from shared.idempotency import Answer
 
 
 class Made(Response[Any]):
-    """It is sent as it is. Making an answer of Litestar's own Response costs more than all else that Litestar does."""
+    """An answer that is sent as it is. Litestar's own Response costs more than the rest of Litestar's work on a request."""
 
     def __init__(self, body: bytes, status: int, media_type: str, headers: Mapping[str, str] = {}) -> None:
-        # No attribute of a Response is set: nobody asks for one.
+        # The attributes of a Response are not set, because nothing reads them.
         self._body = body
         self._status = status
         self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -32,7 +32,7 @@ def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] = {
 
 
 def replayable(answer: Answer) -> Response[Any]:
-    """What the key was first answered; a replay says that it is one."""
+    """The first answer to an idempotency key. A replay is marked as one."""
     headers = {"Location": answer.location}
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"

@@ -28,13 +28,13 @@ from shared.telemetry import log
 
 STOP_SECONDS = 10  # for requests in hand; then the workers have their own bounds: all in all less than 30
 OPEN_FILES = 8192
-# Objects, and collections of the generation before; Python's defaults cost a seventh of CPU.
+# For generation 0 a number of objects, for the others of collections. Python's defaults cost a seventh of the CPU.
 GARBAGE_AFTER = (10_000, 20, 20)
 _exit_status = 0
 
 
 class BoundedServer(uvicorn.Server):
-    """Sweeps over its connections until the last one is closed. The last line of its start says the `url` to open."""
+    """Looks at its connections regularly until the last one is closed. When it has started, it logs the `url` to open."""
 
     def __init__(self, config: uvicorn.Config, limits: HttpLimits, unread: Unread, *, url: str = "") -> None:
         super().__init__(config)
@@ -67,14 +67,14 @@ class BoundedServer(uvicorn.Server):
                 assert isinstance(connection, BoundedProtocol)
                 try:
                     connection.sweep(now)
-                except Exception as error:  # noqa: BLE001 - one connection must not keep the others from being looked at
+                except Exception as error:  # noqa: BLE001 - the other connections must be looked at too
                     log.error("sweep failed", exc_info=error)
             self._unread.look()
 
 
 def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:
     """Serves until SIGTERM or SIGINT; then stops accepting, finishes what is in hand and ends with exit status 0."""
-    # uvicorn handles the signal while it serves, and when it is done raises it anew for whoever handled it before.
+    # uvicorn handles the signal while it serves. When it is done, it raises the signal again for the handler before its own.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_exit_status))
     _allow_open_files()
     unread = Unread()
@@ -95,14 +95,14 @@ def serve(app: ASGIApp, address: Address, *, limits: HttpLimits) -> None:
     )
     server = BoundedServer(config, limits, unread, url=address.url)
     gc.set_threshold(*GARBAGE_AFTER)
-    gc.freeze()  # what is there by now stays, and need not be looked through again and again
+    gc.freeze()  # the objects of the start stay for good: no collection needs to visit them
     try:
         with suppress(KeyboardInterrupt):
             server.run()
     except SystemExit as end:
         if end.code != STARTUP_FAILURE:
             raise
-    if not server.started:  # the database that had answered is away again, say
+    if not server.started:  # for example, the database has gone away again
         sys.exit(1)
 
 
@@ -114,7 +114,7 @@ def stop_as_failed() -> None:
 
 
 def _allow_open_files() -> None:
-    """Many shells start with 1,024, which fewer clients than we take could use up."""
+    """Many shells allow 1,024, which is fewer than the connections that we accept."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -125,7 +125,7 @@ def await_database_or_exit(
     uri: str, prepare: Callable[[Client], Awaitable[None]] | None = None, *, patience_seconds: float = 10.0
 ) -> None:
     """Returns when MongoDB answers as a replica set and is prepared; else exit status 1, with one line that says why on
-    standard error. `prepare` raises UnusableDatabaseError, and may run several times.
+    standard error. `prepare` raises UnusableDatabaseError, and may run several times. Only tests set `patience_seconds`.
     """
     try:
         asyncio.run(await_database(uri, prepare, patience_seconds=patience_seconds))

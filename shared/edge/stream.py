@@ -1,4 +1,4 @@
-"""Server-sent events (HTML Living Standard §9.2) that only hint: what changed is read by the ordinary calls."""
+"""Server-sent events (HTML Living Standard §9.2). They only say which things changed; clients read those as usual."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,13 +13,13 @@ from shared.edge.auth import merchant_of
 from shared.watch import HINTS_MAX, Hint, News, Watch
 
 EVENT_STREAM = "text/event-stream"
-TICK_SECONDS = 0.25  # how often a stream asks for news, which are looked for more seldom
-COMMENT_SECONDS = 15.0  # after so much silence, so that nobody in between takes the connection for dead
+TICK_SECONDS = 0.25  # how often a stream asks for news; the database is asked less often
+COMMENT_SECONDS = 15.0  # of silence until a comment is sent: proxies close connections that seem dead
 
 
 def stream_hints(request: Request[Any, Any, Any], watch: Watch) -> Response[Any]:
-    """A message `{"id", "version"}` for each thing of the merchant's that changes, and `event: more` where some are left
-    out. It ends when the client goes or the server stops. Whoever reads slowly gets the newest, and none of those between.
+    """A message `{"id", "version"}` for each thing of the merchant that changes, and `event: more` when some were left out.
+    The stream ends when the client goes or the server stops. A client that reads slowly gets only the newest.
     """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.scope.get("without_body"):
@@ -30,7 +30,7 @@ def stream_hints(request: Request[Any, Any, Any], watch: Watch) -> Response[Any]
 
 async def _messages(watch: Watch, merchant: str, hold: Callable[[float], Awaitable[bool]]) -> AsyncIterator[bytes]:
     seen = (await watch.news(merchant, None)).number
-    yield b":\n\n"  # whoever reads a view from here on is told of all that the view does not show
+    yield b":\n\n"  # a client that reads a view after this hears of every later change
     spoke_at = time.monotonic()
     while await hold(TICK_SECONDS):
         news = await watch.news(merchant, seen)
@@ -51,5 +51,5 @@ def _told(news: News) -> bytes:
 
 @lru_cache(maxsize=4 * HINTS_MAX)
 def _message(hint: Hint) -> bytes:
-    """Made once, however many hear of it."""
+    """The message, which is made once for all streams."""
     return b"data: %b\n\n" % msgspec.json.encode(hint)

@@ -6,11 +6,21 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from shared.edge.requests import Amount
+from shared.edge.values import Amount
+from shared.money import AMOUNT_MINOR_MAX
 from shared.pages import Page
 
 Json = dict[str, Any]
 
+_AMOUNT: Json = {
+    "description": "In major units, with no more decimal places than the currency has; no exponent.",
+    "type": ["number", "string"],
+    "format": "decimal",
+    "exclusiveMinimum": 0,
+    "maximum": AMOUNT_MINOR_MAX,
+    "pattern": r"^[0-9]+(\.[0-9]+)?$",
+    "maxLength": 64,
+}
 _GENERIC = re.compile(r"Page_(\w+)_\Z")
 
 
@@ -44,7 +54,7 @@ def parameter_schema(found: Json) -> Json:
 
 def _own_schema(kind: Any) -> Json:
     if kind is Amount:
-        return Amount.SCHEMA
+        return _AMOUNT
     raise NotImplementedError(f"no schema for {kind}")
 
 

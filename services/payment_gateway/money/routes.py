@@ -21,8 +21,9 @@ from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import ProblemError, Table, invalid_field
-from shared.edge.requests import Metadata, check_metadata, idempotency_key, require_visible
+from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response
+from shared.edge.values import Metadata, check_metadata, require_visible
 from shared.idempotency import Answer, KeyReused
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
 from shared.pages import LIMIT_DEFAULT, Page

@@ -20,8 +20,8 @@ from shared import wire
 from shared.edge.auth import merchant_of
 from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
 from shared.edge.problems import ProblemError
-from shared.edge.requests import moment
 from shared.edge.responses import json_response
+from shared.edge.values import moment
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.tracing import note
 

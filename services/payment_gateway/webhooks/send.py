@@ -43,7 +43,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 class SendWebhook:
     """`timeout_seconds` bounds one call; `connections_max` how many are under way at once. `tls` says which certificates are
-    trusted; without it, those that the system trusts.
+    trusted; without it, those that the system trusts. Tests pass a `resolver` of their own.
     """
 
     def __init__(

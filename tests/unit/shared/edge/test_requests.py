@@ -11,7 +11,8 @@ from litestar.connection import ASGIConnection
 from msgspec import Meta
 
 from shared.edge.problems import ProblemError
-from shared.edge.requests import Amount, Fields, decode_json, require_json
+from shared.edge.requests import Fields, decode_json, require_json
+from shared.edge.values import Amount
 
 
 class Command(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.visible import is_visible
+from shared.edge.values import is_visible
 
 
 @pytest.mark.parametrize("text", ["ORD-1", "#!~", "größe", "注文", "طلب", "x\u0301", "😀", "Å"])
