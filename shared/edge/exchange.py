@@ -49,7 +49,7 @@ def exchanging(app: ASGIApp, recent: Recent | None = None) -> ASGIApp:
         inner = _inner(scope)
         exchange = _Exchange(inner, send, method, request_id.encode(), recorded)
         quiet = path.startswith(_QUIET)
-        # Two traceparents are malformed, as one is that holds a comma.
+        # Two traceparents are malformed together: neither may hold a comma.
         caller = parse(",".join(fields.values(b"traceparent")), ",".join(fields.values(b"tracestate")))
         with serving(method, path[:_PATH_CHARS_MAX], caller, recorded=not quiet, request_id=request_id) as step:
             try:
