@@ -10,7 +10,7 @@
 - The database: `mongo.py`. A start goes through `await_database.py` and `privileges.py`. What the safety rests on in MongoDB
   is in `mongo_facts.py`, and `doctor.py` tries it for whoever asks.
 - Settings: `env.py`, and `address.py` for where a service listens.
-- For operators: `telemetry.py` writes the logs, `metrics.py` counts, `trace.py`, `tracing.py` and `otel.py` follow one
+- For operators: `telemetry.py` writes the logs, `metrics.py` counts, `tracing.py` and `otel.py` follow one
   request through both services.
 """
 

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import pymongo
 from bson import ObjectId
+from msgspec import Meta
 from pymongo import DESCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
@@ -27,8 +28,8 @@ WRITER_INDEX = IndexModel(["writer"])
 class Hint(msgspec.Struct, frozen=True):
     """Something has changed, and now has this version; null for what counts none."""
 
-    id: str
-    version: int | None
+    id: Annotated[str, Meta(examples=["ch_01a209e9aade7799afdccfd98db8e668"])]
+    version: Annotated[int | None, Meta(examples=[2])]
 
 
 class News(NamedTuple):

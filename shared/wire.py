@@ -4,12 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from shared.times import rfc3339
 
 # Ids go into URLs and other ids, so they are what is safe there.
-Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
-Time = Annotated[datetime, msgspec.Meta(tz=True)]  # without a zone it would be taken for local time
+Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
+Time = Annotated[datetime, Meta(tz=True)]  # without a zone it would be taken for local time
+# These carry the example of the OpenAPI documents, so that it is the same charge in all of them.
+ChargeId = Annotated[Id, Meta(examples=["ch_01a209e9aade7799afdccfd98db8e668"])]
+Reference = Annotated[str, Meta(examples=["ord_01a209e9aac873d8b2de2b8cece39e02"])]
+Currency = Annotated[str, Meta(examples=["USD"])]
+Url = Annotated[str, Meta(examples=["https://shop.example/hooks"])]
 EventType = Literal[
     "payment.succeeded",
     "payment.failed",
@@ -45,17 +51,17 @@ class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
 class Charge(_Wire, frozen=True):
     """A charge. `failureCode` says why it failed; `amountRefunded` counts refunds that are pending too."""
 
-    id: Id
-    amount: int
-    currency: str
-    reference: str
-    status: MoneyState
+    id: ChargeId
+    amount: Annotated[int, Meta(examples=[9999])]
+    currency: Currency
+    reference: Reference
+    status: Annotated[MoneyState, Meta(examples=["succeeded"])]
     failure_code: str | None
-    amount_refunded: int
-    payment_method: str
+    amount_refunded: Annotated[int, Meta(examples=[0])]
+    payment_method: Annotated[str, Meta(examples=["pm_card_visa"])]
     metadata: dict[str, str]
-    created_at: Time
-    settled_at: Time | None
+    created_at: Annotated[Time, Meta(examples=["2026-11-23T19:37:18.290Z"])]
+    settled_at: Annotated[Time | None, Meta(examples=["2026-11-23T19:37:23.370Z"])]
 
 
 class RefundRequest(_Wire, frozen=True, omit_defaults=True):
@@ -69,29 +75,29 @@ class RefundRequest(_Wire, frozen=True, omit_defaults=True):
 class Refund(_Wire, frozen=True):
     """`charge_reference` is the reference of the charge that is refunded."""
 
-    id: Id
-    charge_id: Id
-    charge_reference: str
-    reference: str
-    amount: int
-    currency: str
-    status: MoneyState
+    id: Annotated[Id, Meta(examples=["re_01a209e9d1c47a05b3dd41f2f3a7be9c"])]
+    charge_id: ChargeId
+    charge_reference: Reference
+    reference: Annotated[str, Meta(examples=["refund-7"])]
+    amount: Annotated[int, Meta(examples=[1000])]
+    currency: Currency
+    status: Annotated[MoneyState, Meta(examples=["succeeded"])]
     failure_code: str | None
-    created_at: Time
-    settled_at: Time | None
+    created_at: Annotated[Time, Meta(examples=["2026-11-23T19:40:02.104Z"])]
+    settled_at: Annotated[Time | None, Meta(examples=["2026-11-23T19:40:07.180Z"])]
 
 
 class Dispute(_Wire, frozen=True):
     """A customer's bank takes `amount` of a charge from the merchant, who gets it back once the dispute is `won`."""
 
-    id: Id
-    charge_id: Id
-    charge_reference: str
-    amount: int
-    currency: str
-    reason: str
-    status: DisputeState
-    created_at: Time
+    id: Annotated[Id, Meta(examples=["dp_01a209e9e2b87bd2a6f1c09d7be4f305"])]
+    charge_id: ChargeId
+    charge_reference: Reference
+    amount: Annotated[int, Meta(examples=[8999])]
+    currency: Currency
+    reason: Annotated[str, Meta(examples=["fraudulent"])]
+    status: Annotated[DisputeState, Meta(examples=["open"])]
+    created_at: Annotated[Time, Meta(examples=["2026-11-23T20:15:28.450Z"])]
     closed_at: Time | None
 
 
@@ -103,24 +109,24 @@ class WebhookEndpoint(_Wire, frozen=True):
     those of the headers of its own, whose values are never shown. At `expiresAt` it is deleted, unless that is null.
     """
 
-    id: Id
-    url: str
-    event_types: list[EventType]
-    state: EndpointState
+    id: Annotated[Id, Meta(examples=["we_01a209e9f3b07c21a9d54be0a3c1d7f4"])]
+    url: Url
+    event_types: Annotated[list[EventType], Meta(examples=[["payment.succeeded", "payment.failed"]])]
+    state: Annotated[EndpointState, Meta(examples=["enabled"])]
     disabled_reason: DisabledReason | None
     failing_since: Time | None
-    max_in_flight: int
-    header_names: list[str]
+    max_in_flight: Annotated[int, Meta(examples=[64])]
+    header_names: Annotated[list[str], Meta(examples=[["X-Gateway-Token"]])]
     expires_at: Time | None
-    created_at: Time
+    created_at: Annotated[Time, Meta(examples=["2026-11-23T19:30:00.000Z"])]
 
 
 class EventEnvelope(_Wire, frozen=True):
     """What every event has. Decoded first, so that an event of an unknown type can be told from garbage."""
 
-    id: Id
-    type: str
-    timestamp: Time
+    id: Annotated[Id, Meta(examples=["evt_01a209e9aade7ffe862f26fa1fb6b5a0"])]
+    type: Annotated[str, Meta(examples=["payment.succeeded"])]
+    timestamp: Annotated[Time, Meta(examples=["2026-11-23T19:37:23.370Z"])]
     data: Any
 
 

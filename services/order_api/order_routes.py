@@ -45,17 +45,17 @@ PaymentMethod = Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")]
 class PlaceOrderRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """What to order: `amount` in major units of `currency` (ISO 4217)."""
 
-    order_number: Annotated[str, Meta(min_length=1, max_length=64, description=ORDER_NUMBER)]
-    amount: Amount
-    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+    order_number: Annotated[str, Meta(min_length=1, max_length=64, description=ORDER_NUMBER, examples=["ORD-001"])]
+    amount: Annotated[Amount, Meta(examples=[99.99])]
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z", examples=["USD"])]
     payment_method: PaymentMethod = "pm_card_visa"
-    metadata: Metadata = {}
+    metadata: Annotated[Metadata, Meta(examples=[{"basket": "7"}])] = {}
 
 
 class PaymentRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """How to pay this time."""
 
-    payment_method: PaymentMethod
+    payment_method: Annotated[PaymentMethod, Meta(examples=["pm_card_visa"])]
 
 
 @post("/api/orders", tags=["Orders"], takes_key=True, problems=["order-number-taken", "unavailable"])

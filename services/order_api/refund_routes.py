@@ -30,14 +30,14 @@ REFUND_NUMBER = (
 class RefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """How much to give back, in major units of the order's currency; without `amount` what one charge has left."""
 
-    amount: Amount | None = None
+    amount: Annotated[Amount | None, Meta(examples=[10.0])] = None
     refund_number: Annotated[str, Meta(min_length=1, max_length=64, description=REFUND_NUMBER)] | None = None
 
 
 class ReviewDecision(Struct, rename="camel", forbid_unknown_fields=True):
     """What a person has decided; `eventId` names the review by its cause, where several of its code are open."""
 
-    decision: Decision
+    decision: Annotated[Decision, Meta(examples=["accept"])]
     event_id: str | None = None
 
 

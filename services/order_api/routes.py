@@ -7,7 +7,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, QueryParameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from order_api.calls import REDRIVES_MAX, Call
 from order_api.event import NotAnEventError, Outcome
@@ -45,7 +45,7 @@ ListedState: TypeAlias = Literal["ready", "leased", "dead"]
 class WebhookReceipt(Struct):
     """What became of an event."""
 
-    outcome: Outcome
+    outcome: Annotated[Outcome, Meta(examples=["applied"])]
 
 
 @get("/api/outbox", tags=["Outbox"])

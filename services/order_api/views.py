@@ -66,14 +66,14 @@ class RefundView(_View, frozen=True):
     sent.
     """
 
-    id: str
+    id: Annotated[str, Meta(examples=["rf_01a209e9bd1c7c2f95b1f30d6b7ad911"])]
     number: str | None
-    charge_id: str
-    amount: Decimal
-    state: RefundState
-    cause: RefundCause
+    charge_id: Annotated[str, Meta(examples=["ch_01a209e9aade7799afdccfd98db8e668"])]
+    amount: Annotated[Decimal, Meta(examples=[10.0])]
+    state: Annotated[RefundState, Meta(examples=["succeeded"])]
+    cause: Annotated[RefundCause, Meta(examples=["merchant"])]
     failure_code: str | None
-    at: Time
+    at: Annotated[Time, Meta(examples=["2026-11-23T19:39:02.410Z"])]
 
 
 class ReviewView(_View, frozen=True):
@@ -81,12 +81,12 @@ class ReviewView(_View, frozen=True):
     `decision` it has closed by itself, because its cause is gone.
     """
 
-    code: str
-    detail: str
-    event_id: str
-    raised_at: Time
-    resolved_at: Time | None
-    decision: str | None
+    code: Annotated[str, Meta(examples=["event-mismatch"])]
+    detail: Annotated[str, Meta(examples=["9900 USD for an order of 9999 USD"])]
+    event_id: Annotated[str, Meta(examples=["evt_01a209e9aade74c1a7b70b6a3f7d5e02"])]
+    raised_at: Annotated[Time, Meta(examples=["2026-11-23T19:37:21.020Z"])]
+    resolved_at: Annotated[Time | None, Meta(examples=["2026-11-23T20:12:40.300Z"])]
+    decision: Annotated[str | None, Meta(examples=["accept"])]
 
 
 class StatusChangeView(_View, frozen=True):

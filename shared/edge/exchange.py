@@ -17,8 +17,7 @@ from shared.edge.recent import Recent, Recorded
 from shared.edge.requests import Fields
 from shared.ids import new_id
 from shared.telemetry import log
-from shared.trace import Trace, parse
-from shared.tracing import serving
+from shared.tracing import parse, serving
 
 # An answer that sets one of these itself keeps its own.
 SECURITY_HEADERS = (
@@ -50,9 +49,9 @@ def exchanging(app: ASGIApp, recent: Recent | None = None) -> ASGIApp:
         inner = _inner(scope)
         exchange = _Exchange(inner, send, method, request_id.encode(), recorded)
         quiet = path.startswith(_QUIET)
-        with serving(
-            method, path[:_PATH_CHARS_MAX], _caller(fields), recorded=not quiet, request_id=request_id
-        ) as step:
+        # Two traceparents are malformed together: neither may hold a comma.
+        caller = parse(",".join(fields.values(b"traceparent")), ",".join(fields.values(b"tracestate")))
+        with serving(method, path[:_PATH_CHARS_MAX], caller, recorded=not quiet, request_id=request_id) as step:
             try:
                 if method == "OPTIONS" and path == "*":
                     await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
@@ -125,9 +124,3 @@ def _request_id(fields: Fields) -> str:
     """The id that the client has sent, or a new one."""
     acceptable = [value for value in fields.values(b"x-request-id") if _ACCEPTABLE_ID.match(value)]
     return acceptable[0] if acceptable else new_id("req")
-
-
-def _caller(fields: Fields) -> Trace | None:
-    """The trace that this request is part of, by its headers. None if they are malformed or occur twice."""
-    parents = fields.values(b"traceparent")
-    return parse(parents[0], ",".join(fields.values(b"tracestate"))) if len(parents) == 1 else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get
@@ -21,7 +21,7 @@ class Live(msgspec.Struct):
 class Ready(msgspec.Struct, omit_defaults=True):
     """`detail` says what is missing."""
 
-    status: Literal["ready", "unavailable"]
+    status: Annotated[Literal["ready", "unavailable"], msgspec.Meta(examples=["ready"])]
     detail: str | None = None
 
 

@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
 from litestar.types import Message, Receive
+from msgspec import Meta
 
 from shared.edge.auth import merchant_of
 from shared.edge.lists import page_response, position_after
@@ -41,19 +42,19 @@ class RecentRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     to go wrong with the answer. Bodies are cut after 4,096 characters, and secrets are left out.
     """
 
-    id: str
-    at: str
-    method: str
-    path: str
-    status: int
-    duration_ms: float
+    id: Annotated[str, Meta(examples=["req_01a209e9aac873d8b2de2b8bb118537e"])]
+    at: Annotated[str, Meta(examples=["2026-11-23T19:37:18.280Z"])]
+    method: Annotated[str, Meta(examples=["POST"])]
+    path: Annotated[str, Meta(examples=["/"])]
+    status: Annotated[int, Meta(examples=[401])]
+    duration_ms: Annotated[float, Meta(examples=[3.41])]
     key: str | None
-    replayed: bool
+    replayed: Annotated[bool, Meta(examples=[False])]
     fault: str | None
-    request_headers: dict[str, str]
-    request_body: str
-    response_headers: dict[str, str]
-    response_body: str
+    request_headers: Annotated[dict[str, str], Meta(examples=[{"content-type": "application/json"}])]
+    request_body: Annotated[str, Meta(examples=["{}"])]
+    response_headers: Annotated[dict[str, str], Meta(examples=[{"content-type": "application/problem+json"}])]
+    response_body: Annotated[str, Meta(examples=['{"type":"/problems/unauthenticated"}'])]
 
 
 @dataclass(eq=False)

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from shared.mongo import Client, Database
-from shared.trace import Trace, parse_stored
 from tests.collector import Collected, Collector, collector
 from tests.e2e.conftest import StartStack, all_paid, order_body, running_stack
+from tests.traces import Trace, new_trace, stored_trace
 from tests.waiting import until
 from tools.stack import Stack
 
@@ -43,15 +43,11 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "opentelemetry":
+        if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
 """
-
-
-def client_trace(*, sampled: bool = True) -> Trace:
-    return Trace(uuid4().hex, uuid4().hex[:16], int(sampled))
 
 
 async def place(http: aiohttp.ClientSession, stack: Stack, trace: Trace) -> str:
@@ -116,7 +112,7 @@ async def observed(
 
 
 async def test_one_trace_shows_the_whole_life_of_an_order(observed: Observed) -> None:
-    trace, other = client_trace(), client_trace()
+    trace, other = new_trace(), new_trace()
     order_id, _ = await asyncio.gather(*(place(observed.http, observed.stack, one) for one in (trace, other)))
     spans = await observed.spans_of(trace)
     ids = {span.span_id for span in spans}
@@ -132,7 +128,7 @@ async def test_one_trace_shows_the_whole_life_of_an_order(observed: Observed) ->
 
 
 async def test_a_trace_that_is_not_sampled_goes_on_but_is_not_recorded(observed: Observed) -> None:
-    trace, recorded = client_trace(sampled=False), client_trace()
+    trace, recorded = new_trace(flags=0), new_trace()
     order_id = await observed.place_and_pay(trace)
     await observed.place_and_pay(recorded)
     assert await observed.spans_of(recorded)
@@ -142,8 +138,7 @@ async def test_a_trace_that_is_not_sampled_goes_on_but_is_not_recorded(observed:
         await observed.databases[1]["events"].find_one({"reference": order_id}),
     ):
         assert document is not None
-        found = parse_stored(document["trace"])
-        assert found is not None
+        found = stored_trace(document["trace"])
         assert (found.trace_id, found.flags & 1) == (trace.trace_id, 0)
 
 
@@ -152,7 +147,7 @@ async def test_without_the_extra_both_services_run_and_the_trace_goes_on(
 ) -> None:
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked" / "sitecustomize.py").write_text(NO_EXTRA)
-    trace = client_trace()
+    trace = new_trace()
     async with collector() as collecting:
         with start_stack(PYTHONPATH=str(tmp_path / "blocked"), OTEL_EXPORTER_OTLP_ENDPOINT=collecting.url) as stack:
             await place(http, stack, trace)
@@ -165,7 +160,7 @@ async def test_without_the_extra_both_services_run_and_the_trace_goes_on(
 
 
 async def test_one_id_finds_every_line_about_an_order_in_both_services_and_no_other(observed: Observed) -> None:
-    traces = [client_trace() for _ in range(8)]
+    traces = [new_trace() for _ in range(8)]
     order_ids = await asyncio.gather(*(observed.place_and_pay(trace) for trace in traces))
 
     async def all_are_logged() -> bool:
@@ -182,7 +177,7 @@ async def test_one_id_finds_every_line_about_an_order_in_both_services_and_no_ot
 
 
 async def test_looking_at_an_order_is_logged_under_its_id_too(observed: Observed) -> None:
-    order_id = await place(observed.http, observed.stack, client_trace())
+    order_id = await place(observed.http, observed.stack, new_trace())
     request_ids = [uuid4().hex, uuid4().hex]
     for path, request_id in zip([order_id, f"{order_id}/events"], request_ids, strict=True):
         url = f"{observed.stack.order_apis[0].url}/api/orders/{path}"
@@ -197,7 +192,7 @@ async def test_looking_at_an_order_is_logged_under_its_id_too(observed: Observed
 
 
 async def test_a_request_leaves_nothing_behind_for_the_next_on_its_connection(observed: Observed) -> None:
-    trace, ids = client_trace(), [uuid4().hex for _ in range(3)]
+    trace, ids = new_trace(), [uuid4().hex for _ in range(3)]
     body = json.dumps(order_body())
     place_one = (
         f"POST /api/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nIdempotency-Key: {ids[0]}\r\n"
@@ -227,7 +222,7 @@ async def test_a_request_leaves_nothing_behind_for_the_next_on_its_connection(ob
 async def test_what_is_not_exported_yet_is_exported_at_the_end(
     start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
 ) -> None:
-    trace = client_trace()
+    trace = new_trace()
     async with collector() as collecting:
         with start_stack(OTEL_EXPORTER_OTLP_ENDPOINT=collecting.url, OTEL_BSP_SCHEDULE_DELAY="3600000") as stack:
             await place(http, stack, trace)

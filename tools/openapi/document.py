@@ -8,8 +8,10 @@ Paths and parameters come from Litestar, schemas from msgspec, whose structs the
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,11 +25,8 @@ from litestar.utils import get_enum_string_value
 
 from shared import VERSION
 from shared.edge.application import ROUTES_OF_EVERY_SERVICE
-from shared.edge.health import Live, Ready
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, headers_of, problem_of
-from shared.edge.recent import RecentRequest
-from shared.watch import Hint
-from tools.openapi.schemas import Json, parameter_schema, schemas_of
+from tools.openapi.schemas import Json, Schemas, parameter_schema
 
 
 def prose(text: str) -> str:
@@ -35,88 +34,34 @@ def prose(text: str) -> str:
     return re.sub(r"(?<!\n)\n(?!\n)", " ", text).strip()
 
 
-def required_header(name: str, description: str, *, pattern: str, example: str) -> Json:
+def required_header(name: str) -> Json:
     """A header that a request must have."""
-    about = {"name": name, "in": "header", "required": True, "description": description}
-    return {**about, "schema": {"type": "string", "pattern": pattern}, "example": example}
+    words = WORDS["headers"][name]
+    about = {"name": name, "in": "header", "required": True, "description": prose(words["description"])}
+    return {**about, "schema": {"type": "string", "pattern": words["pattern"]}, "example": words["example"]}
 
 
-IDEMPOTENCY_KEY = required_header(
-    "Idempotency-Key",
-    "A fresh random value for each thing to be created, the same value for each retry. Quoted and bare it is the same key.",
-    pattern=r'^(?:[!#-+\--:<-\[\]-~]{1,255}|"(?:[!#-\[\]-~]|\\["\\]){1,255}")$',
-    example='"8e03978e-40d5-43e8-bc93-6894a57f9324"',
-)
-SIGNATURE = required_header(
-    "X-Signature",
-    "`t=<Unix seconds>,v1=<hex>`, with one `v1` for each secret in use: HMAC-SHA-256 of `<t>.<raw body>`, keyed with the "
-    "whole secret, `whsec_` included.",
-    pattern="^t=[0-9]{1,12}(?:,v1=[0-9a-f]{64}){1,8}$",
-    example="t=1795462618,v1=e7df43adcf699b3839cf5fe20429cae4712141aee3660a1671b34f77a1be9444",
-)
-
-IDEMPOTENCY = """\
-**Idempotency.** A POST that creates needs an `Idempotency-Key`. For 24 hours the same key and body get the same answer,
-marked `Idempotent-Replayed: true`, and nothing is done twice; with another body the key is refused (422). A refused request
-stores nothing, so its key stays free. After a timeout, 409 or 503 send the same request with the same key again."""
-ERRORS = """\
-**Errors** are problem documents (RFC 9457), `application/problem+json`. `type` is an address of this service that explains
-the problem; `instance` is the request's id, which is in `X-Request-Id` and in the logs too."""
-LISTS = (
-    "**Lists** are newest first. `nextCursor` of a page, sent as `cursor`, gets the next one; on the last it is null. "
-    "A page of large things may end before `limit`."
-)
-
-_RECENT = RecentRequest(
-    id="req_01a209e9aac873d8b2de2b8bb118537e",
-    at="2026-11-23T19:37:18.280Z",
-    method="POST",
-    path="/",
-    status=401,
-    duration_ms=3.41,
-    key=None,
-    replayed=False,
-    fault=None,
-    request_headers={"content-type": "application/json"},
-    request_body="{}",
-    response_headers={"content-type": PROBLEM_JSON},
-    response_body='{"type":"/problems/unauthenticated"}',
-)
+WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+IDEMPOTENCY_KEY, SIGNATURE = (required_header(name) for name in ("Idempotency-Key", "X-Signature"))
 _REQUEST_ID = "req_01a209e9aac873d8b2de2b8bb118537e"
-_EXAMPLES: Mapping[Any, Any] = {  # of what every service has
-    Live: Live("live"),
-    Ready: Ready("ready"),
-    RecentRequest: _RECENT,
-    Hint: Hint("ch_01a209e9aade7799afdccfd98db8e668", 2),
-}
-_ANSWER_HEADERS: Mapping[str, str] = {
-    "X-Request-Id": "The request's id, as in the logs: the one that it came with, or a new one.",
-    "Location": "Where the created thing is.",
-    "Idempotent-Replayed": "`true` if an earlier request with this key was answered so.",
-    "Retry-After": "How many seconds to wait, or the date to wait for.",
-    "WWW-Authenticate": "How to authenticate.",
-}
 _KEY_PROBLEMS = tuple(slug for slug in KINDS if slug.startswith("idempotency-key-"))
 _BODY_PROBLEMS = ("malformed-json", "invalid-fields", "unsupported-media-type", "body-too-large")
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
-    """What only people know of a service.
+    """What neither the code of a service nor `words.toml` says.
 
-    `examples` are by struct, and `parameters`, examples too, by name. By the name of a handler: `answers` is an example of
-    its own, `headers` and `bodies` (their struct) what it reads by hand. `webhooks` is what the service itself sends.
+    `examples` are members of structs that the fields cannot show one by one. By the name of a handler, `answers` are members
+    of its answer that differ from the example of the struct, and `signed` is the struct of a signed body that it reads by
+    hand. `webhooks` describes the requests that the service sends itself.
     """
 
     title: str
     routes: Sequence[ControllerRouterHandler]
-    description: str
-    tags: Mapping[str, str]
-    examples: Mapping[Any, Any]
-    parameters: Mapping[str, str]
-    answers: Mapping[str, Any] = {}
-    headers: Mapping[str, Sequence[Json]] = {}
-    bodies: Mapping[str, Any] = {}
-    webhooks: Mapping[str, Json] = {}
+    examples: Mapping[Any, Json]
+    answers: Mapping[str, Mapping[str, Any]] = {}
+    signed: Mapping[str, Any] = {}
+    webhooks: Callable[[Schemas], Json] = lambda _: {}
     rate_limited: bool = False
 
 
@@ -137,32 +82,32 @@ def document_of(api: Api, parts: Mapping[str, object]) -> Json:
     used = [handlers[path, method] for path, item in found.items() for method in item]
     bodies = [kind for handler in used if (kind := _body(handler, api))]
     answers = [kind for handler in used for _, kind in _answers(handler).values()]
-    examples = {**api.examples, **_EXAMPLES}
-    schemas, components = schemas_of([Problem, *examples, *bodies, *answers], examples)
+    schemas = Schemas(list(dict.fromkeys([Problem, *api.examples, *bodies, *answers])), api.examples)
+    words = WORDS[api.title]
     return {
         "openapi": "3.1.0",
         "info": {
             "title": api.title,
             "version": VERSION,
-            "description": prose(api.description),
+            "description": prose(words["description"].format_map(WORDS)),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "tags": [{"name": name, "description": description} for name, description in api.tags.items()],
+        "tags": [{"name": name, "description": description} for name, description in words["tags"].items()],
         "security": [{"apiKey": []}],
         "paths": {
             path: {method: _operation(one, handlers[path, method], api, schemas) for method, one in item.items()}
             for path, item in sorted(found.items())
         },
-        **({"webhooks": api.webhooks} if api.webhooks else {}),
+        **({"webhooks": webhooks} if (webhooks := api.webhooks(schemas)) else {}),
         "components": {
-            "schemas": components,
+            "schemas": schemas.components,
             "examples": {
                 slug: {"summary": kind.title, "value": msgspec.to_builtins(problem_of(_error(slug), _REQUEST_ID))}
                 for slug, kind in KINDS.items()
             },
             "headers": {
                 name: {"description": description, "schema": {"type": "string"}}
-                for name, description in _ANSWER_HEADERS.items()
+                for name, description in WORDS["answer-headers"].items()
             },
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "description": "A merchant's API key."}},
         },
@@ -180,41 +125,50 @@ def _answers(handler: HTTPRouteHandler) -> dict[int, tuple[str, Any]]:
 
 def _body(handler: HTTPRouteHandler, api: Api) -> Any:
     field = handler.parsed_data_field
-    return field.annotation if field else api.bodies.get(handler.handler_name)
+    return field.annotation if field else api.signed.get(handler.handler_name)
 
 
-def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
+def _operation(found: Json, handler: HTTPRouteHandler, api: Api, schemas: Schemas) -> Json:
     """What Litestar has `found` out about a handler, completed."""
     head, *tail = handler.handler_name.split("_")
     summary, _, _ = prose(found["description"]).partition(". ")
-    parameters = [_parameter(one, api) for one in found.get("parameters", ())]
+    parameters = [_parameter(one, schemas) for one in found.get("parameters", ())]
     if handler.opt.get("takes_key"):
         parameters.append(IDEMPOTENCY_KEY)
+    if handler.handler_name in api.signed:
+        parameters.append(SIGNATURE)
     operation = {
         "operationId": head + "".join(word.capitalize() for word in tail),
         "summary": summary.removesuffix(".").replace("`", ""),
         "description": prose(found["description"]),
         "tags": found["tags"],
-        "parameters": [*parameters, *api.headers.get(handler.handler_name, ())],
+        "parameters": parameters,
     }
     if body := _body(handler, api):
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[body]}}}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas.of[body]}}}
     if handler.opt.get("public"):
         operation["security"] = []
     return {**operation, "responses": _responses(handler, api, schemas)}
 
 
-def _parameter(found: Json, api: Api) -> Json:
+def _parameter(found: Json, schemas: Schemas) -> Json:
     parameter = {name: found[name] for name in ("name", "in", "required")}
     parameter["schema"] = parameter_schema(found["schema"])
     if "description" in found:
         parameter["description"] = found["description"]
-    if example := {"slug": "idempotency-key-reused", **api.parameters}.get(found["name"]):
+    if example := WORDS["parameters"].get(found["name"]) or _id_like(found["name"], schemas):
         parameter["example"] = example
     return parameter
 
 
-def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json]) -> Json:
+def _id_like(name: str, schemas: Schemas) -> Any:
+    """`order_id` is the id of an Order, as its example has it."""
+    thing, _, end = name.partition("_")
+    [example, *_] = schemas.components.get(thing.capitalize(), {}).get("examples", [{}]) if end == "id" else [{}]
+    return example.get("id")
+
+
+def _responses(handler: HTTPRouteHandler, api: Api, schemas: Schemas) -> Json:
     responses: dict[int, Json] = {}
     names = ["X-Request-Id", *(("Location", "Idempotent-Replayed") if handler.opt.get("takes_key") else ())]
     media_type = get_enum_string_value(handler.media_type or "application/json")
@@ -222,15 +176,16 @@ def _responses(handler: HTTPRouteHandler, api: Api, schemas: Mapping[Any, Json])
         responses[status] = {
             "description": description,
             "headers": _headers(names),
-            "content": {} if status == HTTPStatus.NO_CONTENT else {media_type: {"schema": schemas[kind]}},
+            "content": {} if status == HTTPStatus.NO_CONTENT else {media_type: {"schema": schemas.of[kind]}},
         }
-    if example := api.answers.get(handler.handler_name):
+    if differing := api.answers.get(handler.handler_name):
+        example = schemas.example(_answers(handler)[handler.status_code][1], differing)
         responses[handler.status_code]["content"][media_type]["example"] = example
     for slug in sorted(set(_slugs(handler, api)), key=list(KINDS).index):
         response = responses.setdefault(KINDS[slug].status, {"description": "", "headers": {}, "content": {}})
         response["description"] = "; ".join(filter(None, [response["description"], KINDS[slug].title]))
         response["headers"] |= _headers(["X-Request-Id", *headers_of(_error(slug))])
-        content = response["content"].setdefault(PROBLEM_JSON, {"schema": schemas[Problem], "examples": {}})
+        content = response["content"].setdefault(PROBLEM_JSON, {"schema": schemas.of[Problem], "examples": {}})
         content["examples"][slug] = {"$ref": f"#/components/examples/{slug}"}
     return {str(status): responses[status] for status in sorted(responses)}
 

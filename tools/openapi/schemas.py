@@ -1,14 +1,15 @@
-"""JSON Schemas of structs and of parameters, in the dialect of OpenAPI 3.1."""
+"""JSON Schemas of structs and of parameters, in the dialect of OpenAPI 3.1, and the examples of structs."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import msgspec
 
+from shared.edge.problems import Problem
+from shared.edge.requests import decode_json
 from shared.edge.values import Amount
 from shared.money import AMOUNT_MINOR_MAX
-from shared.pages import Page
 
 Json = dict[str, Any]
 
@@ -22,23 +23,80 @@ _AMOUNT: Json = {
     "maxLength": 64,
 }
 _GENERIC = re.compile(r"Page_(\w+)_\Z")
+_PREFIX = "#/components/schemas/"
 
 
-def schemas_of(types: Sequence[Any], examples: Mapping[Any, Any]) -> tuple[Mapping[Any, Json], dict[str, Json]]:
-    """The schema of each type, and the components that they refer to. `examples` are by struct; a page shows its kind's."""
-    template = "#/components/schemas/{name}"
-    found, components = msgspec.json.schema_components(types, schema_hook=_own_schema, ref_template=template)
-    for kind, schema in zip(types, found, strict=True):
-        if get_origin(kind) is Page:
-            example = Page([examples[get_args(kind)[0]]], None)
-        elif kind in examples:
-            example = examples[kind]
-        else:
-            continue
-        components[schema["$ref"].rpartition("/")[2]]["examples"] = [msgspec.to_builtins(example)]
-    named = {_plain(name): {**_tidy(schema), "title": _plain(name)} for name, schema in components.items()}
-    assert len(named) == len(components), "two structs would have one name"
-    return {kind: _tidy(schema) for kind, schema in zip(types, found, strict=True)}, dict(sorted(named.items()))
+class Schemas:
+    """The schemas of `types`, their components, and an example of each, put together from the examples of its fields.
+
+    A field without an example shows its default if that says something. Otherwise it is left out or null, if it may be.
+    `own` are members that the fields of a struct cannot show one by one.
+    """
+
+    def __init__(self, types: Sequence[Any], own: Mapping[Any, Json]) -> None:
+        found, components = msgspec.json.schema_components(
+            types, schema_hook=_own_schema, ref_template=_PREFIX + "{name}"
+        )
+        self._structs = {_plain(name): schema for name, schema in components.items()}
+        assert len(self._structs) == len(components), "two structs would have one name"
+        self.of = {kind: _tidy(schema) for kind, schema in zip(types, found, strict=True)}
+        self._own = {_name(self.of[kind]): members for kind, members in own.items()}
+        self.components = {name: {**_tidy(self._structs[name]), "title": name} for name in sorted(self._structs)}
+        for kind, schema in self.of.items():
+            if "$ref" in schema and kind is not Problem:  # each kind of problem has an example of its own
+                self.components[_name(schema)]["examples"] = [self.example(kind)]
+
+    def example(self, kind: Any, members: Mapping[str, Any] = {}) -> Json:
+        """The example of a struct, with these `members` instead. A struct among their values stands for its own example.
+
+        Raises ProblemError if the result does not decode as the struct.
+        """
+        schema = self.of.get(kind, {"$ref": getattr(kind, "__name__", "")})
+        found = {**self._struct(_name(schema)), **{name: self._filled(value) for name, value in members.items()}}
+        decode_json(msgspec.json.encode(found), kind)
+        return found
+
+    def _filled(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._filled(one) for one in value]
+        return self.example(value) if isinstance(value, type) else value
+
+    def _struct(self, name: str) -> Json:
+        schema, own = self._structs[name], self._own.get(name, {})
+        shown: Json = {}
+        for member, field in schema["properties"].items():
+            if member in own:
+                shown[member] = self._filled(own[member])
+            elif member in schema["required"] or _given(field):
+                shown[member] = self._example(field, f"{name}.{member}")
+            elif (default := field.get("default")) not in (None, {}, []):
+                shown[member] = default
+        return shown
+
+    def _example(self, schema: Json, where: str) -> Any:
+        if given := _given(schema):
+            return given[0]
+        match schema:
+            case {"$ref": _}:
+                return self._struct(_name(schema))
+            case {"anyOf": [*choices]}:
+                return None if {"type": "null"} in choices else self._example(choices[0], where)
+            case {"enum": [only]} | {"enum": [*_, None as only]}:
+                return only
+            case {"type": "array", "items": items}:
+                return [self._example(items, where)]
+            case {"type": "object"}:
+                return {}
+        raise AssertionError(f"{where} needs an example")
+
+
+def _given(schema: Json) -> list[Any]:
+    """The examples of a field, or of what it is if it is not null."""
+    return [example for one in (schema, *schema.get("anyOf", ())) for example in one.get("examples", ())]
+
+
+def _name(reference: Json) -> str:
+    return _plain(reference["$ref"].removeprefix(_PREFIX))
 
 
 def parameter_schema(found: Json) -> Json:
@@ -59,7 +117,7 @@ def _own_schema(kind: Any) -> Json:
 
 
 def _plain(name: str) -> str:
-    """`Page_OrderView_` is an OrderPage, and OrderView an Order: who calls the API knows nothing of views."""
+    """`Page_OrderView_` is an OrderPage, and OrderView an Order: clients of the API know nothing of views."""
     if generic := _GENERIC.match(name):
         return f"{_plain(generic[1])}Page"
     return name.removesuffix("View")
@@ -67,17 +125,17 @@ def _plain(name: str) -> str:
 
 def _tidy(schema: Any) -> Any:
     """References by plain names; patterns as in ECMA-262 (JSON Schema 2020-12, §6.4); enums with their type; decimals as
-    numbers, as which all of ours are sent (what is received is an Amount).
+    numbers, as which all of ours are sent (what is received is an Amount). The examples of fields are in those of structs.
     """
     if isinstance(schema, list):
         return [_tidy(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    tidy = {name: value if name in {"default", "examples"} else _tidy(value) for name, value in schema.items()}
+    kept = {name: value for name, value in schema.items() if not (name == "examples" and isinstance(value, list))}
+    tidy = {name: value if name == "default" else _tidy(value) for name, value in kept.items()}
     match tidy:
-        case {"$ref": str(reference)}:
-            folder, _, name = reference.rpartition("/")
-            tidy["$ref"] = f"{folder}/{_plain(name)}"
+        case {"$ref": str()}:
+            tidy["$ref"] = _PREFIX + _name(tidy)
         case {"pattern": str(pattern)}:
             tidy["pattern"] = pattern.replace(r"\A", "^").replace(r"\Z", "$")
         case {"type": "string", "format": "decimal"}:

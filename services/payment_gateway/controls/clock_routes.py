@@ -31,8 +31,8 @@ class DueView(msgspec.Struct, frozen=True):
     held and may go.
     """
 
-    what: Work
-    at: wire.Time
+    what: Annotated[Work, Meta(examples=["deliveries"])]
+    at: Annotated[wire.Time, Meta(examples=["2026-11-26T21:04:51.018Z"])]
 
 
 class ClockView(msgspec.Struct, frozen=True, rename="camel"):
@@ -41,10 +41,10 @@ class ClockView(msgspec.Struct, frozen=True, rename="camel"):
     first.
     """
 
-    now: wire.Time
-    state: clocks.State
+    now: Annotated[wire.Time, Meta(examples=["2026-11-26T19:37:23.370Z"])]
+    state: Annotated[clocks.State, Meta(examples=["running"])]
     advancing_to: wire.Time | None
-    ahead_seconds: float
+    ahead_seconds: Annotated[float, Meta(examples=[259200])]
     next: list[DueView]
 
 
@@ -53,8 +53,8 @@ class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
     `forgetKeys`: idempotency keys are kept for 24 hours of real time.
     """
 
-    action: Literal["freeze", "resume", "advance", "forgetKeys"]
-    seconds: Annotated[int, Meta(ge=1, le=10 * 365 * 86400)] | None = None
+    action: Annotated[Literal["freeze", "resume", "advance", "forgetKeys"], Meta(examples=["advance"])]
+    seconds: Annotated[int, Meta(ge=1, le=10 * 365 * 86400, examples=[259200])] | None = None
 
 
 @get("/v1/test/clock", tags=["Test"], test=True)

@@ -50,10 +50,10 @@ class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     says what was wrong with the rest of the response; null mostly.
     """
 
-    status: int | None
-    duration_ms: int
+    status: Annotated[int | None, Meta(examples=[401])]
+    duration_ms: Annotated[int, Meta(examples=[4])]
     error: str | None
-    response_body: str
+    response_body: Annotated[str, Meta(examples=["stale"])]
     sent: Sent
 
 
@@ -120,14 +120,14 @@ async def reset(reset: NamedDependency[Reset]) -> Done:
 class DisputeRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """How much of the charge is disputed, and why. Without an amount it is all that is left."""
 
-    amount: Amount | UnsetType = UNSET
+    amount: Annotated[Amount, Meta(examples=[8999])] | UnsetType = UNSET
     reason: Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z")] = REASON
 
 
 class CloseDisputeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the merchant has won, and keeps the money, or lost."""
 
-    outcome: Literal["won", "lost"]
+    outcome: Annotated[Literal["won", "lost"], Meta(examples=["lost"])]
 
 
 @post("/v1/test/charges/{charge_id:str}/dispute", tags=["Test"], test=True, problems=["not-disputable", "exceeds-paid"])

@@ -26,19 +26,19 @@ class SendWebhookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=T
     would be sent.
     """
 
-    url: Annotated[str, Meta(max_length=URL_LENGTH_MAX)]
-    body: Any
-    secret: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    timestamp: Annotated[int, Meta(ge=-(10**12), le=10**12)] | UnsetType = UNSET
-    id: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    headers: Headers = {}
+    url: Annotated[str, Meta(max_length=URL_LENGTH_MAX, examples=["http://127.0.0.1:9000/hooks"])]
+    body: Annotated[Any, Meta(examples=[{"id": "evt_mine", "type": "payment.succeeded"}])]
+    secret: Annotated[str, Meta(max_length=255, examples=["a-secret-of-yours"])] | UnsetType = UNSET
+    timestamp: Annotated[int, Meta(ge=-(10**12), le=10**12, examples=[1614265330])] | UnsetType = UNSET
+    id: Annotated[str, Meta(max_length=255, examples=["evt_mine"])] | UnsetType = UNSET
+    headers: Annotated[Headers, Meta(examples=[{"X-Mine": "1"}])] = {}
 
 
 class Sent(msgspec.Struct, frozen=True):
     """What went out."""
 
-    headers: Mapping[str, str]
-    body: str
+    headers: Annotated[Mapping[str, str], Meta(examples=[{"X-Mine": "1"}])]
+    body: Annotated[str, Meta(examples=['{"id":"evt_mine","type":"payment.succeeded"}'])]
 
 
 async def send_anything(send: SendWebhook, asked: SendWebhookRequest) -> tuple[Sent, Reply]:

@@ -53,6 +53,7 @@ RATED = (
     *(f"{WEBHOOK}{fault}" for fault in WEBHOOK_FAULTS),
 )
 Rate = Annotated[float, Meta(ge=0, le=1, description="A probability, 0 to 1.")]
+Rates = Annotated[dict[str, Rate], Meta(extra_json_schema={"propertyNames": {"enum": [*RATED]}})]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -60,8 +61,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     `settleDelaySeconds` is for settle_slow. The other members are as in a scenario, for requests that come with none.
     """
 
-    seed: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
-    rates: Annotated[dict[str, Rate], Meta(extra_json_schema={"propertyNames": {"enum": [*RATED]}})] = {}
+    seed: Annotated[int, Meta(ge=0, le=2**53 - 1, examples=[42])] = 0
+    rates: Annotated[Rates, Meta(examples=[{"declined": 0.1, "reply_timeout": 0.05}])] = {}
     settle_delay_seconds: SettleSeconds = 60
     reply_seconds: ReplySeconds = 5
     retry_after_seconds: RetryAfterSeconds = 1

@@ -54,9 +54,9 @@ PaymentMethod = Annotated[
 class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """What to charge: `amount` in minor units of `currency`; `reference` is your own id of what is paid."""
 
-    amount: Amount
-    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
-    reference: Reference
+    amount: Annotated[Amount, Meta(examples=[9999])]
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z", examples=["USD"])]
+    reference: Annotated[Reference, Meta(examples=["ord_01a209e9aac873d8b2de2b8cece39e02"])]
     payment_method: PaymentMethod = "pm_card_visa"
     metadata: Metadata = {}
     scenario: Scenario = Scenario()
@@ -65,8 +65,8 @@ class CreateChargeRequest(Struct, rename="camel", forbid_unknown_fields=True):
 class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """What to give back, in minor units; `reference` is your own id of the refund."""
 
-    amount: Amount
-    reference: Reference
+    amount: Annotated[Amount, Meta(examples=[1000])]
+    reference: Annotated[Reference, Meta(examples=["refund-7"])]
     scenario: Scenario = Scenario()
 
 

@@ -69,11 +69,11 @@ EventTypes = Annotated[list[wire.EventType], Meta(max_length=16, description="No
 class CreateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """Where to deliver, and what of."""
 
-    url: Url
-    event_types: EventTypes = []
+    url: Annotated[Url, Meta(examples=["https://shop.example/hooks"])]
+    event_types: Annotated[EventTypes, Meta(examples=[["payment.succeeded", "payment.failed"]])] = []
     secret: GivenSecret | UnsetType = UNSET
     max_in_flight: MaxInFlight = endpoints.IN_FLIGHT_MAX
-    headers: Headers = {}
+    headers: Annotated[Headers, Meta(examples=[{"X-Gateway-Token": "chosen-by-you"}])] = {}
     expires_in_seconds: ExpiresInSeconds | UnsetType = UNSET
 
 
@@ -84,7 +84,7 @@ class UpdateWebhookEndpointRequest(Struct, rename="camel", forbid_unknown_fields
 
     url: Url | UnsetType = UNSET
     event_types: EventTypes | UnsetType = UNSET
-    state: wire.EndpointState | UnsetType = UNSET
+    state: Annotated[wire.EndpointState, Meta(examples=["enabled"])] | UnsetType = UNSET
     max_in_flight: MaxInFlight | UnsetType = UNSET
     headers: Headers | UnsetType = UNSET
     expires_in_seconds: ExpiresInSeconds | UnsetType | None = UNSET

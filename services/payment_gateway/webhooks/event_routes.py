@@ -25,20 +25,24 @@ from shared.edge.values import moment
 from shared.pages import LIMIT_DEFAULT, Page
 from shared.tracing import note
 
+EndpointId = Annotated[str, Meta(min_length=1, max_length=255, examples=["we_01a209e9f3b07c21a9d54be0a3c1d7f4"])]
+
 
 class ResendEventRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """To which endpoint; without one, to every enabled one that wants it. With a `forgery` the first attempt sends that
     instead, for which test endpoints must be enabled, and the next one the true event.
     """
 
-    endpoint_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+    endpoint_id: (
+        Annotated[str, Meta(min_length=1, max_length=255, examples=["we_01a209e9f3b07c21a9d54be0a3c1d7f4"])] | UnsetType
+    ) = UNSET
     forgery: Forgery | UnsetType = UNSET
 
 
 class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """From when on: RFC 3339."""
 
-    since: wire.Time
+    since: Annotated[wire.Time, Meta(examples=["2026-11-23T00:00:00Z"])]
 
 
 @get("/v1/events/{event_id:str}", tags=["Events"])

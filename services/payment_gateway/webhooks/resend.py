@@ -10,8 +10,10 @@ claims it, resends the next EVENTS_MAX, and writes how far it has come. If it di
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from payment_gateway.claim import claim, release
 from payment_gateway.clock.stored_clock import StoredClock
@@ -48,7 +50,7 @@ class ForgingDisabled(msgspec.Struct, frozen=True):
 class Resent(msgspec.Struct, frozen=True):
     """How many deliveries are on their way. Unless it is `complete`, the rest follows by itself."""
 
-    resent: int
+    resent: Annotated[int, Meta(examples=[1])]
     complete: bool = True
 
 

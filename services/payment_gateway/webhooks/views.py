@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from payment_gateway.faults.rates import Forgery
 from payment_gateway.webhooks.delivery import Delivery, Fault, State
@@ -17,10 +18,10 @@ _SUBJECT = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in _SUBJ
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     """An event. `data` is the charge, refund, dispute or webhook endpoint that it is about, as it was then."""
 
-    id: str
-    type: wire.EventType
-    timestamp: wire.Time
-    data: Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_SUBJECT)]
+    id: Annotated[str, Meta(examples=["evt_01a209e9aade7ffe862f26fa1fb6b5a0"])]
+    type: Annotated[wire.EventType, Meta(examples=["payment.succeeded"])]
+    timestamp: Annotated[wire.Time, Meta(examples=["2026-11-23T19:37:23.370Z"])]
+    data: Annotated[dict[str, Any], Meta(extra_json_schema=_SUBJECT)]
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
@@ -33,17 +34,17 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
     `url` and headers.
     """
 
-    number: int
-    at: wire.Time
-    status: int | None
-    duration_ms: int
+    number: Annotated[int, Meta(examples=[1])]
+    at: Annotated[wire.Time, Meta(examples=["2026-11-23T19:37:23.387Z"])]
+    status: Annotated[int | None, Meta(examples=[200])]
+    duration_ms: Annotated[int, Meta(examples=[11])]
     error: str | None
-    response_body: str
+    response_body: Annotated[str, Meta(examples=['{"outcome":"applied"}'])]
     forgery: Forgery | None
-    url: str | None
+    url: wire.Url | None
     sent_headers: dict[str, str] | None
     sent_body: str | None
-    response_headers: dict[str, str] | None
+    response_headers: Annotated[dict[str, str] | None, Meta(examples=[{"content-type": "application/json"}])]
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -52,16 +53,16 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     not delivered as usual, and is null mostly.
     """
 
-    id: str
-    event_id: str
-    event_type: wire.EventType | None
-    reference: str | None
-    endpoint_id: str
-    state: State
+    id: Annotated[str, Meta(examples=["dlv_01a209e9aade76a6878437494af678bd"])]
+    event_id: Annotated[str, Meta(examples=["evt_01a209e9aade7ffe862f26fa1fb6b5a0"])]
+    event_type: Annotated[wire.EventType | None, Meta(examples=["payment.succeeded"])]
+    reference: wire.Reference | None
+    endpoint_id: Annotated[str, Meta(examples=["we_01a209e9f3b07c21a9d54be0a3c1d7f4"])]
+    state: Annotated[State, Meta(examples=["delivered"])]
     next_attempt_at: wire.Time | None
     attempts: list[AttemptView]
     fault: Fault | None
-    created_at: wire.Time
+    created_at: Annotated[wire.Time, Meta(examples=["2026-11-23T19:37:23.370Z"])]
 
 
 _OF_THE_DELIVERY = set(DeliveryView.__struct_fields__) - {"event_type", "reference"}
@@ -79,7 +80,7 @@ def delivery_view(delivery: Delivery, event: Mapping[str, Any]) -> DeliveryView:
 class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):
     """An endpoint as it is shown to who has just made its `secret`, and never again."""
 
-    secret: str
+    secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 
 
 def with_secret(endpoint: Endpoint) -> WebhookEndpointWithSecretView:

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import jsonschema_rs
 import pytest
 from litestar import Litestar
+from msgspec import Meta, Struct
 
 from shared.edge.api_page import api_page
-from shared.edge.problems import KINDS
+from shared.edge.problems import KINDS, ProblemError
 from tools.openapi.__main__ import documents
+from tools.openapi.schemas import Schemas
 
 NEVER_ANSWERED_BY_AN_OPERATION = {"method-not-allowed"}
 
@@ -52,6 +54,32 @@ def test_every_body_is_shown_by_an_example_that_its_schema_allows(document: Any)
         assert examples, f"no example of {content['schema']}"
         for example in examples:
             jsonschema_rs.Draft202012Validator(schema).validate(example)
+
+
+def test_an_example_is_made_of_those_of_the_fields_and_must_decode_as_its_struct() -> None:
+    class Inner(Struct):
+        name: Annotated[str, Meta(examples=["a"])]
+        nothing: int | None
+
+    class Outer(Struct):
+        inner: list[Inner]
+        count: Annotated[int, Meta(ge=1, examples=[2])] = 1
+        left_out: int | None = None
+        shown: int = 3
+
+    schemas = Schemas([Outer], {})
+    assert schemas.example(Outer) == {"inner": [{"name": "a", "nothing": None}], "count": 2, "shown": 3}
+    assert schemas.example(Outer, {"inner": []})["inner"] == []
+    with pytest.raises(ProblemError):
+        schemas.example(Outer, {"count": 0})
+
+
+def test_a_field_that_must_be_there_needs_an_example() -> None:
+    class Lacking(Struct):
+        amount: int
+
+    with pytest.raises(AssertionError, match=r"Lacking\.amount needs an example"):
+        Schemas([Lacking], {})
 
 
 def test_every_header_and_parameter_fits_its_own_schema(document: Any) -> None:
