@@ -14,7 +14,9 @@ from order_api.order import Order
 from order_api.questions import scheduled
 from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
+from shared.documents.keys import change_once
 from shared.forward import forward
+from shared.idempotency import Answer, KeyedRequest, KeyReused
 from shared.mongo import BARRIERS, Client, Collection, Document
 from shared.page_reader import PageReader
 from shared.pages import CursorError, Found, Unreadable, older_than, place
@@ -86,6 +88,18 @@ class Store:
         if answer is None:
             raise NoSuchOrderError
         return answer
+
+    async def change_once(
+        self,
+        merchant: str,
+        order_id: str,
+        request: KeyedRequest,
+        decide: Callable[[Order, datetime], Verdict[Order, A]],
+    ) -> Answer | KeyReused | A:
+        """As `change_own`, for a decision that writes the key of `request` into the order. If another order has the key, it
+        is that one's answer. Raises UnresolvedDuplicateError and PyMongoError too. C5
+        """
+        return await change_once(self.orders, merchant, request, lambda: self.change_own(merchant, order_id, decide))
 
     async def order(self, merchant: str, order_id: str) -> Order:
         """Raises NoSuchOrderError only if the merchant has no such order, whatever failover has just been, and what
