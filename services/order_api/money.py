@@ -169,9 +169,7 @@ def taken_of(order: Order, charge_id: str) -> int:
 
 
 def _for_excess(by_hand: Sequence[Refund], charges: Sequence[Charge], amount_minor: int) -> int:
-    """How much of refunds by hand answers an excess that was there when they were made, one after the other. The `charges`
-    are in the order in which they succeeded.
-    """
+    """How much of refunds by hand answers an excess that was there when they were made. `charges`: the earliest first."""
     answered = captured = 0
     later = deque(charges)
     for refund in sorted(by_hand, key=lambda one: (_made_at(one), one.id)):

@@ -73,14 +73,8 @@ class RefundOrder:
     ) -> Outcome:
         """`amount_minor` is the amount of `new` in minor units."""
         note(order_id=order_id)
-        asked = Asked(
-            request=keyed(key, f"POST /api/orders/{order_id}/refunds", new),
-            new=new,
-            amount_minor=amount_minor,
-            refund_id=new_id("rf"),
-            at=utc_now(),
-            ttl=self._ttl,
-        )
+        request, refund_id, at = keyed(key, f"POST /api/orders/{order_id}/refunds", new), new_id("rf"), utc_now()
+        asked = Asked(request=request, new=new, amount_minor=amount_minor, refund_id=refund_id, at=at, ttl=self._ttl)
         with span("refund order"):
             outcome: Outcome = await self._store.change_once(
                 merchant, order_id, asked.request, lambda order, now: refunded(order, asked, now)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -29,6 +29,7 @@ _SHOWN: Document = {"$unset": "keys"}  # of an order: not what its requests were
 _LATEST_FIRST = {"received_at": -1, "_id": -1}
 
 A = TypeVar("A")
+DecideOwn: TypeAlias = Callable[[Order, datetime], Verdict[Order, A]]
 _Shown = TypeVar("_Shown", Order, StoredEvent, Call)
 
 
@@ -74,9 +75,7 @@ class Store:
             count_status(order)
         return answer
 
-    async def change_own(
-        self, merchant: str, order_id: str, decide: Callable[[Order, datetime], Verdict[Order, A]]
-    ) -> A:
+    async def change_own(self, merchant: str, order_id: str, decide: DecideOwn[A]) -> A:
         """As `change`, of an order of this merchant. Raises NoSuchOrderError too, which rests on an absence. C9"""
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, Any]:
@@ -90,11 +89,7 @@ class Store:
         return answer
 
     async def change_once(
-        self,
-        merchant: str,
-        order_id: str,
-        request: KeyedRequest,
-        decide: Callable[[Order, datetime], Verdict[Order, A]],
+        self, merchant: str, order_id: str, request: KeyedRequest, decide: DecideOwn[A]
     ) -> Answer | KeyReused | A:
         """As `change_own`, for a decision that writes the key of `request` into the order. If another order has the key, it
         is that one's answer. Raises UnresolvedDuplicateError and PyMongoError too. C5

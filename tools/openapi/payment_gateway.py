@@ -285,6 +285,7 @@ API = Api(
                     "at": "2026-11-23T19:37:23.387Z",
                     "status": 200,
                     "durationMs": 11,
+                    "failure": None,
                     "error": None,
                     "responseBody": '{"outcome":"applied"}',
                     "forgery": None,
