@@ -11,7 +11,7 @@ from litestar.openapi import ResponseSpec
 from shared.kept import Kept
 from shared.mongo import Client, is_reachable
 
-READINESS_KEPT_SECONDS = 0.5  # however often we are asked
+READINESS_KEPT_SECONDS = 0.5  # the database is asked no more often than this
 
 
 class Live(msgspec.Struct):
