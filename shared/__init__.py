@@ -3,6 +3,7 @@
 - To write: `documents/` inserts documents and changes them by compare-and-set, without transactions; `batches.py` lets many
   callers share one command of MongoDB.
 - To create something once: `idempotency.py` has the rules of an `Idempotency-Key`.
+- To ask once for many callers: `kept.py` keeps the answer for a while.
 - To share work among replicas: `leases.py` claims it and looks after it, `backoff.py` says when to try again.
 - Between the services: `wire.py` has every struct that crosses, `signing.py` signs webhooks in two schemes and verifies one,
   `http_client.py` calls the other side.

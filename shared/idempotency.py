@@ -70,11 +70,14 @@ class Key(KeyedRequest, frozen=True, kw_only=True):
         return Answer(self.status, self.body, self.location, replayed=True)
 
 
+def keyed(value: str, endpoint: str, command: Any) -> KeyedRequest:
+    """The request to do `command` at `endpoint` under the key `value`."""
+    return KeyedRequest(value=value, endpoint=endpoint, fingerprint=fingerprint(endpoint, command))
+
+
 def new_key(
-    value: str,
+    request: KeyedRequest,
     *,
-    endpoint: str,
-    command: Any,
     body: bytes,
     location: str,
     now: datetime,
@@ -82,13 +85,11 @@ def new_key(
     status: int = 201,
     of: str | None = None,
 ) -> Key:
-    """The entry that a `command` to `endpoint` makes, which is answered with `status` and `body`; `of` what is at
-    `location`, unless it is said.
+    """The entry of a request that is answered with `status` and `body`. It is of what is at `location`, unless `of` names
+    something else.
     """
     return Key(
-        value=value,
-        endpoint=endpoint,
-        fingerprint=fingerprint(endpoint, command),
+        **msgspec.structs.asdict(request),
         status=status,
         body=body.decode(),
         location=location,

@@ -1,9 +1,9 @@
 """A service tells whoever watches what has changed. It looks about once a second, and not at all while nobody watches."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from math import inf
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Meta
 from pymongo import DESCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
+from shared.kept import Kept
 from shared.mongo import Collection, describe
 from shared.telemetry import log
 from shared.times import utc_now
@@ -51,9 +52,9 @@ class Watch:
     def __init__(self, collections: Sequence[Collection], states: Mapping[str, State] | None = None) -> None:
         self._collections = collections
         self._states = states or {}
-        self._at_it = asyncio.Lock()
+        self._look = Kept(self._look_once, seconds=LOOK_SECONDS)
         self._number = 0
-        self._looked_at = 0.0
+        self._looked_at = -inf
         self._seen: dict[str, Any] = {}  # by id: the version, or the state
         self._touched: set[str] = set()
         self._hints: dict[str | None, list[Hint]] = {}  # by merchant; None is everybody
@@ -65,27 +66,22 @@ class Watch:
 
     async def news(self, merchant: str, seen: int | None) -> News:
         """What has changed for a merchant after look number `seen`; nothing, if this is the first one of theirs."""
-        async with self._at_it:
-            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-                await self._look()
+        await self._look()
         number = self._number
         if seen is None or seen == number:
             return News(number, (), more=False)
         hints = [*self._hints.get(merchant, ()), *self._hints.get(None, ())]
         return News(number, hints, more=self._more or seen < number - 1)
 
-    async def _look(self) -> None:
+    async def _look_once(self) -> None:
         now = time.monotonic()
-        since_last = now - self._looked_at
-        self._looked_at = now
         try:
             with pymongo.timeout(LOOK_SECONDS):
                 found = [one for collection in self._collections for one in await _latest(collection)]
                 states = {name: await state() for name, state in self._states.items()}
         except PyMongoError as error:
             log.warning("not looked for changes", reason=describe(error))
-            self._looked_at = now - WINDOW_SECONDS  # so that the next look says there may be more
-            await asyncio.sleep(LOOK_SECONDS / 4)
+            self._looked_at = -inf  # so that the next look says there may be more
             return
         fresh = [one for one in found if self._seen.get(one["_id"]) != one["version"]]
         hints: dict[str | None, list[Hint]] = {}
@@ -95,9 +91,10 @@ class Watch:
         hints[None] = [Hint(name, None) for name in (*changed, *self._touched)]
         self._touched = set()
         self._seen = {**{one["_id"]: one["version"] for one in found}, **states}
-        self._more = since_last > WINDOW_SECONDS / 2 or len(fresh) >= HINTS_MAX
+        self._more = now - self._looked_at > WINDOW_SECONDS / 2 or len(fresh) >= HINTS_MAX
         self._hints = hints
         self._number += 1
+        self._looked_at = now
 
 
 async def _latest(collection: Collection) -> list[dict[str, Any]]:

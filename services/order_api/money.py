@@ -4,6 +4,7 @@ Amounts are whole minor units of the order's currency, and all sums are over the
 its charges succeeded first. A refund or dispute counts once its charge has succeeded, as far as the facts tell. C1, C2, C18
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -168,10 +169,12 @@ def taken_of(order: Order, charge_id: str) -> int:
 
 
 def _for_excess(by_hand: Sequence[Refund], charges: Sequence[Charge], amount_minor: int) -> int:
-    """How much of refunds by hand answers an excess that was there when they were made, one after the other."""
-    answered = 0
+    """How much of refunds by hand answers an excess that was there when they were made. `charges`: the earliest first."""
+    answered = captured = 0
+    later = deque(charges)
     for refund in sorted(by_hand, key=lambda one: (_made_at(one), one.id)):
-        captured = _total([charge for charge in charges if charge.at <= _made_at(refund)])
+        while later and later[0].at <= _made_at(refund):
+            captured += later.popleft().amount_minor
         answered = max(answered, min(answered + refund.amount_minor, captured - amount_minor))
     return answered
 

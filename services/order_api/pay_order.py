@@ -12,8 +12,7 @@ from order_api.outbox import charge_call
 from order_api.store import Store
 from order_api.views import order_view, to_json
 from shared.documents import Verdict
-from shared.documents.keys import change_once
-from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, fingerprint, live, new_key
+from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, keyed, live, new_key
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now
@@ -37,7 +36,7 @@ class NotPayable(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request with all that is made once for it: `payment_id` tells its effect from that of another. C4"""
 
-    key: str
+    request: KeyedRequest
     new: NewPayment
     payment_id: str
     at: datetime
@@ -48,7 +47,7 @@ Outcome: TypeAlias = Answer | KeyReused | NotPayable
 
 
 class PayOrder:
-    """Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds the truth."""
+    """Raises what `Store.change_once` raises; except after NoSuchOrderError, the same key then finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
         self._store = store
@@ -56,32 +55,24 @@ class PayOrder:
 
     async def __call__(self, key: str, merchant: str, order_id: str, new: NewPayment) -> Outcome:
         note(order_id=order_id)
-        asked = Asked(key=key, new=new, payment_id=new_id("pay"), at=utc_now(), ttl=self._ttl)
+        request = keyed(key, f"POST /api/orders/{order_id}/payments", new)
+        asked = Asked(request=request, new=new, payment_id=new_id("pay"), at=utc_now(), ttl=self._ttl)
         with span("pay order"):
-            outcome: Outcome = await change_once(
-                self._store.orders,
-                merchant,
-                _request(asked, order_id),
-                lambda: self._store.change_own(merchant, order_id, lambda order, now: paid_again(order, asked, now)),
+            outcome: Outcome = await self._store.change_once(
+                merchant, order_id, asked.request, lambda order, now: paid_again(order, asked, now)
             )
         if isinstance(outcome, Answer) and not outcome.replayed:
             log.info("paid again", payment_method=new.payment_method)
         return outcome
 
 
-def _request(asked: Asked, order_id: str) -> KeyedRequest:
-    endpoint = f"POST /api/orders/{order_id}/payments"
-    return KeyedRequest(value=asked.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
-
-
 def paid_again(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcome]:
     """The order with the call of a new attempt; `now` is the server's time."""
-    request = _request(asked, order.id)
-    known = entry_of(order.keys, asked.key)
+    known = entry_of(order.keys, asked.request.value)
     if known is not None and known.of == asked.payment_id:  # our own effect
         return Verdict(known.answer, found=True)
     if known is not None and known.expires_at > now:
-        return Verdict(known.replayed_for(request), found=True)
+        return Verdict(known.replayed_for(asked.request), found=True)
     status = derive(order)  # an older version may have stored another
     if status != "Failed" or len(attempts(order)) >= ATTEMPTS_MAX:
         return Verdict(NotPayable(status))
@@ -89,9 +80,7 @@ def paid_again(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outc
     with_attempt = msgspec.structs.replace(order, calls=(*order.calls, call))
     after = merge(with_attempt, now=asked.at, cause=f"paid again with {asked.new.payment_method}")
     key = new_key(
-        asked.key,
-        endpoint=request.endpoint,
-        command=asked.new,
+        asked.request,
         body=to_json(order_view(after)),
         location=f"/api/orders/{order.id}",
         now=asked.at,

@@ -15,7 +15,7 @@ from order_api.store import Store
 from order_api.views import order_view, to_json
 from shared.documents import Inserts
 from shared.documents.keys import known_key, known_keys
-from shared.idempotency import Answer, Key, KeyedRequest, KeyReused, entry_of, fingerprint, new_key
+from shared.idempotency import Answer, Key, KeyReused, entry_of, keyed, new_key
 from shared.ids import new_id, time_of
 from shared.money import AmountError, CurrencyError, exponent_of, in_minor
 from shared.tracing import current_trace, note, span
@@ -59,7 +59,7 @@ class PlaceOrder:
             exponent = exponent_of(new.currency)
             amount_minor = in_minor(new.amount, new.currency, exponent)
         except (AmountError, CurrencyError):
-            known = await known_key(self._store.orders, new.merchant, _request(key, new))
+            known = await known_key(self._store.orders, new.merchant, keyed(key, ENDPOINT, new))
             if known is None:
                 raise
             return known
@@ -98,9 +98,7 @@ class PlaceOrder:
     def _key(self, key: str, new: NewOrder, order: Order) -> Key:
         """The entry by which the key remembers the request, and the answer that each retry of it gets."""
         return new_key(
-            key,
-            endpoint=ENDPOINT,
-            command=new,
+            keyed(key, ENDPOINT, new),
             body=to_json(order_view(order)),
             location=f"/api/orders/{order.id}",
             now=order.created_at,
@@ -137,10 +135,6 @@ class PlaceOrder:
         found = await self._store.orders.aggregate([{"$match": {"$or": either}}, {"$project": shown}])
         numbered = [msgspec.convert(document, _Numbered) async for document in found]
         return {(one.merchant, one.order_number): one for one in numbered}
-
-
-def _request(key: str, new: NewOrder) -> KeyedRequest:
-    return KeyedRequest(value=key, endpoint=ENDPOINT, fingerprint=fingerprint(ENDPOINT, new))
 
 
 class _Numbered(msgspec.Struct, frozen=True):

@@ -14,8 +14,7 @@ from order_api.outbox import with_refund_asked
 from order_api.store import Store
 from order_api.views import refund_view, to_json
 from shared.documents import Verdict
-from shared.documents.keys import change_once
-from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, fingerprint, live, new_key
+from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, keyed, live, new_key
 from shared.ids import new_id
 from shared.telemetry import log
 from shared.times import utc_now
@@ -46,7 +45,7 @@ class RefundNumberTaken(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request with all that is made once for it: `refund_id` tells its effect from that of another. C4"""
 
-    key: str
+    request: KeyedRequest
     new: NewRefund
     amount_minor: int | None
     refund_id: str
@@ -59,7 +58,7 @@ Outcome: TypeAlias = Answer | KeyReused | Refusal
 
 
 class RefundOrder:
-    """Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds the truth."""
+    """Raises what `Store.change_once` raises; except after NoSuchOrderError, the same key then finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
         self._store = store
@@ -70,48 +69,31 @@ class RefundOrder:
     ) -> Outcome:
         """`amount_minor` is the amount of `new` in minor units."""
         note(order_id=order_id)
-        asked = Asked(
-            key=key,
-            new=new,
-            amount_minor=amount_minor,
-            refund_id=new_id("rf"),
-            at=utc_now(),
-            ttl=self._ttl,
-        )
+        request, refund_id, at = keyed(key, f"POST /api/orders/{order_id}/refunds", new), new_id("rf"), utc_now()
+        asked = Asked(request=request, new=new, amount_minor=amount_minor, refund_id=refund_id, at=at, ttl=self._ttl)
         with span("refund order"):
-            outcome: Outcome = await change_once(
-                self._store.orders,
-                merchant,
-                _request(asked, order_id),
-                lambda: self._store.change_own(merchant, order_id, lambda order, now: refunded(order, asked, now)),
+            outcome: Outcome = await self._store.change_once(
+                merchant, order_id, asked.request, lambda order, now: refunded(order, asked, now)
             )
         if isinstance(outcome, Answer) and not outcome.replayed:
             log.info("refund asked for", refund_id=asked.refund_id)
         return outcome
 
 
-def _request(asked: Asked, order_id: str) -> KeyedRequest:
-    endpoint = f"POST /api/orders/{order_id}/refunds"
-    return KeyedRequest(value=asked.key, endpoint=endpoint, fingerprint=fingerprint(endpoint, asked.new))
-
-
 def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcome]:
     """The order with the refund reserved and asked for; `now` is the server's time."""
-    request = _request(asked, order.id)
-    known = entry_of(order.keys, asked.key)
+    known = entry_of(order.keys, asked.request.value)
     if made := next((one for one in order.refunds if one.id == asked.refund_id), None):  # our own effect
         return Verdict(known.answer if known and known.of == made.id else _answer(order, made), found=True)
     if known is not None and known.expires_at > now:
-        return Verdict(known.replayed_for(request), found=True)
+        return Verdict(known.replayed_for(asked.request), found=True)
     part = may_be_refunded(order, asked.amount_minor, asked.new.number)
     if not isinstance(part, Part):
         return Verdict(part)
     at, number = asked.at, asked.new.number
     refund = merchants_refund(part, asked.refund_id, number=number, at=at)
     key = new_key(
-        asked.key,
-        endpoint=request.endpoint,
-        command=asked.new,
+        asked.request,
         body=to_json(refund_view(refund, order)),
         location=f"/api/orders/{order.id}/refunds/{refund.id}",
         now=at,

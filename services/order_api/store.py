@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -16,7 +16,9 @@ from order_api.outbox import asks_for_more
 from order_api.questions import scheduled
 from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
+from shared.documents.keys import change_once
 from shared.forward import forward
+from shared.idempotency import Answer, KeyedRequest, KeyReused
 from shared.mongo import BARRIERS, Client, Collection, Document
 from shared.page_reader import PageReader
 from shared.pages import CursorError, Found, Unreadable, older_than, place
@@ -29,6 +31,7 @@ _SHOWN: Document = {"$unset": "keys"}  # of an order: not what its requests were
 _LATEST_FIRST = {"received_at": -1, "_id": -1}
 
 A = TypeVar("A")
+DecideOwn: TypeAlias = Callable[[Order, datetime], Verdict[Order, A]]
 _Shown = TypeVar("_Shown", Order, StoredEvent, Call)
 
 
@@ -79,9 +82,7 @@ class Store:
                 self.new_calls.set()
         return answer
 
-    async def change_own(
-        self, merchant: str, order_id: str, decide: Callable[[Order, datetime], Verdict[Order, A]]
-    ) -> A:
+    async def change_own(self, merchant: str, order_id: str, decide: DecideOwn[A]) -> A:
         """As `change`, of an order of this merchant. Raises NoSuchOrderError too, which rests on an absence. C9"""
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, Any]:
@@ -93,6 +94,14 @@ class Store:
         if answer is None:
             raise NoSuchOrderError
         return answer
+
+    async def change_once(
+        self, merchant: str, order_id: str, request: KeyedRequest, decide: DecideOwn[A]
+    ) -> Answer | KeyReused | A:
+        """As `change_own`, for a decision that writes the key of `request` into the order. If another order has the key, it
+        is that one's answer. Raises UnresolvedDuplicateError and PyMongoError too. C5
+        """
+        return await change_once(self.orders, merchant, request, lambda: self.change_own(merchant, order_id, decide))
 
     async def order(self, merchant: str, order_id: str) -> Order:
         """Raises NoSuchOrderError only if the merchant has no such order, whatever failover has just been, and what

@@ -1,7 +1,6 @@
 """Health. Live means that the process answers, and ready means that it can serve."""
 
-import asyncio
-import time
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,9 +8,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
+from shared.kept import Kept
 from shared.mongo import Client, is_reachable
 
-READINESS_KEPT_SECONDS = 0.5
+READINESS_KEPT_SECONDS = 0.5  # the database is asked no more often than this
 
 
 class Live(msgspec.Struct):
@@ -31,23 +31,11 @@ def is_live() -> Live:
     return Live("live")
 
 
-class Readiness:
-    """Whether the database's primary answers. However often it is asked, the database is asked once at a time."""
+class Readiness(Kept[bool]):
+    """Whether the database's primary answers."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
-        self._asking = asyncio.Lock()
-        self._ready = False
-        self._kept_until = 0.0
-
-    async def __call__(self) -> Response[Ready]:
-        async with self._asking:
-            if time.monotonic() >= self._kept_until:
-                self._ready = await is_reachable(self._client)
-                self._kept_until = time.monotonic() + READINESS_KEPT_SECONDS
-        if self._ready:
-            return Response(Ready("ready"))
-        return Response(Ready("unavailable", "the database does not answer"), status_code=503)
+        super().__init__(partial(is_reachable, client), seconds=READINESS_KEPT_SECONDS)
 
 
 @get(
@@ -59,4 +47,6 @@ class Readiness:
 )
 async def health_ready(readiness: NamedDependency[Readiness]) -> Response[Ready]:
     """Whether it can serve: the database's primary answers."""
-    return await readiness()
+    if await readiness():
+        return Response(Ready("ready"))
+    return Response(Ready("unavailable", "the database does not answer"), status_code=503)

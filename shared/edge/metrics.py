@@ -1,8 +1,7 @@
 """The metrics of every request, and the page `/metrics`."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
@@ -15,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
 from pymongo.errors import PyMongoError
 
+from shared.kept import Kept
 from shared.metrics import SECONDS
 from shared.mongo import Client, describe, is_reachable
 from shared.telemetry import log
@@ -64,30 +64,22 @@ class Exposition:
     def __init__(self, client: Client, counts: Sequence[Count]) -> None:
         self._client = client
         self._counts = counts
-        self._at_it = asyncio.Lock()
         self._stock: Sequence[Metric] = ()
-        self._stock_until = 0.0
-        self._shown: dict[bool, bytes] = {}
-        self._shown_until = 0.0
+        self._taking_stock = Kept(self._take_stock, seconds=STOCK_KEPT_SECONDS)
+        self._as_text = Kept(partial(self._make, generate_latest), seconds=SHOWN_KEPT_SECONDS)
+        self._as_open_metrics = Kept(partial(self._make, openmetrics.generate_latest), seconds=SHOWN_KEPT_SECONDS)
 
     async def show(self, *, open_metrics: bool) -> bytes:
         """The page, as OpenMetrics or in Prometheus' text format. It is kept for a moment, because making it is costly."""
-        async with self._at_it:
-            now = time.monotonic()
-            if now >= self._stock_until:
-                self._stock = await self._take_stock()
-                self._stock_until = time.monotonic() + STOCK_KEPT_SECONDS
-            if now >= self._shown_until:
-                self._shown = {}
-                self._shown_until = now + SHOWN_KEPT_SECONDS
-            if open_metrics not in self._shown:
-                make = openmetrics.generate_latest if open_metrics else generate_latest
-                self._shown[open_metrics] = make(self)
-            return self._shown[open_metrics]
+        return await (self._as_open_metrics() if open_metrics else self._as_text())
 
     def collect(self) -> Iterable[Metric]:
         """All metrics, for `generate_latest`, which takes this object for a registry."""
         return chain(REGISTRY.collect(), self._stock)
+
+    async def _make(self, generate: Callable[[Any], bytes]) -> bytes:
+        self._stock = await self._taking_stock()
+        return generate(self)
 
     async def _take_stock(self) -> Sequence[Metric]:
         answers = await is_reachable(self._client)

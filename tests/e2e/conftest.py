@@ -18,13 +18,13 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from payment_gateway.faults.rates import RATED
-from shared import wire
 from shared.mongo import Client, Collection, Database
 from shared.signing import sign
 from shared.times import utc_now
 from tests.e2e.forks import Forks
 from tests.waiting import until
 from tools import process
+from tools.paid_charge import event_of, paid_charge
 from tools.process import free_port
 from tools.stack import Stack
 
@@ -242,20 +242,7 @@ async def ends(api: Api, order_id: str, status: str, **options: Any) -> dict[str
 
 def send_event_with_another_amount(stack: Stack, order_id: str) -> Any:
     """Signed, and so stored, with a review. Returns what became of it."""
-    charge = wire.Charge(
-        id="ch_1",
-        amount=1,
-        currency="USD",
-        reference=order_id,
-        status="succeeded",
-        failure_code=None,
-        amount_refunded=0,
-        payment_method="pm_card_visa",
-        metadata={},
-        created_at=utc_now(),
-        settled_at=utc_now(),
-    )
-    event = wire.encode(wire.Event(id=f"evt_{uuid4().hex}", type="payment.succeeded", timestamp=utc_now(), data=charge))
+    event = event_of(paid_charge(order_id, amount=1))
     signed = {"X-Signature": sign(event, [stack.webhook_secret], int(time.time())), **JSON}
     return httpx.post(f"{stack.order_apis[0].url}/api/webhooks/payments", content=event, headers=signed).json()
 

@@ -22,7 +22,6 @@ from pymongo import AsyncMongoClient
 
 from order_api.dispatch_outbox import LEASE_SECONDS
 from order_api.outbox import charge_call_id
-from shared import wire
 from shared.ids import new_id
 from shared.mongo import Client, Collection, Database, connect
 from shared.signing import DEVELOPMENT_SECRET, sign
@@ -31,6 +30,7 @@ from tests.e2e.conftest import Api, end_claims, make_due, order_body, place_unti
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.integration.order_api.conftest import accept_charges
 from tests.waiting import until
+from tools.paid_charge import event_of, paid_charge
 from tools.process import free_port
 from tools.replica_set import Member, ReplicaSet, temporary_replica_set
 from tools.stack import Service
@@ -448,19 +448,11 @@ async def tell(api: Api, event: bytes) -> int:
 
 def payment_succeeded(order: dict[str, Any]) -> bytes:
     [charge] = order["charges"]
-    amount = round(charge["amount"] * 100)
-    at = utc_now()
-    told = wire.Charge(
+    told = paid_charge(
+        order["id"],
         id=charge["id"],
-        amount=amount,
+        amount=round(charge["amount"] * 100),
         currency=order["currency"],
-        reference=order["id"],
-        status="succeeded",
-        failure_code=None,
-        amount_refunded=0,
         payment_method=order["paymentMethod"],
-        metadata={},
-        created_at=at,
-        settled_at=at,
     )
-    return wire.encode(wire.Event(id=new_id("evt"), type="payment.succeeded", timestamp=at, data=told))
+    return event_of(told)

@@ -1,17 +1,15 @@
 """Each kind of request that order_api gets, sent as fast as it answers."""
 
-import secrets
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from shared.signing import sign
-from shared.times import utc_now
-from shared.wire import Charge, Event, encode
 from tools.bench.load import LoadError, new_run, script, wrk
 from tools.bench.stage import CONNECTIONS, Stage
 from tools.bench.turns import Turn, turn
+from tools.paid_charge import event_of, paid_charge
 from tools.stack import Service
 
 WARM_UP_SECONDS = 2
@@ -112,7 +110,7 @@ class Caller:
 
     def _webhooks(self) -> Iterator[str]:
         for order in self._stage.orders.find({"status": "Pending"}, {"_id": 1}):
-            body = encode(_paid(order["_id"]))
+            body = event_of(paid_charge(order["_id"]))
             yield f"{sign(body, [self._stage.webhook_secret], int(time.time()))} {body.decode()}\n"
 
     def _pending(self) -> int:
@@ -134,21 +132,3 @@ def post_bare(service: Service, folder: Path, seconds: int) -> Turn:
     """The ceiling: the same orders, decoded and answered by a server that does nothing else. Raises LoadError."""
     lua = script(folder, "bare", ORDERS_LUA)
     return turn(service.url, lua, connections=CONNECTIONS, seconds=seconds, processes={"bare": service})
-
-
-def _paid(order_id: str) -> Event:
-    now = utc_now()
-    charge = Charge(
-        id=f"ch_{secrets.token_hex(16)}",
-        amount=9999,
-        currency="USD",
-        reference=order_id,
-        status="succeeded",
-        failure_code=None,
-        amount_refunded=0,
-        payment_method="pm_card_visa",
-        metadata={},
-        created_at=now,
-        settled_at=now,
-    )
-    return Event(id=f"evt_{secrets.token_hex(16)}", type="payment.succeeded", timestamp=now, data=charge)

@@ -1,7 +1,6 @@
 """Reading and setting the provider's clock, which all replicas share."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -53,14 +52,13 @@ class StoredClock(Seen[Clock]):
 
     async def _write(self, after: Clock, before: Document, change: Any, *, upsert: bool = False) -> Clock | None:
         """The clock as it is `after` the change; None if it was not as it should have been `before`."""
-        asked_at = time.monotonic()
         try:
             result = await self._collection.update_one({"_id": "default", **before}, change, upsert=upsert)
         except DuplicateKeyError:
             return None
         if not (result.matched_count or result.upserted_id):
             return None
-        self._see(after, seen_at=time.monotonic(), asked_at=asked_at)
+        self._seen.forget()
         return after
 
 

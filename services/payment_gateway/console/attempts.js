@@ -9,7 +9,7 @@ import { message } from "./message.js";
 import { took } from "./requests.js";
 
 /** @typedef {{ number: number, at: string, status: number | null, durationMs: number, error: string | null, responseBody: string,
- *   forgery: string | null, url: string | null, sentHeaders: Record<string, string> | null, sentBody: string | null,
+ *   failure: "timeout" | "forbidden" | "no_answer" | null, forgery: string | null, url: string | null, sentHeaders: Record<string, string> | null, sentBody: string | null,
  *   responseHeaders: Record<string, string> | null }} Attempt */
 /** @typedef {{ id: string, eventId: string, eventType: string | null, reference: string | null, endpointId: string,
  *   state: "pending" | "delivered" | "failed" | "cancelled", nextAttemptAt: string | null, attempts: Attempt[],
@@ -38,9 +38,8 @@ export function attemptTone(attempt) {
 }
 
 /** The answer in a word: its status, or why there was none. @param {Attempt} attempt */
-export function answerWord({ status, error }) {
-  if (status !== null) return String(status);
-  return /Timeout/.test(error ?? "") ? "timeout" : "no answer";
+export function answerWord({ status, failure }) {
+  return status === null ? (failure ?? "no_answer").replace("_", " ") : String(status);
 }
 
 /** @param {Attempt} attempt */

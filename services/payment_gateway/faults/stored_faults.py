@@ -12,5 +12,5 @@ class StoredFaults(Seen[Faults]):
     async def replace(self, faults: Faults) -> None:
         """Returns when every replica has seen them. Raises PyMongoError."""
         await self._collection.replace_one({"_id": "default"}, msgspec.to_builtins(faults), upsert=True)
-        await self.read()
+        self._seen.forget()
         await asyncio.sleep(SEEN_SECONDS)

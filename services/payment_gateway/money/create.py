@@ -19,7 +19,7 @@ from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store
 from shared import wire
 from shared.documents.keys import change_once
-from shared.idempotency import Answer, Key, KeyReused, new_key
+from shared.idempotency import Answer, Key, KeyReused, keyed, new_key
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
@@ -44,9 +44,7 @@ class CreateMoney:
         now = await self.clock.now()
         charge = charges.new_charge(merchant, asked, scenario, now=now, delay=self.delay, trace=current_trace())
         remembered = new_key(
-            key,
-            endpoint="POST /v1/charges",
-            command=asked,
+            keyed(key, "POST /v1/charges", asked),
             body=wire.encode(charges.on_the_wire(charge)),
             location=f"/v1/charges/{charge.id}",
             now=utc_now(),  # keys stay on real time. C24
@@ -75,9 +73,7 @@ class CreateMoney:
         now = await self.clock.now()
         made = charges.new_refund(asked, scenario, now=now, delay=self.delay, trace=current_trace())
         remembered = new_key(
-            key,
-            endpoint=f"POST /v1/charges/{charge_id}/refunds",
-            command=asked,
+            keyed(key, f"POST /v1/charges/{charge_id}/refunds", asked),
             body=wire.encode(charges.refund_on_the_wire(charge, made)),
             location=f"/v1/refunds/{made.id}",
             now=utc_now(),  # keys stay on real time. C24

@@ -26,7 +26,7 @@ from shared import wire
 from shared.batches import UnresolvedDuplicateError
 from shared.documents import Verdict
 from shared.documents.keys import change_once, known_key
-from shared.idempotency import Answer, KeyReused, new_key
+from shared.idempotency import Answer, KeyReused, keyed, new_key
 from shared.times import utc_now
 
 
@@ -72,9 +72,7 @@ class ChangeEndpoints:
             expires_at=expiry(asked.expires_in_seconds),
         )
         remembered = new_key(
-            key,
-            endpoint="POST /v1/webhook-endpoints",
-            command=asked,
+            keyed(key, "POST /v1/webhook-endpoints", asked),
             body=wire.encode(with_secret(endpoint)),
             location=f"/v1/webhook-endpoints/{endpoint.id}",
             now=utc_now(),  # keys stay on real time. C24
@@ -109,9 +107,7 @@ class ChangeEndpoints:
         secret = asked.secret or endpoints.new_secret()
         shown = endpoints.rotated(msgspec.convert(document, Endpoint), secret, overlap=overlap, now=now)
         remembered = new_key(
-            key,
-            endpoint=f"POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret",
-            command=asked,
+            keyed(key, f"POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret", asked),
             body=wire.encode(with_secret(shown)),
             location=f"/v1/webhook-endpoints/{endpoint_id}",
             now=utc_now(),  # keys stay on real time. C24

@@ -21,7 +21,7 @@ from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.forge import signed
 from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.store import Store
-from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt, Delivery, Next, after, recorded
+from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, after, recorded
 from payment_gateway.webhooks.endpoint import IN_FLIGHT_MAX, Endpoint, retired_secret, signing_secrets
 from payment_gateway.webhooks.header import hidden
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
@@ -253,6 +253,7 @@ def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
         at=at,
         status=reply.status,
         duration_ms=reply.duration_ms,
+        failure=reply.failure,
         error=reply.error,
         response_body=reply.body,
         forgery=delivery.forgery,
@@ -261,9 +262,6 @@ def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
 
 
 def result_of(attempt: Attempt) -> str:
-    if attempt.status is not None:
-        return f"{attempt.status // 100}xx" if 200 <= attempt.status < 600 else "other"  # a stranger may answer 999
-    kind = (attempt.error or "").partition(":")[0]
-    if kind == FORBIDDEN:
-        return "forbidden"
-    return "timeout" if kind.endswith("TimeoutError") else "no_answer"
+    if attempt.status is None:
+        return attempt.failure or "no_answer"
+    return f"{attempt.status // 100}xx" if 200 <= attempt.status < 600 else "other"  # a stranger may answer 999

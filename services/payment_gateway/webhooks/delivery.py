@@ -17,24 +17,25 @@ from shared.ids import derive_id
 
 RESPONSE_BYTES_MAX = 2048
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
-FORBIDDEN = "Forbidden"  # what the error of an attempt begins with that the operator does not allow
 GONE = 410  # the endpoint asks never to be called again (Standard Webhooks, Operational considerations)
 
 Fault = Timing | Literal["duplicated", "wrong_amount"]
 State = Literal["pending", "delivered", "failed", "cancelled"]
+Failure = Literal["timeout", "forbidden", "no_answer"]  # forbidden: the operator does not let webhooks go there
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP try. `status` is None where no status line came; then `error` says why. With a status, `error` says what was
-    wrong with the rest of the response. `forgery` is what was sent instead of the true event. `sent_body` is None where it
-    was the event's own. An attempt of an earlier version has no headers, and no `url`. `sent_headers` have the names of the
-    endpoint's own headers without their values.
+    """One HTTP try. `status` is None where no status line came; then `failure` says why, and `error` the same in words. With
+    a status, `error` says what was wrong with the rest of the response. `forgery` is what was sent instead of the true
+    event. `sent_body` is None where it was the event's own. `sent_headers` have the names of the endpoint's own headers
+    without their values. An attempt of an earlier version has no `failure`, no headers, and no `url`.
     """
 
     number: int
     at: datetime
     status: int | None
     duration_ms: int
+    failure: Failure | None = None
     error: str | None
     response_body: str
     forgery: Forgery | None = None

@@ -5,17 +5,18 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 
-from payment_gateway.webhooks.delivery import FORBIDDEN, RESPONSE_BYTES_MAX
+from payment_gateway.webhooks.delivery import RESPONSE_BYTES_MAX, Failure
 from payment_gateway.webhooks.destination import Destinations
 from payment_gateway.webhooks.look_up import LookUps
-from payment_gateway.webhooks.post import Post
+from payment_gateway.webhooks.post import Answer, Post
 from payment_gateway.webhooks.target import TargetError
 from shared.telemetry import log
 
@@ -23,17 +24,19 @@ ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
 HEADERS_MAX, HEADER_LENGTH_MAX = 16, 128  # of an answer: they are kept with every attempt
 USUAL_HEADERS = {"Content-Type": "application/json", "User-Agent": "payment_gateway", "Accept": "*/*"}
 
-_MARK = "not an allowed destination"
+_FORBIDDEN: ContextVar[list[str]] = ContextVar("forbidden")  # why the guard refused addresses, during one call
 _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}\Z")  # others could not be names in MongoDB
 _SECRET_HEADERS = frozenset({"set-cookie", "www-authenticate", "authorization"})
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The receiver's answer. `status` is None where no status line came; then `error` says why. With a status, `error` says
-    what was wrong with the rest of the answer; mostly nothing. `headers` are those that are kept, their names in lower case.
+    """The receiver's answer. `status` is None where no status line came; then `failure` says why, and `error` the same in
+    words. With a status, `error` says what was wrong with the rest of the answer; mostly nothing. `headers` are those that
+    are kept, their names in lower case.
     """
 
     status: int | None
+    failure: Failure | None
     error: str | None
     body: str
     headers: Mapping[str, str]
@@ -76,19 +79,25 @@ class SendWebhook:
     async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Raises nothing that a URL, a header or a receiver could bring about."""
         started = time.monotonic()
-        answer, error = None, None
+        answer, failure, error = None, None, None
+        forbidden: list[str] = []
+        _FORBIDDEN.set(forbidden)
         try:
             target = self._destinations.target_of(url)
             post = self._posts[self._destinations.allows_name(target.host)]
             answer = await post(target, body, headers, body_bytes_max=RESPONSE_BYTES_MAX)
-            error = _refusal(answer.failure) or answer.error
+            failure, error = _failure_of(answer, forbidden), answer.error
+            if failure == "forbidden":
+                error = f"Forbidden: not an allowed destination: {', '.join(dict.fromkeys(forbidden))}"
         except TargetError as fault:
-            error = f"{FORBIDDEN if fault.is_forbidden else 'InvalidUrl'}: the URL {fault}"
-        except Exception as failure:  # noqa: BLE001 - whatever nobody foresaw is an attempt too, and tried again
+            failure = "forbidden" if fault.is_forbidden else "no_answer"
+            error = f"{'Forbidden' if fault.is_forbidden else 'InvalidUrl'}: the URL {fault}"
+        except Exception as unforeseen:  # noqa: BLE001 - it is an attempt too, and tried again
             log.error("a webhook could not be sent", exc_info=True)
-            error = type(failure).__name__
+            failure, error = "no_answer", type(unforeseen).__name__
         return Reply(
             status=answer.status if answer else None,
+            failure=failure,
             error=error and error[:ERROR_LENGTH_MAX],
             body=answer.body.decode(errors="replace") if answer else "",
             headers=_kept(answer.headers) if answer else {},
@@ -100,7 +109,8 @@ class SendWebhook:
         def guard(address: aiohttp.AddrInfoType) -> socket.socket:
             family, kind, protocol, _, (host, *_) = address
             if why := self._destinations.forbids(str(host), by_name=by_name):
-                raise PermissionError(errno.EACCES, f"{_MARK}: {why}")
+                _FORBIDDEN.get().append(why)
+                raise PermissionError(errno.EACCES, why)
             return socket.socket(family, kind, protocol)
 
         return Post(
@@ -123,9 +133,12 @@ def _kept(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     return kept
 
 
-def _refusal(failure: Exception | None) -> str | None:
-    """The reason of our own guard, if it was the guard that refused. A receiver's words are never in an OSError."""
-    if not isinstance(failure, OSError) or _MARK not in str(failure):
+def _failure_of(answer: Answer, forbidden: Sequence[str]) -> Failure | None:
+    """Why there is no status. A name may lead to an address that is `forbidden` and to one that lets us connect in vain."""
+    if answer.status is not None:
         return None
-    cause = failure.os_error.strerror if isinstance(failure, aiohttp.ClientConnectorError) else failure
-    return f"{FORBIDDEN}: {cause}"
+    if isinstance(answer.failure, TimeoutError):
+        return "timeout"
+    is_unconnected = isinstance(answer.failure, aiohttp.ClientConnectorError)
+    is_forbidden = forbidden and is_unconnected and not isinstance(answer.failure, aiohttp.ClientSSLError)
+    return "forbidden" if is_forbidden else "no_answer"

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.webhooks.delivery import Delivery, Fault, State
+from payment_gateway.webhooks.delivery import Delivery, Failure, Fault, State
 from payment_gateway.webhooks.endpoint import Endpoint, on_the_wire
 from shared import wire
 
@@ -25,19 +25,22 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
-    """One HTTP try. `status` is null where no status line came; then `error` says why. With a status, `error` says what was
-    wrong with the rest of the response; null mostly. `forgery` says what was sent instead of the true event; null mostly.
+    """One HTTP try. `status` is null where no status line came; then `failure` says why, and `error` the same in words.
+    `forbidden`: the operator of the gateway does not let webhooks go there. With a status, `failure` is null, and `error`
+    says what was wrong with the rest of the response; null mostly. `forgery` says what was sent instead of the true event;
+    null mostly.
 
     It was sent to `url` with `sentHeaders`: the headers of the endpoint's own stand there by name, with `…` for a value. Its
     body is `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the response there are the
     start of the body and the first headers, without those that may be secret. An attempt of an earlier version has null for
-    `url` and headers.
+    `failure`, `url` and headers.
     """
 
     number: Annotated[int, Meta(examples=[1])]
     at: Annotated[wire.Time, Meta(examples=["2026-11-23T19:37:23.387Z"])]
     status: Annotated[int | None, Meta(examples=[200])]
     duration_ms: Annotated[int, Meta(examples=[11])]
+    failure: Failure | None
     error: str | None
     response_body: Annotated[str, Meta(examples=['{"outcome":"applied"}'])]
     forgery: Forgery | None

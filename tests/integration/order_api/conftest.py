@@ -31,6 +31,7 @@ from shared.ids import new_id
 from shared.money import in_major, shortest
 from shared.times import rfc3339, utc_now
 from tests.http_double import Asked, HttpDouble, http_double
+from tools.paid_charge import paid_charge
 
 API_KEY = Secret("test-key")
 MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
@@ -199,20 +200,7 @@ async def restore(application: Application, order: Order, order_id: str) -> None
 
 
 def charge_of(order: Order, **changes: Any) -> wire.Charge:
-    fields: dict[str, Any] = {
-        "id": new_id("ch"),
-        "amount": order.amount_minor,
-        "currency": order.currency,
-        "reference": order.id,
-        "status": "succeeded",
-        "failure_code": None,
-        "amount_refunded": 0,
-        "payment_method": "pm_card_visa",
-        "metadata": {},
-        "created_at": utc_now(),
-        "settled_at": utc_now(),
-    }
-    return wire.Charge(**{**fields, **changes})
+    return paid_charge(order.id, **{"amount": order.amount_minor, "currency": order.currency, **changes})
 
 
 def refund_of(order: Order, **changes: Any) -> wire.Refund:

@@ -34,7 +34,7 @@ from order_api.refund_order import (
 from order_api.resolve_review import AlreadyResolved, NoSuchReview, Resolution, SeveralReviews, resolved
 from shared import wire
 from shared.documents import Verdict
-from shared.idempotency import Answer, KeyReused
+from shared.idempotency import Answer, KeyReused, keyed
 from tests.unit.order_api.examples import (
     AMOUNT,
     CANCELLED,
@@ -50,6 +50,7 @@ from tests.unit.order_api.examples import (
     at,
     with_its_charge_call,
 )
+from tools.paid_charge import event_of, paid_charge
 
 PAID = a_charge("succeeded")
 CLAIMED: dict[str, Any] = {"attempts": 1, "claim": "token", "due_at": at(45), "first_attempt_at": NOW}
@@ -84,16 +85,13 @@ def test_c9_that_an_order_cannot_be_cancelled_rests_on_an_absence() -> None:
     assert (verdict.answer, verdict.after, verdict.found) == (NotCancellable(), None, False)
 
 
-def refund(order: Order, amount: int | None = 4000, number: str | None = None, **changes: Any) -> Verdict[Order, Any]:
-    fields = {
-        "key": "key",
-        "refund_id": "rf_9",
-        "at": NOW,
-        "ttl": timedelta(hours=24),
-        **changes,
-    }
+def refund(
+    order: Order, amount: int | None = 4000, number: str | None = None, *, key: str = "key", **changes: Any
+) -> Verdict[Order, Any]:
+    fields = {"refund_id": "rf_9", "at": NOW, "ttl": timedelta(hours=24), **changes}
     new = NewRefund(None if amount is None else Decimal(amount).scaleb(-2), number)
-    return refunded(order, Asked(new=new, amount_minor=amount, **fields), at(1))
+    asked = Asked(request=keyed(key, "POST refunds", new), new=new, amount_minor=amount, **fields)
+    return refunded(order, asked, at(1))
 
 
 def test_a_refund_its_key_and_its_call_are_one_write() -> None:
@@ -304,9 +302,11 @@ def test_c2_a_refund_that_must_go_back_and_is_refused_is_followed_by_the_next_in
 FAILED_CHARGE = a_charge("failed")
 
 
-def pay(order: Order, method: str = "pm_2", payment_id: str = "pay_1", **changes: Any) -> Verdict[Order, Any]:
-    fields = {"key": "pay-key", "at": at(5), "ttl": timedelta(hours=24), **changes}
-    return paid_again(order, AskedToPay(new=NewPayment(method), payment_id=payment_id, **fields), at(6))
+def pay(order: Order, method: str = "pm_2", payment_id: str = "pay_1", *, key: str = "pay-key") -> Verdict[Order, Any]:
+    new = NewPayment(method)
+    request = keyed(key, "POST payments", new)
+    asked = AskedToPay(request=request, new=new, payment_id=payment_id, at=at(5), ttl=timedelta(hours=24))
+    return paid_again(order, asked, at(6))
 
 
 def test_c15_a_failed_order_is_pending_again_with_a_new_attempt_in_one_write() -> None:
@@ -371,25 +371,12 @@ def test_an_order_takes_no_refunds_of_a_merchant_without_end() -> None:
 
 
 def a_wire_charge(charge_id: str = EARLIER, amount: int = AMOUNT) -> wire.Charge:
-    return wire.Charge(
-        id=charge_id,
-        amount=amount,
-        currency="USD",
-        reference=ORDER_ID,
-        status="succeeded",
-        failure_code=None,
-        amount_refunded=0,
-        payment_method="pm",
-        metadata={},
-        created_at=NOW,
-        settled_at=NOW,
-    )
+    return paid_charge(ORDER_ID, id=charge_id, amount=amount, created_at=NOW, settled_at=NOW)
 
 
 def event(charge_id: str = EARLIER, amount: int = AMOUNT) -> ReceivedEvent:
-    charge = a_wire_charge(charge_id, amount)
-    told = wire.Event(id=f"evt_{charge_id}", type="payment.succeeded", timestamp=NOW, data=charge)
-    return parse_event(wire.encode(told), source="webhook", now=at(7))
+    raw = event_of(a_wire_charge(charge_id, amount), f"evt_{charge_id}")
+    return parse_event(raw, source="webhook", now=at(7))
 
 
 def test_c21_an_order_learns_the_fact_that_its_call_is_over_and_what_it_owes_in_one_write() -> None:

@@ -6,14 +6,16 @@ from decimal import Decimal
 from order_api.redrive_message import Redriven, redriving
 from order_api.refund_order import Asked, NewRefund, refunded
 from order_api.resolve_review import Resolution, resolved
+from shared.idempotency import keyed
 from tests.unit.order_api.examples import NOW, a_charge, a_review, an_order, at, with_its_charge_call
 
 
 def test_c4_a_refund_that_was_made_already_is_answered_as_if_it_had_just_been_made() -> None:
     paid = an_order(a_charge("succeeded"))
+    new = NewRefund(Decimal("0.01"))
     asked = Asked(
-        key="a-key",
-        new=NewRefund(Decimal("0.01")),
+        request=keyed("a-key", "POST /refunds", new),
+        new=new,
         amount_minor=1,
         refund_id="rf_1",
         at=NOW,

@@ -11,7 +11,7 @@ from payment_gateway.money.charge import Charge, Refund, ended, new_charge, new_
 from payment_gateway.money.dispute import Dispute
 from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from shared import wire
-from shared.idempotency import Key, new_key
+from shared.idempotency import Key, keyed, new_key
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 DELAY = timedelta(seconds=5)
@@ -46,9 +46,7 @@ def a_dispute(amount: int = 4000, **changes: Any) -> Dispute:
 
 def a_key(value: str = "key", *, of: str = "re_1", command: object = "command") -> Key:
     return new_key(
-        value,
-        endpoint="POST /v1/charges/ch_1/refunds",
-        command=command,
+        keyed(value, "POST /v1/charges/ch_1/refunds", command),
         body=b"{}",
         location=f"/v1/refunds/{of}",
         now=NOW,

@@ -13,6 +13,7 @@ from shared.idempotency import (
     KeyReused,
     entry_of,
     fingerprint,
+    keyed,
     live,
     new_key,
     parse_key,
@@ -115,17 +116,14 @@ def test_the_same_command_to_another_endpoint_has_another_fingerprint() -> None:
 
 
 def test_a_key_remembers_the_request_and_its_answer_byte_for_byte_for_24_hours() -> None:
-    key = new_key("key-1", endpoint=ENDPOINT, command=Command(9990), body=b'{"id": 1}', location="/x/ord_1", now=NOW)
+    key = new_key(keyed("key-1", ENDPOINT, Command(9990)), body=b'{"id": 1}', location="/x/ord_1", now=NOW)
     assert (key.value, key.of, key.expires_at) == ("key-1", "ord_1", NOW + TTL)
     assert key.answer == Answer(201, '{"id": 1}', "/x/ord_1", replayed=False)
-    same, other = fingerprint(ENDPOINT, Command(9990)), fingerprint(ENDPOINT, Command(1))
-
-    def asked(endpoint: str, command: str) -> KeyedRequest:
-        return KeyedRequest(value="key-1", endpoint=endpoint, fingerprint=command)
-
-    assert key.replayed_for(asked(ENDPOINT, same)) == Answer(201, '{"id": 1}', "/x/ord_1", replayed=True)
-    assert key.replayed_for(asked(ENDPOINT, other)) == KeyReused()
-    assert key.replayed_for(asked("POST /api/other", same)) == KeyReused()
+    again = Answer(201, '{"id": 1}', "/x/ord_1", replayed=True)
+    assert key.replayed_for(keyed("key-1", ENDPOINT, Command(9990))) == again
+    assert key.replayed_for(keyed("key-1", ENDPOINT, Command(1))) == KeyReused()
+    other = KeyedRequest(value="key-1", endpoint="POST /api/other", fingerprint=key.fingerprint)
+    assert key.replayed_for(other) == KeyReused(), "even if the fingerprint were the same"
     assert entry_of([key], "key-1") is key
     assert entry_of([key], "key-2") is None
 
@@ -137,6 +135,6 @@ def test_a_key_is_kept_for_24_hours() -> None:
 
 def test_a_key_is_live_until_the_moment_it_expires() -> None:
     """C10"""
-    key = new_key("key-1", endpoint=ENDPOINT, command=None, body=b"", location="/x/1", now=NOW)
+    key = new_key(keyed("key-1", ENDPOINT, None), body=b"", location="/x/1", now=NOW)
     assert live([key], NOW + TTL - timedelta(milliseconds=1)) == (key,)
     assert live([key], NOW + TTL) == ()

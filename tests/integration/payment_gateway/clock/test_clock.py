@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -283,19 +284,21 @@ async def test_a_read_that_was_asked_for_earlier_does_not_hide_what_is_known_sin
     make_application: MakeApplication,
 ) -> None:
     async with make_application() as application:
+        await application.clock.change(lambda clock: clocks.advancing(clock, THREE_DAYS, real=utc_now()))
+        [document] = await application.advance_clock._claim(1)
         for stored, change in (
-            (application.clock, freeze),
-            (application.faults, lambda one: one.faults.replace(Faults(rates={"reply_lost": 1}))),
+            (application.clock, partial(application.clock.arrive, msgspec.convert(document, Clock))),
+            (application.faults, partial(application.faults.replace, Faults(rates={"reply_lost": 1}))),
         ):
             slow = _SlowRead(stored._collection)
             stored._collection = slow  # type: ignore[assignment]
             earlier = asyncio.create_task(stored.read())
             await slow.answered.wait()
-            await change(application)
+            await change()
             slow.go_on.set()
-            assert await earlier != stored._seen
-        assert application.clock._seen.state == "frozen"
-        assert application.faults._seen.rates == {"reply_lost": 1}
+            assert await earlier != await stored.current()
+        assert (await application.clock.current()).state == "running"
+        assert (await application.faults.current()).rates == {"reply_lost": 1}
 
 
 class _SlowRead:

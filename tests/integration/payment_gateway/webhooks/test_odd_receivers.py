@@ -30,6 +30,7 @@ async def test_the_status_line_decides_and_the_first_bytes_are_kept(send: SendWe
     async with raw_receiver(always(*odd.parts, closes=odd.closes)) as receiver:
         reply = await send(f"{receiver.url}/hooks", b"{}", {})
     assert (reply.status, reply.body) == (odd.status, odd.body)
+    assert (reply.failure is None) == (reply.status is not None)
     if odd.error is None:
         assert reply.error is None
     else:

@@ -1,29 +1,25 @@
-import aiohttp
+from typing import get_args
+
 import pytest
 
 from payment_gateway.webhooks.deliver import result_of
-from payment_gateway.webhooks.delivery import FORBIDDEN, Attempt
+from payment_gateway.webhooks.delivery import Attempt, Failure
 from tests.unit.payment_gateway.examples import NOW
 
 
 @pytest.mark.parametrize(
-    ("error", "result"),
+    ("status", "failure", "result"),
     [
-        (TimeoutError(), "timeout"),
-        (aiohttp.ServerTimeoutError("a: b"), "timeout"),
-        (aiohttp.ConnectionTimeoutError(), "timeout"),
-        (aiohttp.ServerDisconnectedError(), "no_answer"),
-        (aiohttp.InvalidURL("x"), "no_answer"),
-        (ConnectionResetError("a TimeoutError: by name only"), "no_answer"),
+        *((None, failure, failure) for failure in get_args(Failure)),
+        (None, None, "no_answer"),  # an attempt of an earlier version
+        (204, None, "2xx"),
+        (599, None, "5xx"),
+        (999, None, "other"),
     ],
 )
-def test_an_attempt_without_an_answer_timed_out_or_failed(error: Exception, result: str) -> None:
-    text = f"{type(error).__name__}: {error}"
-    attempt = Attempt(number=1, at=NOW, status=None, duration_ms=7, error=text, response_body="")
+def test_an_attempt_counts_by_its_status_or_why_it_has_none(
+    status: int | None, failure: Failure | None, result: str
+) -> None:
+    words = "Forbidden: TimeoutError"  # say nothing
+    attempt = Attempt(number=1, at=NOW, status=status, duration_ms=7, failure=failure, error=words, response_body="")
     assert result_of(attempt) == result
-
-
-def test_an_attempt_at_what_the_operator_forbids_is_counted_as_such() -> None:
-    error = f"{FORBIDDEN}: 127.0.0.1 is not public"
-    attempt = Attempt(number=1, at=NOW, status=None, duration_ms=7, error=error, response_body="")
-    assert result_of(attempt) == "forbidden"

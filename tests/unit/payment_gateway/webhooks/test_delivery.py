@@ -14,6 +14,7 @@ from payment_gateway.webhooks.delivery import (
     RETRY_AFTER_CAP_SECONDS,
     Attempt,
     Delivery,
+    Failure,
     Hold,
     Next,
     after,
@@ -30,8 +31,10 @@ DEFAULT_SCHEDULE = load(Settings, {"MONGODB_URI": "mongodb://db"}).webhook_retry
 
 
 def an_attempt(status: int | None, number: int = 1) -> Attempt:
-    error = "TimeoutError" if status is None else None
-    return Attempt(number=number, at=NOW, status=status, duration_ms=7, error=error, response_body="")
+    failure: Failure | None = "timeout" if status is None else None
+    return Attempt(
+        number=number, at=NOW, status=status, duration_ms=7, failure=failure, error=failure, response_body=""
+    )
 
 
 def following(status: int | None, number: int = 1, *, retry_after_seconds: float | None = None) -> Next:
