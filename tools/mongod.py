@@ -104,15 +104,16 @@ class Mongod:
                 if "setName" not in hello:
                     members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
                     client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+                return bool(hello["isWritablePrimary"]) and self._is_ours(client)
             except OperationFailure as error:
+                if error.timeout:
+                    return False
                 if error.code != _ALREADY_INITIALIZED:
                     raise
                 with suppress(PyMongoError):  # where the disk is slow it may be initiating still, at our last request
                     self._take_new_port(client)
-            except PyMongoError:
+            except PyMongoError:  # it takes its time: it is asked again
                 return False
-            else:
-                return bool(hello["isWritablePrimary"]) and self._is_ours(client)
         return False
 
     def _is_ours(self, client: MongoClient[dict[str, Any]]) -> bool:
