@@ -16,6 +16,7 @@ from shared.documents import Verdict
 from shared.documents.keys import change_once
 from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, fingerprint, live, new_key
 from shared.ids import new_id
+from shared.not_found import NotFound
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
@@ -45,13 +46,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     ttl: timedelta
 
 
-Outcome: TypeAlias = Answer | KeyReused | NotPayable
+Outcome: TypeAlias = Answer | KeyReused | NotFound | NotPayable
 
 
 class PayOrder:
-    """`wake` hints at new calls. Raises NoSuchOrderError, and what `change_once` and Changes raise; then the same key finds
-    the truth.
-    """
+    """`wake` hints at new calls. Raises what `change_once` and Changes raise; then the same key finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta, wake: Callable[[], None]) -> None:
         self._store = store

@@ -10,8 +10,8 @@ A request passes these files in this order:
 4. `admit.py` decides whether it is served: how many are at work, whose key it carries (`auth.py`), how fast that merchant
    sends.
 5. `requests.py` reads body, headers and parameters strictly. Then the handler of the service runs.
-6. `responses.py` sends bytes that are made already, and `lists.py` a page of a list; `problems.py` turns errors into problem
-   documents.
+6. `responses.py` sends bytes that are made already, and `lists.py` a page of a list; `problems.py` turns refusals and errors
+   into problem documents.
 
 `console.py` serves the page at `/`, `stream.py` tells it what has changed, and `recent.py` keeps the latest requests for it.
 `health.py` says whether the service can serve. `api_page.py` shows the API, which `tools/openapi/` describes;

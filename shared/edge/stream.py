@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.response import Stream
 
 from shared.edge.auth import merchant_of
+from shared.edge.types import Request
 from shared.watch import HINTS_MAX, Hint, News, Watch
 
 EVENT_STREAM = "text/event-stream"
@@ -17,7 +18,7 @@ TICK_SECONDS = 0.25  # how often a stream asks for news, which are looked for mo
 COMMENT_SECONDS = 15.0  # after so much silence, so that nobody in between takes the connection for dead
 
 
-def stream_hints(request: Request[Any, Any, Any], watch: Watch) -> Response[Any]:
+def stream_hints(request: Request, watch: Watch) -> Response[Any]:
     """A message `{"id", "version"}` for each thing of the merchant's that changes, and `event: more` where some are left
     out. It ends when the client goes or the server stops. Whoever reads slowly gets the newest, and none of those between.
     """
