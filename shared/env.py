@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+
+from shared.telemetry import LogFormat
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86400)]
@@ -26,6 +28,21 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
+    """The settings that both services have."""
+
+    mongodb_uri: Secret
+    app_env: Literal["production", "development"] = "production"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat = "auto"
+    console: bool | None = None
+
+    @property
+    def has_console(self) -> bool:
+        """Whether there is a page at `/`: in development, unless told otherwise."""
+        return self.app_env == "development" if self.console is None else self.console
 
 
 def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:

@@ -34,6 +34,23 @@ class Found(NamedTuple, Generic[T]):
     following: str | None
 
 
+class Paging(msgspec.Struct, frozen=True, kw_only=True):
+    """The page of a list that is asked for: at most `limit` things, from just after the position `after`. Only those of
+    `created_from` or later and before `created_to` are in the list; None is no bound.
+    """
+
+    limit: int = LIMIT_DEFAULT
+    after: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+    @property
+    def created(self) -> dict[str, datetime]:
+        """The condition on the time; {} without bounds."""
+        bounds = {"$gte": self.created_from, "$lt": self.created_to}
+        return {bound: at for bound, at in bounds.items() if at is not None}
+
+
 class Page(msgspec.Struct, Generic[T], rename="camel"):
     """One page of a list; `nextCursor` is null on the last."""
 

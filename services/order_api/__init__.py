@@ -1,6 +1,7 @@
 """The order service. To read it in the order of an order's life:
 
-1. `order_routes.py` parses a request and calls a verb; `routes.py` lists all routes.
+1. `order_routes.py` parses a request and calls a verb; `problems.py` says what is answered where the verb refuses.
+   `routes.py` lists all routes.
 2. `place_order.py` inserts one document: the order with its idempotency key and the call that will charge it.
 3. `dispatch_outbox.py` claims calls that are due (`claims.py`) and sends them to the provider (`gateway_client.py`).
 4. `receive_webhook.py` verifies what the provider says. `record_events.py` stores it, and the order learns it.

@@ -12,13 +12,14 @@ from order_api.dispatch_outbox import SLOTS, DispatchOutbox
 from order_api.gateway_client import GatewayClient
 from order_api.pay_order import PayOrder
 from order_api.place_order import PlaceOrder
+from order_api.problems import PROBLEMS
 from order_api.receive_webhook import ReceiveWebhook
 from order_api.reconcile import Reconcile
 from order_api.record_events import RecordEvents
 from order_api.redrive_message import RedriveMessage
 from order_api.refund_order import RefundOrder
 from order_api.resolve_review import ResolveReview
-from order_api.routes import PROBLEMS, ROUTES, WEBHOOKS_PATH
+from order_api.routes import ROUTES, WEBHOOKS_PATH
 from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from order_api.store import Store

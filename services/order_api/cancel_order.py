@@ -15,6 +15,7 @@ from order_api.order import Order
 from order_api.store import Store
 from shared.documents import Verdict
 from shared.ids import new_id
+from shared.not_found import NotFound
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
@@ -31,11 +32,11 @@ class Cancelled(msgspec.Struct, frozen=True):
     newly: bool
 
 
-Outcome: TypeAlias = Cancelled | NotCancellable
+Outcome: TypeAlias = Cancelled | NotCancellable | NotFound
 
 
 class CancelOrder:
-    """Raises NoSuchOrderError and what Changes raises; asking again is safe, and then finds the truth."""
+    """Raises what Changes raises; asking again is safe, and then finds the truth."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

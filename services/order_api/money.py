@@ -133,6 +133,8 @@ class ExceedsPaid(msgspec.Struct, frozen=True):
     """
 
     left_minor: int
+    currency: str
+    exponent: int
     disputes: tuple[str, ...] = ()
 
 
@@ -147,7 +149,8 @@ def refundable(order: Order, amount_minor: int | None = None) -> Part | NotRefun
     most = min(sums(order).refundable, max(rooms)[0])
     wanted = most if amount_minor is None else amount_minor
     if not 0 < wanted <= most:
-        return ExceedsPaid(most, tuple(one.id for one in standing(_counted(order.disputes, charges))))
+        disputes = tuple(one.id for one in standing(_counted(order.disputes, charges)))
+        return ExceedsPaid(most, order.currency, order.exponent, disputes)
     return Part(min(one for one in rooms if one[0] >= wanted)[2], wanted)
 
 

@@ -14,6 +14,7 @@ from order_api.views import order_view, to_json
 from shared.documents import Verdict
 from shared.idempotency import Answer, KeyedRequest, KeyReused, entry_of, keyed, live, new_key
 from shared.ids import new_id
+from shared.not_found import NotFound
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
@@ -43,11 +44,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     ttl: timedelta
 
 
-Outcome: TypeAlias = Answer | KeyReused | NotPayable
+Outcome: TypeAlias = Answer | KeyReused | NotFound | NotPayable
 
 
 class PayOrder:
-    """Raises what `Store.change_once` raises; except after NoSuchOrderError, the same key then finds the truth."""
+    """Raises what `Store.change_once` raises; then the same key finds the truth."""
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
         self._store = store

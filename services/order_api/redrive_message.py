@@ -14,13 +14,10 @@ from order_api.store import Store
 from shared.batches import answered_within
 from shared.documents import Verdict
 from shared.ids import new_id
+from shared.not_found import NotFound
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
-
-
-class NoSuchMessage(msgspec.Struct, frozen=True):
-    pass
 
 
 class NotRedrivable(msgspec.Struct, frozen=True):
@@ -34,7 +31,7 @@ class Redriven(msgspec.Struct, frozen=True):
     call: Call
 
 
-Outcome: TypeAlias = Redriven | NotRedrivable | NoSuchMessage
+Outcome: TypeAlias = Redriven | NotRedrivable | NotFound
 
 
 class RedriveMessage:
@@ -58,13 +55,13 @@ class RedriveMessage:
         same again after the answer was confirmed: a primary that is new may not know it before. C9
         """
         looked_at = ""
-        outcome: Outcome = NoSuchMessage()
+        outcome: Outcome = NotFound("message")
         while (order_id := await self._store.order_of_call(merchant, call_id)) != looked_at:
             looked_at = order_id
             outcome = await self._store.change(
                 order_id, lambda order, now: redriving(order, merchant, call_id, redrive, at=at, now=now)
             )
-            if not isinstance(outcome, NoSuchMessage):
+            if not isinstance(outcome, NotFound):
                 break
         return order_id, outcome
 
@@ -75,7 +72,7 @@ def redriving(
     """Sends the call again under the id `redrive`, by which a second run knows its own effect. C4"""
     call = call_by_id(order, call_id) if order is not None and order.merchant == merchant else None
     if order is None or call is None or now is None:
-        return Verdict(NoSuchMessage())
+        return Verdict(NotFound("message"))
     if call.redrive == redrive:
         return Verdict(Redriven(order.id, call), found=True)
     if not may_be_redriven(call, order):

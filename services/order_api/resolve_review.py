@@ -9,7 +9,7 @@ import msgspec
 
 from order_api.facts import Review
 from order_api.merge import merge
-from order_api.money import NotRefundable, Part, sums
+from order_api.money import Part, sums
 from order_api.order import Order
 from order_api.outbox import with_refund_asked
 from order_api.refund_order import Refusal, may_be_refunded, merchants_refund
@@ -17,6 +17,7 @@ from order_api.reviews import decided
 from order_api.store import Store
 from shared.documents import Verdict
 from shared.ids import derive_id
+from shared.not_found import NotFound
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
@@ -24,8 +25,8 @@ from shared.tracing import note, span
 Decision: TypeAlias = Literal["accept", "refund"]
 
 
-class NoSuchReview(msgspec.Struct, frozen=True):
-    """No order of this merchant has a review with that code, or that has this cause."""
+class NothingToRefund(msgspec.Struct, frozen=True):
+    """The review is not about a refund, or that refund has not failed."""
 
 
 class SeveralReviews(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class AlreadyResolved(msgspec.Struct, frozen=True):
     decision: str | None
 
 
-Outcome: TypeAlias = Order | NoSuchReview | SeveralReviews | AlreadyResolved | Refusal
+Outcome: TypeAlias = Order | NotFound | SeveralReviews | AlreadyResolved | NothingToRefund | Refusal
 
 
 class ResolveReview:
@@ -75,10 +76,10 @@ class Resolution(msgspec.Struct, frozen=True):
 def resolved(order: Order | None, asked: Resolution) -> Verdict[Order, Outcome]:  # noqa: PLR0911 - each is an answer
     """The same decision made twice is made once. C4"""
     if order is None or order.merchant != asked.merchant:
-        return Verdict(NoSuchReview())
+        return Verdict(NotFound("review"))
     reviews = [one for one in order.reviews if one.code == asked.code and asked.event_id in {None, one.event_id}]
     if not reviews:
-        return Verdict(NoSuchReview())
+        return Verdict(NotFound("review"))
     if any((one.decision, one.resolved_at) == (asked.decision, asked.at) for one in reviews):  # our own effect
         return Verdict(order, found=True)
     raised = [review for review in reviews if review.resolved_at is None]
@@ -96,7 +97,7 @@ def resolved(order: Order | None, asked: Resolution) -> Verdict[Order, Outcome]:
     return Verdict(after, after)
 
 
-def _with_refund(order: Order, review: Review, at: datetime) -> Order | Refusal:
+def _with_refund(order: Order, review: Review, at: datetime) -> Order | NothingToRefund | Refusal:
     """The order with the refund asked for that the decision means: once more where one failed, or of what was refunded by
     hand for a charge too many. Its id derives from the review's cause, so asking twice is asking once.
     """
@@ -104,12 +105,12 @@ def _with_refund(order: Order, review: Review, at: datetime) -> Order | Refusal:
         case "refund-failed":
             failed = [one for one in order.refunds if one.id == review.event_id and one.state in {"refused", "failed"}]
             if not failed:
-                return NotRefundable()
+                return NothingToRefund()
             amount_minor = min(failed[0].amount_minor, sums(order).refundable)
         case "second-charge":
             amount_minor = min(sums(order).for_excess, sums(order).refundable)
         case _:
-            return NotRefundable()
+            return NothingToRefund()
     part = may_be_refunded(order, amount_minor)
     if not isinstance(part, Part):
         return part

@@ -1,41 +1,31 @@
-"""HTTP of all that is not about one order: the outbox, webhooks, health. All routes, and what errors are answered."""
+"""HTTP of the outbox, of webhooks and of the stream of changes; and the list of all routes."""
 
 from functools import partial
-from typing import Annotated, Any, Literal, TypeAlias, assert_never
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
-from order_api.calls import REDRIVES_MAX, Call
-from order_api.event import NotAnEventError, Outcome
+from order_api.event import Outcome
 from order_api.order_routes import ORDER_ROUTES
 from order_api.receive_webhook import ReceiveWebhook
-from order_api.redrive_message import NoSuchMessage, NotRedrivable, RedriveMessage, Redriven
+from order_api.redrive_message import RedriveMessage, Redriven
 from order_api.refund_routes import REFUND_ROUTES
-from order_api.store import NoSuchOrderError, Store
-from order_api.views import MessageView, message_view, shown, state_of, to_json
+from order_api.store import Store
+from order_api.views import MessageView, message_view, shown, to_json
 from shared.edge.auth import merchant_of
-from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
-from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.lists import Cursor, Limit, page_response
+from shared.edge.problems import RefusedError
 from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.requests import header_values, require_no_coding
 from shared.edge.responses import json_response
 from shared.edge.stream import EVENT_STREAM, stream_hints
-from shared.money import AmountError, CurrencyError
-from shared.pages import LIMIT_DEFAULT, Page
-from shared.signing import SignatureError
+from shared.edge.types import Request
+from shared.pages import LIMIT_DEFAULT, Page, Paging
 from shared.watch import Hint, Watch
-
-PROBLEMS: Table = {
-    NoSuchOrderError: lambda _: ProblemError("not-found", "no such order"),
-    AmountError: lambda error: invalid_field("/amount", str(error)),
-    CurrencyError: lambda error: invalid_field("/currency", str(error)),
-    SignatureError: lambda _: ProblemError("invalid-signature"),
-    NotAnEventError: lambda error: ProblemError("malformed-json", f"not an event: {error}"),
-}
 
 WEBHOOKS_PATH = "/api/webhooks/payments"
 
@@ -50,23 +40,18 @@ class WebhookReceipt(Struct):
 
 @get("/api/outbox", tags=["Outbox"])
 async def list_messages(
-    request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
+    request: Request,
     in_state: Annotated[ListedState | None, QueryParameter(name="state")] = None,  # `state` is Litestar's own
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    *,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[MessageView]]:
-    """A page of the requests to the provider that are not done, by order, the newest order first. One in state `dead` waits
-    for a person.
+    """A page of the requests to the provider that are not done. They are listed by order, the newest order first. A request
+    in state `dead` waits for a person.
     """
-    before = position_after(request, cursor)
-    states = [in_state] if in_state else ["ready", "leased", "dead"]
-    created = created_between(created_from, created_to)
-    found, following = await store.list_calls(merchant_of(request), states, created=created, before=before, limit=limit)
-    messages = [to_json(shown(call, partial(message_view, order_id))) for order_id, call in found]
-    return page_response(request, messages, following)
+    store: Store = request.app.state.store
+    states = [in_state] if in_state else get_args(ListedState)
+    found = await store.list_calls(merchant_of(request), states, paging)
+    return page_response(request, found, lambda one: to_json(shown(one[1], partial(message_view, one[0]))))
 
 
 @post(
@@ -77,18 +62,13 @@ async def list_messages(
     problems=["not-redrivable"],
 )
 async def redrive_message(
-    request: Request[Any, Any, Any], message_id: FromPath[str], redrive_message: NamedDependency[RedriveMessage]
+    request: Request, message_id: FromPath[str], redrive_message: NamedDependency[RedriveMessage]
 ) -> Response[MessageView]:
-    """Has a dead message sent again. The provider is asked first what it has, so nothing is done twice."""
-    match await redrive_message(merchant_of(request), message_id):
-        case Redriven(order_id, call):
-            return json_response(to_json(message_view(order_id, call)), 202)
-        case NoSuchMessage():
-            raise ProblemError("not-found", "no such message")
-        case NotRedrivable(call):
-            raise ProblemError("not-redrivable", _why_not(call))
-        case outcome:
-            assert_never(outcome)
+    """Sends a dead message again. The provider is asked first what it has, so nothing is done twice."""
+    outcome = await redrive_message(merchant_of(request), message_id)
+    if isinstance(outcome, Redriven):
+        return json_response(to_json(message_view(outcome.order_id, outcome.call)), 202)
+    raise RefusedError(outcome)
 
 
 @post(
@@ -102,8 +82,8 @@ async def redrive_message(
     responses={202: ResponseSpec(WebhookReceipt, description="Stored; of no order", generate_examples=False)},
     problems=["invalid-signature", "malformed-json", "unsupported-media-type", "body-too-large", "unavailable"],
 )
-async def receive_payment_webhook(request: Request[Any, Any, Any]) -> Response[WebhookReceipt]:
-    """Takes an event of the provider, signed in `X-Signature`. 2xx means stored."""
+async def receive_payment_webhook(request: Request) -> Response[WebhookReceipt]:
+    """Takes an event of the provider, signed in `X-Signature`. The answer is 2xx once it is stored."""
     receive_webhook: ReceiveWebhook = request.app.state.receive_webhook
     require_no_coding(request)
     outcome = await receive_webhook(header_values(request, b"x-signature"), await request.body())
@@ -112,29 +92,23 @@ async def receive_payment_webhook(request: Request[Any, Any, Any]) -> Response[W
 
 @get("/api/webhooks/refused", tags=["Webhooks"])
 async def list_refused_webhooks(
-    request: Request[Any, Any, Any],
+    request: Request,
     refused_webhooks: NamedDependency[Recent | None],
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[RecentRequest]]:
-    """A page of the latest webhooks that this process has refused, newest first, in development only. What is refused is
-    stored nowhere.
+    """A page of the latest webhooks that this process has refused, newest first, in development only. They are in its memory
+    only: a refused webhook is not stored.
     """
     return recent_page(request, refused_webhooks, limit, cursor)
 
 
 @get("/api/stream", tags=["Orders"], media_type=EVENT_STREAM, response_description="Server-sent events")
-async def stream_orders(request: Request[Any, Any, Any], watch: NamedDependency[Watch]) -> Response[Hint]:
-    """Says which of your orders have changed, as it happens: server-sent events `{"id", "version"}`, and `event: more` where
-    some were left out. Read the order itself for what has happened. A comment comes every 15 seconds.
+async def stream_orders(request: Request, watch: NamedDependency[Watch]) -> Response[Hint]:
+    """Says at once which of your orders have changed, by server-sent events `{"id", "version"}`. `event: more` says that
+    some were left out. Read the order itself to see what has happened. A comment comes every 15 seconds.
     """
     return stream_hints(request, watch)
-
-
-def _why_not(call: Call) -> str:
-    if call.state != "dead":
-        return f"it is {state_of(call)}"
-    return f"it was redriven {call.redrives} times already" if call.redrives >= REDRIVES_MAX else ""
 
 
 ROUTES = [

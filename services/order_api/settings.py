@@ -1,15 +1,14 @@
 """The settings of order_api, each read from the variable of its name in capitals."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from shared.address import Address
 from shared.edge.auth import parse_keys, require_sendable
-from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
+from shared.env import LOOPBACK, Port, Seconds, Secret, ServiceSettings, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
-from shared.telemetry import LogFormat
 
 
 class DatabaseSettings(Struct, frozen=True, kw_only=True, rename=str.upper):
@@ -19,11 +18,8 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True, rename=str.upper):
     order_api_database: str = "order_api"
 
 
-class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
-    app_env: Literal["production", "development"] = "production"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: LogFormat = "auto"
-    console: bool | None = None
+class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
+    order_api_database: str = "order_api"
     payment_gateway_console_url: str | None = None  # where a browser finds the other one
 
     order_api_host: str = "127.0.0.1"
@@ -44,11 +40,6 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True, rename=str.upper):
     @property
     def address(self) -> Address:
         return Address("order_api", self.order_api_host, self.order_api_port, self.order_api_public_url)
-
-    @property
-    def has_console(self) -> bool:
-        """Whether there is a page at `/`: in development, unless told otherwise."""
-        return self.app_env == "development" if self.console is None else self.console
 
     @property
     def other_console_url(self) -> str | None:

@@ -11,17 +11,20 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from order_api.calls import Call
 from order_api.event import StoredEvent
 from order_api.metrics import UNREADABLE, count_status
-from order_api.order import Order
+from order_api.order import Order, Status
 from order_api.outbox import asks_for_more
 from order_api.questions import scheduled
+from order_api.reviews import OPEN_REVIEW
 from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
 from shared.documents.keys import change_once
 from shared.forward import forward
 from shared.idempotency import Answer, KeyedRequest, KeyReused
+from shared.ids import first_id
 from shared.mongo import BARRIERS, Client, Collection, Document
+from shared.not_found import NotFound
 from shared.page_reader import PageReader
-from shared.pages import CursorError, Found, Unreadable, older_than, place
+from shared.pages import CursorError, Found, Paging, Unreadable, older_than, place
 from shared.telemetry import log
 from shared.tracing import note
 
@@ -33,10 +36,6 @@ _LATEST_FIRST = {"received_at": -1, "_id": -1}
 A = TypeVar("A")
 DecideOwn: TypeAlias = Callable[[Order, datetime], Verdict[Order, A]]
 _Shown = TypeVar("_Shown", Order, StoredEvent, Call)
-
-
-class NoSuchOrderError(Exception):
-    """The merchant has no such order."""
 
 
 class Store:
@@ -82,38 +81,36 @@ class Store:
                 self.new_calls.set()
         return answer
 
-    async def change_own(self, merchant: str, order_id: str, decide: DecideOwn[A]) -> A:
-        """As `change`, of an order of this merchant. Raises NoSuchOrderError too, which rests on an absence. C9"""
+    async def change_own(self, merchant: str, order_id: str, decide: DecideOwn[A]) -> A | NotFound:
+        """As `change`, of an order of this merchant. C9"""
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, Any]:
             if order is None or now is None or order.merchant != merchant:
-                return Verdict(None)
+                return Verdict(NotFound("order"))
             return decide(order, now)
 
-        answer: A | None = await self.change(order_id, deciding)
-        if answer is None:
-            raise NoSuchOrderError
+        answer: A | NotFound = await self.change(order_id, deciding)
         return answer
 
     async def change_once(
         self, merchant: str, order_id: str, request: KeyedRequest, decide: DecideOwn[A]
-    ) -> Answer | KeyReused | A:
+    ) -> Answer | KeyReused | A | NotFound:
         """As `change_own`, for a decision that writes the key of `request` into the order. If another order has the key, it
         is that one's answer. Raises UnresolvedDuplicateError and PyMongoError too. C5
         """
         return await change_once(self.orders, merchant, request, lambda: self.change_own(merchant, order_id, decide))
 
-    async def order(self, merchant: str, order_id: str) -> Order:
-        """Raises NoSuchOrderError only if the merchant has no such order, whatever failover has just been, and what
-        Changes.read raises. C9
+    async def order(self, merchant: str, order_id: str) -> Order | NotFound:
+        """NotFound only if the merchant has no such order, whatever failover has just been. Raises what Changes.read
+        raises. C9
         """
         order = await self._change.read(order_id)
         if order is None or order.merchant != merchant:
-            raise NoSuchOrderError
+            return NotFound("order")
         note(order_id=order_id)
         return order
 
-    async def confirmed_order(self, merchant: str, order_id: str) -> Order:
+    async def confirmed_order(self, merchant: str, order_id: str) -> Order | NotFound:
         """With everything that was acknowledged before, at the price of a small write. Raises what `change_own` does. C9"""
         return await self.change_own(merchant, order_id, lambda order, _now: Verdict(order))
 
@@ -124,25 +121,23 @@ class Store:
     async def list_orders(
         self,
         merchant: str,
-        conditions: Mapping[str, Any],
+        paging: Paging,
         *,
-        created: Mapping[str, str] = {},
-        before: str | None,
-        limit: int,
+        status: Status | None = None,
+        order_number: str | None = None,
+        review: str | None = None,
     ) -> Found[Order | Unreadable]:
-        """The newest first, from just after the order `before`, with ids as `created` says. That no order has a number is
-        answered only after a write of our own: clients decide by it whether to place the order. C9
+        """The newest first. A `review` is the code of an open one, or "open" for any. That no order has a number is answered
+        only after a write of our own: clients decide by it whether to place the order. C9
         """
-        earlier = {"$lt": min(before, created.get("$lt", before))} if before else {}
-        position = {"_id": {**created, **earlier}} if created or before else {}
-        wanted = {"merchant": merchant, **conditions, **position}
+        wanted = {"merchant": merchant, **_orders_with(status, order_number, review), **_ids_of(paging)}
         async with answered_within():
             async with forward(self.client) as session:
-                found, more = await self._newest(wanted, limit, session)
-            if not found and "order_number" in conditions:
+                found, more = await self._newest(wanted, paging.limit, session)
+            if not found and order_number:
                 async with self.client.start_session(causal_consistency=True) as session:
                     await pass_barrier(self.barriers, session)
-                    found, more = await self._newest(wanted, limit, session)
+                    found, more = await self._newest(wanted, paging.limit, session)
         orders = [_readable(document, Order, document["_id"]) for document in found]
         return Found(orders, orders[-1].id if more else None)
 
@@ -154,17 +149,14 @@ class Store:
             return await (await self.orders.aggregate([*newest, _SHOWN], session=session)).to_list(), False
         return await self._read_page(self.orders, [*newest, _SHOWN], limit, session=session)
 
-    async def events_of(
-        self, order_id: str, *, received: Mapping[str, datetime] = {}, before: str | None, limit: int
-    ) -> Found[StoredEvent | Unreadable]:
-        """The events that were `received` about an order, the latest first, from just after the position `before`. Raises
-        CursorError.
-        """
-        between = {"received_at": received} if received else {}
-        wanted = {"order_id": order_id, "$and": [between, older_than("received_at", before) if before else {}]}
+    async def events_of(self, order_id: str, paging: Paging) -> Found[StoredEvent | Unreadable]:
+        """The events about an order, the latest first; their time is that of receipt. Raises CursorError."""
+        received = {"received_at": paging.created} if paging.created else {}
+        older = older_than("received_at", paging.after) if paging.after else {}
+        wanted = {"order_id": order_id, "$and": [received, older]}
         async with forward(self.client) as session:
             latest: list[Document] = [{"$match": wanted}, {"$sort": _LATEST_FIRST}]
-            found, more = await self._read_page(self.payment_events, latest, limit, session=session)
+            found, more = await self._read_page(self.payment_events, latest, paging.limit, session=session)
         events = [_readable(event, StoredEvent, event["_id"]) for event in found]
         return Found(events, place(found[-1], "received_at") if more else None)
 
@@ -188,24 +180,17 @@ class Store:
         return str(found["_id"]) if found else own
 
     async def list_calls(
-        self,
-        merchant: str,
-        states: Sequence[str],
-        *,
-        created: Mapping[str, datetime] = {},
-        before: str | None,
-        limit: int,
+        self, merchant: str, states: Sequence[str], paging: Paging
     ) -> Found[tuple[str, Call | Unreadable]]:
-        """Calls that are open or dead and were `created` then, each with its order's id, from just after the position
-        `before`: those of the newest order first, and of one order the newest call first. `states` are "ready", "leased" and
-        "dead". Raises CursorError.
+        """Calls that are open or dead, each with its order's id. Those of the newest order come first, and of one order the
+        newest call. `states` are "ready", "leased" and "dead". Raises CursorError.
         """
         conditions: dict[str, Document] = {
             "ready": {"state": "open", "claim": None},
             "leased": {"state": "open", "claim": {"$ne": None}},
             "dead": {"state": "dead"},
         }
-        then = {"created_at": created} if created else {}
+        then = {"created_at": paging.created} if paging.created else {}
         found: list[Document] = []
         # Orders at rest are in neither index. Left to itself MongoDB may choose one that has all orders of the merchant.
         for index, orders, those in (
@@ -213,14 +198,14 @@ class Store:
             ("dead_calls", {"calls.state": "dead"}, {"dead"}),
         ):
             if wanted := [{**conditions[state], **then} for state in states if state in those]:
-                stages = _newest_calls({"merchant": merchant, **orders}, wanted, before, limit)
+                stages = _newest_calls({"merchant": merchant, **orders}, wanted, paging)
                 async with forward(self.client) as session:
                     newest = await self.orders.aggregate(stages, hint=index, session=session)
                     found += await newest.to_list()
         found.sort(key=lambda one: (one["_id"], one["calls"]["id"]), reverse=True)
-        page = found[:limit]
+        page = found[: paging.limit]
         calls = [(one["_id"], _readable(one["calls"], Call, one["calls"]["id"])) for one in page]
-        following = f"{page[-1]['_id']} {page[-1]['calls']['id']}" if len(found) > limit else None
+        following = f"{page[-1]['_id']} {page[-1]['calls']['id']}" if len(found) > paging.limit else None
         return Found(calls, following)
 
     async def _stored_events(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent | None]:
@@ -229,13 +214,31 @@ class Store:
         return [known.get(event.id) for event in events]
 
 
-def _newest_calls(orders: Document, calls: Sequence[Document], before: str | None, limit: int) -> list[Document]:
-    """The stages that find up to `limit` + 1 calls in these orders. Every order that they read has one of the calls, so with
-    any number of orders no more are read than the page needs. Raises CursorError.
+def _orders_with(status: Status | None, order_number: str | None, review: str | None) -> Document:
+    """The condition that these make; what is None makes none."""
+    given = {"status": status, "order_number": order_number}
+    conditions: Document = {name: value for name, value in given.items() if value}
+    if review:
+        code = {"$exists": True} if review == "open" else review
+        conditions |= {**OPEN_REVIEW, "reviews": {"$elemMatch": {"code": code, "resolved_at": None}}}
+    return conditions
+
+
+def _ids_of(paging: Paging) -> Document:
+    """The condition on the ids of orders, which have their time in them."""
+    bounds = {bound: first_id("ord", at) for bound, at in paging.created.items()}
+    if paging.after:
+        bounds["$lt"] = min(paging.after, bounds.get("$lt", paging.after))
+    return {"_id": bounds} if bounds else {}
+
+
+def _newest_calls(orders: Document, calls: Sequence[Document], paging: Paging) -> list[Document]:
+    """The stages that find one call more than the page takes. Every order that they read has one of the calls, so with any
+    number of orders no more are read than the page needs. Raises CursorError.
     """
     position, is_later = {}, {}
-    if before:
-        order_id, _, call_id = before.partition(" ")
+    if paging.after:
+        order_id, _, call_id = paging.after.partition(" ")
         if not call_id:
             raise CursorError("not a cursor of this list")
         position = {"_id": {"$lte": order_id}}
@@ -244,12 +247,12 @@ def _newest_calls(orders: Document, calls: Sequence[Document], before: str | Non
     return [
         {"$match": {**orders, **position, "calls": {"$elemMatch": {"$or": [*calls]}}}},
         {"$sort": {"_id": -1}},
-        {"$limit": limit + 2},  # of the first, the page before may have shown all
+        {"$limit": paging.limit + 2},  # of the first, the page before may have shown all
         {"$project": {"calls": 1}},
         {"$unwind": "$calls"},
         {"$match": {"$or": those, **is_later}},
         {"$sort": {"_id": -1, "calls.id": -1}},
-        {"$limit": limit + 1},
+        {"$limit": paging.limit + 1},
     ]
 
 

@@ -23,7 +23,8 @@ from payment_gateway.money.settle import Settle
 from payment_gateway.money.show import ShowMoney
 from payment_gateway.money.stored_charges import stored_charges, told
 from payment_gateway.money.tell_early import has_told
-from payment_gateway.routes import PROBLEMS, ROUTES, STREAM_PATH
+from payment_gateway.problems import PROBLEMS
+from payment_gateway.routes import ROUTES, STREAM_PATH
 from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from payment_gateway.store import Store

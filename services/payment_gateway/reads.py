@@ -1,14 +1,14 @@
 """What handlers of GET read with: one thing of the merchant's, or a page of a list."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from litestar.params import QueryParameter
 
 from payment_gateway.store import Store
-from shared.edge.problems import ProblemError
+from shared.edge.problems import there
 from shared.mongo import Collection, Document
-from shared.pages import Found, older_than, place
+from shared.pages import Found, Paging, older_than, place
 from shared.tracing import note
 
 # By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
@@ -19,20 +19,10 @@ MAY_BE_SHORT = "A page may have fewer than `limit`, even none, and yet there may
 
 Text = Annotated[str | None, QueryParameter(max_length=255)]
 
-T = TypeVar("T")
-
-
-def there(found: T | None, noun: str) -> T:
-    """Raises ProblemError `not-found` if nothing was found, or only what is another merchant's."""
-    if found is None:
-        raise ProblemError("not-found", f"no such {noun}")
-    return found
-
 
 async def found(store: Store, collection: Collection, merchant: str, document_id: str) -> Document:
     """Raises ProblemError `not-found`."""
-    noun = collection.name.replace("ies", "y").removesuffix("s").replace("_", " ")
-    document = there(await store.one(collection, merchant, document_id), noun)
+    document = there(await store.one(collection, merchant, document_id))
     note(reference=document.get("reference"))
     return document
 
@@ -51,8 +41,7 @@ async def page(
     store: Store,
     collection: Collection,
     conditions: Mapping[str, Any],
-    limit: int,
-    position: str | None,
+    paging: Paging,
     stages: Sequence[Mapping[str, Any]] = (),
     *,
     also: Mapping[str, Any] = {},
@@ -63,11 +52,11 @@ async def page(
     `limit`, even none, and yet be followed by another.
     """
     # Two conditions: both may be about `created_at`.
-    those = {"$match": {"$and": [given(conditions), beyond(position)]}}
+    those = {"$match": {"$and": [given({**conditions, "created_at": paging.created}), beyond(paging.after)]}}
     last = await _last_looked_at(collection, those) if given(also) else None
     wanted = {"$match": {**given(also), **(_not_before(last) if last else {})}}
     newest: list[Mapping[str, Any]] = [those, wanted, {"$sort": NEWEST_FIRST}, *stages]
-    documents, more = await store.read_page(collection, newest, limit)
+    documents, more = await store.read_page(collection, newest, paging.limit)
     last = documents[-1] if more else last
     return Found(documents, place(last, "created_at") if last else None)
 

@@ -2,18 +2,17 @@
 
 import hashlib
 import ssl
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from payment_gateway.webhooks.destination import DestinationError, Destinations, parse_destinations
 from payment_gateway.webhooks.trust import CaFileError, trusting
 from shared.address import Address
 from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
-from shared.env import LOOPBACK, Port, Seconds, Secret, SettingError
+from shared.env import LOOPBACK, Port, Seconds, Secret, ServiceSettings, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
-from shared.telemetry import LogFormat
 
 DEVELOPMENT_KEY = "development-key"  # of `make gateway` and compose.yaml; refused outside development
 _DEVELOPMENT_DIGEST = hashlib.sha256(DEVELOPMENT_KEY.encode()).digest()
@@ -21,12 +20,7 @@ _DEVELOPMENT_DIGEST = hashlib.sha256(DEVELOPMENT_KEY.encode()).digest()
 Delay = Annotated[float, Meta(ge=0, le=365 * 86400)]
 
 
-class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
-    mongodb_uri: Secret
-    app_env: Literal["production", "development"] = "production"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: LogFormat = "auto"
-    console: bool | None = None
+class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
     order_api_console_url: str | None = None  # where a browser finds the other one
 
     payment_gateway_host: str = "127.0.0.1"
@@ -54,11 +48,6 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         """Whether /v1/test is served: in development, unless told otherwise."""
         told = self.payment_gateway_test_endpoints
         return self.app_env == "development" if told is None else told
-
-    @property
-    def has_console(self) -> bool:
-        """Whether there is a page at `/`: in development, unless told otherwise."""
-        return self.app_env == "development" if self.console is None else self.console
 
     @property
     def other_console_url(self) -> str | None:

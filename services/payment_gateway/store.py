@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.mongo import Client, Collection, Document
+from shared.not_found import NotFound
 from shared.page_reader import PageReader
 
 
@@ -23,9 +24,11 @@ class Store:
         self.clock = self.database["clock"]
         self.read_page = PageReader()
 
-    async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:
-        """Unless it was deleted."""
-        return await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
+    async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | NotFound:
+        """One document of a merchant, unless it was deleted. NotFound names its kind after the collection."""
+        found = await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
+        kind = collection.name.replace("ies", "y").removesuffix("s").replace("_", " ")
+        return NotFound(kind) if found is None else found
 
 
 READ_AT = {"$set": {"read_at": "$$NOW"}}

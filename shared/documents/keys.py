@@ -19,6 +19,7 @@ from shared.documents.replies import TakenError
 from shared.idempotency import TTL, Answer, Key, KeyedRequest, KeyReused
 from shared.ids import first_id
 from shared.mongo import COUNTED, Collection, Document, count_error, describe
+from shared.not_found import NotFound
 from shared.telemetry import log
 from shared.times import utc_now
 
@@ -39,8 +40,8 @@ async def change_once(
     change: Callable[[], Awaitable[Answer | KeyReused | Outcome]],
 ) -> Answer | KeyReused | Outcome:
     """What comes of `change`, which writes the key of `request` into a document; or what is known of the key, if another
-    document has it. A key is looked up before a refusal, too. Raises UnresolvedDuplicateError, PyMongoError, and what
-    `change` raises. C5
+    document has it. A key is looked up before a refusal, too, unless the document is not there. Raises
+    UnresolvedDuplicateError, PyMongoError, and what `change` raises. C5
     """
     for tries in range(1, TRIES_MAX + 1):
         try:
@@ -50,7 +51,7 @@ async def change_once(
                 return known
             await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * tries))  # noqa: S311 - jitter needs no secrecy
             continue
-        if isinstance(outcome, Answer | KeyReused):
+        if isinstance(outcome, Answer | KeyReused | NotFound):
             return outcome
         return await known_key(collection, merchant, request) or outcome
     raise UnresolvedDuplicateError

@@ -3,15 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from litestar import Request
 from litestar.types import Scope
 
 from shared.edge.auth import ApiKey, authenticated_merchant
 from shared.edge.metrics import REQUESTS_AT_WORK
 from shared.edge.problems import ProblemError
 from shared.edge.requests import require_body_as_declared, require_declared_query
+from shared.edge.types import Request
 
 
 class RateLimit:
@@ -64,7 +63,7 @@ class Admission:
     def _release(self) -> None:
         self._at_work -= 1
 
-    async def admit(self, request: Request[Any, Any, Any]) -> None:
+    async def admit(self, request: Request) -> None:
         """For Litestar's `before_request`. Raises ProblemError: `overloaded`, `unauthenticated`, `rate-limited`,
         `test-endpoints-disabled`, `invalid-fields` for a query, and those of `require_body_as_declared`.
         """
@@ -84,7 +83,7 @@ class Admission:
         self._at_work += 1
         request.scope["at_work"] = self._release  # type: ignore[typeddict-unknown-key]
 
-    def _admit_merchant(self, request: Request[Any, Any, Any]) -> None:
+    def _admit_merchant(self, request: Request) -> None:
         merchant = authenticated_merchant(request, self._keys)
         if self._rate_limit and (wait := self._rate_limit.seconds_to_wait(merchant, now=time.monotonic())):
             raise ProblemError("rate-limited", retry_after_seconds=math.ceil(wait))

@@ -16,6 +16,7 @@ from shared.edge.console import Console, front_page
 from shared.edge.exchange import exchanging
 from shared.edge.health import health_ready, is_live
 from shared.edge.limits import BODY_BYTES_MAX
+from shared.edge.lists import PAGING
 from shared.edge.metrics import show_metrics
 from shared.edge.problems import Table, exception_handlers, explain_problem
 from shared.edge.recent import Recent
@@ -52,7 +53,7 @@ def build(
     litestar = Litestar(
         route_handlers=[*routes, *ROUTES_OF_EVERY_SERVICE, *front_page(console), api_page(service)],
         lifespan=[lifespan],
-        dependencies={name: _provide(part) for name, part in parts.items()},
+        dependencies={**PAGING, **{name: _provide(part) for name, part in parts.items()}},
         request_class=StrictRequest,
         before_request=admission.admit,
         exception_handlers=exception_handlers(problems),

@@ -4,12 +4,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-from litestar import Request
+from typing import NamedTuple
 
 from shared.edge.problems import ProblemError
 from shared.edge.requests import header_values
+from shared.edge.types import Request
 from shared.env import Secret, SettingError
 
 DEFAULT_MERCHANT = "default"
@@ -51,13 +50,13 @@ def require_sendable(key: str, *, name: str) -> None:
         raise SettingError(f"{name}: a key has a space, a line break or a character that is not visible ASCII")
 
 
-def merchant_of(request: Request[Any, Any, Any]) -> str:
+def merchant_of(request: Request) -> str:
     """The merchant that was found when the request was admitted."""
     merchant: str = request.scope["merchant"]  # type: ignore[typeddict-item]
     return merchant
 
 
-def authenticated_merchant(request: Request[Any, Any, Any], keys: Sequence[ApiKey]) -> str:
+def authenticated_merchant(request: Request, keys: Sequence[ApiKey]) -> str:
     """The merchant whose key the request carries. Without `keys` it is `default`. Raises ProblemError `unauthenticated`."""
     if not keys:
         return DEFAULT_MERCHANT

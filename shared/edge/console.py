@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
 from shared import VERSION
@@ -18,6 +18,7 @@ from shared.edge.api_page import API_PAGE
 from shared.edge.media_types import prefers_html
 from shared.edge.problems import ProblemError, respond
 from shared.edge.requests import header_values
+from shared.edge.types import Request
 
 _FOLDER = "/console"
 _MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -50,7 +51,7 @@ def front_page(console: Console | None) -> list[ControllerRouterHandler]:
     index = next(one for one in served if one.path == f"{_FOLDER}/index.html") if console else None
 
     @get("/", **_OPEN)
-    def page(request: Request[Any, Any, Any]) -> Response[Any]:
+    def page(request: Request) -> Response[Any]:
         """A page for browsers. Other clients get 404."""
         varies = {"Vary": "Accept"}
         if not prefers_html(header_values(request, b"accept")):
@@ -87,13 +88,13 @@ def _files(folder: Traversable, path: str) -> Iterator[_File]:
 
 def _route(file: _File) -> Any:
     @get(file.path, **_OPEN)
-    def serve(request: Request[Any, Any, Any]) -> Response[Any]:
+    def serve(request: Request) -> Response[Any]:
         return _respond(request, file)
 
     return serve
 
 
-def _respond(request: Request[Any, Any, Any], file: _File) -> Response[Any]:
+def _respond(request: Request, file: _File) -> Response[Any]:
     headers = {
         "Content-Security-Policy": _POLICY,
         "Cache-Control": "no-cache",  # asked about each time, and sent again only if it has changed (RFC 9110 §13.1.2)

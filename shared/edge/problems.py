@@ -1,24 +1,28 @@
 """Errors as problem documents (RFC 9457): one shape, one list of kinds, one table from error types to kinds."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import FromPath
 from pymongo.errors import PyMongoError
 
 from shared.batches import OverloadedError, UnavailableError, UnresolvedDuplicateError
-from shared.edge.responses import Made
-from shared.idempotency import KeyMalformedError
+from shared.edge.responses import Made, replayable
+from shared.edge.types import Request
+from shared.idempotency import Answer, KeyMalformedError, KeyReused
 from shared.mongo import count_error, describe, is_refused_for_good
+from shared.not_found import NotFound
 from shared.pages import CursorError
 from shared.telemetry import log
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 MESSAGE_LENGTH_MAX = 200  # Litestar's repeat what was sent, however long
+
+T = TypeVar("T")
 
 
 class Kind(NamedTuple):
@@ -106,9 +110,34 @@ def invalid_field(pointer: str, detail: str) -> ProblemError:
     return ProblemError("invalid-fields", f"{pointer}: {detail}", errors=[FieldError(pointer, detail)])
 
 
-Table: TypeAlias = Mapping[type[Exception], Callable[[Any], ProblemError]]
+class RefusedError(Exception):
+    """Ends a request with the problem that the table has for `outcome`, which is what a flow returned."""
 
-_COMMON: Table = {
+    def __init__(self, outcome: object) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+def answer_of(outcome: object) -> Response[Any]:
+    """The answer to a request with a key. Raises RefusedError for every other outcome."""
+    if isinstance(outcome, Answer):
+        return replayable(outcome)
+    raise RefusedError(outcome)
+
+
+def there(found: T | NotFound) -> T:
+    """What was found. Raises RefusedError if nothing was."""
+    if isinstance(found, NotFound):
+        raise RefusedError(found)
+    return found
+
+
+# By the type of an outcome or of an error.
+Table: TypeAlias = Mapping[type, Callable[[Any], ProblemError]]
+
+COMMON: Table = {
+    KeyReused: lambda _: ProblemError("idempotency-key-reused"),
+    NotFound: lambda it: ProblemError("not-found", f"no such {it.what}"),
     KeyMalformedError: lambda error: ProblemError("idempotency-key-malformed", str(error)),
     CursorError: lambda error: invalid_field("cursor", str(error)),
     OverloadedError: lambda _: ProblemError("overloaded"),
@@ -118,20 +147,29 @@ _COMMON: Table = {
 
 
 def exception_handlers(own: Table) -> dict[type[Exception] | int, Any]:
-    """Litestar's handlers: `own` and the common errors by the table, everything else as what it is."""
+    """Litestar's handlers: for what is in `own` or common by the table, for everything else as what it is."""
+    table = {**COMMON, **own}
+
+    def refused(request: Request, error: RefusedError) -> Response[Problem]:
+        if translate := table.get(type(error.outcome)):
+            return respond(request, translate(error.outcome))
+        return _internal(request, AssertionError(f"the table has no problem for {error.outcome!r}"))
+
     handlers: dict[type[Exception] | int, Any] = {
         ProblemError: respond,
+        RefusedError: refused,
         ValidationException: _validation,
         HTTPException: _http,
         PyMongoError: _database,
         Exception: _internal,
     }
-    for kind, translate in {**_COMMON, **own}.items():
-        handlers[kind] = lambda request, error, translate=translate: respond(request, translate(error))
+    for kind, translate in table.items():
+        if issubclass(kind, Exception):
+            handlers[kind] = lambda request, error, translate=translate: respond(request, translate(error))
     return handlers
 
 
-def respond(request: Request[Any, Any, Any], error: ProblemError, headers: Mapping[str, str] = {}) -> Response[Problem]:
+def respond(request: Request, error: ProblemError, headers: Mapping[str, str] = {}) -> Response[Problem]:
     problem = problem_of(error, str(request.scope.get("request_id", "")))
     return Made(msgspec.json.encode(problem), problem.status, PROBLEM_JSON, {**headers_of(error), **headers})
 
@@ -151,7 +189,7 @@ def headers_of(error: ProblemError) -> Mapping[str, str]:
     return {}
 
 
-def _validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+def _validation(request: Request, error: ValidationException) -> Response[Problem]:
     """Litestar's own validation: parameters, and a body that is missing."""
     found = error.extra if isinstance(error.extra, list) else []
     if any(item.get("source") == "body" or item.get("key") == "data" for item in found):
@@ -161,7 +199,7 @@ def _validation(request: Request[Any, Any, Any], error: ValidationException) -> 
     return respond(request, ProblemError("invalid-fields", detail, errors=errors))
 
 
-def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+def _http(request: Request, error: HTTPException) -> Response[Problem]:
     slug = _KIND_OF_STATUS.get(error.status_code)
     if slug is None:
         if error.status_code >= 500:
@@ -179,7 +217,7 @@ def allow(methods: str) -> str:
     return ", ".join(sorted(found | {"HEAD"} if "GET" in found else found))
 
 
-def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[Problem]:
+def _database(request: Request, error: PyMongoError) -> Response[Problem]:
     """C7: a client is asked to come again only if that may help."""
     count_error(error)
     if is_refused_for_good(error):
@@ -189,7 +227,7 @@ def _database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[
     return respond(request, ProblemError("unavailable"))
 
 
-def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def _internal(request: Request, error: Exception) -> Response[Problem]:
     log.error("internal error", path=request.scope["path"], exc_info=error)
     return respond(request, ProblemError("internal"))
 

@@ -6,21 +6,22 @@ webhook secret.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.types import Message, Receive
 from msgspec import Meta
 
 from shared.edge.auth import merchant_of
 from shared.edge.lists import page_response, position_after
 from shared.edge.problems import ProblemError
+from shared.edge.types import Request
 from shared.ids import new_id
-from shared.pages import Page
+from shared.pages import Found, Page
 from shared.times import rfc3339, utc_now
 
 KEPT_MAX = 1000
@@ -123,12 +124,12 @@ class Recent:
         self._told = told
         self._kept: deque[Recorded] = deque(maxlen=KEPT_MAX)
 
-    def page(self, merchant: str, before: str | None, limit: int) -> tuple[Sequence[RecentRequest], str | None]:
-        """A page, newest first, and the position of the next. It has this merchant's requests, and those of none."""
+    def page(self, merchant: str, before: str | None, limit: int) -> Found[RecentRequest]:
+        """A page, newest first. It has this merchant's requests, and those of none."""
         own = (one for one in reversed(self._kept) if one.scope.get("merchant") in {merchant, None})
         left = [one for one in own if before is None or one.id < before]
         shown = [one.shown() for one in left[:limit]]
-        return shown, shown[-1].id if len(left) > limit else None
+        return Found(shown, shown[-1].id if len(left) > limit else None)
 
     def begin(self, scope: Any) -> Recorded | None:
         """Begins to record a request. None if it will not be kept, whatever its answer is."""
@@ -145,13 +146,13 @@ class Recent:
 
 
 def recent_page(
-    request: Request[Any, Any, Any], recent: Recent | None, limit: int, cursor: str | None
+    request: Request, recent: Recent | None, limit: int, cursor: str | None
 ) -> Response[Page[RecentRequest]]:
     """A page of the kept requests. Raises CursorError, and ProblemError `not-found` where none are kept."""
     if recent is None:
         raise ProblemError("not-found", "requests are kept in development only")
-    shown, following = recent.page(merchant_of(request), position_after(request, cursor), limit)
-    return page_response(request, map(msgspec.json.encode, shown), following)
+    found = recent.page(merchant_of(request), position_after(request, cursor), limit)
+    return page_response(request, found, msgspec.json.encode)
 
 
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -4,20 +4,20 @@ Litestar alone decodes laxly, answers some hostile bodies with 500, and shows on
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
 from shared.edge.limits import BODY_BYTES_MAX
 from shared.edge.media_types import parse_media_type
 from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.types import Connection, Request
 from shared.edge.values import Amount
 from shared.idempotency import parse_key
 from shared.money import AmountError, parse_plain_decimal
@@ -67,7 +67,7 @@ class Fields:
         return [self._single[name].decode("latin-1")] if name in self._single else []
 
 
-class StrictRequest(Request[Any, Any, Any]):
+class StrictRequest(Request):
     """Decodes a JSON body with `decode_json` into the type that the handler declares. Litestar still sees that type."""
 
     _taken: bytes | None = None
@@ -103,13 +103,13 @@ class StrictRequest(Request[Any, Any, Any]):
         return decode_json(await self.body(), field.annotation if field else Any)
 
 
-def header_values(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
+def header_values(connection: Connection, name: bytes) -> list[str]:
     """The values of all headers called `name` (in lower case), from the Fields that `exchange.py` has read."""
     fields: Fields = connection.scope["fields"]  # type: ignore[typeddict-item]
     return fields.values(name)
 
 
-def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+def require_json(connection: Connection) -> None:
     """Raises ProblemError `unsupported-media-type` unless the headers say JSON in UTF-8 without a content encoding."""
     types = header_values(connection, b"content-type")
     if len(types) != 1 or not _is_json(types[0]):
@@ -117,14 +117,14 @@ def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     require_no_coding(connection)
 
 
-def require_no_coding(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+def require_no_coding(connection: Connection) -> None:
     """Raises ProblemError `unsupported-media-type` if the body is compressed."""
     for codings in header_values(connection, b"content-encoding"):
         if any(coding.strip().lower() not in {"", "identity"} for coding in codings.split(",")):
             raise ProblemError("unsupported-media-type")
 
 
-def idempotency_key(request: Request[Any, Any, Any]) -> str:
+def idempotency_key(request: Request) -> str:
     """The request's Idempotency-Key. Raises ProblemError `idempotency-key-missing`, KeyMalformedError."""
     values = header_values(request, b"idempotency-key")
     if not values:
@@ -134,7 +134,7 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
     return parse_key(values[0])
 
 
-def require_declared_query(request: Request[Any, Any, Any]) -> None:
+def require_declared_query(request: Request) -> None:
     """Raises ProblemError for a query parameter that the handler does not declare, that is empty, that occurs twice, or that
     is no integer where one is needed. A filter that was ignored would show things that the client has not asked for.
 
@@ -163,7 +163,7 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request that needs none."""
 
 
-async def require_body_as_declared(request: Request[Any, Any, Any]) -> None:
+async def require_body_as_declared(request: Request) -> None:
     """Reads the body. Raises ProblemError if there is a body with members and the handler reads none: the client would
     believe that they had an effect.
     """
@@ -177,9 +177,17 @@ async def require_body_as_declared(request: Request[Any, Any, Any]) -> None:
 @cache
 def _declared(handler: BaseRouteHandler) -> Mapping[str, Any]:
     """The query parameters of a handler by the names that clients send, and their types."""
-    fields = handler.parsed_fn_signature.parameters.items()
-    own = [(name, field) for name, field in fields if isinstance(field.kwarg_definition, QueryParameter)]
+    own = [(name, field) for name, field in fields_of(handler) if isinstance(field.kwarg_definition, QueryParameter)]
     return {getattr(field.kwarg_definition, "name", None) or name: field.annotation for name, field in own}
+
+
+def fields_of(handler: BaseRouteHandler) -> Iterator[tuple[str, FieldDefinition]]:
+    """The parameters of a handler by name, and those of the dependencies that it asks for."""
+    provided = handler.resolve_dependencies()
+    for name, field in handler.parsed_fn_signature.parameters.items():
+        yield name, field
+        if field.is_di_field and name in provided:
+            yield from provided[name].parsed_fn_signature.parameters.items()
 
 
 def _is_json(content_type: str) -> bool:

@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.response import Stream
 
 from shared.edge.auth import merchant_of
+from shared.edge.types import Request
 from shared.watch import HINTS_MAX, Hint, News, Watch
 
 EVENT_STREAM = "text/event-stream"
@@ -17,7 +18,7 @@ TICK_SECONDS = 0.25  # how often a stream asks for news; the database is asked l
 COMMENT_SECONDS = 15.0  # of silence until a comment is sent: proxies close connections that seem dead
 
 
-def stream_hints(request: Request[Any, Any, Any], watch: Watch) -> Response[Any]:
+def stream_hints(request: Request, watch: Watch) -> Response[Any]:
     """A message `{"id", "version"}` for each thing of the merchant that changes, and `event: more` when some were left out.
     The stream ends when the client goes or the server stops. A client that reads slowly gets only the newest.
     """

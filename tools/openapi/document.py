@@ -25,7 +25,9 @@ from litestar.utils import get_enum_string_value
 
 from shared import VERSION
 from shared.edge.application import ROUTES_OF_EVERY_SERVICE
+from shared.edge.lists import PAGING
 from shared.edge.problems import KINDS, PROBLEM_JSON, FieldError, Problem, ProblemError, headers_of, problem_of
+from shared.edge.requests import fields_of
 from tools.openapi.schemas import Json, Schemas, parameter_schema
 
 
@@ -69,7 +71,7 @@ def document_of(api: Api, parts: Mapping[str, object]) -> Json:
     """The document. `parts` names what the handlers of its routes depend on."""
     litestar = Litestar(
         route_handlers=[*api.routes, *ROUTES_OF_EVERY_SERVICE],
-        dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in parts},
+        dependencies={**PAGING, **{name: Provide(lambda: None, sync_to_thread=False) for name in parts}},
         openapi_config=OpenAPIConfig(title=api.title, version=VERSION, use_handler_docstrings=True),
         logging_config=None,
     )
@@ -192,7 +194,7 @@ def _responses(handler: HTTPRouteHandler, api: Api, schemas: Schemas) -> Json:
 
 def _slugs(handler: HTTPRouteHandler, api: Api) -> Iterator[str]:
     """The problems that it can end in."""
-    fields = handler.parsed_fn_signature.parameters.values()
+    fields = [field for _, field in fields_of(handler)]
     yield from handler.opt.get("problems", ())
     if any("{" in path for path in handler.paths):
         yield "not-found"

@@ -1,10 +1,10 @@
 """HTTP under /v1/test/clock: parse, call a verb, respond."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
@@ -12,17 +12,16 @@ from msgspec import Meta
 
 from payment_gateway.clock import clock as clocks
 from payment_gateway.clock.advance import AdvanceClock, Work
-from payment_gateway.clock.clock import Clock, ClockError
+from payment_gateway.clock.clock import Clock
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.controls.forget_keys import forget_keys
 from payment_gateway.store import Store
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.problems import invalid_field
 from shared.edge.responses import json_response
+from shared.edge.types import Request
 from shared.times import utc_now
-
-PROBLEMS: Table = {ClockError: lambda error: ProblemError("clock-conflict", str(error))}
 
 
 class DueView(msgspec.Struct, frozen=True):
@@ -61,7 +60,7 @@ class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
 async def get_clock(
     clock: NamedDependency[StoredClock], advance_clock: NamedDependency[AdvanceClock]
 ) -> Response[ClockView]:
-    """The clock by which charges settle and deliveries are retried, and whose times are recorded and shown."""
+    """Shows the clock. Charges settle and deliveries are retried by it, and its times are recorded and shown."""
     return await _clock_response(await clock.read(), advance_clock, 200)
 
 
@@ -74,15 +73,15 @@ async def get_clock(
     responses={202: ResponseSpec(ClockView, description="It still advances", generate_examples=False)},
 )
 async def set_clock(
-    request: Request[Any, Any, Any],
+    request: Request,
     data: JSONBody[ClockRequest],
     clock: NamedDependency[StoredClock],
     advance_clock: NamedDependency[AdvanceClock],
     store: NamedDependency[Store],
 ) -> Response[ClockView]:
-    """Freezes the clock, advances it, or lets it run on from where it stands; or has your idempotency keys forgotten.
-    Advancing does on the way what is due on the way, in order, each thing at its own time, as fast as your endpoints answer.
-    The timestamps of signatures, idempotency keys and timeouts stay on real time.
+    """Freezes the clock, advances it, or lets it run on from where it stands; or forgets your idempotency keys. While the
+    clock advances, everything that becomes due is done in order, each thing at its own time, as fast as your endpoints
+    answer. The timestamps of signatures, idempotency keys and timeouts stay on real time.
     """
     if (data.action == "advance") != (data.seconds is not None):
         raise invalid_field("/seconds", "is needed to advance, and for nothing else")

@@ -1,9 +1,9 @@
 """HTTP under /v1/test: what no real provider lets its merchants do. Refused unless PAYMENT_GATEWAY_TEST_ENDPOINTS."""
 
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, delete, get, post, put
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
@@ -16,16 +16,8 @@ from payment_gateway.controls.send_anything import SendWebhookRequest, Sent, sen
 from payment_gateway.controls.signature_mistakes import Verdict
 from payment_gateway.faults.rates import NO_FAULTS, RATED, Faults
 from payment_gateway.faults.stored_faults import StoredFaults
-from payment_gateway.money import dispute_charge as disputes
-from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge
 from payment_gateway.money.dispute import REASON
-from payment_gateway.money.dispute_charge import (
-    ClosedOtherwise,
-    DisputeCharge,
-    NoSuchDispute,
-    NotDisputable,
-    TooManyDisputes,
-)
+from payment_gateway.money.dispute_charge import DisputeCharge
 from payment_gateway.money.routes import Amount
 from payment_gateway.store import Store
 from payment_gateway.webhooks.destination import Destinations
@@ -35,9 +27,10 @@ from shared import wire
 from shared.edge.admit import release
 from shared.edge.auth import merchant_of
 from shared.edge.lists import Cursor, Limit
-from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.problems import RefusedError, invalid_field
 from shared.edge.recent import Recent, RecentRequest, recent_page
 from shared.edge.responses import json_response
+from shared.edge.types import Request
 from shared.pages import LIMIT_DEFAULT, Page
 
 
@@ -59,12 +52,12 @@ class WebhookReplyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 @post("/v1/test/webhooks", tags=["Test"], test=True, status_code=200)
 async def send_test_webhook(
-    request: Request[Any, Any, Any],
+    request: Request,
     data: JSONBody[SendWebhookRequest],
     destinations: NamedDependency[Destinations],
     send_once: NamedDependency[SendWebhook],
 ) -> Response[WebhookReplyView]:
-    """Sends any body to a URL, once, signed with any secret for any time, and answers what the receiver said."""
+    """Sends any body to a URL once, signed with any secret for any time, and shows the answer of the receiver."""
     if fault := destinations.fault_of(data.url):
         raise invalid_field("/url", fault)
     _check(data)
@@ -92,13 +85,13 @@ class SignatureView(msgspec.Struct, frozen=True):
 
 @post("/v1/test/signatures", tags=["Test"], test=True, status_code=200)
 async def check_test_signature(
-    request: Request[Any, Any, Any],
+    request: Request,
     data: JSONBody[CheckSignatureRequest],
     store: NamedDependency[Store],
     clock: NamedDependency[StoredClock],
 ) -> Response[SignatureView]:
-    """Says whether a signature is right, and if not, whether the bytes, the secret, the clock or the headers are wrong. It
-    tries the usual mistakes, and the secrets of your endpoints.
+    """Says whether a signature is right. If not, it says whether the bytes, the secret, the clock or the headers are wrong:
+    it tries the usual mistakes, and the secrets of your endpoints.
     """
     if len({name.lower() for name in data.headers}) < len(data.headers):
         raise invalid_field("/headers", "have a name twice")
@@ -110,8 +103,8 @@ async def check_test_signature(
 
 @post("/v1/test/reset", tags=["Test"], test=True, status_code=200)
 async def reset(reset: NamedDependency[Reset]) -> Done:
-    """Empties the database of every merchant's charges, refunds, disputes, events, endpoints, keys, faults and clock. The
-    endpoint of the environment comes back. What is in hand while it runs may be told afterwards.
+    """Deletes the charges, refunds, disputes, events, endpoints and keys of every merchant, the faults and the clock. The
+    endpoint of the environment is made again. A delivery that is under way meanwhile may still arrive.
     """
     await reset()
     return Done()
@@ -132,12 +125,12 @@ class CloseDisputeRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 @post("/v1/test/charges/{charge_id:str}/dispute", tags=["Test"], test=True, problems=["not-disputable", "exceeds-paid"])
 async def open_dispute(
-    request: Request[Any, Any, Any],
+    request: Request,
     charge_id: FromPath[str],
     data: JSONBody[DisputeRequest],
     dispute_charge: NamedDependency[DisputeCharge],
 ) -> Response[wire.Dispute]:
-    """Opens a dispute of a charge that has succeeded, as the customer's bank would. `dispute.created` says so."""
+    """Opens a dispute of a charge that has succeeded, as the customer's bank would. An event `dispute.created` follows."""
     amount = None if data.amount is UNSET else data.amount
     return _dispute(await dispute_charge.open(merchant_of(request), charge_id, amount, data.reason), 201)
 
@@ -146,47 +139,34 @@ async def open_dispute(
     "/v1/test/disputes/{dispute_id:str}/close", tags=["Test"], test=True, status_code=200, problems=["dispute-closed"]
 )
 async def close_dispute(
-    request: Request[Any, Any, Any],
+    request: Request,
     dispute_id: FromPath[str],
     data: JSONBody[CloseDisputeRequest],
     dispute_charge: NamedDependency[DisputeCharge],
 ) -> Response[wire.Dispute]:
-    """Closes a dispute, as the customer's bank would. `dispute.closed` says so. What is closed so already stays as it is."""
+    """Closes a dispute, as the customer's bank would. An event `dispute.closed` follows. To close it again with the same
+    outcome changes nothing.
+    """
     return _dispute(await dispute_charge.close(merchant_of(request), dispute_id, data.outcome), 200)
 
 
-def _dispute(outcome: wire.Dispute | disputes.Refusal, status: int) -> Response[wire.Dispute]:
-    """Raises ProblemError."""
-    match outcome:
-        case wire.Dispute():
-            return json_response(wire.encode(outcome), status)
-        case NoSuchCharge():
-            raise ProblemError("not-found", "no such charge")
-        case NoSuchDispute():
-            raise ProblemError("not-found", "no such dispute")
-        case NotDisputable(charge_status):
-            raise ProblemError("not-disputable", f"the charge is {charge_status}")
-        case TooManyDisputes():
-            raise ProblemError("not-disputable", f"the charge has {disputes.DISPUTES_MAX} disputes already")
-        case ExceedsCharge(left):
-            raise ProblemError("exceeds-paid", f"{left} of the charge is left to dispute")
-        case ClosedOtherwise(closed_status):
-            raise ProblemError("dispute-closed", f"it is {closed_status}")
-        case _:
-            assert_never(outcome)
+def _dispute(outcome: object, status: int) -> Response[wire.Dispute]:
+    """Raises RefusedError."""
+    if isinstance(outcome, wire.Dispute):
+        return json_response(wire.encode(outcome), status)
+    raise RefusedError(outcome)
 
 
 @get("/v1/test/faults", tags=["Test"], test=True)
 async def get_faults(faults: NamedDependency[StoredFaults]) -> Faults:
-    """How often what goes wrong by itself, for every merchant."""
+    """Shows how often each fault happens by itself, for every merchant."""
     return await faults.read()
 
 
 @put("/v1/test/faults", tags=["Test"], test=True)
 async def put_faults(data: JSONBody[Faults], faults: NamedDependency[StoredFaults]) -> Faults:
-    """Makes things go wrong by themselves, for every merchant: a rate for each fault, and a seed. What goes wrong with a
-    request follows from the seed and its Idempotency-Key, so that the same happens again. It adds to what the request asks
-    for.
+    """Makes faults happen by themselves, for every merchant, each at a rate. The faults of a request follow from the seed
+    and its Idempotency-Key, so that the same happens again. They come in addition to those that the request asks for.
     """
     for name in data.rates:
         if name not in RATED:
@@ -197,20 +177,20 @@ async def put_faults(data: JSONBody[Faults], faults: NamedDependency[StoredFault
 
 @delete("/v1/test/faults", tags=["Test"], test=True, status_code=200)
 async def delete_faults(faults: NamedDependency[StoredFaults]) -> Faults:
-    """Nothing goes wrong by itself any more."""
+    """Sets all rates to none, so that no fault happens by itself."""
     await faults.replace(NO_FAULTS)
     return NO_FAULTS
 
 
 @get("/v1/test/requests", tags=["Test"], test=True)
 async def list_requests(
-    request: Request[Any, Any, Any],
+    request: Request,
     recent: NamedDependency[Recent | None],
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response[Page[RecentRequest]]:
-    """A page of the latest requests to this process with their answers, newest first, in development only. Their secrets
-    are left out, and what the console itself has read.
+    """A page of the latest requests to this process with their answers, newest first, in development only. Secrets are left
+    out, and so are the requests of the console itself.
     """
     return recent_page(request, recent, limit, cursor)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from payment_gateway.faults.misbehave import Misbehaved
@@ -16,6 +16,7 @@ from payment_gateway.faults.rates import ReplyFault
 from shared.edge.admit import release
 from shared.edge.problems import ProblemError, respond
 from shared.edge.responses import replayable
+from shared.edge.types import Request
 from shared.idempotency import Answer
 from shared.times import http_date, utc_now
 
@@ -39,7 +40,7 @@ class NoAnswer(Response[Any]):
         return _hang_up
 
 
-async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -> Response[Any]:
+async def reply(request: Request, outcome: Answer | Misbehaved) -> Response[Any]:
     """The true reply, or what the scenario makes of it."""
     if isinstance(outcome, Answer):
         return replayable(outcome)
@@ -68,7 +69,7 @@ async def reply(request: Request[Any, Any, Any], outcome: Answer | Misbehaved) -
             return replayable(answer)
 
 
-async def _until(request: Request[Any, Any, Any], told: Callable[[], Awaitable[bool]]) -> None:
+async def _until(request: Request, told: Callable[[], Awaitable[bool]]) -> None:
     """Waits for its webhooks, but not for ever, nor when the client has gone or the server stops."""
     release(request.scope)
     deadline = time.monotonic() + EARLY_SECONDS
@@ -77,7 +78,7 @@ async def _until(request: Request[Any, Any, Any], told: Callable[[], Awaitable[b
             return
 
 
-async def _hold(request: Request[Any, Any, Any], seconds: float) -> bool:
+async def _hold(request: Request, seconds: float) -> bool:
     """Lets the client wait. False if that ended early, because the client has gone or the server stops."""
     wait: Callable[[float], Awaitable[bool]] = _extension(request.scope, "hold")
     return await wait(seconds)

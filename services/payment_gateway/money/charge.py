@@ -15,6 +15,7 @@ from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, Key, KeyReused, entry_of, live
 from shared.ids import derive_id, new_id
+from shared.not_found import NotFound
 
 REFUNDS_MAX = 500  # they are in the document of their charge. C25
 
@@ -118,10 +119,6 @@ def new_refund(
     )
 
 
-class NoSuchCharge(msgspec.Struct, frozen=True):
-    pass
-
-
 class NotRefundable(msgspec.Struct, frozen=True):
     """The charge has not succeeded."""
 
@@ -138,7 +135,7 @@ class ExceedsCharge(msgspec.Struct, frozen=True):
     left: int
 
 
-Refusal = NoSuchCharge | NotRefundable | TooManyRefunds | ExceedsCharge
+Refusal = NotFound | NotRefundable | TooManyRefunds | ExceedsCharge
 
 
 def refund(
@@ -146,7 +143,7 @@ def refund(
 ) -> Verdict[Charge, Answer | KeyReused | Refusal]:
     """Adds a refund, with its key, if the charge still has as much. `now` is the server's time of the read. C25"""
     if charge is None or now is None:  # a reset took it
-        return Verdict(NoSuchCharge())
+        return Verdict(NotFound("charge"))
     if any(one.id == asked.id for one in charge.refunds):  # our own effect
         return Verdict(key.answer, found=True)
     keys = live(charge.keys, now)

@@ -14,12 +14,13 @@ from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.misbehave import Misbehave, Misbehaved
 from payment_gateway.faults.scenario import charge_scenario, refund_scenario
 from payment_gateway.money import charge as charges
-from payment_gateway.money.charge import Charge, NoSuchCharge, Refund, Refusal
+from payment_gateway.money.charge import Charge, Refund, Refusal
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store
 from shared import wire
 from shared.documents.keys import change_once
 from shared.idempotency import Answer, Key, KeyReused, keyed, new_key
+from shared.not_found import NotFound
 from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
@@ -64,8 +65,8 @@ class CreateMoney:
         self, merchant: str, key: str, charge_id: str, asked: wire.RefundRequest
     ) -> Answer | Misbehaved | KeyReused | Refusal:
         document = await self.store.one(self.store.charges, merchant, charge_id)
-        if document is None:
-            return NoSuchCharge()
+        if isinstance(document, NotFound):
+            return document
         note(reference=document["reference"])
         charge = msgspec.convert(document, Charge)
         faults = await self.misbehave.faults.current()

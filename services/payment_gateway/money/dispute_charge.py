@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.money.charge import Charge, ExceedsCharge, NoSuchCharge, part
+from payment_gateway.money.charge import Charge, ExceedsCharge, part
 from payment_gateway.money.dispute import Dispute, closed
 from payment_gateway.money.settle import marked
 from payment_gateway.money.show import ShowMoney
@@ -22,6 +22,7 @@ from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared import wire
 from shared.documents import Verdict
 from shared.ids import new_id
+from shared.not_found import NotFound
 from shared.tracing import current_trace
 
 DISPUTES_MAX = 100  # they are in the document of their charge
@@ -37,15 +38,11 @@ class TooManyDisputes(msgspec.Struct, frozen=True):
     """The charge has DISPUTES_MAX already."""
 
 
-class NoSuchDispute(msgspec.Struct, frozen=True):
-    """Or it waits, which nobody knows."""
-
-
 class ClosedOtherwise(msgspec.Struct, frozen=True):
     status: wire.DisputeState
 
 
-Refusal = NoSuchCharge | NotDisputable | TooManyDisputes | ExceedsCharge | NoSuchDispute | ClosedOtherwise
+Refusal = NotFound | NotDisputable | TooManyDisputes | ExceedsCharge | ClosedOtherwise
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class DisputeCharge:
     async def close(self, merchant: str, dispute_id: str, outcome: Literal["won", "lost"]) -> wire.Dispute | Refusal:
         charge = await self.store.charges.find_one({"disputes.id": dispute_id, "merchant": merchant}, {"_id": 1})
         if charge is None:
-            return NoSuchDispute()
+            return NotFound("dispute")
         return await self._change(merchant, charge["_id"], dispute_id, partial(with_closed, dispute_id, outcome))
 
     async def _change(
@@ -80,7 +77,7 @@ class DisputeCharge:
 
         def decide(found: Charge | None, read_at: datetime | None) -> Verdict[Charge, Refusal | None]:
             if found is None or read_at is None or found.merchant != merchant:
-                return Verdict(NoSuchCharge())
+                return Verdict(NotFound("charge"))
             after = change(found, now)
             if not isinstance(after, Charge):
                 return Verdict(after)
@@ -92,7 +89,7 @@ class DisputeCharge:
             return Verdict(None, marked(after, subject, endpoints, now=now, read_at=read_at, trace=trace))
 
         refused = await self.charges.change(charge_id, decide)
-        return refused or await self.show.dispute(merchant, dispute_id) or NoSuchDispute()
+        return refused or await self.show.dispute(merchant, dispute_id)
 
 
 def with_dispute(
@@ -114,11 +111,11 @@ def with_dispute(
 
 def with_closed(
     dispute_id: str, outcome: Literal["won", "lost"], charge: Charge, now: datetime
-) -> Charge | NoSuchDispute | ClosedOtherwise:
-    """The charge with that dispute closed; as it is, if it was closed so before. Pure."""
+) -> Charge | NotFound | ClosedOtherwise:
+    """The charge with that dispute closed; as it is, if it was closed so before. Nobody knows of one that waits. Pure."""
     dispute = part(charge, dispute_id)
     if not isinstance(dispute, Dispute) or dispute.status == "waiting":
-        return NoSuchDispute()
+        return NotFound("dispute")
     if dispute.status == outcome:
         return charge
     if dispute.status != "open":

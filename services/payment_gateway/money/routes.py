@@ -1,35 +1,32 @@
 """HTTP under /v1/charges, /v1/refunds and /v1/disputes: parse, call a verb, respond."""
 
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from payment_gateway.faults.misbehave import Misbehaved
-from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS, ScenarioError
+from payment_gateway.faults.payment_method import OUTCOMES, PAYMENT_METHOD_PATTERN, STEPS
 from payment_gateway.faults.replies import reply
 from payment_gateway.faults.scenario import Scenario
-from payment_gateway.money import charge as charges
-from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable, Refusal, TooManyRefunds
 from payment_gateway.money.create import CreateMoney
 from payment_gateway.money.show import ShowMoney
-from payment_gateway.reads import MAY_BE_SHORT, Text, there
+from payment_gateway.reads import MAY_BE_SHORT, Text
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
-from shared.edge.problems import ProblemError, Table, invalid_field
+from shared.edge.lists import page_response
+from shared.edge.problems import RefusedError, invalid_field, there
 from shared.edge.requests import idempotency_key
 from shared.edge.responses import json_response
+from shared.edge.types import Request
 from shared.edge.values import Metadata, check_metadata, require_visible
-from shared.idempotency import Answer, KeyReused
+from shared.idempotency import Answer
 from shared.money import AMOUNT_MINOR_MAX, CurrencyError, exponent_of
-from shared.pages import LIMIT_DEFAULT, Page
+from shared.pages import Page, Paging
 from shared.tracing import note
-
-PROBLEMS: Table = {ScenarioError: lambda error: invalid_field(error.pointer, error.detail)}
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 Reference = Annotated[
@@ -71,8 +68,8 @@ class CreateRefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 @post("/v1/charges", tags=["Charges"], takes_key=True, problems=["rate-limited", "unavailable"])
-async def create_charge(request: Request[Any, Any, Any], data: JSONBody[CreateChargeRequest]) -> Response[wire.Charge]:
-    """Takes a charge. It is `pending`, settles after a delay, and then an event says how."""
+async def create_charge(request: Request, data: JSONBody[CreateChargeRequest]) -> Response[wire.Charge]:
+    """Takes a charge. It is `pending` until it settles after a delay; then an event says how it ended."""
     create_money: CreateMoney = request.app.state.create_money
     merchant, key = merchant_of(request), idempotency_key(request)
     _check(data)
@@ -82,31 +79,27 @@ async def create_charge(request: Request[Any, Any, Any], data: JSONBody[CreateCh
 
 @get("/v1/charges/{charge_id:str}", tags=["Charges"])
 async def get_charge(
-    request: Request[Any, Any, Any], charge_id: FromPath[str], show_money: NamedDependency[ShowMoney]
+    request: Request, charge_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Charge]:
-    """One charge."""
-    charge = there(await show_money.charge(merchant_of(request), charge_id), "charge")
+    """Shows one charge."""
+    charge = there(await show_money.charge(merchant_of(request), charge_id))
     note(reference=charge.reference)
     return json_response(wire.encode(charge))
 
 
 @get("/v1/charges", tags=["Charges"])
 async def list_charges(
-    request: Request[Any, Any, Any],
-    show_money: NamedDependency[ShowMoney],
+    request: Request,
     reference: Text = None,
     status: Annotated[wire.MoneyState | None, QueryParameter(description=MAY_BE_SHORT)] = None,
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    *,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[wire.Charge]]:
     """A page of charges, newest first."""
+    show_money: ShowMoney = request.app.state.show_money
     note(reference=reference)
-    created = created_between(created_from, created_to)
-    conditions = {"merchant": merchant_of(request), "reference": reference, "created_at": created}
-    found, following = await show_money.charges(conditions, status, limit, position_after(request, cursor))
-    return page_response(request, map(wire.encode, found), following)
+    found = await show_money.charges(merchant_of(request), paging, reference=reference, status=status)
+    return page_response(request, found, wire.encode)
 
 
 @post(
@@ -116,12 +109,14 @@ async def list_charges(
     problems=["not-refundable", "exceeds-paid", "rate-limited"],
 )
 async def create_refund(
-    request: Request[Any, Any, Any],
+    request: Request,
     charge_id: FromPath[str],
     data: JSONBody[CreateRefundRequest],
     create_money: NamedDependency[CreateMoney],
 ) -> Response[wire.Refund]:
-    """Refunds a charge, in full or in part. It is `pending`, settles after a delay, and then an event says how."""
+    """Refunds a charge, in full or in part. The refund is `pending` until it settles after a delay; then an event says how
+    it ended.
+    """
     merchant, key = merchant_of(request), idempotency_key(request)
     require_visible("/reference", data.reference)
     asked = msgspec.convert(msgspec.to_builtins(data), wire.RefundRequest)
@@ -130,62 +125,54 @@ async def create_refund(
 
 @get("/v1/refunds/{refund_id:str}", tags=["Refunds"])
 async def get_refund(
-    request: Request[Any, Any, Any], refund_id: FromPath[str], show_money: NamedDependency[ShowMoney]
+    request: Request, refund_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Refund]:
-    """One refund."""
-    refund = there(await show_money.refund(merchant_of(request), refund_id), "refund")
+    """Shows one refund."""
+    refund = there(await show_money.refund(merchant_of(request), refund_id))
     note(reference=refund.charge_reference)
     return json_response(wire.encode(refund))
 
 
 @get("/v1/refunds", tags=["Refunds"])
 async def list_refunds(
-    request: Request[Any, Any, Any],
-    show_money: NamedDependency[ShowMoney],
+    request: Request,
     reference: Text = None,
     charge_id: Annotated[str | None, QueryParameter(name="chargeId", max_length=255)] = None,
     status: Annotated[wire.MoneyState | None, QueryParameter()] = None,
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    *,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[wire.Refund]]:
     """A page of refunds, newest first."""
-    created = created_between(created_from, created_to)
-    conditions = {"reference": reference, "status": status, "created_at": created}
-    position = position_after(request, cursor)
-    found, following = await show_money.refunds(merchant_of(request), charge_id, conditions, limit, position)
-    return page_response(request, map(wire.encode, found), following)
+    show_money: ShowMoney = request.app.state.show_money
+    merchant = merchant_of(request)
+    found = await show_money.refunds(merchant, paging, charge_id=charge_id, reference=reference, status=status)
+    return page_response(request, found, wire.encode)
 
 
 @get("/v1/disputes/{dispute_id:str}", tags=["Disputes"])
 async def get_dispute(
-    request: Request[Any, Any, Any], dispute_id: FromPath[str], show_money: NamedDependency[ShowMoney]
+    request: Request, dispute_id: FromPath[str], show_money: NamedDependency[ShowMoney]
 ) -> Response[wire.Dispute]:
-    """One dispute."""
-    dispute = there(await show_money.dispute(merchant_of(request), dispute_id), "dispute")
+    """Shows one dispute."""
+    dispute = there(await show_money.dispute(merchant_of(request), dispute_id))
     note(reference=dispute.charge_reference)
     return json_response(wire.encode(dispute))
 
 
 @get("/v1/disputes", tags=["Disputes"])
 async def list_disputes(
-    request: Request[Any, Any, Any],
-    show_money: NamedDependency[ShowMoney],
+    request: Request,
     reference: Annotated[
         str | None, QueryParameter(max_length=255, description="That of the charge that is disputed.")
     ] = None,
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    *,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[wire.Dispute]]:
     """A page of disputes, newest first."""
+    show_money: ShowMoney = request.app.state.show_money
     note(reference=reference)
-    position = position_after(request, cursor)
-    conditions = {"created_at": created_between(created_from, created_to)}
-    found, following = await show_money.disputes(merchant_of(request), reference, conditions, limit, position)
-    return page_response(request, map(wire.encode, found), following)
+    found = await show_money.disputes(merchant_of(request), paging, reference=reference)
+    return page_response(request, found, wire.encode)
 
 
 def _check(data: CreateChargeRequest) -> None:
@@ -198,23 +185,11 @@ def _check(data: CreateChargeRequest) -> None:
     check_metadata(data.metadata)
 
 
-async def _answer(request: Request[Any, Any, Any], outcome: Answer | Misbehaved | KeyReused | Refusal) -> Response[Any]:
-    """Raises ProblemError."""
-    match outcome:
-        case Answer() | Misbehaved():
-            return await reply(request, outcome)
-        case KeyReused():
-            raise ProblemError("idempotency-key-reused")
-        case NoSuchCharge():
-            raise ProblemError("not-found", "no such charge")
-        case NotRefundable(status):
-            raise ProblemError("not-refundable", f"the charge is {status}")
-        case TooManyRefunds():
-            raise ProblemError("not-refundable", f"the charge has {charges.REFUNDS_MAX} refunds already")
-        case ExceedsCharge(left):
-            raise ProblemError("exceeds-paid", f"{left} of the charge is left to refund")
-        case _:
-            assert_never(outcome)
+async def _answer(request: Request, outcome: object) -> Response[Any]:
+    """Raises RefusedError."""
+    if isinstance(outcome, (Answer, Misbehaved)):
+        return await reply(request, outcome)
+    raise RefusedError(outcome)
 
 
 MONEY_ROUTES = [

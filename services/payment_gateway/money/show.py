@@ -21,7 +21,8 @@ from payment_gateway.store import READ_AT, Store, read
 from payment_gateway.webhooks.announce import Announce
 from shared import wire
 from shared.mongo import Document
-from shared.pages import Found, place
+from shared.not_found import NotFound
+from shared.pages import Found, Paging, place
 
 _SHOWN: Document = {"$unset": "keys"}  # of a charge: not what its requests were answered, which is as long as itself
 _NOT_WAITING = {"status": {"$ne": "waiting"}}
@@ -34,50 +35,54 @@ class ShowMoney:
         self._store = store
         self._announce = announce
 
-    async def charge(self, merchant: str, charge_id: str) -> wire.Charge | None:
+    async def charge(self, merchant: str, charge_id: str) -> wire.Charge | NotFound:
         found = await read(self._store.charges, {"$match": {"_id": charge_id, "merchant": merchant}})
-        return next((on_the_wire(charge) for charge in await self._announced(found)), None)
+        return next((on_the_wire(charge) for charge in await self._announced(found)), NotFound("charge"))
 
-    async def refund(self, merchant: str, refund_id: str) -> wire.Refund | None:
+    async def refund(self, merchant: str, refund_id: str) -> wire.Refund | NotFound:
         found = await read(self._store.charges, {"$match": {"refunds.id": refund_id, "merchant": merchant}})
-        return next((_refund(charge, refund_id) for charge in await self._announced(found)), None)
+        return next((_refund(charge, refund_id) for charge in await self._announced(found)), NotFound("refund"))
 
-    async def dispute(self, merchant: str, dispute_id: str) -> wire.Dispute | None:
-        """None too while it waits."""
+    async def dispute(self, merchant: str, dispute_id: str) -> wire.Dispute | NotFound:
+        """NotFound too while it waits."""
         found = await read(self._store.charges, {"$match": {"disputes.id": dispute_id, "merchant": merchant}})
         shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
-        return next((_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting"), None)
+        opened = (_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting")
+        return next(opened, NotFound("dispute"))
 
     async def charges(
-        self, conditions: Mapping[str, Any], status: wire.MoneyState | None, limit: int, position: str | None
+        self, merchant: str, paging: Paging, *, reference: str | None = None, status: wire.MoneyState | None = None
     ) -> Found[wire.Charge]:
-        """A page of them, newest first; with a `status` it may be short, as `page` says. Raises CursorError."""
-        stages, also = [READ_AT, _SHOWN], {"status": status}
-        found, following = await page(self._store, self._store.charges, conditions, limit, position, stages, also=also)
+        """A page of them, newest first. With a `status` it may be short, as `page` says. Raises CursorError."""
+        of, also, stages = {"merchant": merchant, "reference": reference}, {"status": status}, [READ_AT, _SHOWN]
+        found, following = await page(self._store, self._store.charges, of, paging, stages, also=also)
         return Found([on_the_wire(charge) for charge in await self._announced(found)], following)
 
     async def refunds(
-        self, merchant: str, charge_id: str | None, conditions: Mapping[str, Any], limit: int, position: str | None
+        self,
+        merchant: str,
+        paging: Paging,
+        *,
+        charge_id: str | None = None,
+        reference: str | None = None,
+        status: wire.MoneyState | None = None,
     ) -> Found[wire.Refund]:
-        """The same of refunds, by conditions on the refund itself. Raises CursorError."""
-        wanted = given(conditions)
-        of = {"_id": charge_id, "refunds.reference": None if charge_id else wanted.get("reference")}
-        found, following = await self._parts("refunds", {"merchant": merchant, **given(of)}, wanted, limit, position)
+        """The same of refunds: `reference` and `status` are theirs. Raises CursorError."""
+        of = {"merchant": merchant, "_id": charge_id, "refunds.reference": None if charge_id else reference}
+        found, following = await self._parts("refunds", of, {"reference": reference, "status": status}, paging)
         return Found([_refund(*one) for one in found], following)
 
-    async def disputes(
-        self, merchant: str, reference: str | None, conditions: Mapping[str, Any], limit: int, position: str | None
-    ) -> Found[wire.Dispute]:
-        """The same of disputes, by the reference of their charge and by conditions on the dispute. Raises CursorError."""
-        of, wanted = given({"merchant": merchant, "reference": reference}), {**_NOT_WAITING, **given(conditions)}
-        found, following = await self._parts("disputes", of, wanted, limit, position)
+    async def disputes(self, merchant: str, paging: Paging, *, reference: str | None = None) -> Found[wire.Dispute]:
+        """The same of disputes, by the `reference` of their charge. Raises CursorError."""
+        of = {"merchant": merchant, "reference": reference}
+        found, following = await self._parts("disputes", of, _NOT_WAITING, paging)
         return Found([_dispute(*one) for one in found], following)
 
     async def _parts(
-        self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], limit: int, position: str | None
+        self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], paging: Paging
     ) -> tuple[list[tuple[Charge, str]], str | None]:
         """A page of refunds or disputes as `wanted`, of charges as `of`: each with its charge, which is announced."""
-        older = beyond(position)
+        of, wanted, older = given(of), given({**wanted, "created_at": paging.created}), beyond(paging.after)
         if of.keys() == {"merchant"}:  # nothing else has an index
             between = {**wanted.get("created_at", {}), **older.get("created_at", {})}
             # As one condition on one element, so that the index is read between both bounds.
@@ -92,10 +97,10 @@ class ShowMoney:
             {"$replaceWith": {"$mergeObjects": [f"${name}", {"_id": f"${name}.id", "charge": "$charge"}]}},
             {"$match": {"$and": [wanted, older]}},
             {"$sort": NEWEST_FIRST},
-            {"$limit": limit + 1},
+            {"$limit": paging.limit + 1},
         )
-        shown = found[:limit]
-        following = place(shown[-1], "created_at") if len(found) > limit else None
+        shown = found[: paging.limit]
+        following = place(shown[-1], "created_at") if len(found) > paging.limit else None
         charges = await self._charges_of(name, shown)
         return [(charges[one["charge"]], one["_id"]) for one in shown if one["charge"] in charges], following
 

@@ -7,7 +7,7 @@
    operator forbids (`destination.py`): `target.py` reads the URL, `look_up.py` finds the address, `post.py` makes the POST
    and takes the answer as it comes, and `trust.py` says which certificates are trusted. `judge_endpoint.py` decides what
    came of it for the endpoint. `release_held.py` lets go what was to wait for another.
-4. `event_routes.py` shows events and deliveries, `list_events.py` finds what was not delivered, and `resend.py` sends
+4. `event_routes.py` shows events and deliveries, `list_events.py` also finds those not delivered, and `resend.py` sends
    again what was missed, the rest of it in the background.
 
 The rules: `event.py` (what happened, and what of it is still to be announced), `endpoint.py` (where to), `delivery.py` (one

@@ -14,7 +14,6 @@ from payment_gateway.webhooks import endpoint as endpoints
 from payment_gateway.webhooks.endpoint import (
     Change,
     Endpoint,
-    NoSuchEndpoint,
     PlaceTaken,
     TooManyEndpoints,
     TooManyRotations,
@@ -27,6 +26,7 @@ from shared.batches import UnresolvedDuplicateError
 from shared.documents import Verdict
 from shared.documents.keys import change_once, known_key
 from shared.idempotency import Answer, KeyReused, keyed, new_key
+from shared.not_found import NotFound
 from shared.times import utc_now
 
 
@@ -87,8 +87,8 @@ class ChangeEndpoints:
                 return outcome or remembered.answer
         raise UnresolvedDuplicateError
 
-    async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | None:
-        """The endpoint after the change; None if there is none."""
+    async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | NotFound:
+        """The endpoint after the change."""
         return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.changed(found, merchant, change))
 
     async def delete(self, merchant: str, endpoint_id: str) -> bool:
@@ -98,11 +98,11 @@ class ChangeEndpoints:
 
     async def rotate_secret(
         self, merchant: str, key: str, endpoint_id: str, asked: Rotation
-    ) -> Answer | KeyReused | NoSuchEndpoint | TooManyRotations:
+    ) -> Answer | KeyReused | NotFound | TooManyRotations:
         """For a while the secret before signs along, so that no delivery fails meanwhile."""
         document = await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id)
-        if document is None:
-            return NoSuchEndpoint()
+        if isinstance(document, NotFound):
+            return document
         overlap, now = timedelta(seconds=asked.overlap_seconds), await self.clock.now()
         secret = asked.secret or endpoints.new_secret()
         shown = endpoints.rotated(msgspec.convert(document, Endpoint), secret, overlap=overlap, now=now)

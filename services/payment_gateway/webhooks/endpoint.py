@@ -16,6 +16,7 @@ from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, Key, KeyReused, entry_of, live
 from shared.ids import new_id
+from shared.not_found import NotFound
 from shared.signing import SECRET_PREFIX, SIGNATURES_MAX
 
 FAILING_MAX = timedelta(days=5)  # Svix's; longer than the retries of one event, and than a long weekend
@@ -80,10 +81,6 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     @property
     def header_names(self) -> list[str]:
         return [one.name for one in self.headers]
-
-
-class NoSuchEndpoint(Struct, frozen=True):
-    pass
 
 
 class TooManyEndpoints(Struct, frozen=True):
@@ -153,10 +150,10 @@ def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetim
 
 def rotate(
     endpoint: Endpoint | None, secret: str, key: Key, *, overlap: timedelta, now: datetime, read_at: datetime | None
-) -> Verdict[Endpoint, Answer | KeyReused | NoSuchEndpoint | TooManyRotations]:
+) -> Verdict[Endpoint, Answer | KeyReused | NotFound | TooManyRotations]:
     """Gives it a secret, with the key of the request. `read_at` is the server's time of the read."""
     if endpoint is None or read_at is None or endpoint.deleted_at is not None:
-        return Verdict(NoSuchEndpoint(), found=True)
+        return Verdict(NotFound("webhook endpoint"), found=True)
     if key in endpoint.keys:  # our own effect
         return Verdict(key.answer, found=True)
     keys = live(endpoint.keys, read_at)
@@ -167,12 +164,12 @@ def rotate(
     return Verdict(key.answer, replace(rotated(endpoint, secret, overlap=overlap, now=now), keys=(*keys, key)))
 
 
-def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict[Endpoint, Endpoint | None]:
-    """None if the merchant has none. Enabling it forgets why it was disabled. Enabling it, a new URL and new headers each
+def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict[Endpoint, Endpoint | NotFound]:
+    """The endpoint after the change. Enabling it forgets why it was disabled. Enabling it, a new URL and new headers each
     forget that it failed.
     """
     if endpoint is None or endpoint.merchant != merchant or endpoint.deleted_at is not None:
-        return Verdict(None, found=True)
+        return Verdict(NotFound("webhook endpoint"), found=True)
     after = replace(endpoint, **change.fields)
     if change.state == "disabled":
         after = disabled(after, "merchant")

@@ -1,30 +1,33 @@
 """HTTP under /v1/webhook-endpoints: parse, call a verb, respond."""
 
-from typing import Annotated, Any, assert_never
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, delete, get, patch, post
+from litestar import Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from payment_gateway.reads import found, page, there
+from payment_gateway.reads import found
 from payment_gateway.store import Store
 from payment_gateway.webhooks import endpoint as endpoints
 from payment_gateway.webhooks.change_endpoints import ChangeEndpoints, NewEndpoint, Rotation, expiry
 from payment_gateway.webhooks.destination import Destinations
-from payment_gateway.webhooks.endpoint import Change, Endpoint, NoSuchEndpoint, TooManyEndpoints, TooManyRotations
+from payment_gateway.webhooks.endpoint import Change, Endpoint
 from payment_gateway.webhooks.header import HEADERS_MAX, VALUE_LENGTH_MAX, Header, fault_of_own
+from payment_gateway.webhooks.stored_endpoints import page_of_endpoints
 from payment_gateway.webhooks.target import URL_LENGTH_MAX
 from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
-from shared.edge.problems import ProblemError, invalid_field
+from shared.edge.lists import page_response
+from shared.edge.problems import RefusedError, answer_of, invalid_field, there
 from shared.edge.requests import idempotency_key
-from shared.edge.responses import json_response, replayable
-from shared.idempotency import Answer, KeyReused
-from shared.pages import LIMIT_DEFAULT, Page
+from shared.edge.responses import json_response
+from shared.edge.types import Request
+from shared.mongo import Document
+from shared.not_found import NotFound
+from shared.pages import Page, Paging
 from shared.signing import SecretError, check_secret
 
 Url = Annotated[str, Meta(max_length=URL_LENGTH_MAX, description="http or https; see WEBHOOK_ALLOWED_HOSTS.")]
@@ -99,12 +102,12 @@ class RotateSecretRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 @post("/v1/webhook-endpoints", tags=["Webhook endpoints"], takes_key=True, problems=["too-many-endpoints"])
 async def create_webhook_endpoint(
-    request: Request[Any, Any, Any],
+    request: Request,
     data: JSONBody[CreateWebhookEndpointRequest],
     change_endpoints: NamedDependency[ChangeEndpoints],
     destinations: NamedDependency[Destinations],
 ) -> Response[WebhookEndpointWithSecretView]:
-    """Adds an endpoint. Its secret is in this answer, and shown nowhere else."""
+    """Adds an endpoint. Its secret is in this answer, and is never shown again."""
     merchant, key = merchant_of(request), idempotency_key(request)
     _check_url(destinations, data.url)
     asked = NewEndpoint(
@@ -115,46 +118,38 @@ async def create_webhook_endpoint(
         _checked_headers(data.headers),
         data.expires_in_seconds or None,
     )
-    return _answer(await change_endpoints.add(merchant, key, asked))
+    return answer_of(await change_endpoints.add(merchant, key, asked))
 
 
 @get("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])
 async def get_webhook_endpoint(
-    request: Request[Any, Any, Any], endpoint_id: FromPath[str], store: NamedDependency[Store]
+    request: Request, endpoint_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[wire.WebhookEndpoint]:
-    """One endpoint, without its secret."""
+    """Shows one endpoint, without its secret."""
     document = await found(store, store.webhook_endpoints, merchant_of(request), endpoint_id)
-    return json_response(wire.encode(endpoints.on_the_wire(msgspec.convert(document, Endpoint))))
+    return json_response(_shown(document))
 
 
 @get("/v1/webhook-endpoints", tags=["Webhook endpoints"])
 async def list_webhook_endpoints(
-    request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    request: Request,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[wire.WebhookEndpoint]]:
     """A page of endpoints, newest first, without their secrets."""
-    created = created_between(created_from, created_to)
-    conditions = {"merchant": merchant_of(request), "deleted_at": {"$eq": None}, "created_at": created}
-    position = position_after(request, cursor)
-    documents, following = await page(store, store.webhook_endpoints, conditions, limit, position)
-    shown = [endpoints.on_the_wire(msgspec.convert(document, Endpoint)) for document in documents]
-    return page_response(request, map(wire.encode, shown), following)
+    store: Store = request.app.state.store
+    return page_response(request, await page_of_endpoints(store, merchant_of(request), paging), _shown)
 
 
 @patch("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])
 async def update_webhook_endpoint(
-    request: Request[Any, Any, Any],
+    request: Request,
     endpoint_id: FromPath[str],
     data: JSONBody[UpdateWebhookEndpointRequest],
     change_endpoints: NamedDependency[ChangeEndpoints],
     destinations: NamedDependency[Destinations],
 ) -> Response[wire.WebhookEndpoint]:
-    """Changes an endpoint. One that is enabled again starts anew: that it was failing is forgotten. What is pending for one
-    that is disabled is cancelled when it is due.
+    """Changes an endpoint. If it is enabled again, its earlier failures no longer count. If it is disabled, a delivery that
+    is pending for it is cancelled when it is due.
     """
     if data.url is not UNSET:
         _check_url(destinations, data.url)
@@ -166,17 +161,17 @@ async def update_webhook_endpoint(
         headers=None if data.headers is UNSET else _checked_headers(data.headers),
         expires_at=UNSET if data.expires_in_seconds is UNSET else expiry(data.expires_in_seconds),
     )
-    endpoint = there(await change_endpoints.change(merchant_of(request), endpoint_id, change), "webhook endpoint")
+    endpoint = there(await change_endpoints.change(merchant_of(request), endpoint_id, change))
     return json_response(wire.encode(endpoints.on_the_wire(endpoint)))
 
 
 @delete("/v1/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"])
 async def delete_webhook_endpoint(
-    request: Request[Any, Any, Any], endpoint_id: FromPath[str], change_endpoints: NamedDependency[ChangeEndpoints]
+    request: Request, endpoint_id: FromPath[str], change_endpoints: NamedDependency[ChangeEndpoints]
 ) -> None:
-    """Removes an endpoint. What is pending for it is cancelled when it is due."""
+    """Removes an endpoint. A delivery that is pending for it is cancelled when it is due."""
     if not await change_endpoints.delete(merchant_of(request), endpoint_id):
-        raise ProblemError("not-found", "no such webhook endpoint")
+        raise RefusedError(NotFound("webhook endpoint"))
 
 
 @post(
@@ -186,35 +181,19 @@ async def delete_webhook_endpoint(
     problems=["rate-limited"],
 )
 async def rotate_webhook_secret(
-    request: Request[Any, Any, Any],
+    request: Request,
     endpoint_id: FromPath[str],
     data: JSONBody[RotateSecretRequest],
     change_endpoints: NamedDependency[ChangeEndpoints],
 ) -> Response[WebhookEndpointWithSecretView]:
-    """Gives an endpoint another secret, which is in this answer. For `overlapSeconds` both sign every delivery."""
+    """Gives an endpoint another secret, which is in this answer. For `overlapSeconds` both secrets sign every delivery."""
     merchant, key = merchant_of(request), idempotency_key(request)
     asked = Rotation(_checked_secret(data.secret), data.overlap_seconds)
-    return _answer(await change_endpoints.rotate_secret(merchant, key, endpoint_id, asked))
+    return answer_of(await change_endpoints.rotate_secret(merchant, key, endpoint_id, asked))
 
 
-def _answer(
-    outcome: Answer | KeyReused | NoSuchEndpoint | TooManyEndpoints | TooManyRotations,
-) -> Response[WebhookEndpointWithSecretView]:
-    """Raises ProblemError."""
-    match outcome:
-        case Answer():
-            return replayable(outcome)
-        case KeyReused():
-            raise ProblemError("idempotency-key-reused")
-        case NoSuchEndpoint():
-            raise ProblemError("not-found", "no such webhook endpoint")
-        case TooManyEndpoints():
-            raise ProblemError("too-many-endpoints", f"there are {endpoints.ENDPOINTS_MAX} already")
-        case TooManyRotations():
-            detail = f"an endpoint's secret is rotated at most {endpoints.KEYS_MAX - 1} times a day"
-            raise ProblemError("rate-limited", detail, retry_after_seconds=3600)
-        case _:
-            assert_never(outcome)
+def _shown(document: Document) -> bytes:
+    return wire.encode(endpoints.on_the_wire(msgspec.convert(document, Endpoint)))
 
 
 def _check_url(destinations: Destinations, url: str) -> None:

@@ -1,28 +1,29 @@
 """HTTP for what happened and how it was delivered: events, deliveries, resending. Parse, call a verb, respond."""
 
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payment_gateway.faults.rates import Forgery
-from payment_gateway.reads import MAY_BE_SHORT, Text, found, page
+from payment_gateway.reads import MAY_BE_SHORT, Text, found
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from payment_gateway.webhooks.list_deliveries import EVENTS_MAX, events_of, page_of_deliveries
-from payment_gateway.webhooks.list_events import page_by_delivery
-from payment_gateway.webhooks.resend import EndpointDisabled, ForgingDisabled, NotThere, ResendEvents, Resent
+from payment_gateway.webhooks.list_events import page_of_events
+from payment_gateway.webhooks.resend import ResendEvents, Resent
 from payment_gateway.webhooks.views import DeliveryView, EventView, delivery_view
 from shared import wire
 from shared.edge.auth import merchant_of
-from shared.edge.lists import CreatedFrom, CreatedTo, Cursor, Limit, created_between, page_response, position_after
-from shared.edge.problems import ProblemError
+from shared.edge.lists import page_response
+from shared.edge.problems import ProblemError, RefusedError
 from shared.edge.responses import json_response
+from shared.edge.types import Request
 from shared.edge.values import moment
-from shared.pages import LIMIT_DEFAULT, Page
+from shared.pages import Found, Page, Paging
 from shared.tracing import note
 
 EndpointId = Annotated[str, Meta(min_length=1, max_length=255, examples=["we_01a209e9f3b07c21a9d54be0a3c1d7f4"])]
@@ -46,18 +47,15 @@ class ResendSinceRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 @get("/v1/events/{event_id:str}", tags=["Events"])
-async def get_event(
-    request: Request[Any, Any, Any], event_id: FromPath[str], store: NamedDependency[Store]
-) -> Response[EventView]:
-    """One event, byte for byte as it is delivered."""
+async def get_event(request: Request, event_id: FromPath[str], store: NamedDependency[Store]) -> Response[EventView]:
+    """Shows one event, byte for byte as it is delivered."""
     document = await found(store, store.events, merchant_of(request), event_id)
     return json_response(document["raw"].encode())
 
 
 @get("/v1/events", tags=["Events"])
 async def list_events(
-    request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
+    request: Request,
     reference: Text = None,
     event_type: Annotated[wire.EventType | None, QueryParameter(name="type", description=MAY_BE_SHORT)] = None,
     delivered: Annotated[
@@ -67,31 +65,22 @@ async def list_events(
             "cancelled or dropped. `true`: the others. " + MAY_BE_SHORT
         ),
     ] = None,
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    *,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[EventView]]:
     """A page of events, newest first, each byte for byte as it is delivered."""
+    store: Store = request.app.state.store
     note(reference=reference)
-    conditions = {
-        "merchant": merchant_of(request),
-        "reference": reference,
-        "created_at": created_between(created_from, created_to),
-    }
-    position = position_after(request, cursor)
-    documents, following = await (
-        page_by_delivery(store, conditions, limit, position, delivered=delivered == "true", event_type=event_type)
-        if delivered
-        else page(store, store.events, conditions, limit, position, also={"type": event_type})
+    is_delivered = None if delivered is None else delivered == "true"
+    found = await page_of_events(
+        store, merchant_of(request), paging, reference=reference, event_type=event_type, delivered=is_delivered
     )
-    return page_response(request, [document["raw"].encode() for document in documents], following)
+    return page_response(request, found, lambda document: document["raw"].encode())
 
 
 @get("/v1/deliveries", tags=["Events"])
 async def list_deliveries(
-    request: Request[Any, Any, Any],
-    store: NamedDependency[Store],
+    request: Request,
     event_id: Annotated[str | None, QueryParameter(name="eventId", max_length=255)] = None,
     endpoint_id: Annotated[str | None, QueryParameter(name="endpointId", max_length=255)] = None,
     reference: Annotated[
@@ -108,34 +97,32 @@ async def list_deliveries(
             name="state", description=f"`failing`: pending, and the true event has failed before. {MAY_BE_SHORT}"
         ),
     ] = None,
-    created_from: CreatedFrom = None,
-    created_to: CreatedTo = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: Cursor = None,
+    *,
+    paging: NamedDependency[Paging],
 ) -> Response[Page[DeliveryView]]:
     """A page of deliveries, newest first, with every attempt."""
+    store: Store = request.app.state.store
     note(reference=reference)
-    conditions = {
-        "merchant": merchant_of(request),
-        "event_id": event_id,
-        "endpoint_id": endpoint_id,
-        "created_at": created_between(created_from, created_to),
-    }
-    position = position_after(request, cursor)
     documents, following = await page_of_deliveries(
-        store, conditions, limit, position, reference=reference, state=delivery_state
+        store,
+        merchant_of(request),
+        paging,
+        event_id=event_id,
+        endpoint_id=endpoint_id,
+        reference=reference,
+        state=delivery_state,
     )
     deliveries = msgspec.convert(documents, list[Delivery])
     events = await events_of(store, deliveries)
     shown = [delivery_view(one, events.get(one.event_id, {})) for one in deliveries]
-    return page_response(request, map(wire.encode, shown), following)
+    return page_response(request, Found(shown, following), wire.encode)
 
 
 @get("/v1/deliveries/{delivery_id:str}", tags=["Events"])
 async def get_delivery(
-    request: Request[Any, Any, Any], delivery_id: FromPath[str], store: NamedDependency[Store]
+    request: Request, delivery_id: FromPath[str], store: NamedDependency[Store]
 ) -> Response[DeliveryView]:
-    """One delivery, with every attempt."""
+    """Shows one delivery, with every attempt."""
     document = await found(store, store.deliveries, merchant_of(request), delivery_id)
     delivery = msgspec.convert(document, Delivery)
     event = (await events_of(store, [delivery])).get(delivery.event_id, {})
@@ -145,14 +132,14 @@ async def get_delivery(
 
 @get("/v1/deliveries/{delivery_id:str}/request", tags=["Events"])
 async def get_delivery_request(
-    request: Request[Any, Any, Any],
+    request: Request,
     delivery_id: FromPath[str],
     store: NamedDependency[Store],
     attempt: Annotated[
         int | None, QueryParameter(ge=1, description="The `number` of an attempt; the last, if it is left out.")
     ] = None,
 ) -> Response[EventView]:
-    """The body that an attempt sent, byte for byte. Of a delivery that was not tried yet it is the event."""
+    """Shows the body that an attempt sent, byte for byte. If the delivery was not tried yet, it is that of the event."""
     document = await found(store, store.deliveries, merchant_of(request), delivery_id)
     delivery = msgspec.convert(document, Delivery)
     if attempt is not None and attempt > len(delivery.attempts):
@@ -171,7 +158,7 @@ async def get_delivery_request(
     problems=["endpoint-disabled", "test-endpoints-disabled"],
 )
 async def resend_event(
-    request: Request[Any, Any, Any],
+    request: Request,
     event_id: FromPath[str],
     data: JSONBody[ResendEventRequest],
     resend_events: NamedDependency[ResendEvents],
@@ -188,31 +175,23 @@ async def resend_event(
     problems=["endpoint-disabled"],
 )
 async def resend_since(
-    request: Request[Any, Any, Any],
+    request: Request,
     endpoint_id: FromPath[str],
     data: JSONBody[ResendSinceRequest],
     resend_events: NamedDependency[ResendEvents],
 ) -> Response[Resent]:
-    """Delivers everything that has happened since a time and that the endpoint has not taken. The answer comes after 1,000
-    events at most: unless it is `complete`, the gateway goes on by itself.
+    """Delivers again every event since a time that the endpoint has not taken. The answer comes after 1,000 events at most;
+    unless it is `complete`, the gateway then goes on without another request.
     """
     since = moment("/since", data.since)
     return _answer(await resend_events.since(merchant_of(request), endpoint_id, since))
 
 
-def _answer(outcome: Resent | NotThere | EndpointDisabled | ForgingDisabled) -> Response[Resent]:
-    """Raises ProblemError."""
-    match outcome:
-        case Resent():
-            return json_response(msgspec.json.encode(outcome), 202)
-        case NotThere(what):
-            raise ProblemError("not-found", f"no such {what}")
-        case EndpointDisabled():
-            raise ProblemError("endpoint-disabled")
-        case ForgingDisabled():
-            raise ProblemError("test-endpoints-disabled", "a forgery is for tests only")
-        case _:
-            assert_never(outcome)
+def _answer(outcome: object) -> Response[Resent]:
+    """Raises RefusedError."""
+    if isinstance(outcome, Resent):
+        return json_response(msgspec.json.encode(outcome), 202)
+    raise RefusedError(outcome)
 
 
 EVENT_ROUTES = [

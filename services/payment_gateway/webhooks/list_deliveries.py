@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from payment_gateway.reads import NEWEST_FIRST, page
+from payment_gateway.reads import NEWEST_FIRST, given, page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.delivery import Delivery, State
 from shared.mongo import Document
-from shared.pages import Found
+from shared.pages import Found, Paging
 
 EVENTS_MAX = 1000  # of one reference, whose deliveries are looked for
 
@@ -17,24 +17,24 @@ _FAILING: Mapping[str, Any] = {"state": "pending", "attempts": {"$elemMatch": {"
 
 async def page_of_deliveries(
     store: Store,
-    conditions: Mapping[str, Any],
-    limit: int,
-    position: str | None,
+    merchant: str,
+    paging: Paging,
     *,
-    reference: str | None,
-    state: State | Literal["failing"] | None,
+    event_id: str | None = None,
+    endpoint_id: str | None = None,
+    reference: str | None = None,
+    state: State | Literal["failing"] | None = None,
 ) -> Found[Document]:
     """A page of a merchant's deliveries, newest first. Events have an index by reference, and deliveries one by event, so
     that neither is walked through. With a `state` it may be short, as `page` says. Raises CursorError, PyMongoError.
     """
-    wanted, also = {**conditions}, _FAILING if state == "failing" else {"state": state}
+    wanted: Document = {"merchant": merchant, "event_id": event_id, "endpoint_id": endpoint_id}
     if reference is not None:
-        of_reference = {"merchant": conditions["merchant"], "reference": reference}
-        if one := wanted["event_id"]:
-            of_reference["_id"] = one
+        of_reference = given({"merchant": merchant, "reference": reference, "_id": event_id})
         events = store.events.find(of_reference, {"_id": 1}).sort([*NEWEST_FIRST.items()]).limit(EVENTS_MAX)
         wanted["event_id"] = {"$in": [event["_id"] async for event in events]}
-    return await page(store, store.deliveries, wanted, limit, position, also=also)
+    also = _FAILING if state == "failing" else {"state": state}
+    return await page(store, store.deliveries, wanted, paging, also=also)
 
 
 async def events_of(store: Store, deliveries: Iterable[Delivery]) -> dict[str, Document]:

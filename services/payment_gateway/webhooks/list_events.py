@@ -1,43 +1,50 @@
-"""Listing events by whether they were delivered: what a merchant asks for that has missed some."""
+"""Listing events, also by whether they were delivered: a merchant that has missed some asks for those."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from payment_gateway.reads import page
 from payment_gateway.store import Store
+from shared import wire
 from shared.mongo import Document
 from shared.page_reader import PAGE_BYTES_MAX
-from shared.pages import LIMIT_MAX, Found, place
+from shared.pages import LIMIT_MAX, Found, Paging, place
 
 EVENTS_MAX = 1000  # that one page looks at
 
 
-async def page_by_delivery(
+async def page_of_events(
     store: Store,
-    conditions: Mapping[str, Any],
-    limit: int,
-    position: str | None,
+    merchant: str,
+    paging: Paging,
     *,
-    delivered: bool,
-    event_type: str | None = None,
+    reference: str | None = None,
+    event_type: wire.EventType | None = None,
+    delivered: bool | None = None,
 ) -> Found[Document]:
-    """A page of a merchant's events that were `delivered`, or were not. Delivered is what has a delivery and none in another
-    state.
+    """A page of a merchant's events, newest first; of those that were `delivered`, or were not, if that is asked. An event
+    was delivered if it has a delivery and none in another state. With an `event_type` the page may be short, as `page` says.
 
-    It walks along all events and looks up their deliveries, both by indexes that there are. So a position is a place among
-    all events: what is delivered between two pages moves no other. A page looks at EVENTS_MAX events: it may have fewer than
-    `limit`, even none, and yet be followed by another. Raises CursorError, PyMongoError.
+    To tell the delivered, it walks along all events and looks up their deliveries, both by an index. So a position is a
+    place among all events, and what is delivered between two pages moves no other. Such a page looks at EVENTS_MAX events:
+    it may have fewer than its limit, even none, and yet be followed by another. Raises CursorError, PyMongoError.
     """
+    of, also = {"merchant": merchant, "reference": reference}, {"type": event_type}
+    if delivered is None:
+        return await page(store, store.events, of, paging, also=also)
     found: list[Document] = []
+    looking = replace(paging, limit=LIMIT_MAX)
     for _ in range(EVENTS_MAX // LIMIT_MAX):
-        events, position = await page(store, store.events, conditions, LIMIT_MAX, position, also={"type": event_type})
-        taken = await _delivered(store, conditions["merchant"], [one["_id"] for one in events])
+        events, position = await page(store, store.events, of, looking, also=also)
+        taken = await _delivered(store, merchant, [one["_id"] for one in events])
         found += [one for one in events if (one["_id"] in taken) is delivered]
-        is_full = len(found) >= limit or sum(len(one["raw"]) for one in found) > PAGE_BYTES_MAX
+        is_full = len(found) >= paging.limit or sum(len(one["raw"]) for one in found) > PAGE_BYTES_MAX
         if is_full or position is None:
             break
-    shown = found[:limit]
-    return Found(shown, place(shown[-1], "created_at") if len(found) > limit else position)
+        looking = replace(looking, after=position)
+    shown = found[: paging.limit]
+    return Found(shown, place(shown[-1], "created_at") if len(found) > paging.limit else position)
 
 
 async def _delivered(store: Store, merchant: str, event_ids: Sequence[str]) -> set[str]:

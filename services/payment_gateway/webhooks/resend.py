@@ -25,18 +25,13 @@ from payment_gateway.webhooks.endpoint import Endpoint, wants
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.leases import LeasedWork
 from shared.mongo import COUNTED, Document, to_document
+from shared.not_found import NotFound
 from shared.telemetry import log
 
 EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
 DISABLED_PAUSE = timedelta(hours=1)
 LEASE_SECONDS = 60.0  # more than the calls of MongoDB for one go may take
 POLL_SECONDS = 2.0  # whoever leaves work wakes the worker
-
-
-class NotThere(msgspec.Struct, frozen=True):
-    """No such event, or no such endpoint: `what` says."""
-
-    what: str
 
 
 class EndpointDisabled(msgspec.Struct, frozen=True):
@@ -92,15 +87,15 @@ class ResendEvents:
 
     async def one(
         self, merchant: str, event_id: str, endpoint_id: str | None = None, forgery: Forgery | None = None
-    ) -> Resent | NotThere | EndpointDisabled | ForgingDisabled:
+    ) -> Resent | NotFound | EndpointDisabled | ForgingDisabled:
         """Sends it to that endpoint, or to every enabled one that wants it, delivered before or not. A `forgery` is sent
         once, and the true event follows as after any attempt that failed; what is pending is not touched then.
         """
         if forgery is not None and not self._forges:
             return ForgingDisabled()
         event = await self._store.one(self._store.events, merchant, event_id)
-        if event is None:
-            return NotThere("event")
+        if isinstance(event, NotFound):
+            return event
         if endpoint_id is not None:
             endpoint = await self._endpoint(merchant, endpoint_id)
             if not isinstance(endpoint, Endpoint):
@@ -110,7 +105,7 @@ class ResendEvents:
         wanting = [one for one in endpoints if wants(one, merchant, event["type"])]
         return Resent(sum([await self._send_one(event, one, forgery) for one in wanting]))
 
-    async def since(self, merchant: str, endpoint_id: str, since: datetime) -> Resent | NotThere | EndpointDisabled:
+    async def since(self, merchant: str, endpoint_id: str, since: datetime) -> Resent | NotFound | EndpointDisabled:
         """Sends it everything that it wants, that has happened since then, and that it has not taken."""
         endpoint = await self._endpoint(merchant, endpoint_id)
         if not isinstance(endpoint, Endpoint):
@@ -122,10 +117,10 @@ class ResendEvents:
             self.work.wake.set()
         return Resent(count, complete=reached is None)
 
-    async def _endpoint(self, merchant: str, endpoint_id: str) -> Endpoint | NotThere | EndpointDisabled:
+    async def _endpoint(self, merchant: str, endpoint_id: str) -> Endpoint | NotFound | EndpointDisabled:
         document = await self._store.one(self._store.webhook_endpoints, merchant, endpoint_id)
-        if document is None:
-            return NotThere("webhook endpoint")
+        if isinstance(document, NotFound):
+            return document
         endpoint = msgspec.convert(document, Endpoint)
         return EndpointDisabled() if endpoint.state == "disabled" else endpoint
 
@@ -154,7 +149,7 @@ class ResendEvents:
         rest = msgspec.convert(document, _Rest)
         ours = {"_id": rest.endpoint_id, "claim": rest.claim}
         endpoint = await self._endpoint(rest.merchant, rest.endpoint_id)
-        if isinstance(endpoint, NotThere):
+        if isinstance(endpoint, NotFound):
             await self._store.resends.delete_one(ours)
             return
         if isinstance(endpoint, EndpointDisabled):  # the rest is for when it is enabled again

@@ -8,12 +8,14 @@ import msgspec
 from bson import Int64, ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from payment_gateway.reads import page
 from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX, Endpoint, PlaceTaken
 from shared.documents import Documents
 from shared.documents.keys import known_keys
 from shared.idempotency import Answer, KeyReused
-from shared.mongo import COUNTED, Collection, to_document
+from shared.mongo import COUNTED, Collection, Document, to_document
+from shared.pages import Found, Paging
 
 StoredEndpoints = Documents[Endpoint, Answer | KeyReused | PlaceTaken]
 
@@ -52,6 +54,11 @@ async def find_endpoints(store: Store, conditions: Mapping[str, Any]) -> list[En
     """Those that are not deleted."""
     found = store.webhook_endpoints.find({**conditions, "deleted_at": None})
     return [msgspec.convert(document, Endpoint) async for document in found]
+
+
+async def page_of_endpoints(store: Store, merchant: str, paging: Paging) -> Found[Document]:
+    """A page of a merchant's endpoints that are not deleted, newest first. Raises CursorError, PyMongoError."""
+    return await page(store, store.webhook_endpoints, {"merchant": merchant, "deleted_at": {"$eq": None}}, paging)
 
 
 async def ensure_endpoint(collection: Collection, endpoint: Endpoint) -> None:

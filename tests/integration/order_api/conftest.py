@@ -18,17 +18,20 @@ from order_api.event import ReceivedEvent, StoredEvent, parse_event
 from order_api.order import Order
 from order_api.pay_order import NewPayment
 from order_api.place_order import NewOrder
+from order_api.problems import PROBLEMS
 from order_api.refund_order import NewRefund
 from order_api.refund_order import Outcome as RefundOutcome
-from order_api.routes import PROBLEMS, ROUTES
+from order_api.routes import ROUTES
 from order_api.settings import Settings
 from shared import wire
 from shared.edge.admit import Admission
 from shared.edge.application import build
+from shared.edge.problems import there
 from shared.env import Secret
 from shared.idempotency import Answer
 from shared.ids import new_id
 from shared.money import in_major, shortest
+from shared.pages import Paging
 from shared.times import rfc3339, utc_now
 from tests.http_double import Asked, HttpDouble, http_double
 from tools.paid_charge import paid_charge
@@ -145,12 +148,12 @@ async def _runs_already() -> AsyncIterator[None]:
 
 
 async def stored_order(application: Application, order_id: str) -> Order:
-    return await application.store.order("default", order_id)
+    return there(await application.store.order("default", order_id))
 
 
 async def events_of(application: Application, order: Order) -> list[StoredEvent]:
     """What was received about the order, the latest first."""
-    found = await application.store.events_of(order.id, before=None, limit=100)
+    found = await application.store.events_of(order.id, Paging(limit=100))
     return [event for event in found.things if isinstance(event, StoredEvent)]
 
 

@@ -406,7 +406,7 @@ async def test_a_dispute_is_a_fact_and_a_review_until_it_is_won(application: App
     assert [(review.code, review.event_id, review.resolved_at) for review in disputed.reviews] == [
         ("dispute", dispute.id, None)
     ]
-    assert await refund(application, order) == ExceedsPaid(0, (dispute.id,))
+    assert await refund(application, order) == ExceedsPaid(0, "USD", 2, (dispute.id,))
     won = msgspec.structs.replace(dispute, status="won", closed_at=utc_now())
     assert await application.record_events(received(event_bytes(won, "dispute.closed"))) == "applied"
     order = await stored_order(application, order.id)

@@ -12,7 +12,9 @@ from aiohttp import web
 from order_api.app import Application
 from order_api.calls import ATTEMPTS_MAX, Call
 from order_api.order import Order
-from order_api.redrive_message import NoSuchMessage, NotRedrivable, Redriven
+from order_api.redrive_message import NotRedrivable, Redriven
+from shared.not_found import NotFound
+from shared.pages import Paging
 from shared.times import utc_now
 from tests.http_double import Answer, Asked, HttpDouble, always
 from tests.integration.conftest import FailCommand
@@ -193,7 +195,7 @@ async def test_c15_what_was_refused_for_good_is_never_redriven(application: Appl
     assert isinstance(outcome, NotRedrivable)
     assert (call["state"], outcome.call.refused_code) == ("done", "invalid-fields")
     assert await charge_call_of(application, order) == call
-    assert (await application.store.list_calls("default", ALL, before=None, limit=10)).things == []
+    assert (await application.store.list_calls("default", ALL, Paging(limit=10))).things == []
 
 
 async def test_c15_a_redrive_that_is_refused_for_good_ends_the_call_and_the_order_may_be_paid_again(
@@ -238,8 +240,8 @@ async def test_only_a_dead_charge_call_of_ones_own_is_redriven_and_once(
         assert isinstance(await one.redrive_message("default", call_id), NotRedrivable)
         dead = await given_up(one, provider)
         call_id = (await charge_call_of(one, dead))["id"]
-        assert await one.redrive_message("other", call_id) == NoSuchMessage()
-        assert await one.redrive_message("default", "obx_none") == NoSuchMessage()
+        assert await one.redrive_message("other", call_id) == NotFound("message")
+        assert await one.redrive_message("default", "obx_none") == NotFound("message")
         outcomes = await asyncio.gather(*(app.redrive_message("default", call_id) for app in [one, other] * 5))
         assert [isinstance(outcome, Redriven) for outcome in outcomes].count(True) == 1
         assert (await charge_call_of(one, dead))["redrives"] == 1
@@ -272,24 +274,24 @@ async def test_the_outbox_is_listed_by_the_newest_order_page_by_page(
     await application.record_events(received(event_bytes(charge_of(orders[0]))))
     await asyncio.gather(*(refund(application, orders[0], 10) for _ in range(5)))
     store = application.store
-    page, before = await store.list_calls("default", ALL, before=None, limit=2)
+    page, before = await store.list_calls("default", ALL, Paging(limit=2))
     seen = page
     while before:
-        page, before = await store.list_calls("default", ALL, before=before, limit=2)
+        page, before = await store.list_calls("default", ALL, Paging(limit=2, after=before))
         seen += page
     order_ids = [order_id for order_id, _ in seen]
     assert order_ids == [orders[3].id, orders[2].id, *[orders[0].id] * 5]
     refunds = [call.id for order_id, call in seen if order_id == orders[0].id]
     assert refunds == sorted(refunds, reverse=True)
     assert len({call.id for _, call in seen}) == 7
-    assert (await store.list_calls("other", ALL, before=None, limit=10)).things == []
+    assert (await store.list_calls("other", ALL, Paging(limit=10))).things == []
     await application.dispatch_outbox._claim(2)
     for states, number in ((["leased"], 2), (["ready"], 5), (["dead"], 0), (["leased", "dead"], 2)):
-        assert len((await store.list_calls("default", states, before=None, limit=10)).things) == number, states
+        assert len((await store.list_calls("default", states, Paging(limit=10))).things) == number, states
     provider.answer = always(500)
     await dispatch(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now())
     for states, number in ((["leased"], 0), (["ready"], 0), (["dead"], 7), (["leased", "dead"], 7)):
-        assert len((await store.list_calls("default", states, before=None, limit=10)).things) == number, states
+        assert len((await store.list_calls("default", states, Paging(limit=10))).things) == number, states
 
 
 @pytest.mark.parametrize("states", [ALL, ("dead",), ("ready",)], ids=["all", "dead", "ready"])
@@ -302,7 +304,7 @@ async def test_an_index_serves_the_list_of_the_outbox(
     await given_up(application, provider)
     await place(application)
     async with profiled(application.store.database) as queries:
-        page, _ = await application.store.list_calls("default", states, before=None, limit=10)
+        page, _ = await application.store.list_calls("default", states, Paging(limit=10))
     plans = {query["planSummary"] for query in queries}
     assert sum(query["docsExamined"] for query in queries) == len(page) > 0, plans
 
@@ -314,7 +316,7 @@ async def test_a_page_of_the_outbox_reads_no_more_orders_than_it_shows_however_m
     before = None
     for _ in range(3):
         async with profiled(application.store.database) as queries:
-            page, before = await application.store.list_calls("default", ALL, before=before, limit=5)
+            page, before = await application.store.list_calls("default", ALL, Paging(limit=5, after=before))
         assert len(page) == 5
         assert sum(query["docsExamined"] for query in queries) <= 5 + 2, queries
 

@@ -13,8 +13,8 @@ from order_api.app import Application
 from order_api.calls import ATTEMPTS_MAX
 from order_api.money import ExceedsPaid, NotRefundable, sums
 from order_api.refund_order import NewRefund, RefundNumberTaken
-from order_api.store import NoSuchOrderError
 from shared.idempotency import Answer, KeyReused
+from shared.not_found import NotFound
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always
 from tests.integration.conftest import FailCommand
@@ -121,8 +121,8 @@ async def test_c9_that_an_order_is_not_there_or_takes_no_refund_is_said_after_a_
 ) -> None:
     unpaid = await place(application)
     before = await barriers_passed(application)
-    with pytest.raises(NoSuchOrderError):
-        await application.refund_order(uuid4().hex, "default", "ord_none", NewRefund(Decimal("0.01")), 1)
+    of_none = await application.refund_order(uuid4().hex, "default", "ord_none", NewRefund(Decimal("0.01")), 1)
+    assert of_none == NotFound("order")
     assert await barriers_passed(application) == before + 1
     assert await refund(application, unpaid, 1) == NotRefundable()
     assert await barriers_passed(application) == before + 2
@@ -158,14 +158,14 @@ async def test_without_an_amount_the_rest_is_given_back(application: Application
     await refund(application, order)
     order = await stored_order(application, order.id)
     assert sorted(one.amount_minor for one in order.refunds) == [4000, 5999]
-    assert await refund(application, order) == ExceedsPaid(0)
+    assert await refund(application, order) == ExceedsPaid(0, "USD", 2)
 
 
 async def test_c18_more_than_is_left_is_refused_and_leaves_its_key_free(application: Application) -> None:
     order = await paid(application)
     await refund(application, order, 9000)
-    assert await refund(application, order, 1000, key="key") == ExceedsPaid(999)
-    assert await refund(application, order, 10_000) == ExceedsPaid(999)
+    assert await refund(application, order, 1000, key="key") == ExceedsPaid(999, "USD", 2)
+    assert await refund(application, order, 10_000) == ExceedsPaid(999, "USD", 2)
     assert isinstance(await refund(application, order, 999, key="key"), Answer)
 
 
@@ -198,7 +198,7 @@ async def test_c18_200_refunds_at_once_never_exceed_what_was_paid(
         order = await stored_order(one, order.id)
         assert len(granted) == len(order.refunds) == (101 if amount_minor else 1)
         assert sum(asked.amount_minor for asked in order.refunds) == order.amount_minor
-        assert {outcome for outcome in outcomes if not isinstance(outcome, Answer)} == {ExceedsPaid(0)}
+        assert {outcome for outcome in outcomes if not isinstance(outcome, Answer)} == {ExceedsPaid(0, "USD", 2)}
         assert len(await calls_of(one, kind="refund")) == len(granted)
 
 
@@ -235,7 +235,7 @@ async def test_c18_partial_refunds_whose_replies_are_lost_until_they_are_dead_st
     await make_due(application, attempts=ATTEMPTS_MAX - 1, first_attempt_at=utc_now() - timedelta(hours=1))
     await application.dispatch_outbox.work.run_once()
     assert len(await calls_of(application, kind="refund", state="dead")) == 2
-    assert await refund(application, order, 4000) == ExceedsPaid(999)
+    assert await refund(application, order, 4000) == ExceedsPaid(999, "USD", 2)
     assert isinstance(await refund(application, order, 999), Answer)
 
 
@@ -316,7 +316,7 @@ async def test_a_merchant_gives_back_what_may_be_kept_and_never_of_a_charge_that
             (first.id, 6999, "merchant"),
         ]
     )
-    assert await refund(application, order) == ExceedsPaid(0)
+    assert await refund(application, order) == ExceedsPaid(0, "USD", 2)
 
 
 async def test_a_refund_that_succeeds_shows_in_the_status(application: Application, provider: HttpDouble) -> None:

@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from order_api.app import Application
-from order_api.money import ExceedsPaid, NotRefundable, sums
+from order_api.money import ExceedsPaid, sums
 from order_api.order import Order
-from order_api.resolve_review import AlreadyResolved, NoSuchReview, Outcome, SeveralReviews
+from order_api.resolve_review import AlreadyResolved, NothingToRefund, Outcome, SeveralReviews
 from shared.idempotency import Answer
 from shared.ids import new_id
+from shared.not_found import NotFound
 from tests.integration.order_api.conftest import (
     MakeApplication,
     calls_of,
@@ -92,7 +93,7 @@ async def test_a_decision_is_about_one_review_and_must_say_which_where_several_a
         decided = await resolve(application, order, "event-mismatch", "accept", second.event_id)
         assert isinstance(decided, Order)
     assert [review.decision for review in (await stored_order(application, order.id)).reviews] == [None, "accept"]
-    assert await resolve(application, order, "event-mismatch", "accept", "evt_none") == NoSuchReview()
+    assert await resolve(application, order, "event-mismatch", "accept", "evt_none") == NotFound("review")
     assert isinstance(await resolve(application, order, "event-mismatch", "accept"), Order), "only one is open now"
     assert [review.decision for review in (await stored_order(application, order.id)).reviews] == ["accept"] * 2
 
@@ -110,9 +111,9 @@ async def test_of_two_opposite_decisions_at_once_one_wins_in_whole(make_applicat
 
 async def test_there_must_be_such_a_review_on_an_order_of_ones_own(application: Application) -> None:
     order = await altered(application)
-    assert await resolve(application, order, "refund-failed", "accept") == NoSuchReview()
-    assert await application.resolve_review("other", order.id, "event-altered", "accept") == NoSuchReview()
-    assert await application.resolve_review("default", "ord_none", "event-altered", "accept") == NoSuchReview()
+    assert await resolve(application, order, "refund-failed", "accept") == NotFound("review")
+    assert await application.resolve_review("other", order.id, "event-altered", "accept") == NotFound("review")
+    assert await application.resolve_review("default", "ord_none", "event-altered", "accept") == NotFound("review")
 
 
 async def test_c18_what_is_reserved_already_is_not_given_back_again(application: Application) -> None:
@@ -127,7 +128,7 @@ async def test_c18_what_is_reserved_already_is_not_given_back_again(application:
 async def test_when_nothing_is_left_to_give_back_the_review_stays_open(application: Application) -> None:
     order = await refund_failed(application)
     assert isinstance(await refund(application, order), Answer)
-    assert await resolve(application, order, "refund-failed", "refund") == ExceedsPaid(0)
+    assert await resolve(application, order, "refund-failed", "refund") == ExceedsPaid(0, "USD", 2)
     [review] = (await stored_order(application, order.id)).reviews
     assert review.resolved_at is None
     assert isinstance(await resolve(application, order, "refund-failed", "accept"), Order)
@@ -136,14 +137,14 @@ async def test_when_nothing_is_left_to_give_back_the_review_stays_open(applicati
 async def test_an_order_that_nobody_paid_has_nothing_to_give_back(application: Application) -> None:
     order = await place(application)
     await application.record_events(received(event_bytes(charge_of(order, amount=1))))
-    assert await resolve(application, order, "event-mismatch", "refund") == NotRefundable()
+    assert await resolve(application, order, "event-mismatch", "refund") == NothingToRefund()
 
 
 async def test_money_that_is_not_the_orders_is_not_given_back_from_its_payment(application: Application) -> None:
     order = await place(application)
     for charge in (charge_of(order), charge_of(order, amount=1)):
         await application.record_events(received(event_bytes(charge)))
-    assert await resolve(application, order, "event-mismatch", "refund") == NotRefundable()
+    assert await resolve(application, order, "event-mismatch", "refund") == NothingToRefund()
     assert (await stored_order(application, order.id)).refunds == ()
 
 
@@ -152,7 +153,7 @@ async def test_bytes_that_differ_and_a_dispute_can_only_be_accepted(application:
     charge = charge_of(order, id=order.charges[0].id)
     await application.record_events(received(event_bytes(dispute_of(charge, amount=1), "dispute.created")))
     for code in ("event-altered", "dispute"):
-        assert await resolve(application, order, code, "refund") == NotRefundable()
+        assert await resolve(application, order, code, "refund") == NothingToRefund()
     order = await stored_order(application, order.id)
     assert [review.resolved_at for review in order.reviews] == [None, None]
     assert order.refunds == ()

@@ -11,7 +11,8 @@ import pytest
 
 from payment_gateway.app import Application
 from payment_gateway.faults.misbehave import Misbehaved
-from payment_gateway.routes import PROBLEMS, ROUTES
+from payment_gateway.problems import PROBLEMS
+from payment_gateway.routes import ROUTES
 from payment_gateway.settings import Settings
 from shared import wire
 from shared.edge.admit import Admission

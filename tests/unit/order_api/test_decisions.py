@@ -21,7 +21,7 @@ from order_api.questions import ASKS_IN_DOUBT, in_doubt
 from order_api.reconcile import Answer as Answered
 from order_api.reconcile import concluding
 from order_api.record_events import _in_place, _with_outcome, learning
-from order_api.redrive_message import NoSuchMessage, NotRedrivable, Redriven, redriving
+from order_api.redrive_message import NotRedrivable, Redriven, redriving
 from order_api.refund_order import (
     REFUNDS_MAX,
     Asked,
@@ -31,10 +31,11 @@ from order_api.refund_order import (
     may_be_refunded,
     refunded,
 )
-from order_api.resolve_review import AlreadyResolved, NoSuchReview, Resolution, SeveralReviews, resolved
+from order_api.resolve_review import AlreadyResolved, NothingToRefund, Resolution, SeveralReviews, resolved
 from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, KeyReused, keyed
+from shared.not_found import NotFound
 from tests.unit.order_api.examples import (
     AMOUNT,
     CANCELLED,
@@ -131,7 +132,7 @@ def test_c18_a_refund_that_is_refused_writes_nothing_and_rests_on_an_absence() -
     for verdict, answer in (
         (refund(an_order()), NotRefundable()),
         (refund(an_order(PAID, CANCELLED)), NotRefundable()),
-        (refund(an_order(PAID, a_refund("requested", 9000)), 1000), ExceedsPaid(999)),
+        (refund(an_order(PAID, a_refund("requested", 9000)), 1000), ExceedsPaid(999, "USD", 2)),
     ):
         assert (verdict.answer, verdict.after, verdict.found) == (answer, None, False)
 
@@ -183,7 +184,7 @@ def test_c18_a_refund_that_was_not_made_is_asked_for_once_more_however_often_tha
     again = resolve(decided, "refund", code="refund-failed")
     assert (again.answer, again.after, again.found) == (decided, None, True)
     taken = an_order(PAID, a_refund("failed", 4000), a_refund("requested", refund_id="rf_2"))
-    assert resolve(taken, "refund", code="refund-failed").answer == ExceedsPaid(0)
+    assert resolve(taken, "refund", code="refund-failed").answer == ExceedsPaid(0, "USD", 2)
 
 
 def test_a_refund_by_hand_of_a_charge_too_many_may_be_decided_to_have_been_meant_for_the_order() -> None:
@@ -203,14 +204,14 @@ def test_a_refund_by_hand_of_a_charge_too_many_may_be_decided_to_have_been_meant
 @pytest.mark.parametrize("code", ["event-mismatch", "dispute"])
 def test_what_no_refund_can_mend_is_accepted_and_not_refunded(code: str) -> None:
     order = an_order(PAID, a_review(), a_dispute("lost", 1))
-    assert resolve(order, "refund", code=code).answer == NotRefundable()
+    assert resolve(order, "refund", code=code).answer == NothingToRefund()
     assert after(resolve(order, code=code)).refunds == ()
 
 
 def test_c9_that_there_is_no_such_review_rests_on_an_absence() -> None:
     for order, changes in ((None, {}), (an_order(a_review()), {"merchant": "other"}), (an_order(), {})):
         verdict = resolve(order, **changes)
-        assert (verdict.answer, verdict.found) == (NoSuchReview(), False)
+        assert (verdict.answer, verdict.found) == (NotFound("review"), False)
 
 
 def redrive(order: Order | None, redrive_id: str = "rd_1", merchant: str = "default") -> Verdict[Order, Any]:
@@ -230,7 +231,12 @@ def test_c4_a_redrive_is_made_once_and_finds_itself() -> None:
 def test_what_is_not_there_or_was_redriven_too_often_is_not_redriven() -> None:
     dead = with_its_charge_call(an_order(), state="dead", due_at=None, redrives=REDRIVES_MAX)
     no_calls = msgspec.structs.replace(dead, calls=())
-    assert redrive(None).answer == redrive(dead, merchant="other").answer == redrive(no_calls).answer == NoSuchMessage()
+    assert (
+        redrive(None).answer
+        == redrive(dead, merchant="other").answer
+        == redrive(no_calls).answer
+        == NotFound("message")
+    )
     assert redrive(dead).answer == NotRedrivable(dead.calls[0])
 
 

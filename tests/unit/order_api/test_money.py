@@ -147,12 +147,12 @@ def test_c18_a_refund_is_of_the_charge_with_the_least_room_that_is_enough_and_th
     assert refundable(order, 6) == Part(x, 6)
     assert refundable(order, 7) == refundable(order, 7) == Part(y, 7)
     assert refundable(order) == Part(y, 10)
-    assert refundable(order, 11) == ExceedsPaid(10), "sixteen is left, and no charge has eleven"
+    assert refundable(order, 11) == ExceedsPaid(10, "USD", 2), "sixteen is left, and no charge has eleven"
 
 
 def test_c18_what_is_disputed_cannot_be_refunded_and_the_refusal_names_the_dispute() -> None:
     order = live("X paid, dispute 4 of X").order
-    assert refundable(order, 7) == ExceedsPaid(6, ("dp_X",))
+    assert refundable(order, 7) == ExceedsPaid(6, "USD", 2, ("dp_X",))
     assert refundable(order, 6) == refundable(order) == Part(order.charges[0], 6)
     assert refundable(live("X paid, dispute 4 of X, won").order, 10) == Part(order.charges[0], 10)
 
@@ -164,7 +164,7 @@ def test_nothing_is_refundable_of_what_is_not_paid_or_is_cancelled(steps: str) -
 
 @pytest.mark.parametrize("amount", [0, -1, 11])
 def test_c18_neither_nothing_nor_more_than_is_left_can_be_refunded(amount: int) -> None:
-    assert refundable(live("X paid").order, amount) == ExceedsPaid(10)
+    assert refundable(live("X paid").order, amount) == ExceedsPaid(10, "USD", 2)
 
 
 # A provider as it might behave, to which things happen in any order. What it tells comes in any order too.

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from order_api.order import Order
-from order_api.redrive_message import NoSuchMessage, RedriveMessage
+from order_api.redrive_message import RedriveMessage
 from order_api.store import Store
+from shared.not_found import NotFound
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -28,5 +29,5 @@ class NewPrimary:
 async def test_c9_a_call_that_was_not_found_is_looked_up_once_more_when_its_absence_is_confirmed() -> None:
     store = NewPrimary()
     redrive = RedriveMessage(cast("Store", store))
-    assert isinstance(await redrive("default", "obx_1"), NoSuchMessage)
+    assert await redrive("default", "obx_1") == NotFound("message")
     assert store.changed == ["ord_1", "ord_2"]

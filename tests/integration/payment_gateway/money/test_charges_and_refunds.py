@@ -11,13 +11,16 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
-from payment_gateway.money.charge import ExceedsCharge, NoSuchCharge, NotRefundable
+from payment_gateway.money.charge import ExceedsCharge, NotRefundable
 from payment_gateway.store import read
 from payment_gateway.webhooks import announce
 from payment_gateway.webhooks.delivery import new_deliveries
 from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX
 from shared import wire
+from shared.edge.problems import there
 from shared.idempotency import Answer, KeyReused
+from shared.not_found import NotFound
+from shared.pages import Paging
 from shared.times import utc_now
 from tests.http_double import HttpDouble
 from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
@@ -156,7 +159,7 @@ async def test_a_charge_that_is_not_there_or_not_yours_cannot_be_refunded(applic
     charge = await create(application)
     await settle(application)
     request = wire.RefundRequest(amount=1, reference="rf_1")
-    assert await application.create_money.refund("other", "key", charge.id, request) == NoSuchCharge()
+    assert await application.create_money.refund("other", "key", charge.id, request) == NotFound("charge")
 
 
 async def test_a_charge_that_a_reset_takes_meanwhile_cannot_be_refunded(application: Application) -> None:
@@ -170,7 +173,7 @@ async def test_a_charge_that_a_reset_takes_meanwhile_cannot_be_refunded(applicat
         return document
 
     application.store.one = found_then_gone  # type: ignore[assignment,method-assign]
-    assert await refund(application, charge, 100) == NoSuchCharge()
+    assert await refund(application, charge, 100) == NotFound("charge")
 
 
 async def test_a_refund_settles_with_an_event_of_its_own(application: Application) -> None:
@@ -424,16 +427,15 @@ async def test_c23_nothing_is_shown_as_ended_before_it_is_announced(
 ) -> None:
     charges = [await create(application) for _ in range(3)]
     await settled_only(application, monkeypatch)
-    shown = await application.show_money.charge("default", charges[0].id)
-    assert shown is not None
+    shown = there(await application.show_money.charge("default", charges[0].id))
     assert shown.status == "succeeded"
     assert await application.store.events.distinct("object_id") == [charges[0].id]
-    page = await application.show_money.charges({"merchant": "default"}, None, 2, None)
+    page = await application.show_money.charges("default", Paging(limit=2))
     assert {charge.status for charge in page.things} == {"succeeded"}
     assert await application.store.events.count_documents({}) == 3, "those of the page"
     await refund(application, charges[0], 1)
     await settled_only(application, monkeypatch)
-    [refunded] = (await application.show_money.refunds("default", None, {}, 20, None)).things
+    [refunded] = (await application.show_money.refunds("default", Paging())).things
     assert refunded.status == "succeeded"
     assert await application.store.events.count_documents({"object_id": refunded.id}) == 1
 
@@ -444,15 +446,15 @@ async def test_refunds_are_listed_newest_first_by_what_is_asked_for(application:
     for number in range(5):
         await refund(application, charges[number % 2], 1 + number)
     show = application.show_money.refunds
-    everything = (await show("default", None, {}, 100, None)).things
+    everything = (await show("default", Paging(limit=100))).things
     assert [one.amount for one in everything] == [5, 4, 3, 2, 1]
-    first = await show("default", None, {}, 2, None)
+    first = await show("default", Paging(limit=2))
     assert [one.amount for one in first.things] == [5, 4]
-    assert [one.amount for one in (await show("default", None, {}, 3, first.following)).things] == [3, 2, 1]
-    assert [one.amount for one in (await show("default", charges[1].id, {}, 9, None)).things] == [4, 2]
-    assert (await show("default", None, {"reference": everything[3].reference}, 9, None)).things == [everything[3]]
-    assert (await show("default", None, {"status": "succeeded"}, 9, None)).things == []
-    assert (await show("other", charges[1].id, {}, 9, None)).things == []
+    assert [one.amount for one in (await show("default", Paging(limit=3, after=first.following))).things] == [3, 2, 1]
+    assert [one.amount for one in (await show("default", Paging(), charge_id=charges[1].id)).things] == [4, 2]
+    assert (await show("default", Paging(), reference=everything[3].reference)).things == [everything[3]]
+    assert (await show("default", Paging(), status="succeeded")).things == []
+    assert (await show("other", Paging(), charge_id=charges[1].id)).things == []
 
 
 async def test_a_key_of_a_charge_is_not_one_for_a_refund_and_the_other_way_round(application: Application) -> None:
@@ -537,7 +539,7 @@ async def test_a_page_of_refunds_takes_in_no_others_of_their_charges(application
     many = [{**first, "id": f"re_{number:032x}"} for number in range(499)]
     await charges.update_one({"_id": charge.id}, {"$set": {"refunds": [*many, first]}})
     await application.store.database.command("profile", 2)
-    found, following = await application.show_money.refunds("default", None, {}, 3, None)
+    found, following = await application.show_money.refunds("default", Paging(limit=3))
     await application.store.database.command("profile", 0)
     assert (len(found), following is None) == (3, False)
     reads = application.store.database["system.profile"].find({"ns": {"$regex": r"\.charges$"}})

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from payment_gateway.app import Application
-from payment_gateway.money.charge import NoSuchCharge
-from payment_gateway.money.dispute_charge import ClosedOtherwise, NoSuchDispute
+from payment_gateway.money.dispute_charge import ClosedOtherwise
 from shared import wire
 from shared.idempotency import Answer
+from shared.not_found import NotFound
+from shared.pages import Paging
 from tests.integration.payment_gateway.clock.test_clock import advance, freeze
 from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.money.test_charges_and_refunds import (
@@ -26,7 +27,7 @@ DISPUTED = "pm_card_disputed"
 
 
 async def shown(application: Application, reference: str | None = None) -> list[wire.Dispute]:
-    return (await application.show_money.disputes("default", reference, {}, 100, None)).things
+    return (await application.show_money.disputes("default", Paging(limit=100), reference=reference)).things
 
 
 async def dispute(application: Application, charge: wire.Charge, amount: int | None = None) -> Any:
@@ -52,8 +53,8 @@ async def test_c24_a_charge_is_disputed_a_delay_after_it_has_succeeded_and_then_
         [waiting] = stored["disputes"]
         assert (stored["status"], waiting["status"]) == ("succeeded", "waiting")
         assert stored["due_at"] == waiting["opens_at"] == began + timedelta(seconds=120)
-        assert await application.show_money.dispute("default", waiting["id"]) is None
-        assert await application.dispute_charge.close("default", waiting["id"], "won") == NoSuchDispute()
+        assert await application.show_money.dispute("default", waiting["id"]) == NotFound("dispute")
+        assert await application.dispute_charge.close("default", waiting["id"], "won") == NotFound("dispute")
         await advance(application, timedelta(seconds=1))
         [opened] = await shown(application, charge.reference)
         assert (opened.status, opened.amount, opened.charge_id) == ("open", charge.amount, charge.id)
@@ -159,9 +160,9 @@ async def test_disputes_are_listed_newest_first_by_the_reference_of_their_charge
     for number in range(5):
         await dispute(application, charges[number % 2], 1 + number)
     assert [one.amount for one in await shown(application)] == [5, 4, 3, 2, 1], "and not the one that waits"
-    first = await application.show_money.disputes("default", None, {}, 2, None)
+    first = await application.show_money.disputes("default", Paging(limit=2))
     assert [one.amount for one in first.things] == [5, 4]
-    rest = await application.show_money.disputes("default", None, {}, 3, first.following)
+    rest = await application.show_money.disputes("default", Paging(limit=3, after=first.following))
     assert ([one.amount for one in rest.things], rest.following) == ([3, 2, 1], None)
     assert [one.amount for one in await shown(application, charges[1].reference)] == [4, 2]
     assert await shown(application, charges[2].reference) == []
@@ -171,11 +172,11 @@ async def test_a_dispute_of_another_merchant_is_not_there(application: Applicati
     charge = await create(application)
     await settle(application)
     disputes = application.dispute_charge
-    assert await disputes.open("other", charge.id, None, "fraudulent") == NoSuchCharge()
+    assert await disputes.open("other", charge.id, None, "fraudulent") == NotFound("charge")
     opened = await dispute(application, charge)
-    assert await disputes.close("other", opened.id, "won") == NoSuchDispute()
-    assert await application.show_money.dispute("other", opened.id) is None
-    assert (await application.show_money.disputes("other", charge.reference, {}, 9, None)).things == []
+    assert await disputes.close("other", opened.id, "won") == NotFound("dispute")
+    assert await application.show_money.dispute("other", opened.id) == NotFound("dispute")
+    assert (await application.show_money.disputes("other", Paging(), reference=charge.reference)).things == []
 
 
 @pytest.mark.parametrize("reference", [False, True])

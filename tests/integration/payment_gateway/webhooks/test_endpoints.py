@@ -18,7 +18,7 @@ from payment_gateway.webhooks.change_endpoints import NewEndpoint, Rotation
 from payment_gateway.webhooks.endpoint import (
     ENDPOINTS_MAX,
     Change,
-    NoSuchEndpoint,
+    Endpoint,
     TooManyEndpoints,
     TooManyRotations,
 )
@@ -27,6 +27,7 @@ from payment_gateway.webhooks.views import WebhookEndpointWithSecretView
 from shared import wire
 from shared.env import Secret
 from shared.idempotency import Answer, KeyReused
+from shared.not_found import NotFound
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, asked, create
@@ -176,7 +177,7 @@ async def test_rotating_again_with_the_same_key_shows_the_same_secret_and_change
 async def test_what_is_not_there_or_not_yours_cannot_be_rotated(application: Application, merchant: str) -> None:
     endpoint_id = "we_nothing" if merchant == "default" else await configured_id(application)
     answer = await application.change_endpoints.rotate_secret(merchant, uuid4().hex, endpoint_id, Rotation())
-    assert answer == NoSuchEndpoint()
+    assert answer == NotFound("webhook endpoint")
 
 
 async def test_the_endpoint_of_the_environment_gets_the_events_of_the_only_merchant(
@@ -277,10 +278,10 @@ async def test_enabling_forgets_why_an_endpoint_was_disabled(application: Applic
     await fail_since(application, 30)
     endpoint_id = await configured_id(application)
     off = await application.change_endpoints.change("default", endpoint_id, Change(state="disabled"))
-    assert off is not None
+    assert isinstance(off, Endpoint)
     assert off.disabled_reason == "merchant"
     on = await application.change_endpoints.change("default", endpoint_id, Change(state="enabled"))
-    assert on is not None
+    assert isinstance(on, Endpoint)
     assert (on.state, on.disabled_reason, on.failing_since) == ("enabled", None, None)
 
 
@@ -451,8 +452,9 @@ async def test_a_deleted_endpoint_answers_its_key_and_is_shown_to_nobody(applica
     again = await application.change_endpoints.add("default", key, asked)
     assert isinstance(again, Answer)
     assert (again.body, again.replayed) == (answer.body, True)
-    assert await application.change_endpoints.change("default", endpoint_id, Change(state="enabled")) is None
-    assert await application.change_endpoints.rotate_secret("default", "k", endpoint_id, Rotation()) == NoSuchEndpoint()
+    change, gone = application.change_endpoints, NotFound("webhook endpoint")
+    assert await change.change("default", endpoint_id, Change(state="enabled")) == gone
+    assert await change.rotate_secret("default", "k", endpoint_id, Rotation()) == gone
     [left] = await find_endpoints(application.store, {"merchant": "default"})
     assert left.id != endpoint_id
     stored = await application.store.webhook_endpoints.find_one({"_id": endpoint_id})

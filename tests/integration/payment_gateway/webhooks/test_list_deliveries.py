@@ -7,18 +7,16 @@ import pytest
 from payment_gateway.app import Application
 from payment_gateway.webhooks import list_deliveries
 from payment_gateway.webhooks.list_deliveries import page_of_deliveries
-from shared.pages import LIMIT_MAX
+from shared.pages import LIMIT_MAX, Paging
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import create
 from tests.integration.payment_gateway.webhooks.test_deliver import deliver
 from tests.integration.payment_gateway.webhooks.test_endpoints import settle_and_deliver
 
 
-async def listed(application: Application, **asked: Any) -> list[str]:
+async def listed(application: Application, merchant: str = "default", **asked: Any) -> list[str]:
     """The ids of the deliveries, newest first."""
-    named = {"reference": asked.pop("reference", None), "state": asked.pop("state", None)}
-    conditions = {"merchant": "default", "event_id": None, "endpoint_id": None, **asked}
-    found, _ = await page_of_deliveries(application.store, conditions, LIMIT_MAX, None, **named)
+    found, _ = await page_of_deliveries(application.store, merchant, Paging(limit=LIMIT_MAX), **asked)
     return [one["_id"] for one in found]
 
 

@@ -5,15 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from payment_gateway.app import Application
-from payment_gateway.webhooks.list_events import page_by_delivery
+from payment_gateway.webhooks.list_events import page_of_events
 from shared.mongo import Document
-from shared.pages import LIMIT_MAX
+from shared.pages import LIMIT_MAX, Paging
 from shared.times import utc_now
 
 NOW = utc_now()
-MINE: Document = {"merchant": "default"}
+TWO = Paging(limit=2)
 
 
 async def put(application: Application, number: int, *states: str, merchant: str = "default") -> None:
@@ -34,19 +35,19 @@ async def put(application: Application, number: int, *states: str, merchant: str
 
 
 async def pages(
-    application: Application, conditions: Document = MINE, *, delivered: bool = False, limit: int = 2
+    application: Application, merchant: str = "default", paging: Paging = TWO, *, delivered: bool = False
 ) -> AsyncIterator[list[int]]:
     """The numbers of the events, page by page."""
-    cursor = None
     while True:
-        found, cursor = await page_by_delivery(application.store, conditions, limit, cursor, delivered=delivered)
+        found, following = await page_of_events(application.store, merchant, paging, delivered=delivered)
         yield [int(one["_id"].removeprefix("evt_")) for one in found]
-        if cursor is None:
+        if following is None:
             return
+        paging = replace(paging, after=following)
 
 
-async def listed(application: Application, conditions: Document = MINE, **how: Any) -> list[int]:
-    return [number async for page in pages(application, conditions, **how) for number in page]
+async def listed(application: Application, *of: Any, **how: Any) -> list[int]:
+    return [number async for page in pages(application, *of, **how) for number in page]
 
 
 STATES = [(), ("delivered",), ("pending",), ("failed",), ("cancelled",), ("delivered", "failed"), ("delivered",) * 3]
@@ -64,7 +65,7 @@ async def test_no_event_is_skipped_or_comes_twice_when_deliveries_end_between_tw
 ) -> None:
     for number in range(12):
         await put(application, number, "pending")
-    walk = pages(application, limit=3)
+    walk = pages(application, paging=Paging(limit=3))
     assert await anext(walk) == [11, 10, 9]
     for ended in (10, 8, 5):
         await application.store.deliveries.update_one({"_id": f"dlv_{ended}_0"}, {"$set": {"state": "delivered"}})
@@ -92,10 +93,10 @@ async def test_a_page_looks_at_a_bounded_number_of_events_and_leads_on_from_ther
 async def test_what_was_announced_before_a_time_is_not_looked_at(application: Application) -> None:
     for number in range(30):
         await put(application, number, "pending")
-    since = {**MINE, "$and": [{"created_at": {"$gte": NOW + timedelta(milliseconds=13)}}]}
+    since = Paging(limit=2, created_from=NOW + timedelta(milliseconds=13))
     database = application.store.database
     await database.command("profile", 2)
-    assert await listed(application, since) == [29, 28, 27, 26], "from that moment on"
+    assert await listed(application, paging=since) == [29, 28, 27, 26], "from that moment on"
     await database.command("profile", 0)
     reads = database["system.profile"].find({"ns": {"$regex": r"\.events$"}})
     assert [one["docsExamined"] async for one in reads] == [4, 4], "those of the cursor's own moment again"
@@ -105,4 +106,4 @@ async def test_the_events_of_another_merchant_are_never_listed(application: Appl
     await put(application, 1, "pending")
     await put(application, 2, "pending", merchant="other")
     assert await listed(application) == [1]
-    assert await listed(application, {"merchant": "other"}) == [2]
+    assert await listed(application, "other") == [2]

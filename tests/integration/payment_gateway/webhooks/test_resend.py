@@ -12,7 +12,8 @@ from pymongo.errors import BulkWriteError
 from payment_gateway.app import Application
 from payment_gateway.faults.rates import FORGERIES, Forgery
 from payment_gateway.webhooks.endpoint import Change
-from payment_gateway.webhooks.resend import EVENTS_MAX, EndpointDisabled, ForgingDisabled, NotThere, Resent
+from payment_gateway.webhooks.resend import EVENTS_MAX, EndpointDisabled, ForgingDisabled, Resent
+from shared.not_found import NotFound
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
@@ -43,7 +44,7 @@ def ids(receiver: HttpDouble) -> list[str]:
     return [sent.headers["webhook-id"] for sent in receiver.asked]
 
 
-async def since(application: Application, when: datetime = LONG_AGO) -> Resent | NotThere | EndpointDisabled:
+async def since(application: Application, when: datetime = LONG_AGO) -> Resent | NotFound | EndpointDisabled:
     return await application.resend_events.since("default", await configured_id(application), when)
 
 
@@ -166,10 +167,10 @@ async def test_what_is_not_there_or_not_yours_is_not_resent(application: Applica
     [event_id] = await events_of(application, 1, receiver, 200)
     endpoint_id = await configured_id(application)
     resend = application.resend_events
-    assert await resend.one("default", "evt_nothing") == NotThere("event")
-    assert await resend.one("other", event_id) == NotThere("event")
-    assert await resend.one("default", event_id, "we_nothing") == NotThere("webhook endpoint")
-    assert await resend.since("other", endpoint_id, LONG_AGO) == NotThere("webhook endpoint")
+    assert await resend.one("default", "evt_nothing") == NotFound("event")
+    assert await resend.one("other", event_id) == NotFound("event")
+    assert await resend.one("default", event_id, "we_nothing") == NotFound("webhook endpoint")
+    assert await resend.since("other", endpoint_id, LONG_AGO) == NotFound("webhook endpoint")
 
 
 async def test_an_endpoint_gets_everything_that_it_has_not_taken_and_nothing_that_it_has(

@@ -10,7 +10,6 @@ from payment_gateway.money.charge import (
     REFUNDS_MAX,
     Charge,
     ExceedsCharge,
-    NoSuchCharge,
     NotRefundable,
     Refund,
     TooManyRefunds,
@@ -24,7 +23,6 @@ from payment_gateway.money.charge import (
 from payment_gateway.money.dispute_charge import (
     DISPUTES_MAX,
     ClosedOtherwise,
-    NoSuchDispute,
     NotDisputable,
     TooManyDisputes,
     with_closed,
@@ -33,6 +31,7 @@ from payment_gateway.money.dispute_charge import (
 from payment_gateway.money.settle import HAND_SECONDS, settled
 from shared import wire
 from shared.idempotency import KeyReused
+from shared.not_found import NotFound
 from tests.unit.payment_gateway.examples import DELAY, NOW, a_charge, a_dispute, a_key, a_refund, an_endpoint, at, paid
 
 
@@ -210,7 +209,7 @@ def test_a_dispute_is_closed_once() -> None:
     assert [(one.status, one.closed_at) for one in after.disputes] == [("won", NOW)]
     assert with_closed("dp_1", "won", after, at(9)) == after
     assert with_closed("dp_1", "lost", after, at(9)) == ClosedOtherwise("won")
-    assert with_closed("dp_2", "lost", after, at(9)) == NoSuchDispute()
+    assert with_closed("dp_2", "lost", after, at(9)) == NotFound("dispute")
     assert with_dispute("dp_1", None, "fraudulent", after, at(9)) == after, "a decision knows its own effect. C3"
 
 
@@ -225,7 +224,7 @@ def test_a_charge_that_is_to_be_disputed_waits_for_it_after_it_has_succeeded() -
         at(11),
     )
     assert refund(charge, a_refund(9999), a_key(), NOW).after is not None, "it counts for nothing yet"
-    assert with_closed(waiting.id, "won", charge, at(9)) == NoSuchDispute()
+    assert with_closed(waiting.id, "won", charge, at(9)) == NotFound("dispute")
     at_rest = announced(charge, ())
     assert at_rest.due_at == at(11)
     assert due(at_rest, at(10.9)) == []
@@ -282,7 +281,7 @@ def test_what_is_pending_or_failed_or_not_there_is_not_refunded() -> None:
     for charge in (a_charge(), ended(a_charge("pm_card_declined"), now=at(5))):
         assert refund(charge, a_refund(), a_key(), NOW).answer == NotRefundable(charge.status)
     verdict = refund(None, a_refund(), a_key(), None)
-    assert (verdict.answer, verdict.found) == (NoSuchCharge(), False)
+    assert (verdict.answer, verdict.found) == (NotFound("charge"), False)
 
 
 def test_a_key_is_one_refund_and_a_decision_knows_its_own() -> None:
