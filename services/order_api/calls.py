@@ -161,7 +161,7 @@ def decide(call: Call, reply: Reply, *, now: datetime, must_go_back: bool = Fals
 
 
 def pause_before_giving_back(failures: int) -> timedelta:
-    """The pause grows from a minute to a day. C2"""
+    """The pause before the next try to give back. It grows from a minute to a day. C2"""
     return min(timedelta(minutes=2 ** min(failures - 1, 20)), timedelta(days=1))
 
 

@@ -1,6 +1,6 @@
-"""Claims: writes that are right for any state of an order at the moment when it is written. C3, C11
+"""Claims: writes that are right for any state of an order when it is written (C3). C11: one process at a time holds a call.
 
-A claim by compare-and-set would starve on an order that changes often. So they are update pipelines, and everything that
+By compare-and-set, claims of an order that changes often would starve. So they are update pipelines, and everything that
 came from outside is in them as a `$literal`.
 """
 

@@ -172,7 +172,7 @@ def _order_named_in(members: dict[str, Any], *names: str) -> str | None:
 
 
 def _subject(kind: Kind, members: dict[str, Any], timestamp: datetime) -> Subject:
-    """Raises _OddMemberError. C19"""
+    """Reads the members that decide, and no others. Raises _OddMemberError. C19"""
 
     def is_text(value: Any) -> bool:
         return isinstance(value, str) and 0 < len(value) <= TEXT_MAX
@@ -246,7 +246,7 @@ def _what_is_wrong(event_type: str, subject: Subject, order: Order) -> str | Non
 
 
 def altered_id(event_id: str, raw: str) -> str:
-    """The id under which another body with the id of an event is kept. C20"""
+    """The id under which other bytes are kept beside the event whose id they came with. C20"""
     return f"{event_id}~{hashlib.sha256(raw.encode()).hexdigest()[:16]}"
 
 

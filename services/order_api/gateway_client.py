@@ -73,7 +73,7 @@ class GatewayClient:
         return Unavailable(f"HTTP {status} {code}".rstrip(), retry_after)
 
     async def find(self, call: Call) -> Accepted | Unavailable | None:
-        """Finds what the provider has for `call` already, by its reference. Returns None if that is nothing. C13"""
+        """Asks what the provider has for `call`, because it may have forgotten the key (C13). None if it has nothing."""
         path = "/v1/charges" if call.kind == "charge" else "/v1/refunds"
         found: list[Accepted] = []
         try:

@@ -1,4 +1,4 @@
-"""Pays a failed order again: key and call of a new payment attempt are written in one change of the order. C15"""
+"""Pays a Failed order again (C15): key and call of a new attempt are written in one change of the order."""
 
 from datetime import datetime, timedelta
 from typing import TypeAlias

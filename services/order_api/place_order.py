@@ -109,7 +109,7 @@ class PlaceOrder:
 
     async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
         """Finds why each could not be stored: its own key, with the answer that the key remembers, or another order with its
-        number. None if nothing is in its way any more, or an expired key was taken off. C5: one key is one order. C10
+        number. None if nothing is in its way any more, or an expired key was taken off (C10). C5: one key is one order.
 
         The order with the number usually has the key too: that is a replay. Otherwise the key is looked up after the number,
         not before. Both appear together, so a number without the key belongs to another request.

@@ -1,4 +1,4 @@
-"""Recording what the provider says: the one flow for webhooks and reconciliation alike. C21
+"""Records what the provider says: the one flow for webhooks and reconciliation alike. C21
 
 Three steps, each acknowledged before the next: the event is stored with its raw bytes, as `received`; what it says is merged
 into its order; its outcome is written. Merging again is merging once, so a crash between two steps is mended by doing it

@@ -1,4 +1,4 @@
-"""Sending a dead letter again, because a person says so. The provider is asked before anything is posted. C13, C17"""
+"""Sends a dead letter again, because a person says so. The provider is asked first what it has (C13, C17)."""
 
 from datetime import datetime
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""Refunds an order for its merchant: key, reservation and call are written in one change of the order. C18"""
+"""Refunds an order: key, reservation and call are one change of it. C18: no more is refunded than was paid."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
