@@ -1,7 +1,6 @@
 """The facts that an order learns about its money. Each of them only grows. Pure.
 
-The version of a fact that is kept does not depend on which came first: joining is commutative, associative and idempotent.
-C1
+Joining is commutative, associative and idempotent, so it does not matter which version of a fact came first. C1
 """
 
 from collections.abc import Sequence
