@@ -1,4 +1,4 @@
-"""A real MongoDB for whoever asks for one, and a fresh database for each test."""
+"""Gives tests that ask for it a real MongoDB, and each a fresh database."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """A shell that starts the tests in the background has them, and all that they start, ignore SIGINT."""
+    """Restores SIGINT: a shell that starts the tests in the background makes them, and all that they start, ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -27,8 +27,8 @@ class Flood:
 
 @contextmanager
 def flooding(endless: bytes, *, first: bytes = b"", between: threading.Event | None = None) -> Iterator[Flood]:
-    """Answers with `first`, waits for `between`, then sends `endless` again and again. Threads of its own: no event loop
-    slows it down.
+    """Answers with `first`, waits for `between`, then sends `endless` again and again. It has threads of its own, so that no
+    event loop slows it down.
     """
     block = endless * (256 * 1024 // max(len(endless), 1))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""A mongod that asks for a user and offers TLS, as one that is not of this machine does."""
+"""A mongod that asks for a user and offers TLS, as a server on another machine does."""
 
 import base64
 import os
@@ -47,7 +47,7 @@ class GuardedMongod:
 
 
 def documented_actions() -> list[str]:
-    """Those of the role on the page of operations."""
+    """The actions of the role on the page of operations."""
     [listed] = re.findall(r"actions: \[([^\]]*)\]", OPERATIONS.read_text(encoding="utf-8"))
     return re.findall(r"'(\w+)'", listed)
 

@@ -1,4 +1,4 @@
-"""The blocks of a page, a terminal to paste its commands into, and whether what it shows is so."""
+"""Reads the blocks of a page, pastes its commands into a terminal, and compares what it shows with what there is."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ class Shown:
         self._ids: dict[str, str] = {}
 
     def compare(self, shown: str, real: str) -> None:
-        """Raises AssertionError."""
+        """Raises AssertionError if what is shown is not what there is."""
         new: list[str] = []
         pattern, at, squeezed = "", 0, "".join(shown.split())
         for varying in _VARYING.finditer(squeezed):

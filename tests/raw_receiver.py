@@ -19,7 +19,7 @@ class Asked(NamedTuple):
 
     @property
     def target(self) -> str:
-        """As it came, byte for byte."""
+        """The request's target as it came, byte for byte."""
         return self.head.split(" ")[1]
 
     def header(self, name: str) -> str | None:
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """`parts` are sent one after the other, each when the other side had the time to read the one before."""
+    """`parts` are sent one after the other, each when the other side has had time to read the one before."""
 
     parts: tuple[bytes, ...]
     closes: bool = False
@@ -88,7 +88,7 @@ async def raw_receiver(
         server.close()
         for writer in writers:
             writer.close()
-        for writer in writers:  # else one that is collected before it is closed fails whichever test runs then
+        for writer in writers:  # else a writer that is collected before it is closed fails the test that runs then
             with suppress(OSError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1)
         await server.wait_closed()

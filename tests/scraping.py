@@ -31,30 +31,30 @@ async def scrape(http: aiohttp.ClientSession, url: str) -> Samples:
 
 
 def grown(before: Samples, after: Samples, *names: str) -> Samples:
-    """What grew of the metrics whose names begin with one of `names`, and by how much."""
+    """The growth of the metrics whose names begin with one of `names`."""
     growth = {sample: value - before.get(sample, 0.0) for sample, value in after.items() if sample.startswith(names)}
     return {sample: value for sample, value in growth.items() if value}
 
 
 def value(sample: str, **labels: str) -> float:
-    """Of a metric of this process; 0 if it is not there."""
+    """The value of a metric of this process; 0 if it is not there."""
     return REGISTRY.get_sample_value(sample, labels) or 0.0
 
 
 def gauges(metrics: Iterable[Metric]) -> Samples:
-    """Each by its name, and by the values of its labels."""
+    """Each sample by its name and the values of its labels."""
     samples = (sample for metric in metrics for sample in metric.samples)
     return {" ".join([sample.name, *sample.labels.values()]): sample.value for sample in samples}
 
 
 async def stock(counts: Sequence[Callable[[], Awaitable[Sequence[Metric]]]]) -> Samples:
-    """What all of `counts` find."""
+    """All that `counts` find."""
     return gauges([metric for count in counts for metric in await count()])
 
 
 @asynccontextmanager
 async def profiled(database: Database) -> AsyncIterator[list[Document]]:
-    """What MongoDB's profiler says about the reads meanwhile; the list is filled at the end."""
+    """Yields what MongoDB's profiler says about the reads meanwhile. The list is filled at the end."""
     queries: list[Document] = []
     await database["system.profile"].drop()
     await database.command("profile", 2)

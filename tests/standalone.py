@@ -1,4 +1,4 @@
-"""A mongod that is no replica set, and that nothing of ours may be kept in."""
+"""A mongod that is no replica set, so that our services must refuse it."""
 
 import tempfile
 from collections.abc import Iterator

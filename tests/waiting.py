@@ -1,4 +1,4 @@
-"""Waiting for something to come true, with a deadline, never for a time."""
+"""Waits for something to come true, with a deadline, and never for a fixed time."""
 
 import asyncio
 import time

@@ -61,7 +61,7 @@ def running_stack(console: Console) -> Iterator[Stack]:
 
 @contextmanager
 def _mongodb(console: Console) -> Iterator[str]:
-    """The URI of MONGODB_URI, or of an embedded MongoDB that goes when we do. Raises MongodError."""
+    """Yields the URI of MONGODB_URI, or of an embedded MongoDB that ends with this process. Raises MongodError."""
     if uri := os.environ.get("MONGODB_URI"):
         yield uri
         return
@@ -89,7 +89,7 @@ def _own_databases(uri: str) -> Iterator[Mapping[str, str]]:
 
 
 def _connected(uri: str) -> MongoClient[Json]:
-    """Raises MongodError if MongoDB does not answer or is no replica set; the services would take much longer to say so."""
+    """Raises MongodError if MongoDB does not answer or is no replica set. The services would take much longer to say so."""
     try:
         client = MongoClient[Json](uri, serverSelectionTimeoutMS=MONGODB_ANSWERS_WITHIN_SECONDS * 1000)
         hello = client.admin.command("hello")
@@ -102,7 +102,7 @@ def _connected(uri: str) -> MongoClient[Json]:
 
 
 async def _demonstrate(stack: Stack, console: Console) -> None:
-    """All steps, shown as they go, then what they mean. Raises UnexpectedError."""
+    """Runs all steps, shows them as they go, and then what they mean. Raises UnexpectedError."""
     screen = Screen(console)
     async with open_session(connections_max=8, connect_seconds=5, total_seconds=15) as http:
         shop = Shop(stack, http)

@@ -1,4 +1,4 @@
-"""Who `make demo` is: a client of order_api that also has the gateway's key and the webhook secret."""
+"""The client that `make demo` plays: it uses order_api, and also has the gateway's key and the webhook secret."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class UnexpectedError(Exception):
-    """The services did not do what the demo claims of them; the message says what they did."""
+    """The services did not do what the demo claims. The message says what they did."""
 
 
 class Shop:
@@ -43,11 +43,11 @@ class Shop:
             return response.status, msgspec.json.decode(await response.read()), replayed
 
     async def settled(self, order_id: str) -> Json:
-        """The order once it is no longer Pending. Raises UnexpectedError."""
+        """Returns the order once it is no longer Pending. Raises UnexpectedError."""
         return await self.once(order_id, "it settles", lambda order: order["status"] != "Pending")
 
     async def once(self, order_id: str, claim: str, holds: Callable[[Json], bool]) -> Json:
-        """The order once what is claimed of it holds. Raises UnexpectedError."""
+        """Returns the order once the claim about it holds. Raises UnexpectedError."""
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
         while not holds(order := await self.order(order_id)):
             expect(time.monotonic() < deadline, f"{order['orderNumber']}: {claim}", str(order))

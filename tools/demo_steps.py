@@ -1,4 +1,4 @@
-"""What `make demo` tries, step by step; each checks what it claims."""
+"""The steps of `make demo`. Each checks what it claims."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""`make failover`: the primary of MongoDB is killed while orders are placed; then all that was acknowledged is looked for.
+"""`make failover`: kills the primary of MongoDB while orders are placed, then looks for all that was acknowledged.
 
 Exit status 0 means that nothing was lost and nothing was charged twice. Everything it started and stored is gone when it
 ends.
@@ -27,14 +27,14 @@ CUSTOMERS = 16
 PAUSE_SECONDS = 0.2  # before a customer asks again
 PLACED_WITHIN_SECONDS = 60.0
 PAID_WITHIN_SECONDS = 90.0  # more than the lease of a call that was claimed just then: 45 s
-# The provider settles and retries soon, so that nobody waits for it.
+# The provider settles and retries soon, so that the run is short.
 SOON = {"CHARGE_DELAY_SECONDS": "1", "WEBHOOK_RETRY_SCHEDULE_SECONDS": ",".join(["1"] * 60)}
 
 
 @dataclass
 class Seen:
-    """What the customers saw: the orders that were acknowledged, their ids by their numbers, and how often the answer was
-    503, or none. They go on until it is `over`.
+    """What the customers saw: the ids of acknowledged orders by their numbers, and how often the answer was 503, or missing.
+    They go on until it is `over`.
     """
 
     acknowledged: dict[int, str] = field(default_factory=dict)
@@ -48,14 +48,14 @@ class Seen:
             self.one_more.notify_all()
 
     async def wait_for(self, count: int) -> None:
-        """Until so many orders are acknowledged."""
+        """Waits until so many orders are acknowledged."""
         async with self.one_more:
             await self.one_more.wait_for(lambda: len(self.acknowledged) >= count)
 
 
 def main() -> None:
     exit_on_sigterm()
-    # The page of the six stories has its reader export these two, for the command line of the gateway.
+    # Readers of docs/how-it-works.md export these two, for the command line of the gateway.
     if unused := set_aside("PAYMENT_GATEWAY_URL", "PAYMENT_GATEWAY_API_KEY"):
         print(unused)
     print("Starting three members of MongoDB, order_api and payment_gateway ...", flush=True)
@@ -88,7 +88,7 @@ def _kill_and_compare(stack: Stack, replica_set: ReplicaSet) -> None:
 
 
 async def _kill_the_primary(stack: Stack, replica_set: ReplicaSet) -> tuple[Seen, int]:
-    """What the customers saw, and the number of the last order that was acknowledged before the kill.
+    """Returns what the customers saw, and the number of the last order that was acknowledged before the kill.
 
     Raises TimeoutError, and in an ExceptionGroup UnexpectedError and MongodError.
     """
@@ -135,7 +135,7 @@ async def _place(shop: Shop, numbers: Iterator[int], seen: Seen) -> None:
 
 
 def _await_payment(client: MongoClient[Json]) -> None:
-    """Until all orders are Paid. Raises UnexpectedError."""
+    """Waits until all orders are Paid. Raises UnexpectedError."""
     deadline = time.monotonic() + PAID_WITHIN_SECONDS
     while left := client["order_api"]["orders"].count_documents({"status": {"$ne": "Paid"}}):
         expect(
@@ -145,7 +145,7 @@ def _await_payment(client: MongoClient[Json]) -> None:
 
 
 def _compare(client: MongoClient[Json], seen: Seen, last: int) -> None:
-    """What is stored with what was acknowledged. Raises UnexpectedError."""
+    """Compares what is stored with what was acknowledged. Raises UnexpectedError."""
     stored = {order["_id"] for order in client["order_api"]["orders"].find({}, {"_id": 1})}
     charged = [charge["reference"] for charge in client["payment_gateway"]["charges"].find({}, {"reference": 1})]
     lost = [number for number, order_id in seen.acknowledged.items() if order_id not in stored]

@@ -30,8 +30,8 @@ from tools.stack import (
 )
 
 PORT = 8001
-API_KEY = "development-key"  # as in compose.yaml: nobody else reaches it, and what the README says works when pasted
-DATABASE = "payment_gateway_alone"  # so that a MONGODB_URI which `make run` has too serves both
+API_KEY = "development-key"  # as in compose.yaml: nobody else reaches it, and the README's lines work when pasted
+DATABASE = "payment_gateway_alone"  # so that it can share a MONGODB_URI with `make run`
 OURS = frozenset({"APP_ENV", "MONGODB_URI", "PAYMENT_GATEWAY_API_KEYS"})
 
 
@@ -64,7 +64,7 @@ def main(data: Path) -> None:
 
 
 def _port() -> int:
-    """The one that is asked for, else the usual one, else a free one. Raises SettingError."""
+    """The port that is asked for, else the usual one, else a free one. Raises SettingError."""
     asked = load(Asked, os.environ)
     if asked.payment_gateway_port is None:
         return port_or_free("payment_gateway", PORT, host=asked.payment_gateway_host)
@@ -77,7 +77,7 @@ def _api_key() -> str:
 
 
 def _settings(port: int) -> dict[str, str]:
-    """Those of the environment, and what a test wants of the others."""
+    """The settings of the environment, and for the others what a test wants."""
     given = {name: value for name, value in settings_given().items() if name.removesuffix("_FILE") not in OURS}
     return {
         "APP_ENV": "development",

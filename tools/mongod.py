@@ -25,7 +25,7 @@ _MEMORY = Path("/dev/shm")
 _SCRATCH_BYTES = 4 * 1024**3
 
 ELSEWHERE = "DATA_DIR=… before the command keeps the data of this run in another directory"
-# The usual reasons why mongod does not start, by what it writes then. The first that is found is the reason: WiredTiger
+# The usual reasons why mongod does not start, by what it writes then. The first match is the reason, because WiredTiger
 # also calls data of a newer version a permission that is denied.
 _CAUSES = {
     "DBPathInUse": (
@@ -47,11 +47,11 @@ _WAYS_OUT = (
 
 
 class MongodError(Exception):
-    """mongod did not start; the message says why and what to do."""
+    """mongod did not start. The message says why and what to do."""
 
 
 class Mongod:
-    """One mongod. `data` is kept; whoever made it decides whether to delete it."""
+    """One mongod. It keeps `data`; its maker decides whether to delete that."""
 
     def __init__(
         self, data: Path, *, port: int | None = None, options: Sequence[str] = (), cache_gb: float = CACHE_GB
@@ -63,7 +63,7 @@ class Mongod:
         self._options = options
         self._cache_gb = cache_gb
         self.process: subprocess.Popen[bytes] | None = None
-        self.transactions: int | None = None  # that were begun in it, by the time when it was stopped
+        self.transactions: int | None = None  # the number begun in it, known once it is stopped
 
     def start(self) -> None:
         """Returns when it is primary. Raises MongodError, and OSError if there can be no directory for the data."""
@@ -91,7 +91,7 @@ class Mongod:
             stop(self.process)
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kills it, as a power cut would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -117,12 +117,12 @@ class Mongod:
         return False
 
     def _is_ours(self, client: MongoClient[dict[str, Any]]) -> bool:
-        """Another mongod may have the port; then ours is about to end, and to say so."""
+        """Whether our own mongod answers. If another has the port, ours is about to end, and to say so."""
         assert self.process is not None
         return bool(client.admin.command("serverStatus")["pid"] == self.process.pid)
 
     def _take_new_port(self, client: MongoClient[dict[str, Any]]) -> None:
-        """Kept data names the port of its last run; the one member is told its new one."""
+        """Tells the one member its new port, because kept data names the port of its last run."""
         config = client.admin.command("replSetGetConfig")["config"]
         config["members"][0]["host"] = f"127.0.0.1:{self.port}"
         config["version"] += 1
@@ -130,8 +130,8 @@ class Mongod:
 
 
 def transactions_begun(uri: str, *, seconds: float = COUNT_SECONDS) -> int | None:
-    """How many multi-document transactions have been begun in this mongod since it was started: nothing of ours needs one.
-    None if it does not answer within `seconds`, as when it is paused.
+    """The number of multi-document transactions begun in this mongod since its start: nothing of ours needs one. None if it
+    does not answer within `seconds`, as when it is paused.
     """
     bounds: dict[str, Any] = {"serverSelectionTimeoutMS": seconds * 1000, "timeoutMS": seconds * 1000}
     with MongoClient[dict[str, Any]](uri, **bounds) as client:
@@ -142,8 +142,8 @@ def transactions_begun(uri: str, *, seconds: float = COUNT_SECONDS) -> int | Non
 
 
 def scratch() -> str | None:
-    """The directory for data that nobody keeps: memory, where there is enough of it, since each commit waits for the disk.
-    What was written survives the death of its process there too. None: where temporary files go, as if TMPDIR is set.
+    """The directory for data that nobody keeps: in memory if there is enough of it, since each commit waits for the disk. It
+    survives the death of its process there too. None means with the temporary files, as when TMPDIR is set.
     """
     if "TMPDIR" in os.environ or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _SCRATCH_BYTES:
         return None
@@ -154,7 +154,7 @@ def scratch() -> str | None:
 def temporary_mongod(
     options: Sequence[str] = (), *, below: str | None = None, cache_gb: float = CACHE_GB
 ) -> Iterator[Mongod]:
-    """One whose data goes when it does. It is kept in a directory `below` that one, or where temporary files go."""
+    """A mongod whose data is deleted when it ends. It is in a directory `below` that one, or with the temporary files."""
     with tempfile.TemporaryDirectory(prefix="mongod-", dir=below, ignore_cleanup_errors=True) as directory:
         mongod = Mongod(Path(directory), options=options, cache_gb=cache_gb)
         try:
@@ -165,7 +165,7 @@ def temporary_mongod(
 
 
 def command_line(data: Path, port: int, *, cache_gb: float) -> list[str | Path]:
-    """Of a member of the replica set `rs0` that listens on 127.0.0.1. Raises MongodError if there is no mongod."""
+    """The command line of a member of the replica set `rs0` on 127.0.0.1. Raises MongodError if there is no mongod."""
     return [
         _binary(),
         *("--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", "rs0"),
@@ -175,7 +175,7 @@ def command_line(data: Path, port: int, *, cache_gb: float) -> list[str | Path]:
 
 
 def mongod_version() -> str:
-    """Such as `6.0.5`. Raises MongodError if there is no mongod."""
+    """The version, such as `6.0.5`. Raises MongodError if there is no mongod."""
     done = subprocess.run([_binary(), "--version"], capture_output=True, text=True, check=True)
     return done.stdout.partition("\n")[0].rpartition("v")[2]
 
@@ -188,14 +188,14 @@ def _binary() -> Path:
 
 
 def cause(said: str, data: Path) -> str | None:
-    """Why a mongod that `said` this has not started, in one sentence, and what to do. None if it is no usual cause."""
+    """Says in one sentence why a mongod that `said` this has not started, and what to do. None if it is no usual cause."""
     found = (text for pattern, text in _CAUSES.items() if re.search(pattern, said, re.IGNORECASE))
     text = next(found, None)
     return text and text.format(data=data)
 
 
 def reason(log_file: Path) -> str:
-    """What it said was wrong: its own errors, or what the loader says of a missing library."""
+    """The reason that mongod gave: its own errors, or what the loader says of a missing library."""
     lines = log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
     errors = [line for line in lines if not line.startswith("{") or '"s":"E"' in line or '"s":"F"' in line]
     return "\n".join(line[:400] for line in errors[-4:]) or tail(log_file) or f"it said nothing; see {log_file}"

@@ -1,9 +1,9 @@
-"""Taking each rule out of the code and seeing a test fail for it. `make mutants`, or `make mutants ARGS="C3 C5"`.
+"""Takes each rule out of the code and sees a test fail for it. `make mutants`, or `make mutants ARGS="C3 C5"`.
 
-A mutant (`mutants.toml`) is the project without one rule, or without one part of it: a text inside a function that it
-names becomes another. Each is made in a copy of the tree,
-where only the tests that are to catch it run: first unmutated, when they must pass, then mutated, when each must fail.
-With `--chaos` those marked so are run under `make chaos` instead, one after another, and each must be convicted.
+A mutant (`mutants.toml`) is the project without one rule, or without one part of it: a text inside a function that it names
+becomes another. Each is made in a copy of the tree, where only the tests that must catch it run. They run unmutated first,
+when they must pass, and then mutated, when each must fail. With `--chaos` the mutants marked so run under `make chaos`
+instead, one after another, and each must be convicted.
 """
 
 import argparse
@@ -39,12 +39,12 @@ _BEGIN, _END = "<!-- made by python -m tools.mutants --page -->\n", "<!-- end --
 
 
 class MutantError(Exception):
-    """A mutant that proves nothing; the message names it and says why."""
+    """A mutant that proves nothing. The message names it and says why."""
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`text`, which is once in `function`, becomes `instead`. `function` is a function, class or constant of the code as
-    "module:qualified name", so that it may move within its module, and names what a reader would look for.
+    """Replaces `text`, which is once in `function`, with `instead`. `function` is a function, class or constant of the code
+    as "module:qualified name". So it may move within its module, and names what a reader would look for.
     """
 
     function: str
@@ -53,7 +53,7 @@ class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mutant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`loses` says what the code no longer does. `chaos`: one that `make chaos` must catch as well."""
+    """`loses` says what the code no longer does. With `chaos`, `make chaos` must catch it too."""
 
     name: str
     rule: str
@@ -70,7 +70,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mutants: tuple[Mutant, ...]
 
     def chosen(self, wanted: Sequence[str]) -> list[Mutant]:
-        """Those of the rules or names that are wanted, or all. Raises MutantError."""
+        """The mutants of the rules or names that are wanted, or all. Raises MutantError."""
         known = {*self.rules, *(mutant.name for mutant in self.mutants)}
         if unknown := [one for one in wanted if one not in known]:
             raise MutantError(f"there is no rule and no mutant called {', '.join(unknown)}")
@@ -78,7 +78,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(NamedTuple):
-    """`survived`: the tests that did not fail. `broken`: why the mutant proves nothing at all."""
+    """`survived` are the tests that did not fail. `broken` says why the mutant proves nothing at all."""
 
     mutant: Mutant
     survived: list[str]
@@ -124,7 +124,7 @@ def read_table() -> Table:
 
 
 def catch(mutants: Sequence[Mutant]) -> int:
-    """How many mutants are not caught. Prints a line for each as it is done. Raises MutantError."""
+    """Returns how many mutants are not caught, and prints a line for each when it is done. Raises MutantError."""
     must_pass(mutants)
     missed = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -136,7 +136,7 @@ def catch(mutants: Sequence[Mutant]) -> int:
 
 
 def convict(mutants: Sequence[Mutant], schedule: Schedule) -> int:
-    """How many of those that `make chaos` must catch go free. Prints what convicts each, or what chaos said. Raises
+    """Returns how many mutants go free that `make chaos` must catch. Prints what convicts each, or what chaos said. Raises
     MutantError.
     """
     accused = [mutant for mutant in mutants if mutant.chaos]
@@ -154,7 +154,7 @@ def convict(mutants: Sequence[Mutant], schedule: Schedule) -> int:
 
 
 def must_pass(mutants: Sequence[Mutant]) -> None:
-    """The code as it is passes the tests that are to fail. Raises MutantError."""
+    """Checks that the unmutated code passes the tests that must fail. Raises MutantError."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
     print(f"{len(tests)} tests of the code as it is", flush=True)
     with temporary_copy([]) as tree:
@@ -176,7 +176,7 @@ def judge(mutant: Mutant) -> Verdict:
 
 
 def _judge(mutant: Mutant) -> Verdict:
-    """One that is broken does not keep those after it from being judged."""
+    """Judges each mutant. A broken one does not keep those after it from being judged."""
     try:
         return judge(mutant)
     except MutantError as error:
@@ -192,7 +192,7 @@ def temporary_copy(mutants: Iterable[Mutant]) -> Iterator[Path]:
 
 
 def make_copy(mutants: Iterable[Mutant], tree: Path, names: Iterable[str | Path] = _COPIED) -> None:
-    """The project's code and tests, or what is named of them, mutated, in a directory that does not exist yet.
+    """Makes a mutated copy of the project's code and tests, or of the files named, in a directory that does not exist yet.
 
     Raises MutantError.
     """
@@ -216,7 +216,7 @@ def apply(mutant: Mutant, edit: Edit, tree: Path) -> None:
 
 
 def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.CompletedProcess[str]":
-    """Runs them on the code in `tree`. Raises MutantError."""
+    """Runs the tests on the code in `tree`. Raises MutantError."""
     environment = _environment(tree)
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
     try:
@@ -235,7 +235,7 @@ def run_tests(tree: Path, tests: Iterable[str], *options: str) -> "subprocess.Co
 
 
 def _environment(tree: Path) -> dict[str, str]:
-    """In which what is imported is the copy in `tree`."""
+    """An environment that imports the copy in `tree`."""
     environment = {**os.environ, "PYTHONPATH": _path_of(tree)}
     _must_import_from(tree, environment)
     return environment
@@ -246,7 +246,7 @@ def _path_of(tree: Path) -> str:
 
 
 def _must_import_from(tree: Path, environment: dict[str, str]) -> None:
-    """The packages are installed from the original tree too: what is imported must be the copy."""
+    """Checks that the copy is imported, because the packages are installed from the original tree too."""
     show = f"import {', '.join(_PACKAGES)}; print(*({', '.join(f'{one}.__file__' for one in _PACKAGES)},), sep='\\n')"
     found = subprocess.run(
         [sys.executable, "-c", show], cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True

@@ -1,4 +1,4 @@
-"""`python -m tools.mutants --chaos`: what `make chaos` says of a mutated copy of the tree. It must convict it."""
+"""`python -m tools.mutants --chaos`: runs `make chaos` on a mutated copy of the tree. It must convict the mutant."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ class Schedule(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """`convicted_by`: the invariants that are violated, by number, and what processes did that nobody made them do."""
+    """`convicted_by` names the invariants that are violated, by number, and the processes that ended by themselves."""
 
     status: int
     convicted_by: list[str]
@@ -33,7 +33,7 @@ class Trial(NamedTuple):
 
 
 def run_chaos(tree: Path, environment: Mapping[str, str], schedule: Schedule) -> Trial:
-    """On the code in `tree`. The logs and data of a run that convicts are deleted; those of another are kept."""
+    """Runs it on the code in `tree`. The logs and data of a run that convicts are deleted, those of another are kept."""
     options = ["--seed", str(schedule.seed), "--minutes", f"{schedule.minutes:g}", "--orders", str(schedule.orders)]
     try:
         run = subprocess.run(

@@ -1,4 +1,4 @@
-"""Where in the code a mutant's text is: in the function that it names, wherever that function stands in its module."""
+"""Finds a mutant's text in the code: in the function that it names, wherever that stands in its module."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ _ROOTS = (".", "services")  # both are on the import path
 
 
 class NotFoundError(LookupError):
-    """There is no such module, function, or text; the message says what was looked for."""
+    """There is no such module, function or text. The message says what was looked for."""
 
 
 def path_of(function: str, tree: Path) -> Path:

@@ -49,7 +49,7 @@ def spawn(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> int:
-    """Its exit status, after SIGTERM and, if it does not end within STOP_SECONDS, SIGKILL."""
+    """Stops a process with SIGTERM, or with SIGKILL if it does not end within STOP_SECONDS. Returns its exit status."""
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)  # a stopped process would not hear the next one
         process.terminate()
@@ -64,8 +64,8 @@ _handed_out: dict[int, socket.socket] = {}
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 for a server that we start, and for nobody else until we end: on Linux, a socket that is bound
-    to it and never listens keeps it for whoever binds with SO_REUSEADDR, as servers do.
+    """Reserves a port on 127.0.0.1 for a server that we start, until we end. On Linux a socket that is bound to it and never
+    listens keeps it for servers, which bind with SO_REUSEADDR.
     """
     while True:
         probe = socket.socket()

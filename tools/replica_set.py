@@ -16,7 +16,7 @@ from tools.mongod import START_SECONDS, MongodError, command_line, reason, scrat
 from tools.process import free_port, spawn
 
 SIZE = 3
-# A lost primary is replaced after about this long, not after MongoDB's ten seconds: a test is waiting.
+# A lost primary is replaced after about this time, not after MongoDB's ten seconds, because a test is waiting.
 ELECTION_SECONDS = 3.0
 _CACHE_GB = 0.25  # the least that mongod takes
 _OPTIONS = (
@@ -30,7 +30,7 @@ _OPTIONS = (
 
 
 class Member:
-    """One mongod. The others and all clients reach it at `address`, which may be a proxy's; we go past that, by `uri`."""
+    """One mongod. Other members and clients reach it at `address`, which may be a proxy's. We go past that, by `uri`."""
 
     def __init__(self, data: Path, port: int, address: str | None = None, options: Sequence[str | Path] = ()) -> None:
         self.port = port
@@ -43,7 +43,7 @@ class Member:
         self._transactions_before = 0  # begun in the processes that were killed
 
     def launch(self) -> None:
-        """Returns at once. It joins the set, and catches up, by itself. Call it from a thread that lives on: see spawn."""
+        """Starts it, and it joins and catches up by itself. Call it from a thread that lives on: see spawn."""
         self._data.mkdir(parents=True, exist_ok=True)
         command = [*command_line(self._data, self.port, cache_gb=_CACHE_GB), *_OPTIONS, *self._options]
         self.process = spawn(command, log_file=self.log_file)
@@ -53,7 +53,7 @@ class Member:
         return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kills it, as a power cut would."""
         assert self.process is not None
         self._transactions_before = self.transactions
         self.process.kill()
@@ -61,18 +61,18 @@ class Member:
 
     @property
     def transactions(self) -> int:
-        """How many were begun in it, in all its lives, as far as it answers."""
+        """The number of transactions begun in it, in all its lives, as far as it answers."""
         return self._transactions_before + ((transactions_begun(self.uri) if self.runs else None) or 0)
 
     def pause(self) -> None:
-        """It keeps its connections and answers nothing."""
+        """Pauses it: it keeps its connections and answers nothing."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def run(self, command: Mapping[str, Any], *, seconds: float = 2.0) -> dict[str, Any]:
-        """The reply to a command, from this member whatever it is just now. Raises PyMongoError."""
+        """Runs a command on this member, whatever its role is just now. Raises PyMongoError."""
         options: dict[str, Any] = {"serverSelectionTimeoutMS": seconds * 1000, "timeoutMS": seconds * 1000}
         # A client that saw the server before it was initiated refuses sessions, so each command has a new one.
         with MongoClient[dict[str, Any]](self.uri, **options) as client:
@@ -84,9 +84,9 @@ class Member:
 
 
 class ReplicaSet:
-    """`addresses` are those by which the members know each other, if proxies stand before them. `options` are mongod's.
+    """The members know each other by `addresses`, if proxies stand before them. `options` are mongod's.
 
-    Whoever made it decides whether to delete `data`.
+    Its maker decides whether to delete `data`.
     """
 
     def __init__(
@@ -126,18 +126,18 @@ class ReplicaSet:
         self.wait_for_primary(deadline - time.monotonic())
 
     def stop(self) -> None:
-        """Kills, since SIGTERM has each wait its turn for fifteen seconds. What was acknowledged is in the journals."""
+        """Kills all, since at SIGTERM each waits its turn for fifteen seconds. Acknowledged writes are in the journals."""
         for member in self.members:
             if member.process:
                 member.kill()
 
     @property
     def transactions(self) -> int:
-        """How many were begun in any of its members, as far as they answer."""
+        """The number of transactions begun in all members, as far as they answer."""
         return sum(member.transactions for member in self.members)
 
     def primary(self) -> Member | None:
-        """Of those that say so, the one elected last: one that was cut off may not know yet that it is none."""
+        """The member elected last of those that say they are primary: one that was cut off may not know yet."""
         claims = [
             (hello["electionId"], member)
             for member in self.members
@@ -146,7 +146,7 @@ class ReplicaSet:
         return max(claims, key=lambda claim: claim[0].binary)[1] if claims else None
 
     def wait_for_primary(self, seconds: float = 60.0) -> Member:
-        """Raises MongodError if there is none within `seconds`."""
+        """Waits for a primary. Raises MongodError if there is none within `seconds`."""
         deadline = time.monotonic() + seconds
         while not (primary := self.primary()):
             if time.monotonic() > deadline or not any(member.runs for member in self.members):
@@ -155,7 +155,7 @@ class ReplicaSet:
         return primary
 
     def wait_until_whole(self, seconds: float = 60.0) -> None:
-        """Until there is a primary and all others copy from it. Raises MongodError if not within `seconds`."""
+        """Waits until there is a primary and all others copy from it. Raises MongodError if not within `seconds`."""
         deadline = time.monotonic() + seconds
         self.wait_for_primary(seconds)
         for member in self.members:
@@ -165,7 +165,7 @@ class ReplicaSet:
                 time.sleep(0.1)
 
     def step_down(self) -> None:
-        """Has the primary hand over to another, and not come back for ten seconds. Raises PyMongoError if it cannot."""
+        """Makes the primary hand over to another, and not come back for ten seconds. Raises PyMongoError if it cannot."""
         self.wait_for_primary().run({"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5}, seconds=8)
 
     def _config(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class ReplicaSet:
 
 @contextmanager
 def temporary_replica_set() -> Iterator[ReplicaSet]:
-    """One whose data goes when it does. Raises MongodError."""
+    """Starts a replica set whose data is deleted when it ends. Raises MongodError."""
     with tempfile.TemporaryDirectory(prefix="mongod-", dir=scratch(), ignore_cleanup_errors=True) as directory:
         replica_set = ReplicaSet(Path(directory))
         try:
@@ -202,7 +202,7 @@ def _await_answer(member: Member, deadline: float) -> None:
 
 
 def _takes_part(member: Member) -> bool:
-    """As primary, or as a secondary that has found whom to copy from: that may take it a while after it started."""
+    """Whether it is primary, or a secondary with a source to copy from: it may take a while to find one."""
     try:
         status = member.run({"replSetGetStatus": 1})
     except PyMongoError:
@@ -212,7 +212,7 @@ def _takes_part(member: Member) -> bool:
 
 
 def _hello(member: Member) -> dict[str, Any]:
-    """Empty if it does not answer soon, as when it is paused."""
+    """Returns an empty reply if it does not answer soon, as when it is paused."""
     try:
         return member.run({"hello": 1}, seconds=0.5)
     except PyMongoError:

@@ -34,7 +34,7 @@ PORTS = {"order_api": 8000, "payment_gateway": 8001}
 
 
 class Asked(msgspec.Struct, frozen=True, rename=str.upper):
-    """The settings that concern both services, so that something is decided here."""
+    """The settings that concern both services, so that a run must decide them."""
 
     order_api_host: str = LOCAL
     order_api_port: Port | None = None
@@ -76,7 +76,7 @@ def main(data: Path) -> None:
 
 
 def ports(asked: Asked) -> tuple[int, int]:
-    """order_api's and the gateway's: as asked for, else the usual ones, else free ones. Raises SettingError."""
+    """The ports of order_api and the gateway: as asked for, else the usual ones, else free ones. Raises SettingError."""
     order_api, gateway = asked.order_api_port, asked.payment_gateway_port
     if order_api is not None:
         Address("order_api", asked.order_api_host, order_api).require_free()
@@ -95,7 +95,7 @@ def ports(asked: Asked) -> tuple[int, int]:
 
 
 def credentials(asked: Asked, kept: Credentials) -> Credentials:
-    """What either service was given is for both; what neither was given is as in the last run. Raises SettingError."""
+    """The secrets of both services. One given to either is for both, others are as in the last run. Raises SettingError."""
     bare = [key for key in asked.payment_gateway_api_keys if ":" not in key]
     api_key = asked.payment_gateway_api_key or next(iter(bare), None)
     if api_key is None and asked.payment_gateway_api_keys:
@@ -132,7 +132,7 @@ def _description(stack: Stack, uri: str, logs: Path, asked: Asked) -> str:
 
 
 def _moved(port: int, service: str, asked: int | None) -> list[str]:
-    """A line if a service does not listen where the README says, and nobody has asked for that."""
+    """A line if the service does not listen where the README says, and nobody has asked for that."""
     if asked is not None or port == PORTS[service]:
         return []
     return [f"                  port {PORTS[service]} is taken; {service.upper()}_PORT chooses another for {service}"]

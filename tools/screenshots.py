@@ -1,6 +1,6 @@
-"""`make screenshots`: the pictures of the consoles that the README and the docs show, made anew. Needs Chromium.
+"""`make screenshots`: makes the pictures of the consoles for the README and the docs anew. Needs Chromium.
 
-It starts everything with a database of its own, has a shop's morning happen through the API, and looks.
+It starts everything with a database of its own, has a shop's morning happen through the API, and takes the pictures.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ def _shots(order: Json) -> list[Shot]:
 
 
 async def _a_morning(stack: Stack, http: aiohttp.ClientSession) -> Json:
-    """Orders that end in many ways, under faults. Returns one to look at, whose first replies went wrong."""
+    """Places orders that end in many ways, under faults. Returns one to look at, whose first replies went wrong."""
     shop = Shop(stack, http)
     key = {"Authorization": f"Bearer {stack.api_key}"}
     async with http.put(f"{stack.gateways[0].url}/v1/test/faults", json=FAULTS, headers=key) as put:
@@ -123,7 +123,7 @@ async def _shoot(browser: Browser, stack: Stack, shot: Shot, scheme: Any) -> Non
 
 
 async def _settle(page: Page) -> None:
-    """Until the view is there and has stopped moving."""
+    """Waits until the view is there and has stopped moving."""
     await page.locator("main h1").wait_for()
     await page.locator("main .loading").first.wait_for(state="detached")
     await page.wait_for_function(

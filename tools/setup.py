@@ -1,6 +1,6 @@
 """`make setup`: checks what this machine must have, makes .venv and installs the locked requirements into it.
 
-Only the standard library, and syntax that old Pythons can read: it must run to be able to say that Python is too old.
+It uses only the standard library and syntax that old Pythons can read, so that it can say that Python is too old.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ def check_python():
 
 
 def check_libraries():
-    """The embedded mongod links against these; without them it would fail later and say less."""
+    """Checks the libraries that the embedded mongod links against. Without them it would fail later and say less."""
     if not sys.platform.startswith("linux") or os.environ.get("MONGODB_URI"):
         return
     for library, package in (("libcurl.so.4", "libcurl4"), ("libssl.so.3", "libssl3")):

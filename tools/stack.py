@@ -26,7 +26,7 @@ from tools.process import free_port, spawn, stop, tail
 DATA = Path(__file__).parent.parent / ".data"
 START_SECONDS = 60.0
 LOCAL = "127.0.0.1"
-# What the services read from the environment.
+# The settings that the services read from the environment.
 SETTINGS = frozenset(
     field.encode_name
     for struct in (order_api.settings.Settings, payment_gateway.settings.Settings, HttpLimits)
@@ -36,7 +36,7 @@ COMMANDS = {"order_api": ("-m", "order_api"), "payment_gateway": ("-m", "payment
 
 
 class ServiceError(Exception):
-    """A service did not start; the message says why."""
+    """A service did not start. The message says why."""
 
 
 class Service:
@@ -52,16 +52,16 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
 
     def configure(self, **settings: str) -> None:
-        """For all launches to come."""
+        """Changes the environment of all launches to come."""
         self.environment |= settings
 
     def start(self) -> None:
-        """Returns when it is ready. Raises ServiceError."""
+        """Starts it, and returns when it is ready. Raises ServiceError."""
         self.launch()
         self.wait_until_ready()
 
     def launch(self, **more: str) -> None:
-        """Returns at once. `more` is for the environment of this run only."""
+        """Starts it and returns at once. `more` is for the environment of this run only."""
         command = [sys.executable, *COMMANDS.get(self.module, ("-m", self.module))]
         self.process = spawn(command, log_file=self.log_file, environment={**self.environment, **more})
         self.pid_file.write_text(f"{self.process.pid}\n", encoding="ascii")
@@ -85,7 +85,7 @@ class Service:
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What the two services share."""
+    """The secrets that the two services share."""
 
     webhook_secret: str
     api_key: str
@@ -97,7 +97,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
     @classmethod
     def kept_in(cls, path: Path) -> "Credentials":
-        """Those of the last run: the gateway keeps the secret that its endpoint was created with."""
+        """The secrets of the last run, because the gateway keeps the secret that its endpoint was created with."""
         if not path.exists():
             path.touch(mode=0o600)
             path.write_bytes(msgspec.json.encode(cls.new()))
@@ -105,7 +105,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Stack:
-    """MongoDB and any number of both services, the first order_api and the first gateway being who calls whom."""
+    """MongoDB and any number of both services. The first order_api and the first gateway call each other."""
 
     def __init__(
         self,
@@ -168,25 +168,25 @@ class Stack:
 
 
 def url_of(module: str, port: int, environment: Mapping[str, str]) -> str:
-    """Where a service that is started with `environment` is found from this machine."""
+    """The URL at which this machine finds a service that is started with `environment`."""
     return Address(module, environment.get(f"{module.upper()}_HOST") or LOCAL, port).url
 
 
 def settings_given() -> dict[str, str]:
-    """What our environment says of the services' settings; some may be in files, by `<NAME>_FILE`."""
+    """The services' settings in our environment. Some may be in files, by `<NAME>_FILE`."""
     return {name: value for name, value in os.environ.items() if value and name.removesuffix("_FILE") in SETTINGS}
 
 
 def set_aside(*used: str) -> str:
-    """A sentence that names the settings of our environment which a Stack does not use, but for those that its maker has
-    `used`. Empty if there are none.
+    """A sentence that names the settings of our environment which a Stack does not use. Those that its maker has `used` are
+    left out. Empty if there are none.
     """
     names = sorted(_unused().difference(used))
     return f"Not used, as this run has settings and free ports of its own: {', '.join(names)}." if names else ""
 
 
 def _inherited() -> dict[str, str]:
-    """Our environment without what would set a service up in another way than the stack means to."""
+    """Our environment without the settings of the services, which the stack makes itself."""
     hidden = _unused()
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
@@ -208,13 +208,13 @@ class _Database(msgspec.Struct, rename=str.upper):
 
 
 def data_directory(usual: Path) -> Path:
-    """Where a run keeps its data: in the usual place, or where DATA_DIR says, so that two may run beside each other."""
+    """The directory for a run's data: the usual one, or DATA_DIR, so that two may run beside each other."""
     given = os.environ.get("DATA_DIR")
     return Path(given).resolve() if given else usual
 
 
 def start_failure(error: OSError) -> str:
-    """Why a run cannot begin: mostly that the disk is full, or that a directory may not be written to."""
+    """Says why a run cannot begin: mostly that the disk is full, or that a directory may not be written to."""
     if error.filename is None:
         return str(error)
     return f"{error.filename}: {error.strerror}. {ELSEWHERE}"
@@ -248,7 +248,7 @@ def _is_free(address: Address) -> bool:
 
 
 def exit_on_sigterm() -> None:
-    """So that SIGTERM unwinds like Ctrl-C and everything that was started is stopped."""
+    """Makes SIGTERM unwind like Ctrl-C, so that everything that was started is stopped."""
 
     def leave(_number: int, _frame: object) -> None:
         raise SystemExit(143)
@@ -258,7 +258,7 @@ def exit_on_sigterm() -> None:
 
 @contextmanager
 def until_ctrl_c() -> Iterator[None]:
-    """At whatever moment it comes, it is no error."""
+    """Ends what runs inside quietly at Ctrl-C, at whatever moment it comes."""
     try:
         yield
     except KeyboardInterrupt:
@@ -266,7 +266,7 @@ def until_ctrl_c() -> Iterator[None]:
 
 
 def wait(services: Sequence[Service]) -> None:
-    """Until a service ends by itself. One that was killed is started again, as an operator's supervisor would do."""
+    """Waits until a service ends by itself. A killed one is started again, as an operator's supervisor would do."""
     while True:
         for service in services:
             assert service.process is not None

@@ -1,7 +1,7 @@
-"""`python -m tools.tidy [file …]`: what no other check looks at, in the files named or in all of them.
+"""`python -m tools.tidy [file …]`: checks what no other check looks at, in the files named or in all of them.
 
-Left-over merge markers, trailing blanks, a last line without its end, and files too large to belong here. Standard library
-only; needs no git.
+It finds left-over merge markers, trailing blanks, a last line without its end, and files too large to belong here. It uses
+the standard library only, and no git.
 """
 
 import os
@@ -32,7 +32,7 @@ def our_files() -> Iterator[Path]:
 
 
 def faults(path: Path) -> Iterable[str]:
-    """What is wrong with one file, as `path:line: what`."""
+    """The faults of one file, each as `path:line: fault`."""
     content = path.read_bytes()
     if len(content) > FILE_BYTES_MAX:
         yield f"{path}: larger than {FILE_BYTES_MAX // 1024} KiB"

@@ -7,7 +7,7 @@
 4. `receive_webhook.py` verifies what the provider says. `record_events.py` stores it, and the order learns it.
 5. `reconcile.py` asks the provider about whatever is still open, `sweep_events.py` about what it did unasked.
 6. `pay_order.py`, `cancel_order.py`, `refund_order.py`, `resolve_review.py` and `redrive_message.py` are what people do
-   about it afterwards.
+   afterwards.
 
 The rules are in the nouns, which do no I/O. `order.py` is the document: its facts (`facts.py`) and its calls (`calls.py`,
 `outbox.py`). `event.py` says what the order learns, and `merge.py` does at once all that follows: the sums and the status

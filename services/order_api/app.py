@@ -1,4 +1,4 @@
-"""The application put together: what calls what, and what runs for as long as it serves."""
+"""Puts the application together: its parts, and the work that runs for as long as it serves."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,10 +77,10 @@ class Application:
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
-        """Schema made, client open, writers and (unless told otherwise) workers running; all stopped at the end."""
+        """Makes the schema, and keeps client, writers and (unless told otherwise) workers running until the end."""
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
-            # Again: `serve` has, where an error is one line, but not everybody.
+            # `serve` has done it already, to show an error in one line; other callers have not.
             await ensure_schema(self.store.database, watched=self._watched)
             await self.gateway.start()
             hourly: list[Writer] = [self.forget_keys, self.sweep_events] if workers else []

@@ -1,4 +1,4 @@
-"""Old events of the provider go out of the way: each is copied to the archive, and then taken away."""
+"""Moves old events of the provider out of the way: each is copied to the archive, then deleted."""
 
 from datetime import datetime, timedelta
 
@@ -12,17 +12,16 @@ from shared.documents.replies import refusals
 from shared.mongo import Collection, Document
 
 ARCHIVE = "payment_events_archive"
-KEPT_AT_LEAST = timedelta(days=7)  # for so long the provider may send an event again, or be asked for it
+KEPT_AT_LEAST = timedelta(days=7)  # so long the provider may send an event again, or be asked for it
 BATCH_SECONDS = 30.0  # nobody waits for an answer
 
-# One of no order of ours is judged again when it comes again; till then nobody need. The others may mean money. C19
+# C19: an unmatched event is judged when it comes again, so it may go. Outcomes that are not listed may mean money.
 _MOVED: frozenset[Outcome] = frozenset({"applied", "ignored", "duplicate", "unmatched"})
 
 
 async def archive_events(events: Collection, archive: Collection, *, before: datetime) -> int:
-    """Moves the events that were received before then and whose outcome is final, or that are of no order; returns how
-    many. It may be broken off
-    anywhere: an event is then in its place, or in both, and the next run goes on. Raises PyMongoError.
+    """Moves the events that were received before then and are final, or belong to no order. Returns how many. It may be
+    broken off anywhere: an event is then in one place or in both, and the next run goes on. Raises PyMongoError.
     """
     moved = 0
     async for page in pages_of(events, {"outcome": 1, "received_at": 1}):
@@ -37,13 +36,13 @@ async def _move(events: Collection, archive: Collection, ids: list[str]) -> int:
     if not documents:
         return 0
     await _copy(archive, documents)
-    # One that was counted once more meanwhile has another version, and stays for the next run. C3
+    # C3: an event that was counted once more meanwhile has another version, and stays for the next run.
     as_copied = [DeleteOne({"_id": one["_id"], "version": one["version"]}) for one in documents]
     return (await events.bulk_write(as_copied, ordered=False)).deleted_count
 
 
 async def _copy(archive: Collection, documents: list[Document]) -> None:
-    """Returns when a majority has a copy of each. One that is there already is kept as it is."""
+    """Copies the documents, and returns when a majority has them. A copy that is there already stays as it is."""
     try:
         await archive.insert_many(documents, ordered=False)
     except BulkWriteError as error:

@@ -1,4 +1,4 @@
-"""An operator wants to know now: the provider is asked at once, instead of after the pause. C22"""
+"""Asks the provider at once, instead of after the pause, because an operator wants to know now. C22"""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -12,10 +12,10 @@ BATCH_SECONDS = 30.0  # nobody waits for an answer
 
 
 async def ask_now(store: Store, *, updated_since: datetime | None = None) -> int:
-    """Makes due what every order waits for that has an open question: the next question, and the next try of its calls. With
-    `updated_since`, of every order that has changed since then, so that settled ones are asked about too, once.
+    """Makes the next question, and the next try of calls, due for every order that has an open question. With
+    `updated_since` it does so for every order that has changed since then, so that settled ones are asked about too, once.
 
-    Returns how many orders had something to make due. Raises PyMongoError; then what was done stays done.
+    Returns how many orders it changed. Raises PyMongoError; what was done by then stays done.
     """
     now = (await store.database.command("hello"))["localTime"]  # by the server's clock
     pages = _with_a_question(store) if updated_since is None else _updated(store, updated_since)
@@ -27,7 +27,7 @@ async def ask_now(store: Store, *, updated_since: datetime | None = None) -> int
 
 
 async def _with_a_question(store: Store) -> AsyncIterator[list[str]]:
-    """Those to be asked about last come first: what we make due meanwhile is behind us then, and is not met again."""
+    """Yields those to be asked about last first: what we make due meanwhile is then behind us, and is not met again."""
     found = store.orders.find({"reconcile_at": {"$type": "date"}}, {"_id": 1}).sort("reconcile_at", -1)
     while orders := await found.to_list(PAGE_MAX):
         yield [order["_id"] for order in orders]

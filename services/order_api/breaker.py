@@ -15,11 +15,11 @@ State = Literal["closed", "half-open", "open"]
 
 
 class BreakerOpenError(Exception):
-    """Not now; nothing was called."""
+    """The breaker is open, and nothing was called."""
 
 
 class Call:
-    """One permitted call. Whoever makes it says how it ended; left at None, it proves nothing."""
+    """One permitted call. Its caller sets `healthy` when it has ended; None proves nothing."""
 
     healthy: bool | None = None
 
@@ -51,14 +51,14 @@ class Breaker:
         return "open" if self._clock() < self._half_open_at else "half-open"
 
     def permits(self, wanted: int) -> int:
-        """How many of `wanted` calls it would let through now."""
+        """The number of calls, at most `wanted`, that it would let through now."""
         if not self.is_open:
             return wanted
         return min(wanted, 0 if self._probing or self._clock() < self._half_open_at else 1)
 
     @contextmanager
     def call(self) -> Iterator[Call]:
-        """Around a call. Raises BreakerOpenError. A probe that is cancelled or raises is free again at once. C16"""
+        """Runs a call inside. Raises BreakerOpenError. A probe that is cancelled or raises is free again at once. C16"""
         if not self.permits(1):
             raise BreakerOpenError
         probe = self._probing = self.is_open

@@ -1,4 +1,4 @@
-"""What a call of the provider is, and what a reply means for it. Pure.
+"""Calls: requests that the provider must get, and what its replies mean for them. Pure.
 
 A call is written into the order with the decision to move money, and posted until the provider's answer is known. Its id is
 the provider's Idempotency-Key and its body is frozen, so posting again is posting once. C12
@@ -17,17 +17,17 @@ from shared.backoff import exponential
 Kind = Literal["charge", "refund"]
 State = Literal["open", "done", "dead", "void"]
 
-ATTEMPTS_MAX = 24  # with the backoff below: tried for one to two hours
+ATTEMPTS_MAX = 24  # with the backoff below, a call is tried for one to two hours
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 600.0
 RETRY_AFTER_CAP_SECONDS = 3600.0  # C16: a provider that says "in 30 years" is still asked again today
-GIVEN_BACK_FOR = timedelta(days=30)  # C2: for so long is tried what must go back
-REDRIVES_MAX = 100  # each may leave a review on the order, which must stay a document that can be written
+GIVEN_BACK_FOR = timedelta(days=30)  # C2: so long we try to give back what must go back
+REDRIVES_MAX = 100  # each may leave a review on the order, whose document must stay small enough to be written
 TRIES_KEPT = 10
-# Why a refund is refused that was not sent: a dispute has taken its money, or what it was to give back has gone back.
+# Codes of refunds that were withdrawn before they were sent: a dispute took the money, or it went back in another way.
 DISPUTED, NOT_OWED = "disputed", "not-owed"
 WITHDRAWN_CODES = frozenset({DISPUTED, NOT_OWED})
-GIVING_BACK_TRIES = 40  # C2: with the pauses of `pause_before_giving_back`, thirty days
+GIVING_BACK_TRIES = 40  # C2: with the pauses of `pause_before_giving_back` they take thirty days
 CLOCK_SKEW = timedelta(minutes=1)  # a new call is due at once also where the server's clock is behind ours
 KEY_TRUSTED_FOR = timedelta(hours=23)  # C13: the provider forgets keys after 24 h
 
@@ -46,11 +46,11 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to the provider that must be made: POST `body` to `path`. `reference` is ours of what it asks for.
+    """A request to the provider that must be made: POST `body` to `path`. `reference` is our name of what it asks for.
 
-    While it is open, `due_at` says when it is to be claimed next, by the server's clock. `claim` is the token of the process
-    that has claimed it, and `due_at` then the end of its lease. `settled_claim` is the claim under which it was last settled
-    or given back, so that anybody who watches the collection can see that nobody ever did under a lapsed one. C11
+    While it is open, `due_at` is when it may be claimed next, by the server's clock. While it is claimed, `claim` is the
+    token of the claim and `due_at` the end of its lease. `settled_claim` is the claim under which it was last settled or
+    given back: it shows anybody who watches the collection that this never happened under a lapsed claim. C11
     """
 
     id: Annotated[str, Meta(extra_json_schema={"pattern": "^obx_[0-9a-f]{32}$"})]
@@ -79,7 +79,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Accepted(msgspec.Struct, frozen=True):
     """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15
 
-    `adopted`: found by its reference, so it may not be the only one.
+    `adopted` means that it was found by its reference, so there may be another.
     """
 
     id: str
@@ -96,8 +96,8 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """The outcome is unknown, or there is none yet: ask again with the same key. `answered`: the provider is there all the
-    same.
+    """The outcome is unknown, or there is none yet, so the call is posted again with the same key. `answered` means that the
+    provider is there all the same.
     """
 
     reason: str
@@ -106,7 +106,7 @@ class Unavailable(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """The provider has nothing, and nothing was sent: the order was cancelled. C17"""
+    """Nothing was sent and the provider has nothing, because the order was cancelled or paid meanwhile. C17"""
 
 
 Reply: TypeAlias = Accepted | Refused | Unavailable | Withdrawn
@@ -118,7 +118,7 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Dead(msgspec.Struct, frozen=True):
-    """Given up: it may have been done."""
+    """The call is given up. The provider may have done what it asks for."""
 
     reason: str
 
@@ -129,7 +129,7 @@ Decision: TypeAlias = Accepted | Refused | Retry | Dead | Withdrawn
 def must_ask_first(call: Call, *, now: datetime) -> bool:
     """Whether the provider may have forgotten our key, so that posting could do it a second time. C13
 
-    Counted from the call's creation, because in a database restored from a backup the first attempt may be missing; or
+    Time counts from the call's creation, because a database restored from a backup may lack the first attempt. It counts
     from the first attempt if that is earlier by the server's clock, because a replica's clock may be ahead.
     """
     if call.redrives > 0:
@@ -144,8 +144,8 @@ def may_have_been_done(call: Call) -> bool:
 
 
 def decide(call: Call, reply: Reply, *, now: datetime, must_go_back: bool = False) -> Decision:
-    """What becomes of the call. `attempts` already counts the one that got this reply. `must_go_back`: it gives back what
-    the merchant may not keep, and is tried for days. C2
+    """Decides what becomes of the call. `attempts` already counts the one that got this reply. With `must_go_back` the call
+    gives back what the merchant must not keep, and is tried for days. C2
     """
     if not isinstance(reply, Unavailable):
         return reply
@@ -161,17 +161,17 @@ def decide(call: Call, reply: Reply, *, now: datetime, must_go_back: bool = Fals
 
 
 def pause_before_giving_back(failures: int) -> timedelta:
-    """From a minute to a day. C2"""
+    """The pause before the next try to give back. It grows from a minute to a day. C2"""
     return min(timedelta(minutes=2 ** min(failures - 1, 20)), timedelta(days=1))
 
 
 def has_ended(call: Call) -> bool:
-    """Whether nothing can come of it any more: it was refused for good, or is not sent."""
+    """Whether the call can no longer move money: it was refused for good, or will never be sent."""
     return call.state == "void" or call.refused_code is not None
 
 
 def is_unsent(call: Call) -> bool:
-    """Whether nobody can have sent it, or be about to. C17"""
+    """Whether nobody can have sent the call, or be about to send it. C17: only such a call may be withdrawn."""
     return call.state == "open" and call.attempts == 0 and call.claim is None and call.first_attempt_at is None
 
 
@@ -183,19 +183,19 @@ def death_id(call: Call) -> str:
 
 
 def ended(call: Call, state: Literal["done", "void"], *, now: datetime) -> Call:
-    """The call when an event has answered its question, or when it is never to be sent. Whoever has claimed it finds the
-    claim passed. C14
+    """Ends a call that an event has answered, or that must never be sent. Its claim is cleared, so the process that had
+    claimed it changes nothing any more. C14
     """
     return replace(call, state=state, claim=None, due_at=None, updated_at=now)
 
 
 def due_again(call: Call, now: datetime) -> Call:
-    """The call when its claim was broken off: due at once. It may have been sent."""
+    """Makes a call due at once whose claim was broken off. It may have been sent, so the attempt counts."""
     return replace(call, claim=None, settled_claim=call.claim, due_at=now, updated_at=now)
 
 
 def given_back(call: Call, now: datetime) -> Call:
-    """The call when its claim was not sent: due at once, at no cost of an attempt. C11"""
+    """Makes a call due at once that was claimed but not sent. The claim costs no attempt. C11"""
     first_attempt_at = call.first_attempt_at if may_have_been_done(call) else None
     return replace(due_again(call, now), attempts=call.attempts - 1, first_attempt_at=first_attempt_at)
 
@@ -221,13 +221,13 @@ def settled(call: Call, decision: Decision, tried: Try, *, now: datetime) -> Cal
 
 
 def first_due(calls: Iterable[Call]) -> datetime | None:
-    """When the first of the open calls is due, None if none is open: what claims look for. C11"""
+    """The time when the first open call is due, None if no call is open. Claims look for it. C11"""
     return min((call.due_at for call in calls if call.state == "open" and call.due_at is not None), default=None)
 
 
 def redriven(call: Call, redrive: str, *, at: datetime, now: datetime) -> Call:
-    """The dead call to be sent again because a person said so `at` that time. `first_attempt_at` stays: whatever the redrive
-    finds, it may have been done since then.
+    """Opens a dead call again, because a person said so at the time `at`. `first_attempt_at` stays, because the call may
+    have been done at any time since then.
     """
     return replace(
         call,

@@ -1,4 +1,4 @@
-"""Cancelling an order that nobody has paid, and its charge if that was never sent: one change of one document.
+"""Cancels an order that nobody has paid, and its charge call if that was never sent, in one change of the order.
 
 A charge that was sent may succeed yet. The order then stays Cancelled and the money is given back by itself. C17, C22
 """
@@ -54,7 +54,7 @@ class CancelOrder:
 
 
 def cancelled(order: Order, request: str, *, at: datetime) -> Verdict[Order, Outcome]:
-    """Cancels at the time `at`; `request` tells this request from another of that time when it runs again. C4"""
+    """Cancels the order at the time `at`. A second run recognises its own effect by `request`. C4"""
     if order.cancelled_at is not None:
         return Verdict(Cancelled(order, newly=order.cancelled_by == request), found=True)
     if succeeded(order):

@@ -1,7 +1,7 @@
-"""Claims: writes that are right for any order they match as it is when it is written. C3, C11
+"""Claims: writes that are right for any state of an order when it is written (C3). C11: one process at a time holds a call.
 
-By compare-and-set a claim of an order that changes often would starve. They are updates by pipeline, so whatever came from
-outside is in them as a `$literal`.
+By compare-and-set, claims of an order that changes often would starve. So they are update pipelines, and everything that
+came from outside is in them as a `$literal`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ _TO_BE_ASKED = {"reconcile_at": {"$type": "date"}, "$expr": {"$lte": ["$reconcil
 _OPEN_CALLS = {"$filter": {"input": "$calls", "as": "call", "cond": {"$eq": ["$$call.state", "open"]}}}
 _LEAST_DUE_AT = {"$min": {"$map": {"input": _OPEN_CALLS, "as": "call", "in": "$$call.due_at"}}}
 HOUR_SECONDS, DAY_SECONDS = 3600.0, 86400.0
-TURNS_OF_A_WEEK = 7 * 24 + 12  # with pauses that double to an hour; who is still asked about then is asked daily
+TURNS_OF_A_WEEK = 7 * 24 + 12  # with pauses that double to an hour; a question that is still open then is asked daily
 
 
 async def take(orders: Collection, token: str, *, limit: int, lease_seconds: float) -> Sequence[Document]:
-    """Claims up to `limit` calls that are due, the earliest first, under `token`: one attempt more, and due again when the
-    lease ends, by the server's clock. Returns their orders as a majority has them then, with the server's time in `read_at`.
-    Raises PyMongoError; a claim whose reply was lost lapses with its lease.
+    """Claims up to `limit` calls that are due, the earliest first, under `token`. Each counts one attempt more and is due
+    again when the lease ends, by the server's clock. Returns their orders as a majority has them, with the server's time in
+    `read_at`. Raises PyMongoError; a claim whose reply was lost lapses with its lease.
     """
     due_only = {"now": "$$NOW", "calls": {"id": 1, "state": 1, "due_at": 1}}
     stages: list[Document] = [{"$match": _IS_DUE}, {"$sort": {"due_at": 1}}, {"$limit": limit}, {"$project": due_only}]
@@ -60,7 +60,7 @@ async def take(orders: Collection, token: str, *, limit: int, lease_seconds: flo
     ]
     try:
         await orders.update_many({"_id": {"$in": ids}, **_IS_DUE}, update)
-    except WriteError as error:  # of one that is not as it must be; the others are claimed one by one
+    except WriteError as error:  # one order is not as it must be; the others are claimed one by one
         log.error("not claimed together", collection=orders.name, reason=describe(error))
         one_by_one = [UpdateOne({"_id": one, **_IS_DUE}, update) for one in ids]
         await _write_what_can_be(orders, one_by_one)
@@ -81,9 +81,9 @@ def _due_calls(orders: Iterable[Document]) -> list[tuple[datetime, str, str]]:
 async def take_turns(
     collection: Collection, *, limit: int, base_seconds: float, cap_seconds: float = HOUR_SECONDS
 ) -> list[Document]:
-    """Up to `limit` documents whose `reconcile_at` has come, each moved on to its next turn by us and nobody else: it is
-    schedule and claim in one. The pauses grow from `base_seconds` to `cap_seconds`, and to a day after a week. Raises
-    PyMongoError. C22
+    """Takes up to `limit` documents whose `reconcile_at` has come, and moves each on to its next turn, so that nobody else
+    takes it: `reconcile_at` is schedule and claim in one. The pauses grow from `base_seconds` to `cap_seconds`, and to a day
+    after a week. Raises PyMongoError. C22
     """
     if limit < 1:
         return []
@@ -93,7 +93,7 @@ async def take_turns(
     writer = ObjectId()
     turns = [_turn(document, base_seconds, cap_seconds, writer) for document in found]
     ours = {"_id": {"$in": [document["_id"] for document in found]}, "writer": writer}
-    # In one session, so that the look waits for a turn that no majority has yet.
+    # One session, so that the read waits until a majority has the turns.
     async with collection.database.client.start_session(causal_consistency=True) as session:
         await _write_what_can_be(collection, turns, session)
         taken = {one["_id"] async for one in collection.find(ours, {"_id": 1}, session=session)}
@@ -103,7 +103,7 @@ async def take_turns(
 async def _write_what_can_be(
     collection: Collection, updates: Sequence[UpdateOne], session: AsyncClientSession | None = None
 ) -> None:
-    """One that is refused, or that no majority has yet, spoils no other: whoever wrote them reads back what was written."""
+    """Writes every update that can be written. The caller reads back which ones those were."""
     try:
         await collection.bulk_write(updates, ordered=False, session=session)
     except BulkWriteError as error:
@@ -112,8 +112,8 @@ async def _write_what_can_be(
 
 
 async def hasten(orders: Collection, ids: Sequence[str], *, at: datetime) -> int:
-    """Makes these orders' next question, and the next try of their calls, due `at` that time, which has come by the server's
-    clock. What is due already or claimed stays as it is. Returns how many orders it changed. Raises PyMongoError. C3
+    """Makes the next question and the next try of calls due for these orders at the time `at`, which has come by the
+    server's clock. What is due already or claimed stays as it is. Returns how many it changed. Raises PyMongoError. C3
     """
     waits = {"state": "open", "claim": None, "due_at": {"$gt": at}}
     hurried = [{"reconcile_at": None}, {"reconcile_at": {"$gt": at}}, {"calls": {"$elemMatch": waits}}]

@@ -1,4 +1,4 @@
-"""The command line: what an operator asks for beyond the API. It works on the database itself, by the same writes as the
+"""The command line for operators: what the API does not offer. It works on the database itself, with the same writes as the
 services that run meanwhile.
 """
 
@@ -114,8 +114,8 @@ def sweep_command(since: datetime) -> None:
 def archive_command(before: datetime) -> None:
     """Move old events of the provider out of the way.
 
-    Those whose outcome is final, or that are of no order of ours, go from payment_events to payment_events_archive, in the
-    same database. It may be broken off, and said again, at any time: an event is copied before it is taken away.
+    Events whose outcome is final, or that belong to no order of ours, go from payment_events to payment_events_archive, in
+    the same database. It may be broken off, and said again, at any time: an event is copied before it is taken away.
     """
     youngest = utc_now() - KEPT_AT_LEAST
     if before > youngest:
@@ -131,11 +131,11 @@ def archive_command(before: datetime) -> None:
 
 @order_api.command("doctor")
 def doctor_command() -> None:
-    """Look at the settings and at MongoDB, and say in a line each what is wrong.
+    """Look at the settings and at MongoDB, and say what is wrong, in one line each.
 
     It tries every privilege, measures a round trip and a write, and tries what the safety rests on in a scratch database
-    beside that of the service. It needs the settings of the service, and changes nothing of what is stored but a counter in
-    `barriers`. If its user may not write to the scratch database, DOCTOR_MONGODB_URI is the URI of one that may.
+    beside that of the service. It needs the settings of the service. Of what is stored it changes only a counter in
+    `barriers`. If its user may not write to the scratch database, DOCTOR_MONGODB_URI is the URI of a user that may.
     """
     settings = load_or_exit(Settings, os.environ)
     own, database = load_or_exit(DoctorSettings, os.environ), settings.order_api_database

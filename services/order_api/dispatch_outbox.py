@@ -1,7 +1,7 @@
-"""Making the calls that orders ask for: claim, post, settle. C11 to C16
+"""Makes the calls that orders ask for: claim, post, settle. C11 to C16
 
-A call is claimed under a lease before anything is sent, and the claim counts the attempt: a process that dies in between
-leaves a call that knows it may have been sent. What a reply means is `calls.decide`; here it is made durable.
+A call is claimed under a lease before anything is sent, and the claim counts the attempt. So if the process dies in between,
+the call shows that it may have been sent. `calls.decide` says what a reply means; here it is made durable.
 """
 
 import asyncio
@@ -54,12 +54,14 @@ from shared.tracing import continue_trace
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
-SETTLE_SECONDS = 15.0  # more than a change lets anybody wait
-UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals that tell of something which nobody has told us
+SETTLE_SECONDS = 15.0  # longer than a change may wait
+UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals for a reason that the order has not learned yet
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """A call and its order, both as stored when it was claimed: one that does not decode must not spoil the others."""
+    """A claimed call and its order, as stored at the claim. They are decoded later: one that cannot be decoded spoils no
+    other.
+    """
 
     order: Document
     call: Document
@@ -99,7 +101,7 @@ class DispatchOutbox:
         )
 
     async def _claim(self, limit: int) -> list[_Claimed]:
-        """No more than can be sent at once: free slots, and what the breaker lets through. C11"""
+        """Claims no more calls than there are free slots, and than the breaker lets through. C11"""
         permitted = self.breaker.permits(limit)
         if permitted < 1:
             return []
@@ -156,11 +158,11 @@ class DispatchOutbox:
         )
 
     async def _reply_to(self, claimed: _Claimed, call: Call, *, now: datetime, unwanted: bool) -> Reply:
-        """Posts, and asks before posting or after a refusal where it may have been done already. C13, C15
+        """Posts the call. If it may have been done already, the provider is asked before posting (C13) or after a refusal
+        (C15).
 
-        What was not done by then is not done any more for an order that is cancelled or paid. C17
-
-        `now` is the server's time.
+        If the provider has no such charge, and the order is cancelled or paid by then, it is not made any more (C17). `now`
+        is the server's time.
         """
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
@@ -180,15 +182,15 @@ class DispatchOutbox:
                 return reply
         except TimeoutError:
             return Unavailable("no answer in time")
-        except (PyMongoError, OverloadedError, UnavailableError):  # not the provider: the lease lapses
+        except (PyMongoError, OverloadedError, UnavailableError):  # MongoDB's, not the provider's: the lease lapses
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is that nobody foresaw, it is tried again, and bounded. C15
+        except Exception as error:  # noqa: BLE001 - C15: what nobody foresaw is tried again, a bounded number of times
             log.error("an attempt failed", message_id=call.id, exc_info=True)
             return Unavailable(type(error).__name__)
 
     async def _hear(self, claimed: _Claimed, call: Call) -> Unavailable | None:
-        """Records what the provider has to say of the charge, so that the next refund is decided on that: something has
-        taken the money which this one was to give back. C2
+        """Records the provider's events of the charge. Something that we have not heard of has taken the money which this
+        refund was to give back, and the next refund must be decided on that. C2
         """
         try:
             reference = _reference_of(call.path.split("/")[-2], claimed.order)
@@ -220,7 +222,7 @@ class DispatchOutbox:
 def settling(
     order: Order | None, call: Call, reply: Reply, tried: Try, *, at: datetime, now: datetime | None
 ) -> Verdict[Order, bool]:
-    """The order after an attempt of `call`; whether its claim still stood, and if not nothing is changed. C11"""
+    """Settles `call` after an attempt. The answer says whether its claim still stood; if not, nothing is changed. C11"""
     known = None if order is None else call_by_id(order, call.id)
     if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
         return Verdict(known is not None and known.settled_claim == call.claim, found=True)
@@ -245,8 +247,8 @@ def _released(
 
 
 def _under(claim: str | None, known: Call) -> Call:
-    """The call as whoever has this claim settles it. It is their own claim that they write down as the one they settled
-    under, not the one that they read: whoever watches the collection can tell the two apart. C11
+    """The call under the claim of this process. It is settled under that claim and not under the one that was read, so that
+    anybody who watches the collection can tell the two apart. C11
     """
     return msgspec.structs.replace(known, claim=claim)
 
@@ -264,7 +266,7 @@ def _tried(reply: Reply, at: datetime, *, ms: int) -> Try:
 
 
 def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> list[Fact]:
-    """What the order learns: that there is a charge, that a refund was refused. Never that it is paid. C15"""
+    """The facts that the order learns from a reply: a charge exists, or a refund was refused. Never that it is paid. C15"""
     match decision:
         case Accepted(charge_id, amount_minor, made_at) if call.kind == "charge":
             reference = call.reference

@@ -1,7 +1,7 @@
-"""What the provider says, and what it means for an order. Pure.
+"""Events of the provider, and what they mean for an order. Pure.
 
-An event is `received` until its outcome is known. `applied` is final, and so is `ignored` for as long as nobody knows the
-type. `unmatched` and `mismatch` are judged again when the event comes again. C19
+An event is `received` until its outcome is known. `applied` is final, and so is `ignored` while its type is unknown.
+`unmatched` and `mismatch` are judged again when the event comes again. C19
 """
 
 import hashlib
@@ -24,7 +24,7 @@ Outcome = Literal["received", "applied", "duplicate", "ignored", "mismatch", "un
 Source = Literal["webhook", "reconcile"]
 Kind: TypeAlias = Literal["charge", "refund", "dispute"]
 
-# What the object of an event of each known type is, and the states that it can then be in.
+# For each known type of event: the kind of its object, and the states that the object can then be in.
 _KNOWN_TYPES: dict[str, tuple[Kind, frozenset[str]]] = {
     "payment.succeeded": ("charge", frozenset({"succeeded"})),
     "payment.failed": ("charge", frozenset({"failed"})),
@@ -39,17 +39,17 @@ _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 
 
 class NotAnEventError(Exception):
-    """Authentic, but not an event: it has nothing that it could be stored under."""
+    """The bytes are authentic, but no event: there is nothing that they could be stored under."""
 
 
 class _OddMemberError(Exception):
-    """A member that decides is missing, or is not what it must be; the message names it."""
+    """A member that decides is missing or malformed. The message names it."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides of what an event is about; of anything else the provider may say what it likes. `reference` is that
-    of the payment attempt, `own_reference` ours of a refund. `at` is the provider's time: when a charge was settled, when a
-    refund or dispute was made.
+    """The members of an event's object that decide what it means; all others are ignored. `reference` is that of the payment
+    attempt, `own_reference` is our id of a refund. `at` is the provider's time: when a charge was settled, or when a refund
+    or dispute was made.
     """
 
     kind: Kind
@@ -104,7 +104,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """`fact` is what the order learns; `detail` why it learns nothing."""
+    """`fact` is what the order learns. `detail` says why it learns nothing."""
 
     outcome: Outcome
     detail: str | None = None
@@ -146,12 +146,12 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
 
 
 def is_final(stored: StoredEvent) -> bool:
-    """Whether its outcome stands whatever comes. One that was ignored is judged once its type is known. C19"""
+    """Whether the event's outcome can no longer change. An ignored event is judged once its type is known. C19"""
     return stored.outcome == "applied" or (stored.outcome == "ignored" and stored.type not in _KNOWN_TYPES)
 
 
 def gives_way(stored: StoredEvent, event_type: str) -> bool:
-    """Whether the stored event was ignored, and the one that comes under its id has a known type."""
+    """Whether the stored event was ignored, and the event that comes now under its id has a known type."""
     return stored.outcome == "ignored" and event_type in _KNOWN_TYPES
 
 
@@ -172,7 +172,7 @@ def _order_named_in(members: dict[str, Any], *names: str) -> str | None:
 
 
 def _subject(kind: Kind, members: dict[str, Any], timestamp: datetime) -> Subject:
-    """Raises _OddMemberError. C19"""
+    """Reads the members that decide, and no others. Raises _OddMemberError. C19"""
 
     def is_text(value: Any) -> bool:
         return isinstance(value, str) and 0 < len(value) <= TEXT_MAX
@@ -246,12 +246,12 @@ def _what_is_wrong(event_type: str, subject: Subject, order: Order) -> str | Non
 
 
 def altered_id(event_id: str, raw: str) -> str:
-    """What another body under an event's id is kept as. C20"""
+    """The id under which other bytes are kept beside the event whose id they came with. C20"""
     return f"{event_id}~{hashlib.sha256(raw.encode()).hexdigest()[:16]}"
 
 
 def _asked(order: Order, subject: Subject) -> Refund | None:
-    """The refund of ours that a refund is; None of one that was made by hand, and of anything else."""
+    """The refund of ours that the event is about. None if that was made by hand, or is no refund."""
     return next((one for one in order.refunds if one.id == subject.own_reference), None)
 
 

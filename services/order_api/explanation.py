@@ -1,4 +1,4 @@
-"""What has become of a call of the provider, for a person: what happened, whether money moved, what a redrive would do."""
+"""Explains a call to a person: what happened, whether money moved, and what a redrive would do."""
 
 from collections.abc import Mapping
 from typing import assert_never

@@ -1,6 +1,6 @@
-"""What an order knows of its money: facts, each of which only grows. Pure.
+"""The facts that an order learns about its money. Each of them only grows. Pure.
 
-Which version of a fact is kept does not depend on which came first: joining is commutative, associative and idempotent. C1
+Joining is commutative, associative and idempotent, so it does not matter which version of a fact came first. C1
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ _DISPUTE_GROWTH: dict[DisputeState, int] = {"open": 0, "won": 1, "lost": 2}
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge as far as we know it, by the provider's id. `reference` is that of the attempt which it pays; of a charge
-    that succeeded, `at` is when it did by the provider's clock.
+    """A charge, under the provider's id. `reference` is that of the payment attempt that made it. `at` is when the charge
+    succeeded, by the provider's clock, once it has.
     """
 
     id: str
@@ -37,9 +37,9 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
-    """A refund that we asked for, by our id, or one that was made at the provider by hand, by an id derived from its own.
+    """A refund, under our id. If it was made at the provider by hand, our id derives from the provider's.
 
-    Until the provider has told of it, `provider_id` and `made_at` are None. `number` is the merchant's own.
+    `provider_id` and `made_at` are None until the provider has told of it. `number` is the merchant's own.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge that the customer disputes at the bank, by the provider's id."""
+    """A customer's dispute of a charge at the bank, under the provider's id."""
 
     id: str
     charge_id: str
@@ -89,7 +89,7 @@ _Keyed = TypeVar("_Keyed", Charge, Refund, Dispute, Review)
 
 
 def joined(known: tuple[_Keyed, ...], fact: _Keyed) -> tuple[_Keyed, ...]:
-    """The least set of facts that includes `known` and `fact`, one for each key, in order of arrival."""
+    """Adds `fact` to `known`, in order of arrival. Of two versions of one fact it keeps the one that has grown further."""
     place = next((place for place, one in enumerate(known) if _same(one, fact)), None)
     if place is None:
         return tuple(chain(known, (fact,)))
@@ -98,8 +98,8 @@ def joined(known: tuple[_Keyed, ...], fact: _Keyed) -> tuple[_Keyed, ...]:
 
 
 def _same(one: Charge | Refund | Dispute | Review, fact: Charge | Refund | Dispute | Review) -> bool:
-    """Whether they are one fact. Under one id of ours the provider may have made two refunds; what we asked for is whichever
-    the provider tells of.
+    """Whether both are versions of one fact. Two refunds that the provider made under one id of ours are two facts. A refund
+    that the provider has not told of yet is the same fact as either.
     """
     if isinstance(one, Review) and isinstance(fact, Review):
         return (one.code, one.event_id) == (fact.code, fact.event_id)
@@ -135,10 +135,10 @@ def _or_less(text: str | None) -> tuple[bool, str]:
 
 
 def alive(refunds: Sequence[Refund]) -> list[Refund]:
-    """Those that are asked for or have succeeded."""
+    """The refunds that are asked for or have succeeded."""
     return [refund for refund in refunds if refund.state in {"requested", "succeeded"}]
 
 
 def standing(disputes: Sequence[Dispute]) -> list[Dispute]:
-    """Those that are open or lost: a dispute that was won never was."""
+    """The disputes that are open or lost. A dispute that was won counts as if it had never been."""
     return [dispute for dispute in disputes if dispute.state != "won"]

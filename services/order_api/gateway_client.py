@@ -1,4 +1,4 @@
-"""The payment provider as order_api sees it: every answer is Accepted, Refused or Unavailable."""
+"""The client of the payment provider. Every answer to a call becomes Accepted, Refused or Unavailable."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -73,7 +73,7 @@ class GatewayClient:
         return Unavailable(f"HTTP {status} {code}".rstrip(), retry_after)
 
     async def find(self, call: Call) -> Accepted | Unavailable | None:
-        """What the provider already has for `call`, by its reference; None if nothing. C13"""
+        """Asks what the provider has for `call`, because it may have forgotten the key (C13). None if it has nothing."""
         path = "/v1/charges" if call.kind == "charge" else "/v1/refunds"
         found: list[Accepted] = []
         try:
@@ -109,8 +109,8 @@ class GatewayClient:
             yield bytes(raw)
 
     async def events_since(self, at: datetime, *, undelivered: bool) -> AsyncIterator[bytes]:
-        """The exact bytes of every event that the provider has announced since then, newest first; or only of those that it
-        has not delivered, as far as it knows. Raises GatewayUnavailableError.
+        """The exact bytes of every event that the provider has announced since then, newest first. With `undelivered` only
+        those that it has not delivered, as far as it knows. Raises GatewayUnavailableError.
         """
         wanted = {"createdFrom": rfc3339(at), **({"delivered": "false"} if undelivered else {})}
         async for raw in self._pages("sweep events", "/v1/events", wanted):
@@ -151,13 +151,13 @@ class GatewayClient:
                     return response.status, body, retry_after_seconds(response)
         except CALL_ERRORS as error:
             raise GatewayUnavailableError(type(error).__name__) from error
-        except Exception as error:  # C15: so is any exception that nobody foresaw
+        except Exception as error:  # C15: an exception that nobody foresaw is no answer either
             log.error("a call of the provider failed", step=step, exc_info=True)
             raise GatewayUnavailableError(type(error).__name__) from error
 
 
 def _accepted(call: Call, found: wire.Charge | wire.Refund) -> Accepted | None:
-    """What was found, if it is what `call` asks for: reference, amount, currency and charge. C15"""
+    """Returns what was found if it is what `call` asks for: reference, amount, currency and charge. C15"""
     if isinstance(found, wire.Charge):
         asked = msgspec.json.decode(call.body, type=wire.ChargeRequest)
         same = (found.reference, found.amount, found.currency) == (asked.reference, asked.amount, asked.currency)
@@ -172,7 +172,7 @@ def _accepted(call: Call, found: wire.Charge | wire.Refund) -> Accepted | None:
 
 
 def _with_stored_time(found: _Dated) -> _Dated:
-    """With a time as a database keeps it. Raises GatewayUnavailableError."""
+    """Cuts the time to what a database keeps. Raises GatewayUnavailableError."""
     try:
         return msgspec.structs.replace(found, created_at=stored(found.created_at))
     except ValueError:
@@ -180,10 +180,10 @@ def _with_stored_time(found: _Dated) -> _Dated:
 
 
 def _decode(body: bytes, kind: type[T]) -> T | None:
-    """None for whatever else the provider says, and whatever that does to the decoder. C15"""
+    """Returns None for anything that is not of this kind, and for whatever breaks the decoder. C15"""
     try:
         return msgspec.json.decode(body, type=kind)
-    except Exception:  # noqa: BLE001 - not JSON, not UTF-8, nested too deep, and what nobody foresaw
+    except Exception:  # noqa: BLE001 - not JSON, not UTF-8, nested too deep, or something that nobody foresaw
         return None
 
 

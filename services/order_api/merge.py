@@ -25,15 +25,15 @@ from order_api.outbox import call_by_id, refund_call_id, with_call, with_refund_
 from order_api.reviews import raised, was_missed, with_reviews
 from shared.ids import derive_id
 
-HISTORY_KEPT = 1000  # lines, of an order, which must stay a document that can be written
+HISTORY_KEPT = 1000  # lines of one order, whose document must stay small enough to be written
 
 
 def merge(order: Order, *facts: Fact, now: datetime, cause: str) -> Order:
-    """`order` knowing `facts` too, and what follows from all that it knows: what must not be sent any more is not, what
-    must go back is asked for, reviews open and close, and the status is what it amounts to. `version` is left to whoever
-    writes it.
+    """The order after it has learned `facts`, with everything that follows from them: calls that must not be sent any more
+    are ended, what must go back is asked for, reviews open and close, and the status is derived. `version` is
+    left to the write.
 
-    The same object if nothing is new. `cause` goes into the history if the status changes.
+    Returns the same object if nothing is new. `cause` goes into the history if the status changes.
     """
     grown = knowing(order, facts)
     if grown.cancelled_at is not None or succeeded(grown):
@@ -54,7 +54,7 @@ def merge(order: Order, *facts: Fact, now: datetime, cause: str) -> Order:
 
 
 def knowing(order: Order, facts: Iterable[Fact]) -> Order:
-    """`order` with these facts, and nothing that follows from them."""
+    """Adds the facts to the order, without anything that follows from them."""
     for fact in facts:
         order = _with(order, fact)
     return order
@@ -82,8 +82,8 @@ def _changed(order: Order, **fields: Any) -> Order:
 
 
 def _without_unsent_refunds(order: Order, now: datetime) -> Order:
-    """The order whose refunds that were never sent never will be where a dispute has taken what they would give back: the
-    latest first, until the others fit.
+    """Ends refunds that were never sent and no longer fit, because a dispute has taken their money. The latest are ended
+    first, until the others fit.
     """
     amounts = {charge.id: charge.amount_minor for charge in succeeded(order)}
     disputed = {dispute.charge_id for dispute in order.disputes} & amounts.keys()
@@ -97,8 +97,8 @@ def _without_unsent_refunds(order: Order, now: datetime) -> Order:
 
 
 def _without_what_is_not_owed(order: Order, now: datetime) -> Order:
-    """The order whose automatic refunds that were never sent never will be where nothing is owed without them: somebody has
-    given it back by hand.
+    """Ends automatic refunds that were never sent, if nothing would be owed without them: somebody has given the money back
+    by hand.
     """
     for refund in reversed(order.refunds):
         call = call_by_id(order, refund_call_id(refund.id))
@@ -116,10 +116,10 @@ def _withdrawn(order: Order, refund: Refund, call: Call, code: str, now: datetim
 
 
 def _with_what_is_owed(order: Order, now: datetime) -> Order:
-    """The order with a refund asked for of whatever the merchant must not keep. C2
+    """Asks for a refund of all that the merchant must not keep. C2
 
-    Its id derives from the charge's and how many were asked for, so asking twice is asking once. Where some were not made
-    the next is sent after a pause, for about 30 days; then only its review is left.
+    Its id derives from the charge's id and from how many were asked for, so asking twice is asking once. If earlier refunds
+    were not made, the next one is sent after a pause. This goes on for about 30 days; then only the review is left.
     """
     cause: RefundCause = "duplicateCharge" if order.cancelled_at is None else "cancelled"
     for part in parts_owed(order):

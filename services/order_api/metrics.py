@@ -1,5 +1,5 @@
-"""What order_api counts. A change is counted once it is acknowledged, by the process that made it. What the database holds
-is counted in `take_stock.py`.
+"""The counters of order_api. A change is counted once it is acknowledged, by the process that made it. `take_stock.py`
+counts what the database holds.
 """
 
 from typing import get_args
@@ -73,7 +73,7 @@ RECONCILIATIONS = {result: _RECONCILIATIONS.labels(result) for result in ("answe
 
 
 def count_status(order: Order) -> None:
-    """To be called once for each change of an order's status, when it is written."""
+    """Counts an order's new status. It is called once for each change of status, when that is written."""
     _ORDERS_BY_STATUS[order.status].inc()
     if order.status == "Paid" and sum(change.status == "Paid" for change in order.history) == 1:
         _TIME_TO_PAID.observe(max(0.0, (utc_now() - order.created_at).total_seconds()))
@@ -95,5 +95,5 @@ def count_look_up(found: Accepted | Unavailable | None) -> None:
 
 
 def watch(breaker: Breaker) -> None:
-    """Makes this breaker's state the one that is shown."""
+    """Shows the state of this breaker in the metrics."""
     _BREAKER_STATE.set_function(lambda: get_args(State).index(breaker.state))

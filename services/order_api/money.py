@@ -1,7 +1,7 @@
-"""All arithmetic of an order's money: what came in, went back, may be kept and must go back. Pure.
+"""All arithmetic of an order's money: what came in, what went back, what may be kept and what must go back. Pure.
 
-Amounts are whole minor units of the order's currency, and all sums are over the whole order, so nothing depends on which of
-its charges succeeded first. A refund or dispute counts once its charge has succeeded, as far as the facts tell. C1, C2, C18
+Amounts are whole minor units of the order's currency. All sums are over the whole order, so it does not matter which of its
+charges succeeded first (C1). A refund or dispute counts once the order has learned that its charge succeeded.
 """
 
 from collections import deque
@@ -20,25 +20,20 @@ AUTOMATIC = frozenset({"cancelled", "duplicateCharge"})  # the causes of refunds
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """`excess` is what was charged beyond the order's amount, `for_excess` how much of the refunds by hand answers an excess
-    that was there when they were made, `by_hand` the rest of those: it counts as the merchant's will.
-
-    `given_back` is shown as refundedAmount. `keep` is what the merchant may keep, `left` what has not gone back and is not
-    disputed, or negative; `owed` is what must go back by itself, `refundable` what the merchant may give back.
-    """
+    """The sums of an order's facts."""
 
     captured: int
-    excess: int
-    for_excess: int
-    by_hand: int
+    excess: int  # what was charged beyond the order's amount
+    for_excess: int  # the part of the refunds by hand that answers an excess which was there when they were made
+    by_hand: int  # the rest of the refunds by hand: it counts as the merchant's will
     automatic: int  # the refunds by itself that have succeeded
-    merchant: int  # the merchant's that have succeeded
-    given_back: int
+    merchant: int  # the merchant's refunds that have succeeded
+    given_back: int  # shown as refundedAmount
     disputed: int
-    keep: int
-    left: int
-    owed: int
-    refundable: int
+    keep: int  # what the merchant may keep
+    left: int  # what has not gone back and is not disputed; it may be negative
+    owed: int  # what must go back by itself
+    refundable: int  # what the merchant may give back
 
 
 def sums(order: Order) -> Sums:
@@ -86,8 +81,8 @@ def derive(order: Order) -> Status:
 
 
 def _has_failed(order: Order) -> bool:
-    """Whether no charge is pending, and every attempt has ended with nothing charged. Never by counting: one attempt may
-    have two charges.
+    """Whether no charge is pending and every attempt has ended with nothing charged. Attempts and charges are not counted
+    against each other, because one attempt may have two charges.
     """
     made = attempts(order)
     if not made or any(charge.state == "pending" for charge in order.charges):
@@ -96,15 +91,16 @@ def _has_failed(order: Order) -> bool:
 
 
 class Part(msgspec.Struct, frozen=True):
-    """So much of one charge."""
+    """An amount of one charge."""
 
     charge: Charge
     amount_minor: int
 
 
 def parts_owed(order: Order) -> list[Part]:
-    """What is owed, by charge. What may be kept stays on one: the earliest with room for all of it, or the one with the most
-    room. The others give first, the latest of them before the earlier.
+    """Splits what is owed over the charges (C2: what must go back goes back by itself). One charge keeps what may be kept:
+    the earliest with room for all of it, or else the one with the most room. The others give first, the latest before the
+    earlier.
     """
     charges = succeeded(order)
     if len(charges) < 2 and order.cancelled_at is None and not order.refunds:  # as nearly all orders are
@@ -124,12 +120,12 @@ def parts_owed(order: Order) -> list[Part]:
 
 
 class NotRefundable(msgspec.Struct, frozen=True):
-    """No charge has succeeded, or the order is cancelled: then what was paid is given back by itself."""
+    """No charge has succeeded, or the order is cancelled. What was paid for a cancelled order is given back by itself."""
 
 
 class ExceedsPaid(msgspec.Struct, frozen=True):
-    """More than `left_minor`, the most that one charge has which no other refund has taken or asked for. `disputes`, by
-    their ids, hold back what might be there otherwise.
+    """The refund is larger than `left_minor`, the most that is still to be had from one charge. `disputes` are the ids of
+    the disputes that hold back more.
     """
 
     left_minor: int
@@ -139,8 +135,8 @@ class ExceedsPaid(msgspec.Struct, frozen=True):
 
 
 def refundable(order: Order, amount_minor: int | None = None) -> Part | NotRefundable | ExceedsPaid:
-    """What a merchant's refund takes: of the charge with the least room that is enough, the latest of equals. Without an
-    amount it is all that may be given back of one charge.
+    """Chooses the charge that a merchant's refund is taken from: the one with the least room that is enough, the latest of
+    equals. Without an amount the refund is all that one charge may give back. C18: no more is refunded than was paid.
     """
     charges = succeeded(order)
     if not charges or order.cancelled_at is not None:
@@ -172,7 +168,9 @@ def taken_of(order: Order, charge_id: str) -> int:
 
 
 def _for_excess(by_hand: Sequence[Refund], charges: Sequence[Charge], amount_minor: int) -> int:
-    """How much of refunds by hand answers an excess that was there when they were made. `charges`: the earliest first."""
+    """Adds up the refunds by hand in the order they were made. Each counts only up to the excess that was there then.
+    `charges` are the earliest first.
+    """
     answered = captured = 0
     later = deque(charges)
     for refund in sorted(by_hand, key=lambda one: (_made_at(one), one.id)):
@@ -187,7 +185,7 @@ def _made_at(refund: Refund) -> datetime:
 
 
 def _counted(facts: Sequence[_Taking], charges: Sequence[Charge]) -> list[_Taking]:
-    """Those of a charge that has succeeded."""
+    """The refunds or disputes whose charge has succeeded."""
     ids = {charge.id for charge in charges}
     return [fact for fact in facts if fact.charge_id in ids]
 

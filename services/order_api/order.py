@@ -24,11 +24,11 @@ class StatusChange(msgspec.Struct, frozen=True):
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as stored, one document: its facts, the calls it asks of the provider, and the idempotency keys of what was
-    asked of it. Arrays stand in order of arrival and mean sets. `version` counts its writes. `cancelled_by` is the request
-    that cancelled it.
+    asked of it. Arrays are in order of arrival, and are compared as sets. `version` counts its writes. `cancelled_by` is the
+    request that cancelled it.
 
-    `reconcile_at` is when the provider is asked about it next, None while there is nothing to ask; `asks_left` is how many
-    more answers of the provider it takes to believe that the facts are complete. `due_at` follows from the calls.
+    `reconcile_at` is when the provider is asked about it next, None while there is nothing to ask. `asks_left` is how many
+    more answers of the provider are needed before the facts count as complete. `due_at` follows from the calls.
     """
 
     id: OrderId = msgspec.field(name="_id")
@@ -63,20 +63,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attempts(order: Order) -> list[Call]:
-    """The payment attempts, the first first: charge calls, each with a reference of its own."""
+    """The payment attempts, in the order they were made. Each is a charge call with a reference of its own."""
     return [call for call in order.calls if call.kind == "charge"]
 
 
 def attempt_reference(order_id: str, number: int) -> str:
-    """What the provider knows the `number`-th attempt by, from 1: the order's id, then `ord_….2` and so on."""
+    """The reference of the `number`-th attempt, counted from 1: the order's id, then `ord_….2` and so on."""
     return order_id if number == 1 else f"{order_id}.{number}"
 
 
 def order_of(reference: str) -> str:
-    """The id of the order that an attempt's reference is of."""
+    """The id of the order that an attempt's reference belongs to."""
     return reference.partition(".")[0]
 
 
 def charges_of(order: Order, attempt: Call) -> list[Charge]:
-    """What the provider has charged under the reference of an attempt. One attempt may have two charges."""
+    """The charges that the provider has made under an attempt's reference. One attempt may have two charges."""
     return [charge for charge in order.charges if (charge.reference or order.id) == attempt.reference]

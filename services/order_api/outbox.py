@@ -1,4 +1,4 @@
-"""The calls of an order: what it asks of the provider, and how it learns what became of that. Pure."""
+"""The calls that an order asks of the provider, and how it learns what became of them. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from shared.ids import derive_id
 
 
 def charge_call(order: Order, payment_method: str, *, at: datetime) -> Call:
-    """The call of the order's next payment attempt. Its id and reference follow from the order's and how many there were."""
+    """The call of the next payment attempt. Its id and reference derive from the order's id and the attempt's number."""
     number = len(attempts(order)) + 1
     reference = attempt_reference(order.id, number)
     body = wire.ChargeRequest(
@@ -63,29 +63,29 @@ def call_by_id(order: Order, call_id: str) -> Call | None:
 
 
 def with_refund_asked(order: Order, refund: Refund, *, now: datetime, pause: timedelta = timedelta()) -> Order:
-    """The order with `refund` reserved, and the call that asks for it. What follows from that is for `merge`. C18"""
+    """Reserves `refund` in the order and adds the call that asks for it. `merge` does what follows from that. C18"""
     call = refund_call(refund, now=now, pause=pause)
     return replace(order, refunds=joined(order.refunds, refund), calls=(*order.calls, call))
 
 
 def with_call(order: Order, call: Call) -> Order:
-    """The order with this call instead of the one of its id."""
+    """Replaces the call of the same id."""
     return replace(
         order, calls=tuple(call if one.id == call.id else one for one in order.calls), updated_at=call.updated_at
     )
 
 
 def asks_for_more(before: Order, after: Order) -> bool:
-    """Whether the order has an open call after a change that it did not have before it: a new one, or one that was dead."""
+    """Whether a change has opened a call of the order: a new one, or one that was dead."""
     open_before = {call.id for call in before.calls if call.state == "open"}
     return any(call.state == "open" and call.id not in open_before for call in after.calls)
 
 
 def answered_by_event(order: Order, kind: Kind, reference: str, *, now: datetime) -> Order:
-    """The order whose charge or refund `reference` an event has told of: its call is over. C14
+    """Ends the call of the charge or refund `reference`, because an event has told how that went. C14
 
-    A charge that was asked for, and not accepted as far as we know, may not be the one that the event is about: somebody
-    else may have made that under the same reference. So the provider is asked some more times. C22
+    If we do not know that the provider accepted the charge call, the event may be about another charge: somebody else may
+    have made that under the same reference. So the provider is asked some more times. C22
     """
     for call in order.calls:
         if (call.kind, call.reference) == (kind, reference) and call.state in {"open", "dead"}:
@@ -96,7 +96,7 @@ def answered_by_event(order: Order, kind: Kind, reference: str, *, now: datetime
 
 
 def without_unsent_charges(order: Order, *, now: datetime) -> Order:
-    """The order whose charges that were never sent never will be. C17"""
+    """Ends the charge calls that were never sent, so that they never will be. C17"""
     for call in order.calls:
         if call.kind == "charge" and is_unsent(call):
             order = with_call(order, ended(call, "void", now=now))
@@ -104,7 +104,7 @@ def without_unsent_charges(order: Order, *, now: datetime) -> Order:
 
 
 def may_be_redriven(call: Call, order: Order) -> bool:
-    """Whether it may be sent again: it was given up, and what it asked for may have been done. C15"""
+    """Whether the call may be sent again: it was given up, and the provider may have done what it asks for. C15"""
     requested = {refund.id for refund in order.refunds if refund.state == "requested"}
     redrivable = call.state == "dead" and call.refused_code is None and call.redrives < REDRIVES_MAX
     return redrivable and (call.kind == "charge" or call.refund_id in requested)

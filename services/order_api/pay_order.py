@@ -1,4 +1,4 @@
-"""A customer pays again what has failed: key and the call of a new payment attempt, in one change of the order. C15"""
+"""Pays a Failed order again (C15): key and call of a new attempt are written in one change of the order."""
 
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -35,7 +35,7 @@ class NotPayable(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with all that is made once for it: `payment_id` tells its effect from that of another. C4"""
+    """A request, with its id and time, made once before the first try. `payment_id` tells its effect from another's. C4"""
 
     request: KeyedRequest
     new: NewPayment

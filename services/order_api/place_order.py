@@ -44,8 +44,8 @@ Outcome: TypeAlias = Answer | KeyReused | OrderNumberTaken
 
 
 class PlaceOrder:
-    """Raises what Inserts raises; then the same key finds the truth. Raises AmountError and CurrencyError for what cannot be
-    paid, unless the key remembers that it once could: currencies are withdrawn.
+    """Places an order. Raises what Inserts raises; the same key then finds the truth. Raises AmountError and CurrencyError
+    for what cannot be paid, unless the key has its answer already: a currency may have been withdrawn since.
     """
 
     def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
@@ -67,14 +67,14 @@ class PlaceOrder:
         with span("place order"):
             outcome = await self._insert(order) or order.keys[0].answer
         if isinstance(outcome, Answer):
-            note(order_id=outcome.resource_id)  # of a replay, that of the first
+            note(order_id=outcome.resource_id)  # a replay names the order of the first request
             if not outcome.replayed:
                 count_status(order)
                 self._store.new_calls.set()
         return outcome
 
     def _order(self, key: str, new: NewOrder, amount_minor: int, exponent: int) -> Order:
-        """The order as it is stored, all of it made before the first try. C4"""
+        """The order as it is stored. All of it is made before the first try, so that a retry writes the same. C4"""
         order_id = new_id("ord")
         now = time_of(order_id)  # lists by time go by the ids
         order = Order(
@@ -107,10 +107,10 @@ class PlaceOrder:
 
     async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
         """Finds why each could not be stored: its own key, with the answer that the key remembers, or another order with its
-        number. None if nothing is in its way any more, or an expired key was taken off. C5, C10
+        number. None if nothing is in its way any more, or an expired key was taken off (C10). C5: one key is one order.
 
-        The order with the number usually has the key too: that is a replay. The key of any other is looked up after the
-        number, not before: both appear together, so a number without the key belongs to another request.
+        The order with the number usually has the key too: that is a replay. Otherwise the key is looked up after the number,
+        not before. Both appear together, so a number without the key belongs to another request.
         """
         numbers = await self._by_number(orders)
         outcomes: dict[str, Outcome | None] = {}

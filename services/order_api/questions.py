@@ -1,4 +1,4 @@
-"""What of an order's money we do not know for certain: the provider is asked about it until nothing is left. Pure. C22"""
+"""Open questions about an order's money. The provider is asked about them until none is left. Pure. C22"""
 
 from datetime import datetime, timedelta
 
@@ -17,9 +17,9 @@ def has_open_question(order: Order) -> bool:
 
 
 def open_questions(order: Order) -> set[str]:
-    """What the provider is asked about: by their ids or references, attempts that no charge is known of, charges, refunds
-    and disputes that have not ended, and what is owed. Also a refund or dispute whose charge has not succeeded as far as we
-    know, unless that charge is one of other money.
+    """The ids and references that the provider is asked about: attempts without a known charge; charges, refunds and
+    disputes that have not ended; refunds and disputes whose charge has not succeeded, unless it is a known mismatch. `owed`
+    stands for money that must go back.
     """
     charged = {charge.reference or order.id for charge in order.charges}
     questions = {
@@ -41,22 +41,22 @@ def open_questions(order: Order) -> set[str]:
 
 
 def in_doubt(order: Order) -> Order:
-    """The order when a charge call has ended without an answer of its own: there may be a charge that nobody has told us of,
-    so the provider is asked some more times, whatever the facts say.
+    """Notes that a charge call has ended without an answer of its own. There may be a charge that nobody has told us of, so
+    the provider is asked some more times, even if no other question is open.
     """
     return replace(order, asks_left=ASKS_IN_DOUBT)
 
 
 def answered(order: Order, asks_left: int) -> Order:
-    """The order when the provider, asked while `asks_left` were left, has told all it knows."""
+    """Counts a complete answer of the provider, if `asks_left` still is as it was when the provider was asked."""
     if order.asks_left == 0 or order.asks_left != asks_left:  # the doubt came up after the question was asked
         return order
     return replace(order, asks_left=asks_left - 1)
 
 
 def scheduled(before: Order, after: Order, *, now: datetime, pause: timedelta) -> Order:
-    """`after`, what `before` has become, with the time when the provider is asked about it: after `pause` if there is a new
-    question, and an older one is not put off.
+    """Sets when the provider is asked about the order next, after `before` has become `after`. A new question is asked after
+    `pause`, and an older one is not put off.
     """
     if not has_open_question(after):
         return replace(after, reconcile_at=None)

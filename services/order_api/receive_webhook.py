@@ -1,4 +1,4 @@
-"""A webhook comes in: verify the raw bytes, then decode, then record."""
+"""Receives a webhook: verifies the raw bytes, then decodes them, then records the event."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class ReceiveWebhook:
         self._tolerance_seconds = tolerance_seconds
 
     async def __call__(self, signatures: Sequence[str], body: bytes) -> Outcome:
-        """What became of the event, once that is durable. `signatures` are the X-Signature headers as they came.
+        """Returns the event's outcome, once that is durable. `signatures` are the X-Signature headers as they came.
 
         Raises SignatureError, NotAnEventError, OverloadedError and UnavailableError.
         """
@@ -38,5 +38,5 @@ class ReceiveWebhook:
             WEBHOOKS_REFUSED["not_an_event"].inc()
             log.warning("signed, but not an event", reason=str(error))
             raise
-        async with answered_within():  # what is stored by then is taken up again, whether it comes again or not
+        async with answered_within():  # if time runs out, a stored event is taken up later by itself
             return await self._record(event)

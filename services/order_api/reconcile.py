@@ -1,11 +1,11 @@
-"""Asking the provider what we may have missed: whatever has an open money question is asked about, with growing pauses,
-until it has none. A webhook that is lost for ever costs time, never money. C22
+"""Asks the provider what we may have missed. An order with an open money question is asked about, with growing pauses, until
+it has none. A webhook that is lost for ever costs time, never money. C22
 
-`reconcile_at` is schedule and claim in one: whoever moves it on asks. No token is needed, because the answers go through
-`record_events`, where saying something twice is saying it once. C21
+`reconcile_at` is schedule and claim in one: the process that moves it on asks. No token is needed, because the answers go
+through `record_events`, where recording an event twice is recording it once. C21
 
-The provider is asked for the events of each of an order's payment attempts, and for its charges and disputes: one whose
-event is lost for good shows among those, and keeps the question open.
+The provider is asked for the events of each of an order's payment attempts, and for its charges and disputes. A charge or
+dispute whose event is lost for good shows among those, and keeps the question open.
 """
 
 import asyncio
@@ -49,8 +49,8 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The provider has told all that it knows of an order, and its events are recorded. `asks_left` is as it was when the
-    provider was asked.
+    """The provider's whole answer about an order, whose events are recorded. `asks_left` is as it was when the provider was
+    asked.
     """
 
     asks_left: int
@@ -68,7 +68,7 @@ class Reconcile:
         self.work = LeasedWork[_Question](self._claim, self._ask, name="reconcile", slots=SLOTS, poll_seconds=1.0)
 
     async def _claim(self, limit: int) -> list[_Question]:
-        """Events first, but few: what matches nothing must not wait for ever behind the orders, nor hold them up."""
+        """Takes events first, but few: those of no order must not wait for ever behind the orders, nor hold them up."""
         base_seconds = self._store.reconcile_after.total_seconds()
         events = min(limit, EVENTS_AT_ONCE - self._events_in_hand)
         received = await take_turns(
@@ -130,19 +130,19 @@ class Reconcile:
 
 
 def concluding(order: Order | None, answer: Answer) -> Verdict[Order, None]:
-    """The order with what the answer tells beyond its events, and an end to the question if that leaves none."""
+    """The order learns what the answer says beyond its events. That ends the question if nothing else is open."""
     if order is None:
         return Verdict(None, found=True)
     learned = _learn(order, answer)
     if learned is order and (has_open_question(order) or order.reconcile_at is None):
         return Verdict(None, found=True)
-    return Verdict(None, learned)  # whoever writes it takes off the time of the next turn if no question is left
+    return Verdict(None, learned)  # the store clears `reconcile_at` if no question is left
 
 
 def _learn(order: Order, answer: Answer) -> Order:
-    """The order with every charge that we did not know of as pending, and every dispute as open, whatever the provider says
-    of it: only an event says how it ended, and until then the question is open. One in other money than the order's is left
-    to its event. C15, C22
+    """Adds each charge that we did not know of as pending, and each such dispute as open, whatever the provider says of it.
+    Only an event says how it ended (C15), and until then the question is open (C22). A charge or dispute in other money than
+    the order's is left to its event.
     """
     known = {charge.id for charge in order.charges} | {dispute.id for dispute in order.disputes}
     facts: list[Charge | Dispute] = [

@@ -1,4 +1,4 @@
-"""Recording what the provider says: the one flow for webhooks and reconciliation alike. C21
+"""Records what the provider says: the one flow for webhooks and reconciliation alike. C21
 
 Three steps, each acknowledged before the next: the event is stored with its raw bytes, as `received`; what it says is merged
 into its order; its outcome is written. Merging again is merging once, so a crash between two steps is mended by doing it
@@ -38,11 +38,11 @@ from shared.tracing import current_trace, note, span
 
 RECEIVED_MAX = timedelta(minutes=1)  # after that an event that is still `received` is taken up
 _DECIDED = frozenset({"applied", "ignored"})
-JUDGED_MAX = 5  # each time another process has changed the event meanwhile
+JUDGED_MAX = 5  # times: each time another process has changed the event meanwhile
 
 
 class RecordEvents:
-    """Raises what Inserts and Changes raise; then the event must come again."""
+    """Records an event. Raises what Inserts and Changes raise; then the event must come again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -64,8 +64,8 @@ class RecordEvents:
         return outcome
 
     async def heard(self, raw: bytes) -> bool | None:
-        """Records what the provider says when it is asked, and says whether it could; None if it never can. No event keeps
-        those after it from being recorded.
+        """Records an event that the provider gives when it is asked. Returns whether that worked, or None if it never can.
+        An event that fails does not keep the next ones from being recorded.
         """
         try:
             await self(parse_event(raw, source="reconcile", now=utc_now(), trace=current_trace()))
@@ -78,8 +78,8 @@ class RecordEvents:
         return True
 
     async def again(self, stored: StoredEvent) -> None:
-        """Takes up a stored event that has no final outcome. Bytes that are kept beside an event teach nothing: they only
-        get their review. C21
+        """Takes up a stored event that has no final outcome. Other bytes that are kept beside an event are merged into no
+        order: they only get their review and outcome. C21
         """
         event = _as_it_came(stored)
         if stored.id == event.id:
@@ -107,7 +107,7 @@ class RecordEvents:
         raise UnavailableError
 
     async def _apply(self, event: ReceivedEvent, stored: StoredEvent, *, fresh: bool) -> Outcome:
-        """Merges what the event says into its order, then writes its outcome. `fresh`: this call has stored it. C20, C21"""
+        """Merges what the event says into its order, then writes its outcome. `fresh`: this call stored the event. C21"""
         times = int(not fresh and event.source == "webhook")
         if is_final(stored):
             if times:
@@ -147,8 +147,8 @@ class RecordEvents:
         await self._store.events.change(event.id, lambda stored, _now: _in_place(stored, known, new))
 
     async def _keep_beside(self, event: ReceivedEvent) -> Outcome:
-        """Other bytes under the id of an event: both are kept. What these say is merged into no order, but a person must
-        look: at two that differ where the first are final, or at both where neither means anything. C20
+        """Keeps other bytes that came under an event's id beside the first ones, and merges them into no order. A person
+        must look: at two that differ if the first are final, otherwise at two that mean nothing. C20
         """
         beside = replace(self._stored(event), id=altered_id(event.id, event.raw))
         known = await self._store.events.insert(beside)
@@ -184,12 +184,12 @@ class RecordEvents:
 
 
 def _as_it_came(stored: StoredEvent) -> ReceivedEvent:
-    """Raises NotAnEventError, of bytes that an older version took for an event."""
+    """Parses the stored bytes. Raises NotAnEventError if only an older version took them for an event."""
     return parse_event(stored.raw.encode(), source="reconcile", now=utc_now(), trace=stored.trace)
 
 
 def learning(order: Order | None, event: ReceivedEvent) -> Verdict[Order, Judgement]:
-    """What the order learns from the event: the fact, that a call is over, and what must be given back now."""
+    """The order learns the event's fact, ends the call that the event answers, and asks for what must be given back now."""
     judgement = judge(event, order)
     if order is None:
         return Verdict(judgement)
@@ -221,7 +221,7 @@ def _reviewed(order: Order, event: ReceivedEvent, code: str, detail: str) -> Ord
 
 
 def _in_place(stored: StoredEvent | None, known: StoredEvent, new: StoredEvent) -> Verdict[StoredEvent, None]:
-    """`new` instead of the bytes that were `known`, unless somebody has changed those or made them final since."""
+    """Puts `new` in the place of the bytes that were `known`, unless those have been changed or made final since."""
     if stored is None or stored.raw != known.raw or (is_final(stored) and not gives_way(stored, new.type)):
         return Verdict(None, found=True)
     times = stored.times_received + int(new.source == "webhook")
@@ -231,8 +231,8 @@ def _in_place(stored: StoredEvent | None, known: StoredEvent, new: StoredEvent) 
 def _with_outcome(
     stored: StoredEvent | None, event: ReceivedEvent, judgement: Judgement, times: int
 ) -> Verdict[StoredEvent, bool | None]:
-    """The event with its outcome, if it is as it was judged: the same bytes, and not final meanwhile. Whether this was the
-    write that gave it; None if it is to be judged again. C21
+    """Writes the outcome if the event is still as it was judged: the same bytes, and not final. The answer says whether this
+    write gave the outcome, or is None if the event must be judged again. C21
     """
     if stored is None or stored.raw != event.raw:
         return Verdict(None, found=True)

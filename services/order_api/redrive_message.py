@@ -1,4 +1,4 @@
-"""Sending a dead letter again, because a person says so. The provider is asked before anything is posted. C13, C17"""
+"""Sends a dead letter again, because a person says so. The provider is asked first what it has (C13, C17)."""
 
 from datetime import datetime
 from typing import TypeAlias
@@ -21,7 +21,7 @@ from shared.tracing import note, span
 
 
 class NotRedrivable(msgspec.Struct, frozen=True):
-    """It is not dead, or was redriven REDRIVES_MAX times. `call` is as it is."""
+    """The call is not dead, its refund has ended, or it was redriven REDRIVES_MAX times. `call` is as it is."""
 
     call: Call
 
@@ -35,7 +35,7 @@ Outcome: TypeAlias = Redriven | NotRedrivable | NotFound
 
 
 class RedriveMessage:
-    """The call as it is then. Raises what Changes raises."""
+    """Returns the call as it is afterwards. Raises what Changes raises."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -51,8 +51,8 @@ class RedriveMessage:
         return outcome
 
     async def _redrive(self, merchant: str, call_id: str, redrive: str, at: datetime) -> tuple[str, Outcome]:
-        """The order that has the call, and what became of it. That there is none is believed only when the look-up says the
-        same again after the answer was confirmed: a primary that is new may not know it before. C9
+        """Redrives the call in the order that has it. That no order has it is believed only if the look-up says so again
+        after the answer was confirmed, because a new primary may not know the order at first. C9
         """
         looked_at = ""
         outcome: Outcome = NotFound("message")

@@ -1,4 +1,4 @@
-"""A merchant gives money back: key, reservation and the call that asks for it, in one change of the order. C18"""
+"""Refunds an order: key, reservation and call are one change of it. C18: no more is refunded than was paid."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,12 +21,12 @@ from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import note, span
 
-REFUNDS_MAX = 500  # a merchant's, of one order: it is one document, which must stay small enough to be written
+REFUNDS_MAX = 500  # that a merchant makes of one order, whose document must stay small enough to be written
 
 
 class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request to give back so much in major units, or what one charge has left. A key remembers its fingerprint: a field
-    that is added needs a default.
+    """A request to give back `amount` in major units, or without it all that one charge has left. A key remembers its
+    fingerprint, so a field that is added needs a default.
     """
 
     amount: Decimal | None = None
@@ -34,7 +34,7 @@ class NewRefund(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TooManyRefunds(msgspec.Struct, frozen=True):
-    """The merchant has asked for REFUNDS_MAX already. Others do not count."""
+    """The merchant has asked for REFUNDS_MAX refunds already. Refunds that others asked for do not count."""
 
 
 class RefundNumberTaken(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class RefundNumberTaken(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with all that is made once for it: `refund_id` tells its effect from that of another. C4"""
+    """A request, with its id and time, made once before the first try. `refund_id` tells its effect from another's. C4"""
 
     request: KeyedRequest
     new: NewRefund
@@ -106,13 +106,13 @@ def refunded(order: Order, asked: Asked, now: datetime) -> Verdict[Order, Outcom
 
 
 def _answer(order: Order, made: Refund) -> Answer:
-    """To a request whose key has expired since."""
+    """The answer to a request whose key has expired since."""
     location = f"/api/orders/{order.id}/refunds/{made.id}"
     return Answer(202, to_json(refund_view(made, order)).decode(), location, replayed=False)
 
 
 def may_be_refunded(order: Order, amount_minor: int | None, number: str | None = None) -> Part | Refusal:
-    """So much of one charge, or why it cannot be given back. C18"""
+    """The part of one charge to give back, or the reason why none may be. C18"""
     if number is not None and any(refund.number == number for refund in order.refunds):
         return RefundNumberTaken(number)
     if sum(refund.cause == "merchant" for refund in order.refunds) >= REFUNDS_MAX:

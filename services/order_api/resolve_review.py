@@ -1,6 +1,4 @@
-"""A person has decided about what an order asks them to look at: the reviews are closed, and money is given back if that is
-the decision, in one change of the order.
-"""
+"""Closes reviews as a person has decided, and gives money back if that is the decision, in one change of the order."""
 
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -30,13 +28,13 @@ class NothingToRefund(msgspec.Struct, frozen=True):
 
 
 class SeveralReviews(msgspec.Struct, frozen=True):
-    """Which of them was decided is not said. `causes` are their event ids."""
+    """Several open reviews have this code, and the request names none of them. `causes` are their event ids."""
 
     causes: tuple[str, ...]
 
 
 class AlreadyResolved(msgspec.Struct, frozen=True):
-    """`decision` was another, or None where the review has closed by itself."""
+    """The review is closed already. `decision` is the other decision, or None if it closed by itself."""
 
     decision: str | None
 
@@ -45,7 +43,7 @@ Outcome: TypeAlias = Order | NotFound | SeveralReviews | AlreadyResolved | Nothi
 
 
 class ResolveReview:
-    """The order as it is then. Raises what Changes raises."""
+    """Returns the order as it is afterwards. Raises what Changes raises."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -53,7 +51,7 @@ class ResolveReview:
     async def __call__(
         self, merchant: str, order_id: str, code: str, decision: Decision, *, event_id: str | None = None
     ) -> Outcome:
-        """About the review with this code, and if there are several about that of the cause `event_id`."""
+        """Decides the review with this code. If there are several, `event_id` names the cause of the one to decide."""
         note(order_id=order_id)
         asked = Resolution(merchant, code, decision, event_id, utc_now())
         with span("resolve review"):
@@ -98,8 +96,8 @@ def resolved(order: Order | None, asked: Resolution) -> Verdict[Order, Outcome]:
 
 
 def _with_refund(order: Order, review: Review, at: datetime) -> Order | NothingToRefund | Refusal:
-    """The order with the refund asked for that the decision means: once more where one failed, or of what was refunded by
-    hand for a charge too many. Its id derives from the review's cause, so asking twice is asking once.
+    """Asks for the refund that the decision means: once more the one that failed, or as much as was refunded by hand for a
+    second charge. Its id derives from the review's cause, so asking twice is asking once.
     """
     match review.code:
         case "refund-failed":

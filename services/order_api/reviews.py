@@ -1,4 +1,4 @@
-"""What of an order a person must look at: one review a cause, open while the cause stands and nobody has decided. Pure.
+"""Reviews: each asks a person to look at one cause in an order, while the cause stands and nobody has decided. Pure.
 
 The causes are functions of the facts and calls, so a review closes by itself when its cause is gone, and may open again.
 """
@@ -14,15 +14,15 @@ from order_api.facts import Refund, Review, joined, standing
 from order_api.money import AUTOMATIC, Sums, succeeded, sums, taken_of
 from order_api.order import Order
 
-# The query for orders with an open review. An index has these alone.
+# The query for orders with an open review. A partial index has only these.
 OPEN_REVIEW = {"reviews.resolved_at": {"$type": "null"}}
-KEPT_OF_ONE_CODE = 100  # of an order, which must stay a document that can be written; the audit trail has the events
+KEPT_OF_ONE_CODE = 100  # in one order, whose document must stay small enough to be written; the audit trail has all
 TRIES_BEFORE_A_REVIEW = 3
-UNTIL_DECIDED = frozenset({"event-mismatch", "event-altered"})  # these have no cause that could go
+UNTIL_DECIDED = frozenset({"event-mismatch", "event-altered"})  # these have no cause that could go away
 
 
 def with_reviews(order: Order, *, now: datetime) -> Order:
-    """The order with a review open for each cause that stands, and those closed whose cause is gone."""
+    """Opens a review for each cause that stands, and closes each review whose cause is gone."""
     causes = {(review.code, review.event_id): review for review in _causes(order)}
     if not causes and not order.reviews:
         return order
@@ -37,7 +37,7 @@ def with_reviews(order: Order, *, now: datetime) -> Order:
 
 
 def raised(order: Order, review: Review) -> Order:
-    """The order with a review that stands until it is decided."""
+    """Adds a review that stays open until a person decides."""
     known = any((one.code, one.event_id) == (review.code, review.event_id) for one in order.reviews)
     full = sum(one.code == review.code for one in order.reviews) >= KEPT_OF_ONE_CODE
     reviews = order.reviews if full and not known else joined(order.reviews, review)
@@ -45,7 +45,7 @@ def raised(order: Order, review: Review) -> Order:
 
 
 def decided(order: Order, reviews: Iterable[Review], decision: str, *, at: datetime) -> Order:
-    """The order when a person has decided so about these reviews."""
+    """Closes these reviews with a person's decision."""
     for review in reviews:
         closed = replace(review, resolved_at=at, decision=decision)
         order = replace(order, reviews=joined(order.reviews, closed))
@@ -62,7 +62,7 @@ def _as_it_stands(review: Review, causes: dict[tuple[str, str], Review], now: da
 
 
 def _causes(order: Order) -> Iterator[Review]:
-    """Times come from the facts, so that a review says the same whenever they arrived."""
+    """Yields a review for each cause. Its time comes from the facts, so it says the same whenever they arrived."""
     for call in order.calls:
         if call.state == "dead" and call.refused_code is None:
             detail = call.last_error or "given up"
@@ -98,7 +98,7 @@ def _of_charges(order: Order, owed: int) -> Iterator[Review]:
 
 
 def was_missed(refund: Refund) -> bool:
-    """Whether the provider was asked for it, and has not made it."""
+    """Whether the provider was asked for the refund and has not made it."""
     return refund.state in {"refused", "failed"} and refund.failure_code not in WITHDRAWN_CODES
 
 

@@ -1,6 +1,6 @@
-"""The collections of order_api: validators and indexes, made at every start, by several replicas at once if need be.
+"""The collections of order_api: validators and indexes. Each start makes them, and several replicas may do so at once.
 
-The validators are the last line of defence against our own mistakes, and documentation for whoever opens mongosh.
+The validators are the last line of defence against our own mistakes, and documentation for people who open mongosh.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 from shared.privileges import require_privileges
 from shared.watch import WRITER_INDEX
 
-# An order or event of before one of these fields was added may lack it.
+# An order or event that is older than one of these fields may lack it.
 _OF_ORDERS = {"asks_left", "cancelled_by", "disputes", "reconcile_at", "reconcile_attempts", "trace"}
 ORDERS = validator(Order, may_lack={*_OF_ORDERS, "charges.reference", "reviews.charge_id"})
 PAYMENT_EVENTS = validator(StoredEvent, may_lack={"charge_id", "order_id", "reconcile_at", "trace"})
@@ -27,16 +27,14 @@ def _only(**condition: Any) -> dict[str, Any]:
 
 
 async def prepare(database: Database, *, watched: bool = False) -> None:
-    """All that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
-    PyMongoError.
-    """
+    """Prepares the database for a start. Raises UnusableDatabaseError, which says what is in the way, and PyMongoError."""
     await require_privileges(database)
     await refuse_old_layout(database)
     await ensure_schema(database, watched=watched)
 
 
 async def refuse_old_layout(database: Database) -> None:
-    """Raises UnusableDatabaseError where keys and messages are still documents of their own. Raises PyMongoError."""
+    """Raises UnusableDatabaseError if keys and messages are still documents of their own. Raises PyMongoError."""
     for name in ("outbox", "idempotency_keys"):
         if await database[name].find_one({}, {"_id": 1}) is not None:
             raise UnusableDatabaseError(
@@ -46,8 +44,8 @@ async def refuse_old_layout(database: Database) -> None:
 
 
 async def ensure_schema(database: Database, *, watched: bool = False) -> None:
-    """`watched`: with what a console needs. Raises UnusableDatabaseError if something stands in the way, PyMongoError if the
-    database stays away.
+    """Makes collections and indexes; `watched` adds what a console needs. Raises UnusableDatabaseError if something stands
+    in the way, and PyMongoError if the database stays away.
     """
     await ensure_collection(
         database,
@@ -55,7 +53,7 @@ async def ensure_schema(database: Database, *, watched: bool = False) -> None:
         schema=ORDERS,
         indexes=[
             IndexModel(["merchant", "order_number"], unique=True),
-            # C5: a key is in one order of its merchant at most, whatever was made or changed under it.
+            # C5: one key is one order, whatever was made or changed under it.
             IndexModel(["merchant", "keys.value"], unique=True, **_only(**{"keys.value": {"$exists": True}})),
             IndexModel(["due_at"], **_only(due_at={"$type": "date"})),
             # Lists of what is open: an order at rest is in none of them.

@@ -24,7 +24,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
 
     order_api_host: str = "127.0.0.1"
     order_api_port: Port = 8000
-    order_api_public_url: str | None = None  # what a start says to open, if not host and port
+    order_api_public_url: str | None = None  # the URL that a start tells people to open, if it is not host and port
     order_api_keys: tuple[Secret, ...] = ()
     order_api_allow_anonymous: bool = False
     # Of each merchant, in each process.
@@ -43,7 +43,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def other_console_url(self) -> str | None:
-        """Where a browser finds the gateway's console; None where nobody can say."""
+        """The URL at which a browser finds the gateway's console; None if nobody can say."""
         is_here = self.app_env == "development" and urlsplit(self.payment_gateway_url).hostname in LOOPBACK
         return self.payment_gateway_console_url or (self.payment_gateway_url if is_here else None)
 
@@ -54,7 +54,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
 
 
 def off(settings: Settings) -> list[str]:
-    """What would guard something and is off, a line each."""
+    """The guards that are off, in one line each."""
     provider = urlsplit(settings.payment_gateway_url)
     looks = {
         "APP_ENV is development: default secrets are taken": settings.app_env == "development",
@@ -71,7 +71,7 @@ def off(settings: Settings) -> list[str]:
 
 
 def check(settings: Settings) -> None:
-    """What no single value shows. Raises SettingError."""
+    """Checks what no single value shows. Raises SettingError."""
     parse_keys(settings.order_api_keys, name="ORDER_API_KEYS")
     if settings.payment_gateway_api_key is not None:
         require_sendable(settings.payment_gateway_api_key, name="PAYMENT_GATEWAY_API_KEY")

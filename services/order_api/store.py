@@ -1,4 +1,4 @@
-"""What the verbs read and write together: orders, each one document, and the provider's events."""
+"""The store that the verbs share: orders, each one document, and the provider's events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from shared.tracing import note
 
 PAGE_MAX = 100  # documents that one read or write of an operator's command takes
 
-_SHOWN: Document = {"$unset": "keys"}  # of an order: not what its requests were answered, which is as long as itself
+_SHOWN: Document = {"$unset": "keys"}  # without the stored answers to an order's requests, which are as long as itself
 _LATEST_FIRST = {"received_at": -1, "_id": -1}
 
 A = TypeVar("A")
@@ -59,8 +59,8 @@ class Store:
     async def change(
         self, order_id: str, decide: Decide[Order, A], *, read: Document | None = None, patient: bool = False
     ) -> A:
-        """As Changes, with the provider asked in time about whatever question the change leaves open, and a new status
-        counted. C22
+        """Changes an order as Changes does. A question that the change leaves open is scheduled for the provider (C22), and
+        a new status is counted.
         """
         changed: list[tuple[Order, Order]] = []  # in the run whose write was acknowledged, which is the last
 
@@ -82,7 +82,7 @@ class Store:
         return answer
 
     async def change_own(self, merchant: str, order_id: str, decide: DecideOwn[A]) -> A | NotFound:
-        """As `change`, of an order of this merchant. C9"""
+        """Changes an order of this merchant as `change` does. NotFound rests on an absence. C9"""
 
         def deciding(order: Order | None, now: datetime | None) -> Verdict[Order, Any]:
             if order is None or now is None or order.merchant != merchant:
@@ -95,14 +95,14 @@ class Store:
     async def change_once(
         self, merchant: str, order_id: str, request: KeyedRequest, decide: DecideOwn[A]
     ) -> Answer | KeyReused | A | NotFound:
-        """As `change_own`, for a decision that writes the key of `request` into the order. If another order has the key, it
-        is that one's answer. Raises UnresolvedDuplicateError and PyMongoError too. C5
+        """As `change_own`, for a decision that writes the key of `request` into the order. If another order has the key, its
+        answer is returned. Raises UnresolvedDuplicateError and PyMongoError too. C5
         """
         return await change_once(self.orders, merchant, request, lambda: self.change_own(merchant, order_id, decide))
 
     async def order(self, merchant: str, order_id: str) -> Order | NotFound:
-        """NotFound only if the merchant has no such order, whatever failover has just been. Raises what Changes.read
-        raises. C9
+        """Reads an order. NotFound only if the merchant really has no such order, also after a failover (C9). Raises what
+        Changes.read raises.
         """
         order = await self._change.read(order_id)
         if order is None or order.merchant != merchant:
@@ -111,11 +111,11 @@ class Store:
         return order
 
     async def confirmed_order(self, merchant: str, order_id: str) -> Order | NotFound:
-        """With everything that was acknowledged before, at the price of a small write. Raises what `change_own` does. C9"""
+        """With all that was acknowledged before, at the cost of a small write. Raises what `change_own` raises. C9"""
         return await self.change_own(merchant, order_id, lambda order, _now: Verdict(order))
 
     async def wants_charge(self, order_id: str) -> bool:
-        """Whether nobody has paid it or cancelled it, as a majority knows it. Raises PyMongoError."""
+        """Whether the order is neither paid nor cancelled, as a majority has it. Raises PyMongoError."""
         return await self.orders.find_one({"_id": order_id, "status": "Pending"}, {"_id": 1}) is not None
 
     async def list_orders(
@@ -127,8 +127,8 @@ class Store:
         order_number: str | None = None,
         review: str | None = None,
     ) -> Found[Order | Unreadable]:
-        """The newest first. A `review` is the code of an open one, or "open" for any. That no order has a number is answered
-        only after a write of our own: clients decide by it whether to place the order. C9
+        """Lists orders, the newest first. `review` is the code of an open one, or "open" for any. That no order has a number
+        is answered only after a write of our own, because clients decide by it whether to place the order. C9
         """
         wanted = {"merchant": merchant, **_orders_with(status, order_number, review), **_ids_of(paging)}
         async with answered_within():
@@ -145,7 +145,7 @@ class Store:
         self, wanted: Mapping[str, Any], limit: int, session: AsyncClientSession
     ) -> tuple[list[Document], bool]:
         newest: list[Document] = [{"$match": wanted}, {"$sort": {"_id": -1}}]
-        if "order_number" in wanted:  # one at most: it waits for no place
+        if "order_number" in wanted:  # one order at most: it needs no turn of the page reader
             return await (await self.orders.aggregate([*newest, _SHOWN], session=session)).to_list(), False
         return await self._read_page(self.orders, [*newest, _SHOWN], limit, session=session)
 
@@ -161,7 +161,7 @@ class Store:
         return Found(events, place(found[-1], "received_at") if more else None)
 
     async def latest_events(self, order_id: str, limit: int) -> list[StoredEvent]:
-        """The latest that was received about an order, without the bytes that came."""
+        """The latest events that were received about an order, without their bytes."""
         async with forward(self.client) as session:
             latest = self.payment_events.find({"order_id": order_id}, {"raw": 0}, session=session)
             found = await latest.sort(_LATEST_FIRST).limit(limit).to_list()
@@ -173,7 +173,7 @@ class Store:
         wanted = {"merchant": merchant, "calls.id": call_id, "calls.1": {"$exists": True}}
         own = "ord_" + call_id.removeprefix("obx_")
         found = await self.orders.find_one({"_id": own}, {"_id": 1}) or await self.orders.find_one(wanted, {"_id": 1})
-        if not found:  # C9: that nobody has it is believed only after a write of our own
+        if not found:  # C9: that no order has it is believed only after a write of our own
             async with self.client.start_session(causal_consistency=True) as session:
                 await pass_barrier(self.barriers, session)
                 found = await self.orders.find_one(wanted, {"_id": 1}, session=session)
@@ -182,8 +182,8 @@ class Store:
     async def list_calls(
         self, merchant: str, states: Sequence[str], paging: Paging
     ) -> Found[tuple[str, Call | Unreadable]]:
-        """Calls that are open or dead, each with its order's id. Those of the newest order come first, and of one order the
-        newest call. `states` are "ready", "leased" and "dead". Raises CursorError.
+        """Lists open or dead calls, each with its order's id. The calls of the newest order come first, and within an order
+        the newest call. `states` are "ready", "leased" and "dead". Raises CursorError.
         """
         conditions: dict[str, Document] = {
             "ready": {"state": "open", "claim": None},
@@ -192,7 +192,7 @@ class Store:
         }
         then = {"created_at": paging.created} if paging.created else {}
         found: list[Document] = []
-        # Orders at rest are in neither index. Left to itself MongoDB may choose one that has all orders of the merchant.
+        # Orders at rest are in neither index. Without the hint MongoDB may choose an index of all the merchant's orders.
         for index, orders, those in (
             ("open_calls", {"due_at": {"$type": "date"}}, {"ready", "leased"}),
             ("dead_calls", {"calls.state": "dead"}, {"dead"}),
@@ -247,7 +247,7 @@ def _newest_calls(orders: Document, calls: Sequence[Document], paging: Paging) -
     return [
         {"$match": {**orders, **position, "calls": {"$elemMatch": {"$or": [*calls]}}}},
         {"$sort": {"_id": -1}},
-        {"$limit": paging.limit + 2},  # of the first, the page before may have shown all
+        {"$limit": paging.limit + 2},  # the page before may have shown all calls of the first one
         {"$project": {"calls": 1}},
         {"$unwind": "$calls"},
         {"$match": {"$or": those, **is_later}},
@@ -257,7 +257,7 @@ def _newest_calls(orders: Document, calls: Sequence[Document], paging: Paging) -
 
 
 def _readable(document: Document, kind: type[_Shown], own_id: str) -> _Shown | Unreadable:
-    """One document that is not as it must be fails no page."""
+    """Decodes one document of a page. One that is not as it must be does not fail the page."""
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:

@@ -1,8 +1,8 @@
-"""Asking the provider what it did unasked: a refund by hand, a dispute, a late success. That opens no question of ours, so
+"""Asks the provider what it did unasked: a refund by hand, a dispute, a late success. That opens no question of ours, so
 nobody would ask about it if its webhook were lost for ever. C22
 
-Hourly, whatever it could not deliver in a week; daily, whatever it has announced in a day. What was delivered to us was
-stored before we acknowledged it, and recording an event again is recording it once, so every replica sweeps for itself.
+Hourly it asks for what the provider could not deliver in a week, and daily for all that it announced in a day. We store an
+event before we acknowledge it, and recording it again is recording it once, so every replica sweeps for itself.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ EVERY_SECONDS = 3600.0
 FIRST_SECONDS = 60.0  # after a start, which has other things to do
 SWEEPS_A_DAY = 24
 UNDELIVERED_SINCE = timedelta(days=7)
-OVERLAP = timedelta(hours=1)  # with the last time that all of it was swept
+OVERLAP = timedelta(hours=1)  # with the last sweep of everything
 SWEEP_SECONDS = 3000.0
 
 
@@ -29,7 +29,7 @@ class SweepEvents:
         self._record = record
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         await asyncio.sleep(FIRST_SECONDS)
         all_since, sweeps = utc_now() - timedelta(days=1), 0
         while True:
@@ -46,8 +46,8 @@ class SweepEvents:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def run_once(self, since: datetime, *, undelivered: bool = False) -> int:
-        """Records what the provider has announced since then, and returns how many events that were. Raises
-        GatewayUnavailableError; then what was recorded stays recorded.
+        """Records the events that the provider has announced since then, and returns how many. Raises
+        GatewayUnavailableError; what was recorded by then stays recorded.
         """
         continue_trace(None)
         recorded = 0

@@ -1,5 +1,5 @@
-"""Counting what is open, for `/metrics`, through indexes and up to a bound; what takes too long is left out. It is the
-database's truth: every replica reports the same.
+"""Counts what is open for `/metrics`, through indexes and up to a bound. A count that takes too long is left out. The counts
+are of the database, so every replica reports the same.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ REVIEWED_ORDERS_MAX = 1_000
 
 
 def counts(store: Store) -> Sequence[Count]:
-    """Each raises PyMongoError."""
+    """The counts to take. Each raises PyMongoError."""
     all_of_them = (_orders, _pending_orders, _oldest_pending_order, _outbox, _oldest_due_message, _reviews, _unmatched)
     return [partial(count, store) for count in all_of_them]
 
@@ -42,7 +42,7 @@ async def _orders(store: Store) -> Sequence[Metric]:
 
 
 async def _oldest_pending_order(store: Store) -> Sequence[Metric]:
-    # Whoever must look at one with a review has been told; it must not hide that the others get stuck.
+    # A person has been told of an order with a review. It must not hide that others get stuck.
     stuck = {"status": "Pending", "reviews": []}
     oldest = await store.orders.find_one(stuck, {"created_at": 1}, sort=[("created_at", 1)])
     age = age_seconds(oldest["created_at"] if oldest else None, utc_now())
@@ -101,7 +101,7 @@ async def _reviews(store: Store) -> Sequence[Metric]:
 
 
 async def _unmatched(store: Store) -> Sequence[Metric]:
-    # One that was put to rest by hand is not counted.
+    # An event that was put to rest by hand is not counted.
     asked_about = {"reconcile_at": {"$type": "date"}, "outcome": "unmatched"}
     unmatched = await store.payment_events.count_documents(asked_about, limit=COUNT_MAX)
     about = f"Events of the provider that match no order or refund and are judged again, counted up to {COUNT_MAX}"

@@ -1,4 +1,4 @@
-"""The life of an order in one list, oldest first: what was asked for, tried, heard of, and what it came to. Pure."""
+"""The life of an order in one list, oldest first: what was asked for, tried, heard, and what came of it. Pure."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -12,7 +12,7 @@ from order_api.views import Moment, MomentKind, TimelineView
 from shared.money import in_major
 from shared.times import rfc3339
 
-# Of moments with one time, the one that leads to the other comes first: the kinds stand in that order.
+# Moments with the same time are sorted by kind, causes before effects: the kinds are listed in that order.
 _RANK = {kind: rank for rank, kind in enumerate(get_args(MomentKind))}
 
 

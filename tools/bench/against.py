@@ -1,4 +1,4 @@
-"""`make bench ARGS=against BASE=<commit>`: what an order costs now, beside what it cost at an earlier commit.
+"""`make bench ARGS=against BASE=<commit>`: compares what an order costs now with what it cost at an earlier commit.
 
 Both run here, in turns of one run, each with a MongoDB of its own. CPU is that of every process of the stack together,
 mongod included.
@@ -89,7 +89,7 @@ def _round(tree: Path, run: Run, name: str) -> list[float]:
 
 
 def _intake(code: Mapping[str, str], lua: Path, run: Run) -> float:
-    """CPU of order_api and mongod an order, with the gateway unreachable: nothing but placing."""
+    """CPU of order_api and mongod an order while the gateway is unreachable, so that orders are only placed."""
     with temporary_mongod() as mongod:
         [order_api] = _stack(mongod, code, run.folder).order_apis
         try:
@@ -149,7 +149,7 @@ def _cpu(mongod: Mongod, services: list[Service]) -> float:
 
 
 def paid(client: MongoClient[dict[str, Any]]) -> int:
-    """How many orders are Paid, once none is Pending. Raises LoadError."""
+    """Returns how many orders are Paid, once none is Pending. Raises LoadError."""
     orders = client["order_api"]["orders"]
     wait_until_paid(orders)
     return orders.count_documents({"status": "Paid"})

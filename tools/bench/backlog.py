@@ -1,4 +1,4 @@
-"""The provider is away and 200,000 calls wait: what that costs who places orders, and how fast they are paid afterwards."""
+"""200,000 calls wait while the provider is away: what that costs placing orders, and how fast they are paid later."""
 
 import time
 from datetime import timedelta
@@ -55,7 +55,7 @@ def measure(run: Run) -> list[Figure]:
 
 
 def _paid_off(stage: Stage, seconds: int) -> float:
-    """Orders paid a second while the provider is back, for some seconds. Then it is away again. Raises LoadError."""
+    """Returns orders paid a second while the provider is back for some seconds. Then it is away again. Raises LoadError."""
     waiting = _waiting(stage)
     stage.gateway.start()
     deadline = time.monotonic() + BACK_SECONDS

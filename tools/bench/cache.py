@@ -17,8 +17,8 @@ from tools.mongod import Mongod
 CACHE_GB = 0.25  # the least that MongoDB can be given
 CACHE_GB_TO_FILL = 2.0
 FEW = 10_000
-KEY_LENGTH = 255  # the longest that is taken: fewer orders make an index that is larger than the cache
-SINCE = timedelta(hours=23)  # all of them still have their keys
+KEY_LENGTH = 255  # the longest that is taken, so that fewer orders make an index larger than the cache
+SINCE = timedelta(hours=23)  # so that all orders still have their keys
 KEYS = "merchant_1_keys.value_1"
 
 
@@ -49,8 +49,8 @@ def measure(run: Run) -> list[Figure]:
 
 @contextmanager
 def _filled(run: Run, count: int) -> Iterator[tuple[Mongod, int]]:
-    """A MongoDB with a small cache and `count` orders of the last day, and the bytes of the index of their keys. It was
-    filled with a large cache, which takes a fraction of the time.
+    """A MongoDB with a small cache and `count` orders of the last day, and the size of the index of their keys in bytes. It
+    is filled with a large cache, which takes a fraction of the time.
     """
     with tempfile.TemporaryDirectory(prefix="mongod-", ignore_cleanup_errors=True) as directory:
         roomy = Mongod(Path(directory), cache_gb=CACHE_GB_TO_FILL)

@@ -1,9 +1,9 @@
-"""`make bench ARGS=console`: what those who watch cost order_api: one browser with the console, and four readers of its
-stream, while orders come in at 100 a second and STORED are there already.
+"""`make bench ARGS=console`: measures what watching costs order_api. One browser with the console and four readers of its
+stream watch, while orders come in at 100 a second and STORED are there already.
 
 They watch all the time: in one half of each round the process that takes the orders, in the other half another replica, so
-that the machine is equally busy. (With nobody watching, an order costs more: a machine with time to spare writes it in more
-and smaller batches.) CPU is that of the process that takes the orders alone. Needs Chromium too.
+that the machine is equally busy. (If nobody watches, an order costs more: a machine with time to spare writes it in more and
+smaller batches.) CPU is that of the process that takes the orders alone. Needs Chromium too.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ def _cpu_an_order(stage: Stage) -> float:
 
 @contextmanager
 def _watching(command: Sequence[str]) -> Iterator[None]:
-    """In a process of its own, which takes nothing from who places the orders."""
+    """Runs in a process of its own, to take no time from the process that places the orders."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         try:
@@ -96,7 +96,7 @@ def _watching(command: Sequence[str]) -> Iterator[None]:
 
 
 async def watch(chromium: str, url: str) -> None:
-    """Until SIGTERM. Says so once the page has shown orders."""
+    """Watches until SIGTERM. Prints a line once the page has shown orders."""
     async with async_playwright() as playwright, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = await browser.new_page()

@@ -1,4 +1,4 @@
-"""What `make bench` finds: figures, each with its values in one run, and the goals that some of them have. Pure."""
+"""The results of `make bench`: figures, each with its values in one run, and goals for some of them. Pure."""
 
 import math
 import statistics

@@ -39,7 +39,7 @@ wrk.headers["Content-Type"] = "application/json"
 
 
 def measure(run: Run) -> list[Figure]:
-    """A gateway with MANY charges stored and, in turn with it, one with FEW that is new each time. Raises LoadError,
+    """Compares a gateway with MANY charges stored with one that has FEW and is new each time, in turns. Raises LoadError,
     ServiceError and MongodError.
     """
     few: list[float] = []

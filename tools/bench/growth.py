@@ -1,4 +1,4 @@
-"""Whether it stays as fast as it was: every rate with few, more and a million orders stored, in turns."""
+"""Measures whether it stays as fast as it was: every rate with few, more and a million orders stored, in turns."""
 
 from contextlib import ExitStack
 
@@ -44,7 +44,7 @@ def _stored(stack: ExitStack, run: Run, size: int) -> Stage:
 
 
 def _in_turn(sizes: list[int], number: int) -> list[int]:
-    """In the other order every second time, so that none is always the first."""
+    """Reverses the order every second time, so that none is always the first."""
     return sizes[:: -1 if number % 2 else 1]
 
 

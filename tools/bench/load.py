@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-# unique() is what a client makes for each of its orders: a random key, and an order number that counts. The same BENCH_RUN
-# makes the same again: after BENCH_KNOWN of them, if that is set, it starts anew. wrk calls request() once without sending.
+# unique() makes a random key and an order number that counts, as a client does for each order. The same BENCH_RUN makes
+# the same ones again; after BENCH_KNOWN of them, if that is set, it starts anew. wrk calls request() once without sending.
 # The last line is for us: requests, microseconds, the percentiles of the latency in microseconds, and errors.
 _COMMON = """
 local run, known = os.getenv("BENCH_RUN"), tonumber(os.getenv("BENCH_KNOWN"))
@@ -51,7 +51,7 @@ class LoadError(Exception):
 
 
 class Load(NamedTuple):
-    """What came of it. Every answer was 2xx."""
+    """The result of a load. Every answer was 2xx."""
 
     requests: int
     seconds: float

@@ -42,6 +42,6 @@ def _memory() -> str:
 
 
 def _line_of(path: Path, name: str) -> str:
-    """What the first line of `name` says in a file of /proc; empty where there is none."""
+    """The value in the first line of `name` in a file of /proc; empty if there is none."""
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")

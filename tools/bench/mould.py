@@ -1,4 +1,4 @@
-"""Casting many documents from one that a service has stored: the same in everything but their ids, names and times. Pure."""
+"""Casts many documents from one that a service has stored. They differ only in ids, names and times. Pure."""
 
 import re
 import struct
@@ -16,7 +16,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Mould:
-    """`own` are the parts that each cast has for itself, wherever in the document they stand, in longer texts too."""
+    """`own` are the parts that differ in each cast, wherever they stand in the document, in longer texts too."""
 
     def __init__(self, document: Mapping[str, Any], own: Sequence[bytes]) -> None:
         times = {time if time.tzinfo else time.replace(tzinfo=UTC) for time in _times_in(document)}
@@ -30,7 +30,7 @@ class Mould:
         self._texts = {hole: at for hole, at in texts.items() if hole in found}
 
     def cast(self, own: Sequence[bytes], *, later_ms: int) -> bytes:
-        """The document as BSON with these parts, each as long as the one in its place, and with all its times later."""
+        """Returns it as BSON with these parts, each as long as the one that it replaces, and with later times."""
         filled = dict(zip(self._own, own, strict=True))
         assert all(len(old) == len(new) for old, new in filled.items()), "BSON counts the bytes of a text"
         for hole, at in self._dates.items():

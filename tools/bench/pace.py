@@ -11,8 +11,8 @@ from tools.bench.load import LoadError
 
 
 def place_at_pace(url: str, *, per_second: float, seconds: int) -> Sequence[float]:
-    """Seconds from the moment when each order was to be placed to its answer, so that a stall counts for all that it holds
-    up. Raises LoadError.
+    """Returns for each order the seconds from the moment when it was to be placed to its answer. So a stall counts for all
+    orders that it holds up. Raises LoadError.
     """
     return asyncio.run(_place(url, per_second, seconds))
 

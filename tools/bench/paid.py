@@ -69,8 +69,8 @@ def _paced(stage: Stage) -> dict[str, float]:
 
 
 def _one_by_one(stage: Stage) -> list[Figure]:
-    """From POST to Paid, as a reader of the database sees it, and in turn with it one write of one small document that is
-    journaled on a majority.
+    """Measures from POST to Paid, as a reader of the database sees it. In turn with it, measures one write of one small
+    document that is journaled on a majority.
     """
     scratch = stage.database.get_collection("bench_scratch", write_concern=WriteConcern("majority", j=True))
     written, paid = [], []

@@ -12,7 +12,7 @@ from tools.bench.turns import cpu_of, since
 
 DRAIN_SECONDS = 180.0
 PLACING_SECONDS = 10.0
-LOOK_SECONDS = 0.1  # each look is paid for by the MongoDB that is measured
+LOOK_SECONDS = 0.1  # each look costs the MongoDB that is measured
 
 
 class Paid(NamedTuple):
@@ -27,7 +27,7 @@ class Paid(NamedTuple):
 
 
 def pay(stage: Stage, seconds: int) -> Paid:
-    """As many POSTs as are taken in `seconds`, and then as long as it takes. Raises LoadError."""
+    """Sends as many POSTs as are taken in `seconds`, and waits until all orders are Paid. Raises LoadError."""
     before, cpu = stage.orders.estimated_document_count(), cpu_of(stage.processes)
     began = time.monotonic()
     lua = script(stage.folder, "pay", ORDERS_LUA)

@@ -57,7 +57,7 @@ class Panel(NamedTuple):
 
 
 def plot(results: Results) -> str:
-    """What was not measured is left out."""
+    """Draws the picture. Parts that were not measured are left out."""
     panels = [panel for panel in (_rates(results), _latencies(results), _growth(results)) if panel.bars]
     height = 2 * MARGIN + sum(panel.height for panel in panels) + PANEL_GAP * (len(panels) - 1)
     lines = [
@@ -75,7 +75,7 @@ def plot(results: Results) -> str:
 
 
 def _rates(results: Results) -> Panel:
-    """Each is the share of the ceiling that was measured in the same rounds."""
+    """Each bar is the share of the ceiling that was measured in the same rounds."""
     rows: list[tuple[str, Whose, str, str, str]] = [
         ("place an order", "ours", "intake", "rate, beside the ceiling", "placed, 64 connections: rate"),
         (

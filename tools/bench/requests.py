@@ -14,7 +14,7 @@ from tools.stack import Service
 
 WARM_UP_SECONDS = 2
 IDS_READ = 20_000
-SPARE = 2  # a turn gets webhooks for so many times the orders that a turn places, so that it never runs out of them
+SPARE = 2  # a turn has webhooks for this many times the orders that a turn places, so that they never run out
 
 ORDERS_LUA = """
 function request()
@@ -79,9 +79,9 @@ class Caller:
     def replay(self) -> Turn:
         """The orders of the last `place` once more, under the same keys."""
         before = self._stage.orders.estimated_document_count()
-        known = max(self._placed - 2 * CONNECTIONS, CONNECTIONS)  # those at its end may not have been answered
+        known = max(self._placed - 2 * CONNECTIONS, CONNECTIONS)  # the last ones may not have been answered
         replayed = self._turn(self._placing, BENCH_RUN=self._run, BENCH_KNOWN=str(known))
-        if self._stage.orders.estimated_document_count() - before > CONNECTIONS:  # that `place` left under way
+        if self._stage.orders.estimated_document_count() - before > CONNECTIONS:  # which `place` left under way
             raise LoadError("a replay has placed an order")
         return replayed
 

@@ -1,4 +1,4 @@
-"""What is measured: processes with a database of their own, started by the parts that need them."""
+"""The stage of a measurement: processes with a database of their own, started by the parts that need them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +66,7 @@ class Stage:
 
     @property
     def processes(self) -> Processes:
-        """Those that run, by the name that they have in figures."""
+        """The processes that run, by their names in figures."""
         name = "textbook" if self.service.module == TEXTBOOK else self.service.module
         has_gateway = self.gateway.process is not None and self.gateway.process.poll() is None
         gateway = {"payment_gateway": self.gateway} if has_gateway else {}

@@ -1,4 +1,4 @@
-"""Databases that have seen many orders: stored directly, each a cast of one that order_api has left there itself."""
+"""Fills databases with many orders. They are stored directly, each as a cast of one that order_api has stored itself."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -74,8 +74,8 @@ class FinishedOrders:
 
 
 def store_open_orders(stage: Stage, count: int, *, oldest: timedelta) -> None:
-    """Stores `count` orders as they wait while the provider is away: placed since then, and their calls never sent. There
-    must be one already. Raises LoadError.
+    """Stores `count` orders placed since then whose calls were never sent, as while the provider is away. There must be one
+    already. Raises LoadError.
     """
     order = stage.orders.find_one({"status": "Pending", "version": 1, "calls.attempts": 0})
     if order is None:
@@ -96,8 +96,9 @@ def store_open_orders(stage: Stage, count: int, *, oldest: timedelta) -> None:
 
 
 def store(count: int, cast: Callable[[int, Random, bytes], Sequence[bytes]], collections: Sequence[Documents]) -> None:
-    """Stores what `cast` makes of each number: BSON for each of the collections. `writer` is one for each batch. The
-    validator sees the first batch of each thread; for all of them it would double the time. Raises PyMongoError.
+    """Stores the documents that `cast` makes of each number, as BSON for each of the collections. Each batch has one
+    `writer`. The validator sees the first batch of each thread; for all of them it would double the time. Raises
+    PyMongoError.
     """
 
     def work(first: int) -> None:

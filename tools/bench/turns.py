@@ -1,4 +1,4 @@
-"""One turn of what is compared: load for some seconds, and what each process spent on it."""
+"""Measures one turn: load for some seconds, and what each process spent on it."""
 
 import os
 from collections.abc import Mapping

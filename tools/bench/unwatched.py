@@ -1,5 +1,5 @@
-"""order_api with metrics and logs off, for `make bench` to compare with: nothing is counted, timed, kept for a log line or
-logged. What else a request gets stays: its id and its trace go into answers and documents. For nothing but that comparison.
+"""order_api with metrics and logs off, only for `make bench` to compare with. Nothing is counted, timed, kept for a log line
+or logged. The rest of a request stays: its id and its trace go into answers and documents.
 """
 
 import os

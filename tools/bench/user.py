@@ -1,4 +1,4 @@
-"""What its user feels and its operator pays: latencies at a constant rate, CPU, memory, and bytes of the database."""
+"""Measures what users feel and operators pay: latencies at a constant rate, CPU, memory, and bytes of the database."""
 
 import time
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What metrics and logs cost: orders placed with both as shipped, scraped too, and with both off, in many short turns."""
+"""Measures what metrics and logs cost: orders placed with both on, and scraped, and with both off, in many short turns."""
 
 import threading
 import urllib.request
@@ -38,7 +38,7 @@ def measure(run: Run) -> list[Figure]:
 
 
 def _cpu(turn: Turn) -> float:
-    """Of the service, without mongod."""
+    """CPU of the service, without mongod."""
     return sum(spent for name, spent in turn.cpu_us.items() if name != "mongod")
 
 

@@ -1,4 +1,4 @@
-"""`make chaos`: the world comes up, is used and broken at once, is healed, comes to rest, and is judged.
+"""`make chaos`: starts the world, uses and breaks it at once, heals it, lets it come to rest, and judges it.
 
 Exit status 0: every invariant held. 1: one did not, or the world did not come to rest. 2: the run could not be made, or too
 little happened in it to prove anything. Unless it is 0 the data and logs are kept.
@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
 
 
 async def _run_until_told_to_stop(options: argparse.Namespace, directory: Path) -> int:
-    """Ctrl-C and SIGTERM unwind, so that no process is left behind."""
+    """Makes Ctrl-C and SIGTERM unwind, so that no process is left behind."""
     run = asyncio.ensure_future(_run(options, directory))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, run.cancel)
@@ -116,7 +116,7 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
             await _end(watching)
         complaints = cluster.keeper.complaints
         log = directory / "nemesis.log"
-        noted = log.read_text() if log.exists() else ""  # of a run so short that nothing was planned
+        noted = log.read_text() if log.exists() else ""  # there is none if the run was too short to plan anything
         evidence.pauses = pauses(noted, began_at=began_at, names=list(cluster.services))
     violations = check(evidence)
     injected = nemesis.injected
@@ -130,7 +130,7 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
 
 
 async def _heal(nemesis: Nemesis) -> list[str]:
-    """What does not recover. From here on that is a verdict on the services, not a run that could not be made."""
+    """Heals the world, and returns what does not recover. From here on that is a verdict on the services, not on the run."""
     try:
         await nemesis.heal()
     except _STUCK as error:
@@ -143,7 +143,7 @@ async def _come_to_rest(cluster: Cluster, seconds: float) -> list[str]:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Until it has: PyMongo sometimes takes a cancellation for an error of the connection, and goes on."""
+    """Cancels until it has ended: PyMongo sometimes takes a cancellation for an error of the connection, and goes on."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=1)

@@ -1,4 +1,4 @@
-"""Orders that are placed when all faults are over: who has survived must also be able to work again."""
+"""Places orders when all faults are over, because services that have survived must also be able to work again."""
 
 import asyncio
 from random import Random
@@ -11,11 +11,11 @@ from tools.chaos.history import History
 from tools.chaos.orders import Wish, order_id_of
 from tools.chaos.world import Merchant, World
 
-AFTERWARDS = "afterwards"  # the name of who does
+AFTERWARDS = "afterwards"  # the name of their client
 
 
 async def place_afterwards(world: World, history: History, *, seed: int) -> None:
-    """One order of each merchant at each order_api."""
+    """Places one order of each merchant at each order_api."""
     async with open_http() as http:
         places = [(url, merchant) for url in world.order_apis for merchant in world.merchants]
         await asyncio.gather(

@@ -1,4 +1,4 @@
-"""The judge: what must hold after any run, and every way in which it does not."""
+"""The judge. It knows what must hold after any run, and finds every way in which it does not."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -53,7 +53,7 @@ class Violation(NamedTuple):
 
 
 def check(evidence: Evidence) -> list[Violation]:
-    """Everything that is not as it must be, invariant by invariant."""
+    """Returns all violations, invariant by invariant."""
     return [
         Violation(number, finding.detail, finding.order_id and order_of(finding.order_id))
         for number, findings in INVARIANTS.items()
@@ -63,8 +63,8 @@ def check(evidence: Evidence) -> list[Violation]:
 
 
 def too_little(evidence: Evidence, *, injected: int, planned: int) -> Iterator[str]:
-    """Why a run in which nothing went wrong proves nothing: a world that was never used or never broken keeps all promises.
-    Orders that were placed when all was over do not count.
+    """Says why a run in which nothing went wrong proves nothing: a world that was never used or never broken keeps all
+    promises. Orders that were placed when all was over do not count.
 
     `injected` and `planned` are numbers of faults.
     """

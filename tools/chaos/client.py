@@ -14,7 +14,7 @@ from shared.http_client import CALL_ERRORS, open_session, retry_after_seconds
 from tools.chaos.history import Attempt, History, Kind, Operation
 
 TRY_SECONDS = 12.0  # more than a service takes to say that it does not know
-GIVE_UP_SECONDS = 45.0  # longer than a failover; whoever gives up has an unknown outcome
+GIVE_UP_SECONDS = 45.0  # longer than a failover; for a client that gives up the outcome is unknown
 BACKOFF_BASE_SECONDS = 0.25
 BACKOFF_CAP_SECONDS = 4.0
 RETRY_AFTER_CAP_SECONDS = 10.0
@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Client:
-    """Somebody who calls any of `urls`, and the next of them on each retry. `bearer` is their API key."""
+    """A client of `urls`. Each retry goes to the next of them. `bearer` is its API key."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""The load: so many orders, each with a life of its own, and a clerk of each merchant who looks after what went wrong.
+"""The load: many orders, each with a life of its own, and for each merchant a clerk who looks after what went wrong.
 
-All of it is drawn from the seed, order by order, so that one that takes longer changes nothing for the others.
+All of it is drawn from the seed, order by order, so an order that takes longer changes nothing for the others.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ DECISIONS = ("accept", "accept", "refund")
 
 
 class Workload:
-    """`orders` of them begin within `seconds`. What happened is in `history`, and if `history_file` is given, there too."""
+    """Lives `orders` lives, which begin within `seconds`. What happens goes to `history`, and to `history_file` if given."""
 
     def __init__(
         self, world: World, *, seed: int, orders: int, seconds: float, history_file: Path | None = None
@@ -38,7 +38,7 @@ class Workload:
         self.history = History(history_file)
 
     async def run(self) -> None:
-        """Until each order's life is over; how it ends may take longer than `seconds`."""
+        """Runs until each order's life is over, which may take longer than `seconds`."""
         async with open_http() as http:
             closed = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
@@ -82,7 +82,7 @@ class Workload:
         )
 
     async def _clerk(self, http: aiohttp.ClientSession, number: int, closed: asyncio.Event) -> None:
-        """Redrives what is dead and resolves what is to be looked at, until the shop is `closed`."""
+        """Redrives dead calls and resolves open reviews, until the shop is `closed`."""
         draw = Random(f"{self._seed}/clerk/{number}")
         clerk = self._at_merchant(http, number, "clerk", draw)
         redriven: Counter[str] = Counter()

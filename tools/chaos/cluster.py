@@ -1,4 +1,4 @@
-"""The world that `make chaos` breaks: three mongods, two of each service, and a proxy before whatever one connects to."""
+"""The world that `make chaos` breaks: three mongods, two of each service, and a proxy before each of their ports."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ from tools.process import free_port, spawn, stop
 from tools.replica_set import SIZE, Member, ReplicaSet
 from tools.stack import Credentials, Service, Stack, settings_given
 
-CLIENTS = "clients"  # we ourselves: the workload, and who looks on
+CLIENTS = "clients"  # we ourselves: the workload, and the watcher and judge
 ORDER_APIS = ("order_api_1", "order_api_2")
 GATEWAYS = ("payment_gateway_1", "payment_gateway_2")
 SERVICES = (*ORDER_APIS, *GATEWAYS)
@@ -35,7 +35,7 @@ GATEWAY, WEBHOOKS = "payment_gateway", "webhooks"  # the two targets that have t
 OPERATOR_SECONDS = 120.0  # for a command of order_api's command line
 PAUSED_SECONDS_MAX = 20.0  # more than any pause of a member
 
-# What makes five minutes long: as in production, but for the waits.
+# As in production, but with short waits, so that five minutes are long.
 _SETTINGS = {
     "CHARGE_DELAY_SECONDS": "1",
     "RECONCILE_AFTER_SECONDS": "5",
@@ -70,7 +70,7 @@ class Cluster:
         return Proxy([self._ports[name] for name in processes], source_of=source_of, seed=seed)
 
     async def __aenter__(self) -> Self:
-        """Returns when all of it is ready. Raises MongodError and ServiceError."""
+        """Starts the world, and returns when all of it is ready. Raises MongodError and ServiceError."""
         async with AsyncExitStack() as stack:
             for proxy in self.proxies.values():
                 await proxy.start()
@@ -139,11 +139,11 @@ class Cluster:
         return self.keeper.memory
 
     def link(self, source: str, target: str) -> Link:
-        """Where processes cannot be told apart, all that come to `target` are one link."""
+        """The link of a process to `target`. If processes cannot be told apart, all of them share one."""
         return self.proxies[target].link(source if peers.ABLE else peers.UNKNOWN)
 
     async def ask_gateway(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
-        """Of any gateway that answers, past the proxies. Raises OSError if none does within 30 s."""
+        """Asks any gateway that answers, past the proxies. Raises OSError if none does within 30 s."""
         headers = {"Authorization": f"Bearer {self._gateway_key}", **({"Idempotency-Key": key} if key else {})}
         async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=6)) as http:
             async with asyncio.timeout(30):
@@ -156,8 +156,8 @@ class Cluster:
                     await asyncio.sleep(0.2)
 
     async def operate(self, *line: str) -> int:
-        """What an operator types, as `ask-now`, with the environment that docs/operations.md asks for; its exit status.
-        Raises TimeoutError.
+        """Runs a command as an operator does, such as `ask-now`, with the environment that docs/operations.md asks for.
+        Returns its exit status. Raises TimeoutError.
         """
         hidden = settings_given()
         environment = {
@@ -183,7 +183,7 @@ class Cluster:
         return self.directory / "operator.log"
 
     async def heal(self) -> None:
-        """Everything runs, every link is whole, and nobody errs on purpose. Raises MongodError and ServiceError."""
+        """Heals the world: all runs, every link is whole, and no error is injected. Raises MongodError and ServiceError."""
         for proxy in self.proxies.values():
             proxy.heal()
         for name in (*MONGODS, *SERVICES):
@@ -195,7 +195,7 @@ class Cluster:
         await self.ask_gateway("DELETE", "/v1/test/faults")
 
     def set_failpoint(self, mode: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-        """failCommand, on all members that answer, since any may become primary. Raises PyMongoError if none does."""
+        """Sets failCommand on all members that answer, since any may become primary. Raises PyMongoError if none does."""
         errors = []
         for member in self.replica_set.members:
             try:
@@ -206,7 +206,7 @@ class Cluster:
             raise errors[0]
 
     def clear_failpoint(self) -> None:
-        """A member that is down forgets its own; one that is paused is waited for, or it would go on when it is resumed."""
+        """Ends failCommand. A member that is down forgets it; a paused one is waited for, or it would go on when resumed."""
         deadline = time.monotonic() + PAUSED_SECONDS_MAX
         for member in self.replica_set.members:
             while member.runs and time.monotonic() < deadline:

@@ -23,10 +23,10 @@ PLACING = "POST /api/orders"  # the endpoint that an order's idempotency record 
 
 
 class Evidence(msgspec.Struct, kw_only=True, dict=True):
-    """`orders` and `stored_events` are order_api's; what the provider has begins with `provider_`. `changes` are all writes
-    to watched documents, by the cluster's time; `memory` is resident bytes of each process, sample by sample; `pauses` are
-    when processes were stopped on purpose; `transactions` is how many multi-document transactions were begun. Unless
-    `databases_read`, nobody knows what is in them, and there are no documents.
+    """`orders` and `stored_events` are order_api's; names that begin with `provider_` are the provider's. `changes` are all
+    writes to watched documents, by the cluster's time. `memory` is resident bytes of each process, sample by sample;
+    `pauses` are when processes were stopped on purpose. `transactions` counts the multi-document transactions that were
+    begun. Without `databases_read` there are no documents, and nobody knows what the databases have.
     """
 
     merchants: list[str]
@@ -52,7 +52,7 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
 
     @cached_property
     def keys(self) -> list[Document]:
-        """All that idempotency keys remember, each with the merchant and the order that has it."""
+        """The entries of all idempotency keys, each with its merchant and its order."""
         return [
             {
                 **key,
@@ -66,12 +66,12 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
 
     @cached_property
     def keys_of(self) -> dict[str, list[Document]]:
-        """By the order or refund that their requests made."""
+        """The entries of keys, by the order or refund that their requests made."""
         return grouped(self.keys, "of")
 
     @cached_property
     def messages(self) -> list[Document]:
-        """What all orders ask of the provider."""
+        """The calls of all orders."""
         return [message for order in self.orders for message in messages_in(order)]
 
     @cached_property
@@ -123,7 +123,7 @@ def messages_in(order: Document) -> list[Document]:
 
 
 def grouped(documents: Iterable[Document], field: str, name: Callable[[str], str] = str) -> dict[str, list[Document]]:
-    """By what `name` makes of the field."""
+    """Groups by what `name` makes of the field."""
     groups: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
         groups[name(document.get(field) or "")].append(document)
@@ -131,7 +131,7 @@ def grouped(documents: Iterable[Document], field: str, name: Callable[[str], str
 
 
 def order_of(reference: str) -> str:
-    """The order that a payment attempt is of: its second has the reference `ord_….2`."""
+    """The order that a payment attempt belongs to. Its second attempt has the reference `ord_….2`."""
     return reference.partition(".")[0]
 
 
@@ -142,7 +142,7 @@ async def collect(
     memory: Mapping[str, Sequence[int]],
     stuck: Sequence[str],
 ) -> Evidence:
-    """Past the proxies, by majority reads. `stuck` is what is known not to have come to rest; what cannot be read is too."""
+    """Reads past the proxies, by majority reads. What cannot be read is added to `stuck`, all that has not come to rest."""
     evidence = Evidence(
         merchants=[merchant.name for merchant in world.merchants],
         operations=history.operations,
@@ -179,7 +179,7 @@ async def _read(evidence: Evidence, client: Client, databases: tuple[str, str]) 
 
 
 def refunds_in(charges: Iterable[Document]) -> list[Document]:
-    """The refunds that are in the documents of their charges, as if each were one of its own."""
+    """The refunds in the documents of their charges, as if each had a document of its own."""
     return [
         {
             **refund,

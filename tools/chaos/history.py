@@ -1,4 +1,4 @@
-"""What the clients did and what they saw: the one thing that no service can have got wrong.
+"""The history: what the clients did and saw, the one thing that no service can have got wrong.
 
 As in Jepsen every operation ends in one of three ways. `ok`: a 2xx was seen. `fail`: a definite refusal. `unknown`: the
 client gave up; it may have happened, and may yet. A crashed run can be read from the file, one operation a line.
@@ -23,7 +23,7 @@ IN_FLIGHT = "idempotency-key-in-flight"
 
 
 class Attempt(msgspec.Struct, kw_only=True):
-    """One HTTP try. `status` is None where no whole answer came; then `error` says why. Times in seconds of the run."""
+    """One HTTP try. If no whole answer came, `status` is None and `error` says why. Times are in seconds of the run."""
 
     url: str
     began: float
@@ -46,7 +46,7 @@ class Attempt(msgspec.Struct, kw_only=True):
 
     @property
     def refused(self) -> bool:
-        """Nothing was done, and nothing will be: a 4xx other than those that say `later`."""
+        """Whether nothing was done and nothing will be: a 4xx other than those that say `later`."""
         return (
             self.status is not None
             and 400 <= self.status < 500

@@ -1,4 +1,4 @@
-"""What can be wrong with a link: who connects to whom. Several things may be at once, and each ends by itself."""
+"""Links between processes, and what can be wrong with them. Several troubles may be on at once, and each ends by itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ class Way:
     """What happens to the bytes of one direction."""
 
     delay_seconds: float = 0.0
-    silent: bool = False  # a black hole: nothing gets through, the end of the connection neither
-    flood: bool = False  # of interim answers (1xx) without end, to whoever has asked something
+    silent: bool = False  # a black hole: nothing gets through, not even the end of the connection
+    flood: bool = False  # of interim answers (1xx) without end, to each request
     loss: float = 0.0  # the share of what comes that gets lost, and its connection with it
 
 
@@ -62,7 +62,7 @@ class Link:
         self._troubles.append(trouble)
 
     def remove(self, trouble: Trouble) -> None:
-        """What was held goes on, where both ends are still there."""
+        """Lets bytes that were held go on, if both ends are still there."""
         if trouble in self._troubles:
             self._troubles.remove(trouble)
         for connection in list(self.connections):

@@ -17,8 +17,8 @@ async def buy(life: Life) -> None:
 
 
 async def press_the_button_many_times(life: Life) -> None:
-    """One key many times at once over every order_api, and with other bodies. The one with another number would be a second
-    order if the key did not stand in its way: nothing else does.
+    """Sends one key many times at once over every order_api, also with other bodies. The body with another number would make
+    a second order, if the key did not stand in its way: nothing else does.
     """
     wish, key = life.wish(), life.key()
     dearer = msgspec.structs.replace(wish, amount_minor=wish.amount_minor + 1)
@@ -61,7 +61,7 @@ async def cancel_when_settled(life: Life) -> None:
 
 
 async def take_it_back_in_parts(life: Life) -> None:
-    """More parts than there is money, all at once, some asked for twice."""
+    """Refunds more parts than there is money, all at once, some asked for twice."""
     order_id, wish = await life.placed(PAID, AWKWARD)
     if order_id is None:
         return

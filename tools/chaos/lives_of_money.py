@@ -28,8 +28,8 @@ async def pay_twice(life: Life) -> None:
 
 
 async def pay_again(life: Life) -> None:
-    """What has Failed, by one key twice or by two at once. The charge that failed may succeed late, as customers who go back
-    to an earlier page make it do.
+    """Pays a Failed order again, by one key twice or by two at once. The charge that failed may succeed late, as when
+    customers go back to an earlier page.
     """
     order_id, wish = await life.placed(DECLINED, DECLINED, REFUSED)
     if order_id is None:
@@ -55,9 +55,7 @@ async def pay_again(life: Life) -> None:
 
 
 async def be_refunded_by_hand(life: Life) -> None:
-    """By somebody who does it at the provider: all of it or a part, beside a refund of ours, or before or after another
-    charge.
-    """
+    """Refunds by hand at the provider, all of it or a part: beside a refund of ours, or before or after another charge."""
     order_id, wish = await life.placed(PAID)
     if order_id is None:
         return
@@ -84,7 +82,7 @@ async def be_refunded_by_hand(life: Life) -> None:
 
 
 async def be_disputed(life: Life) -> None:
-    """By the customer's bank, in whole or in part, whatever else is done with the order; and closed, or not."""
+    """Disputes a charge at the customer's bank, in whole or in part, whatever else is done. It may be closed."""
     order_id, wish = await life.placed(DISPUTED)
     if order_id is None:
         return

@@ -1,4 +1,4 @@
-"""Who breaks the world: faults by a schedule that is drawn from a seed before anything begins."""
+"""The nemesis breaks the world: faults by a schedule that is drawn from a seed before anything begins."""
 
 import asyncio
 import time
@@ -19,12 +19,12 @@ from tools.stack import ServiceError
 
 BEGINS_SECONDS = 2.0
 AT_ONCE = (1, 2, 2, 3)  # how many faults begin together
-SPREAD_SECONDS = 3.0  # within which they do
+SPREAD_SECONDS = 3.0  # within which they begin
 QUIET_SECONDS = (2.0, 6.0)  # after which the next begin: a world that never works has nothing to lose
-LONG_SECONDS = 30.0  # nobody waits for the end of one that is longer
+LONG_SECONDS = 30.0  # nobody waits for the end of a longer fault
 APART_SECONDS = 1.0  # between two faults of the same part of the world
-PLACES_TRIED = 50  # until one is found where a fault that comes once has room
-LATE_SECONDS = 5.0  # by which one may begin that would be over by then, or has no length
+PLACES_TRIED = 50  # to find one where a fault that comes once has room
+LATE_SECONDS = 5.0  # by which a fault may begin late, if it would be over by then or has no length
 _CANNOT = (PyMongoError, MongodError, ServiceError, ClientError, OSError, TimeoutError)
 
 
@@ -41,7 +41,7 @@ class Planned:
 
 
 def schedule(seed: int, seconds: float) -> list[Planned]:
-    """What is to happen, the same for the same seed and length. Each kind comes up once before one comes up twice, as far as
+    """Draws the plan, the same for the same seed and length. Each kind comes up once before one comes up twice, as far as
     the rest of the world lets it. Then those that come once a run are put where there is room.
     """
     draw = Random(f"{seed}/nemesis")
@@ -67,7 +67,7 @@ def schedule(seed: int, seconds: float) -> list[Planned]:
 
 
 def _once_each(plan: list[Planned], draw: Random, seconds: float) -> list[Planned]:
-    """By a draw of their own, so that the rest of the plan does not depend on them."""
+    """Places the faults that come once. They have a draw of their own, so that the other faults do not depend on them."""
     found: list[Planned] = []
     for kind in ONCE_A_RUN:
         fault = kind(draw)
@@ -93,7 +93,7 @@ def _is_free(planned: Planned, plan: list[Planned]) -> bool:
 
 
 class Nemesis:
-    """Goes by the schedule. What could not be done, as the end of a primary where there was none, is not counted."""
+    """Follows the schedule. A fault that could not be made, such as the end of a missing primary, is not counted."""
 
     def __init__(self, cluster: Cluster, *, seed: int, seconds: float) -> None:
         self.plan = schedule(seed, seconds)
@@ -105,7 +105,7 @@ class Nemesis:
         self._parts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(self) -> None:
-        """Until the last fault is over."""
+        """Carries out the plan, and ends when the last fault is over."""
         self._began = time.monotonic()
         self._tasks = [asyncio.create_task(self._do(planned)) for planned in self.plan]
         await asyncio.gather(*self._tasks)
@@ -127,7 +127,7 @@ class Nemesis:
         what = f"{fault.name} {fault.detail}".rstrip()
         await self._until(planned.at)
         try:
-            # By the schedule no two are at the same part of the world; on a slow machine one may outlast its time.
+            # The schedule has no two faults at one part of the world, but on a slow machine one may outlast its time.
             async with AsyncExitStack() as alone:
                 for part in sorted(fault.holds):
                     await alone.enter_async_context(self._parts[part])

@@ -1,4 +1,4 @@
-"""One order's life: who has to do with it, and what they can do."""
+"""One order's life: the clients that have to do with it, and what they can do."""
 
 import asyncio
 from decimal import Decimal
@@ -60,7 +60,7 @@ class Life(NamedTuple):
         return Wish(f"CHAOS-{self.number}", self.draw.randrange(100, 1_000_000), currency, method)
 
     def key(self, use: str = "place") -> str:
-        """The same at every merchant: to whom a key belongs is part of it."""
+        """The same key at every merchant, because the merchant is part of a key."""
         return f"order-{self.number}-{use}"
 
     async def place(self, wish: Wish, key: str) -> Operation:
@@ -92,7 +92,7 @@ class Life(NamedTuple):
         return await self.shop.post("cancel", f"/api/orders/{order_id}/cancel", order_id=order_id)
 
     async def refund(self, order_id: str, minor: int | None, currency: str, use: str) -> Operation:
-        """Of `minor`, or of the rest."""
+        """Refunds `minor`, or the rest."""
         body = {} if minor is None else {"amount": major(minor, currency)}
         return await self.shop.post(
             "refund",
@@ -114,7 +114,7 @@ class Life(NamedTuple):
         )
 
     async def pause(self, least: float, most: float) -> None:
-        """For so many seconds."""
+        """Pauses for so many seconds."""
         await asyncio.sleep(self.draw.uniform(least, most))
 
 
@@ -123,7 +123,7 @@ def major(minor: int, currency: str) -> Decimal:
 
 
 def seen(operation: Operation) -> dict[str, Any]:
-    """What the client was answered, if it was a JSON object."""
+    """The client's answer, if it was a JSON object."""
     if operation.answer is None:
         return {}
     value = msgspec.json.decode(operation.answer.body)

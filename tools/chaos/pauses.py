@@ -1,4 +1,4 @@
-"""When which process was stopped on purpose, by the nemesis's log: what it had in hand could not be done in time."""
+"""Pauses: when each process was stopped on purpose, by the nemesis's log. Work that it had in hand then may be late."""
 
 import re
 from collections import defaultdict
@@ -11,7 +11,7 @@ _LINE = re.compile(r"\s*([\d.]+) s  (over: )?SIGSTOP .*?(\w+)$")
 
 
 def pauses(log: str, *, began_at: float, names: Sequence[str]) -> Pauses:
-    """Of the processes called `names`; one that is not woken up has no end. The log counts from `began_at`, Unix time."""
+    """The pauses of these processes. One that is not woken up has no end. The log counts from `began_at`, in Unix time."""
     spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in log.splitlines():
         if (found := _LINE.match(line)) and found[3] in names:

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, where several processes come to one port. On Linux only."""
+"""Finds the process at the other end of a connection, if several connect to one port. On Linux only."""
 
 import os
 import socket

@@ -20,9 +20,9 @@ READY_SECONDS = 60.0
 
 
 class Keeper:
-    """`complaints` are ends that nobody brought about; whoever ended is started again, as a supervisor would.
+    """`complaints` are ends that nobody brought about. Such a process is started again, as a supervisor would.
 
-    `names` are those of all processes by process id, ours as `self_name`.
+    `names` are the names of all processes by process id, ours as `self_name`.
     """
 
     def __init__(self, self_name: str) -> None:
@@ -42,7 +42,7 @@ class Keeper:
         return {os.getpid(): self._self_name, **pids}
 
     def kill(self, name: str) -> None:
-        """It stays down until started."""
+        """Kills it; it stays down until started."""
         self._meant_to_be_down.add(name)
         self._processes[name].kill()
 
@@ -53,7 +53,7 @@ class Keeper:
         self._signal(name, signal.SIGCONT)
 
     async def terminate(self, name: str) -> None:
-        """As a deployment does: SIGTERM, which must end it with status 0 if it has begun to serve. It stays down until
+        """Stops it as a deployment does: SIGTERM must end it with status 0 if it has begun to serve. It stays down until
         started.
         """
         self._meant_to_be_down.add(name)
@@ -62,8 +62,8 @@ class Keeper:
             self.complaints.append(f"{name} ended with {status} on SIGTERM; see {service.log_file}")
 
     def start(self, name: str, **environment: str) -> None:
-        """Returns at once. `environment` is for services, and for this run only. One that runs is left alone: another would
-        find its port taken.
+        """Starts it and returns at once. `environment` is for services, and for this run only. One that runs is left alone,
+        because another would find its port taken.
         """
         self._meant_to_be_down.discard(name)
         if self._runs(name):
@@ -80,13 +80,13 @@ class Keeper:
             self.start(name)
 
     def stop_services(self) -> None:
-        """At once: how they stop when asked is tried during the run."""
+        """Kills all at once. How they stop when asked is tried during the run."""
         for name, process in self._processes.items():
             if isinstance(process, Service) and process.process:
                 self.kill(name)
 
     async def wait_until_ready(self, *names: str) -> None:
-        """Until these services can serve, or all. Raises ServiceError if one cannot within READY_SECONDS."""
+        """Waits until these services can serve, or all. Raises ServiceError if one cannot within READY_SECONDS."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
             deadline = asyncio.get_running_loop().time() + READY_SECONDS
             for name in names or self._services:
@@ -148,7 +148,7 @@ class Keeper:
 
 
 def _resident_pages(pid: int) -> int | None:
-    """None where there is no /proc, or no such process any more."""
+    """Returns None if there is no /proc, or no such process any more."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):

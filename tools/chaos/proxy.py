@@ -106,7 +106,7 @@ class _Pair:
 
 
 class _End(asyncio.Protocol):
-    """One end. What comes in here is held for as long as the link has it, then goes out at the other."""
+    """One end. What comes in here is held as long as the link holds it, then goes out at the other."""
 
     def __init__(self, pair: _Pair, direction: Direction) -> None:
         self.transport: asyncio.Transport | None = None

@@ -1,4 +1,4 @@
-"""What a run has shown: a table, and where something is not as it must be, the stories of the orders that show it."""
+"""The report of a run: a table, and for violations the stories of the orders that show them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ def show(evidence: Evidence, violations: Sequence[Violation], injected: Mapping[
 
 
 def lost(evidence: Evidence) -> int:
-    """Orders that were acknowledged and are not there, or will never be charged because their message is not. All of them if
-    nobody can look.
+    """Acknowledged orders that are not stored, or will never be charged because their message is missing. All of them if the
+    databases cannot be read.
     """
     acknowledged = {operation.order_id for operation in evidence.of_kind("place") if operation.answer}
     whole = {order_id for order_id in evidence.order_by_id if evidence.messages_of.get(order_id)}
@@ -50,7 +50,7 @@ def longest_stall_seconds(evidence: Evidence) -> float:
 
 
 def _covered(start: float, end: float, spans: Sequence[tuple[float, float]]) -> float:
-    """How much of the time from `start` to `end` is in one of the `spans` at least, which are in order."""
+    """Returns how much of the time from `start` to `end` is in at least one of the `spans`, which are in order."""
     covered, until = 0.0, start
     for began, ended in spans:
         if until < (stop := min(ended, end)) and began < end:

@@ -1,4 +1,4 @@
-"""What has not come to rest, in words: in the databases, or in one order."""
+"""Finds what has not come to rest in the databases, or in one order, and says it in words."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ async def still_open(world: World) -> list[str]:
 
 
 async def open_in_all(ours: Database, theirs: Database) -> list[str]:
-    """At rest are a message that is dead, what waits for it, what waits in vain, an open dispute: a person is to look."""
+    """All that is open. A dead message, what waits for it or in vain, and an open dispute do not count: they are at rest."""
     waiting = [
         {"status": "Pending"},
         {"reconcile_at": {"$type": "date"}},
@@ -82,8 +82,8 @@ def open_in(order: Document, soon: datetime) -> list[str]:
 
 
 def waits_in_vain(order: Document) -> set[str]:
-    """The automatic refunds that wait to be asked for, of charges that the provider does not give back however often it is
-    asked: a person was told. By their ids.
+    """The ids of automatic refunds that wait to be asked for, because the provider does not give the charge back however
+    often it is asked. A person was told.
     """
     facts = stored_facts(order)
     told = {about for code, about in causes(order["_id"], facts) if code == "not-given-back"}

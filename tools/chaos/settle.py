@@ -22,11 +22,10 @@ SWEEPS_MAX = 3
 async def wait_until_quiet(
     cluster: Cluster, still_open: Callable[[], Awaitable[list[str]]], *, seconds: float
 ) -> list[str]:
-    """What is still open after `seconds`; nothing as soon as all is quiet.
+    """Returns what is still open after `seconds`, or nothing as soon as all is quiet.
 
-    What only waits for its time is brought forward, again and again: what orders wait for by `order-api ask-now`, as an
-    operator does it, the next look at events by ourselves, and the provider's times by its test clock. That changes no
-    decision, only when it is made.
+    Waits are brought forward again and again: those of orders by `order-api ask-now`, as an operator does it, the next look
+    at events by ourselves, and the provider's times by its test clock. That changes no decision, only when it is made.
     """
     now = asyncio.get_running_loop().time
     deadline, ask_at = now() + seconds, now()
@@ -43,8 +42,8 @@ async def wait_until_quiet(
 
 
 async def sweep(cluster: Cluster, *, since: float) -> list[str]:
-    """As the services do it hourly, which is too seldom for us: everything that the provider has announced since then, in
-    Unix seconds, is recorded. What remains to be said of it if that cannot be done.
+    """Records everything that the provider has announced since then, in Unix seconds, as the services do it hourly, which is
+    too seldom for us. Returns what is left to do if that fails.
     """
     for _ in range(SWEEPS_MAX):
         with suppress(TimeoutError):
@@ -60,8 +59,8 @@ async def _bring_all_forward(cluster: Cluster) -> None:
 
 
 async def bring_forward(order_api: Database) -> None:
-    """The next look at each event that has no final outcome, which is a time that lies ahead. A time that is null stays so.
-    The write is right for any document that it matches, and counts in its version, as order_api's own of that kind.
+    """Makes the next look at each event without a final outcome due now, if it lies ahead. A time that is null stays so. The
+    write is right for any document that it matches, and counts in its version, as order_api's own writes do.
     """
     written = {"version": {"$add": ["$version", 1]}, "writer": {"$literal": ObjectId()}}
     ahead = {"reconcile_at": {"$type": "date"}, "$expr": {"$gt": ["$reconcile_at", "$$NOW"]}}

@@ -13,7 +13,7 @@ from tools.chaos.watcher import Change
 
 LINE_LENGTH_MAX = 400
 LOG_LINES_MAX = 300
-# What says nothing that other fields of the same write, or the time of it, do not.
+# Fields that say nothing which other fields of the same write, or its time, do not say.
 _DULL = {
     *("_id", "updated_at", "created_at", "at", "ms", "history", "keys", "trace", "writer", "received_at"),
     *("reconcile_at", "reconcile_attempts", "path", "body", "metadata"),
@@ -27,7 +27,7 @@ class Moment(NamedTuple):
 
 
 def story(evidence: Evidence, order_id: str) -> str:
-    """As many lines as there were moments. The clocks of one machine agree, unless one was moved on purpose."""
+    """Yields a line for each moment. The clocks of one machine agree, unless one was moved on purpose."""
     moments = [
         *_asked(evidence.operations_on.get(order_id, []), evidence),
         *_written(evidence, order_id),
@@ -60,7 +60,7 @@ def _asked(operations: Iterable[Operation], evidence: Evidence) -> Iterator[Mome
 
 
 def _is_dull(operation: Operation) -> bool:
-    """Somebody looked, and saw what else is in the story."""
+    """Whether a client only looked, and saw what else is in the story."""
     return operation.kind in {"read", "list"} and [attempt.status for attempt in operation.attempts] == [200]
 
 

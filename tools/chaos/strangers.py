@@ -1,6 +1,4 @@
-"""Those who are no customers: a till that charges and refunds past order_api, banks that dispute, and whoever posts to the
-webhook URL.
-"""
+"""Strangers: a till that charges and refunds past order_api, banks that dispute, and those who post to the webhook URL."""
 
 import json
 import time
@@ -22,9 +20,9 @@ Trick: TypeAlias = Literal[
 ]  # fmt: skip
 FORGERIES: tuple[Trick, ...] = ("forged", "tampered", "stale", "retired")
 
-# Nobody at order_api waits for what strangers do. What is dropped comes with the sweep at the end.
+# order_api does not wait for what strangers do. Events that are dropped come with the sweep at the end.
 DELIVERED = (["duplicated"], ["duplicated"], ["out_of_order"], ["delayed"], ["dropped"])
-# With these the provider tells of no wrong amount: of a refund by hand nobody but the provider knows the right one.
+# These report no wrong amount, because nobody but the provider knows the right amount of a refund by hand.
 DELIVERED_BY_HAND = (["delayed", "duplicated"], ["delayed", "duplicated"], ["out_of_order"], ["dropped"])
 STALE_SECONDS = 30 * 86400  # beyond any tolerance, also of a process whose clock is wrong
 NOBODYS_SECRET = "whsec_c3RyYW5nZXJzIHNpZ24gd2l0aCB3aGF0IHRoZXkgaGF2ZQ=="
@@ -49,7 +47,7 @@ class Strangers:
         attempt: int = 1,
         settle_seconds: float | None = None,
     ) -> Operation:
-        """Under the reference of one of the order's payment attempts, from 1."""
+        """Charges under the reference of one of the order's payment attempts, counted from 1."""
         body = {
             "amount": amount_minor,
             "currency": currency,
@@ -65,7 +63,7 @@ class Strangers:
         )
 
     async def refund(self, order_id: str, charge_id: str, amount_minor: int) -> Operation:
-        """By hand, under a reference that order_api knows nothing of."""
+        """Refunds by hand, under a reference that order_api does not know."""
         key = self._key("by-hand")
         body = {"amount": amount_minor, "reference": key, "scenario": self._scenario(DELIVERED_BY_HAND)}
         path = f"/v1/charges/{charge_id}/refunds"
@@ -84,7 +82,7 @@ class Strangers:
         return await self._till.post("dispute", path, body, order_id=order_id, command=body)
 
     async def invent_payment(self, order_id: str, amount_minor: int, currency: str) -> None:
-        """The event that every forger dreams of, also of one who has found a secret of yesterday."""
+        """The event that every forger wants to send, also a forger who has found yesterday's secret."""
         raw = invented_event(self._draw, "payment.succeeded", order_id, amount_minor, currency)
         await self._post("forged", raw, order_id, secret=NOBODYS_SECRET)
         for secret in self._secrets.retired[-1:]:
@@ -97,7 +95,7 @@ class Strangers:
             await self._post("replayed", raw, order_id)
             await self._post("stale", raw, order_id, at=time.time() - STALE_SECONDS)
             await self._post("tampered", more_money(raw), order_id, signed=raw)
-            if event["outcome"] == "applied":  # before that, whoever has the secret would be the provider
+            if event["outcome"] == "applied":  # before that, anybody with the secret would be the provider
                 await self._post("encoded anew", encoded_anew(raw), order_id)
                 await self._post("altered", more_money(raw), order_id)
         nobodys = f"ord_{self._draw.getrandbits(128):032x}"
@@ -121,7 +119,7 @@ class Strangers:
         signed: bytes | None = None,
         at: float | None = None,
     ) -> None:
-        """`signed` are the bytes that the signature is of, if not of `raw`; `at` is in Unix seconds."""
+        """`signed` are the bytes that are signed, if other than `raw`. `at` is in Unix seconds."""
         signature = sign(signed or raw, [secret or self._draw.choice(self._secrets.accepted)], int(at or time.time()))
         await self._sender.post(
             "webhook",

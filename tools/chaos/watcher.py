@@ -15,13 +15,13 @@ from tools.chaos.world import World
 
 OURS = ("orders", "payment_events")  # collections of order_api
 THEIRS = ("charges", "events", "deliveries", "webhook_endpoints")  # of the provider
-MARKS = "chaos_marks"  # a collection of ours: once a mark has come, all that was written before it has, too
+MARKS = "chaos_marks"  # a collection of ours: once a mark has come, all earlier writes have come too
 _RESUME_SECONDS = 0.5
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One write. `before` is None for an insert, `after` for a delete; both are the whole document. Of a write to a document
-    that the watcher had never seen nobody knows either.
+    """One write. `before` is None for an insert, `after` for a delete; both are the whole document. Both are unknown for a
+    document that the watcher had never seen.
     """
 
     collection: str
@@ -42,7 +42,7 @@ class Watcher:
         self._marks_seen: set[str] = set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Watches until cancelled."""
         ours, theirs = self._databases
         watched = [
             {"ns.db": ours, "ns.coll": {"$in": [*OURS, MARKS]}},
@@ -51,7 +51,7 @@ class Watcher:
         async with connect(self._uri, app_name="watcher") as client:
             while True:
                 try:
-                    # One stream of both databases: what was written to one can be compared with what was to the other.
+                    # One stream of both databases, so that writes to one can be compared with writes to the other.
                     stream = await client.watch([{"$match": {"$or": watched}}], max_await_time_ms=1000, **self._since)
                     async with stream:
                         while stream.alive:
@@ -111,7 +111,7 @@ def updated(document: Document, description: Mapping[str, Any]) -> Document:
 
 
 def _parent(document: Any, path: str) -> tuple[Any, Any]:
-    """What holds the last part of `path`, and that part as a key of it."""
+    """The container of the last part of `path`, and that part as a key of it."""
     *above, last = path.split(".")
     for part in above:
         document = document[int(part) if isinstance(document, list) else part]

@@ -1,4 +1,4 @@
-"""The secrets that webhooks are signed with, as they come and go: who rotates them says so here, and forgers look."""
+"""The secrets that sign webhooks, as they come and go. A rotation is noted here, and forgers look here."""
 
 import base64
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from random import Random
 
 
 class WebhookSecrets:
-    """`accepted` are those that order_api may take, the newest first. `retired` are those that none of its processes takes
-    any more, whatever is signed with them.
+    """`accepted` are the secrets that order_api may take, the newest first. `retired` are those that none of its processes
+    takes any more.
     """
 
     def __init__(self, draw: Random) -> None:
@@ -21,12 +21,12 @@ class WebhookSecrets:
         return iter([*self.accepted, *self.retired])
 
     def add(self) -> str:
-        """A new one; the others are accepted beside it."""
+        """Makes a new secret; the others are accepted beside it."""
         self.accepted.insert(0, "whsec_" + base64.b64encode(self._draw.randbytes(32)).decode())
         return self.accepted[0]
 
     def retire_the_old(self) -> None:
-        """Only the newest stays: call it when no process that knows another still runs."""
+        """Retires all but the newest. Call it when no process that knows another still runs."""
         newest, *old = self.accepted
         self.accepted = [newest]
         self.retired += old

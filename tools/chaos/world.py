@@ -9,7 +9,7 @@ from tools.chaos.webhook_secrets import WebhookSecrets
 
 
 class Merchant(NamedTuple):
-    """One at order_api, and the key that proves it."""
+    """A merchant at order_api, and the key that proves it."""
 
     name: str
     api_key: str

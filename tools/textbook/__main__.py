@@ -1,4 +1,4 @@
-"""Serves it: `python -m tools.textbook`, with those settings of order_api that it knows."""
+"""Serves the textbook service: `python -m tools.textbook`, with the settings of order_api that it knows."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Charging what is in the outbox: claim a row under a lease, POST it, and take it off."""
+"""Charges the rows of the outbox: claims a row under a lease, POSTs it, and takes it off."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from tools.textbook.database import Database
 
 WORKERS = 8
 POLL_SECONDS = 0.1  # while there is nothing to do
-FAILURE_PAUSE_SECONDS = 1.0  # of a worker, so that a provider which is away costs little
+FAILURE_PAUSE_SECONDS = 1.0  # how long a worker waits, so that a provider which is away costs little
 LEASE = timedelta(seconds=30)
 TRANSIENT = frozenset({401, 403, 408, 409, 425, 429})  # of the 4xx; every other one is final
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 async def charge_orders(database: Database, gateway: aiohttp.ClientSession) -> None:
-    """Until cancelled."""
+    """Runs until cancelled."""
     async with asyncio.TaskGroup() as workers:
         for _ in range(WORKERS):
             workers.create_task(_work(database, gateway))
@@ -38,7 +38,7 @@ async def _work(database: Database, gateway: aiohttp.ClientSession) -> None:
 
 
 async def _charge_next(database: Database, gateway: aiohttp.ClientSession) -> bool:
-    """Whether a row was due. Its id is the provider's Idempotency-Key, so posting again is charging once."""
+    """Charges a row, if one is due. Its id is the provider's Idempotency-Key, so posting again is charging once."""
     now = datetime.now(UTC)
     row: dict[str, Any] | None = await database.outbox.find_one_and_update(
         {"state": "open", "due_at": {"$lte": now}},

@@ -40,7 +40,7 @@ def is_signed(header: str, body: bytes, secret: str) -> bool:
 
 
 async def receive_webhook(database: Database, body: bytes) -> str:
-    """Returns its outcome. Raises msgspec.DecodeError if it is no event, and PyMongoError."""
+    """Records an event and returns its outcome. Raises msgspec.DecodeError if it is no event, and PyMongoError."""
     event = msgspec.json.decode(body, type=Event)
     if event.type not in {"payment.succeeded", "payment.failed"}:
         return "ignored"

@@ -1,4 +1,4 @@
-/** What can be done with an order: each is one call of the API, and says what came of it. */
+/** The actions on an order. Each is one call of the API, and tells the result. */
 
 import { newKey, request } from "/console/kit/api.js";
 import { fill, h } from "/console/kit/dom.js";
@@ -66,7 +66,7 @@ function payAgain(order, changed) {
   });
 }
 
-/** A form in a dialog. One key for as long as it is open, so that pressing twice is asking once; a refusal stays in it. */
+/** A form in a dialog. It keeps one key until its input changes, so that pressing twice is asking once. It shows a refusal. */
 function ask({ title, action, fields, send, said, changed, wide = false }) {
   let key = newKey();
   const errors = h("div", { "aria-live": "polite" });
@@ -99,7 +99,7 @@ async function act(send, said, changed) {
   changed();
 }
 
-/** What is neither refunded nor asked for, nor disputed, to the last digit. */
+/** The amount that is neither refunded, nor asked for, nor disputed, to the last digit. */
 function left(order) {
   const asked = order.refunds.filter(({ state }) => state === "requested").reduce((sum, { amount }) => sum + amount, 0);
   return Math.max(0, Number((order.amount - order.refundedAmount - asked - order.disputedAmount).toFixed(4)));

@@ -39,7 +39,7 @@ async function start() {
   onKey("n", "place an order", () => openPlaceOrder());
 }
 
-/** An id, or the number of an order that is there, leads to the order; all else filters the list. @param {string} text */
+/** Opens the order if the text is an id or the number of an order. Any other text filters the list. @param {string} text */
 async function search(text) {
   const id = orderIdIn(text) ?? (await orderWithNumber(text).catch(() => null));
   go(id ? link(`/orders/${id}`) : link("/orders", { q: text }));

@@ -1,4 +1,4 @@
-/** `#/glance`: how it goes, in the figures of `/metrics`. */
+/** `#/glance`: the figures of `/metrics` at a glance. */
 
 import { fill, h } from "/console/kit/dom.js";
 import { count, duration, words } from "/console/kit/format.js";

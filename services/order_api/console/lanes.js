@@ -6,7 +6,7 @@ import { toneOf } from "./words.js";
 const LABEL_MAX = 28; // the list below has it in full
 const OUTCOMES = { unavailable: "no usable answer", withdrawn: "not sent" };
 
-/** The bands and bars end here if they have not ended. */
+/** The end of bands and bars that have not ended yet. */
 const OPEN = Infinity;
 
 /** @param {import("./order.js").Known} known @param {number | null} now */
@@ -26,7 +26,7 @@ export function lanesOf(known, now) {
   return { lanes, now, summary: summaryOf(known) };
 }
 
-/** What a moment of the list and an item of the picture have in common. */
+/** The key that a moment of the list shares with its item of the picture. */
 export function keyOf(moment) {
   return `${moment.kind} ${moment.id ?? ""} ${moment.at}`;
 }
@@ -69,7 +69,7 @@ function clipped(text) {
   return text.length > LABEL_MAX ? `${text.slice(0, LABEL_MAX - 1)}…` : text;
 }
 
-/** The line is the time that the provider took to settle it; when it was made, its events say. */
+/** Each line is the time that the provider took to settle a charge. The charge's events say when it was made. */
 function chargeItems({ order, events, timeline }) {
   return order.charges.flatMap((charge) => {
     const data = events.map((event) => dataOf(event)).find((one) => one?.id === charge.id);
@@ -131,7 +131,7 @@ function summaryOf({ order, timeline }) {
   return `Timeline of ${duration(took)}: ${parts.join(", ")}. The order is ${words(order.status).toLowerCase()}. The list below has every moment.`;
 }
 
-/** What the provider said in an event, from its own bytes. */
+/** The data of an event, read from its own bytes. */
 export function dataOf(event) {
   try {
     return JSON.parse(event.raw).data;

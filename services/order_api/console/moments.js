@@ -1,4 +1,4 @@
-/** The list below the picture: every moment in a sentence, to be unfolded into all that is kept of it. */
+/** The list below the picture: every moment in a sentence, which unfolds into all that is stored about it. */
 
 import { curl, signedCurl } from "/console/kit/curl.js";
 import { h, reconcile } from "/console/kit/dom.js";
@@ -51,7 +51,7 @@ export function showMoments({ mark }) {
   return { element, open, update };
 }
 
-/** Two moments may be alike to the millisecond; a list needs to tell them apart. */
+/** Makes keys unique, because two moments may be alike to the millisecond. */
 function unlike(shown) {
   const seen = new Map();
   return shown.map((one) => {

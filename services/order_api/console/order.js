@@ -91,7 +91,7 @@ async function readAll(id, signal) {
   const path = `/api/orders/${encodeURIComponent(id)}`;
   const [order, { data }, events] = await Promise.all([get(path, {}, signal), get(`${path}/timeline`, {}, signal), readEvents(`${path}/events`, signal)]);
   const isOpen = data.some(({ kind, state }) => kind === "call" && (state === "open" || state === "dead"));
-  // Its explanation is in the outbox, which is read by the page: among more than so many, the order does without.
+  // The explanation of a call is in the outbox. Only its first page is read, so a call further down shows none.
   const messages = isOpen ? (await get("/api/outbox", { limit: 100 }, signal)).data.filter(({ orderId }) => orderId === id) : [];
   return { order, timeline: data, events, messages };
 }
@@ -134,7 +134,7 @@ function headOf(known, config, heading, changed) {
   ];
 }
 
-/** What needs a person: open reviews, and calls that were given up. */
+/** The things that need a person: open reviews, and calls that were given up. */
 function alertsOf({ order, timeline: moments, messages }, changed) {
   const calls = moments.filter(({ kind, state }) => kind === "call" && state === "dead");
   const dead = calls.map(({ id, type }) => messages.find((message) => message.id === id) ?? { id, kind: type });

@@ -14,7 +14,7 @@ import { reviewText, stateBadge } from "./words.js";
 
 const PAGE = 50;
 const READ_ALONE_MAX = 10; // hinted orders that are not on the first page
-const SCROLLED_PX = 160; // below, the list must not move under whoever reads it
+const SCROLLED_PX = 160; // scrolled further than this, the list must not move under its reader
 
 let latest = link("/orders");
 
@@ -60,7 +60,7 @@ export function showOrders(outlet, place, { live }) {
     }
   }
 
-  /** The first page again, and other orders in the list that have changed. */
+  /** Reads the first page again, and the other orders in the list that have changed. */
   async function readChanges(ids) {
     const { query, hints } = parseSearch(q);
     if (hints.length) return;
@@ -157,7 +157,7 @@ function row(order, isNew) {
     h("span", { class: "end soft when" }, ago(order.createdAt))));
 }
 
-/** What one wants to know beside the status. */
+/** The notes beside an order's status. */
 function notesOf(order) {
   const reviews = openReviews(order);
   const payment = order.payments.at(-1);

@@ -7,7 +7,7 @@ export const STATUSES = ["Pending", "Paid", "Failed", "Cancelled", "PartiallyRef
 /**
  * @typedef {object} Search
  * @property {Record<string, string>} query of GET /api/orders
- * @property {string[]} hints what is wrong with it, in plain words; then nothing is asked for
+ * @property {string[]} hints what is wrong with the search, in plain words; if there are any, the API is not asked
  */
 
 /** @param {string} text @returns {Search} */
@@ -63,7 +63,7 @@ function applyReview(search, value) {
   else search.hints.push("Write review:open, or review: with the code of one, such as review:dispute.");
 }
 
-/** A day is meant as it is here; `to:` includes it. */
+/** A day is one of the browser's time zone; `to:` includes it. */
 function applyDay(search, name, value) {
   const isDay = /^\d{4}-\d{2}-\d{2}$/.test(value);
   const at = new Date(isDay ? `${value}T00:00` : value);

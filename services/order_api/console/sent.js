@@ -1,4 +1,4 @@
-/** The requests that this tab has sent, so that an order can show the one that made it. The API does not tell keys. */
+/** The requests that this tab has sent, so that an order can show the request that made it. The API does not show keys. */
 
 const NAME = "sent-requests";
 const KEPT = 50;

@@ -1,4 +1,4 @@
-/** `#/webhooks`: what came to the address of webhooks and was not taken. */
+/** `#/webhooks`: the requests to the address of webhooks that were refused. */
 
 import { get } from "/console/kit/api.js";
 import { signedCurl } from "/console/kit/curl.js";

@@ -1,4 +1,4 @@
-/** What things are called, and in which tone. */
+/** The names of states and reviews, and the tone of each. */
 
 import { badge } from "/console/kit/ui.js";
 import { words } from "/console/kit/format.js";
@@ -40,7 +40,7 @@ export function stateBadge(state) {
   return badge(toneOf(state), words(CALLED[state] ?? state));
 }
 
-/** The state of a moment of the timeline: a call that is open waits to be sent, a review or dispute for somebody. */
+/** The state of a moment as a badge. An open call waits to be sent; an open review or dispute waits for a person. */
 export function momentBadge(moment) {
   return isOpen(moment) ? badge("warn", "Open") : stateBadge(moment.state);
 }
