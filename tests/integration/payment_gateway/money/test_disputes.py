@@ -14,13 +14,8 @@ from shared import wire
 from shared.idempotency import Answer
 from tests.integration.payment_gateway.clock.test_clock import advance, freeze
 from tests.integration.payment_gateway.conftest import MakeApplication, create
-from tests.integration.payment_gateway.money.test_charges_and_refunds import (
-    DiesError,
-    out_of_hand,
-    refund,
-    settle,
-    settled_only,
-)
+from tests.integration.payment_gateway.money.test_announcing import DiesError, out_of_hand, settled_only
+from tests.integration.payment_gateway.money.test_charges_and_refunds import refund, settle
 
 DISPUTED = "pm_card_disputed"
 
