@@ -6,8 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import pymongo
+
 from shared.mongo import Client, Database
 
+EMPTY_SECONDS = 30  # some tests leave tens of thousands of documents
 EnsureSchema = Callable[..., Awaitable[None]]
 
 
@@ -26,11 +29,12 @@ class KeptDatabase:
 
     async def empty(self) -> None:
         """Made anew if a test has left another schema than it found."""
-        if await self._schema_found() == self._schema:
-            await asyncio.gather(*(self._database[name].delete_many({}) for name in self._schema))
-        else:
-            await self._database.client.drop_database(self.name)
-            await self.make()
+        with pymongo.timeout(EMPTY_SECONDS):
+            if await self._schema_found() == self._schema:
+                await asyncio.gather(*(self._database[name].delete_many({}) for name in self._schema))
+            else:
+                await self._database.client.drop_database(self.name)
+                await self.make()
 
     async def _schema_found(self) -> dict[str, Any]:
         """The options and indexes of each collection."""
