@@ -24,13 +24,15 @@ failover: .venv/.ready  ## Kill the primary of MongoDB while orders are placed, 
 	@$(BIN)/python -m tools.failover
 
 test: .venv/.ready  ## Run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# The containers mostly wait, so both halves run at once. What the first says is shown when the second has ended.
 test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integration tests on mongo:8.0 (needs Docker)
 	@docker version >/dev/null && docker compose version >/dev/null \
 	  || { echo "test-compose: needs a running Docker engine and Compose v2" >&2; exit 1; }
-	@$(BIN)/python -m pytest tests/compose $(ARGS)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --mongo=container --ignore=tests/integration/tools tests/integration $(ARGS)
+	@log=$$(mktemp); $(BIN)/python -m pytest tests/compose $(ARGS) >$$log 2>&1 & compose=$$!; \
+	$(BIN)/python -m pytest -n 3 --dist loadfile --mongo=container --ignore=tests/integration/tools tests/integration $(ARGS); \
+	integration=$$?; wait $$compose; compose=$$?; cat $$log; rm $$log; exit $$((integration + compose))
 
 mutants: .venv/.ready  ## Take each rule out of the code, one at a time, and see a test fail for it
 	@$(BIN)/python -m tools.mutants $(ARGS)

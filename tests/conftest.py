@@ -12,8 +12,12 @@ from shared.mongo import Client, connect
 from tests.guarded_mongod import GuardedMongod, guarded_mongod
 from tools.mongod import scratch, temporary_mongod, transactions_begun
 
-# Lets a test make chosen commands fail (failCommand); never set outside tests.
-TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")
+OPTIONS = (
+    *("--setParameter", "enableTestCommands=1"),  # lets a test make chosen commands fail (failCommand)
+    *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    # In milliseconds. To drop a database waits for the next commit of the journal, by default up to 100.
+    *("--journalCommitInterval", "10"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +46,7 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
     elif given := os.environ.get("MONGODB_URI"):
         yield given
     else:
-        with temporary_mongod(TEST_COMMANDS, below=scratch()) as mongod:
+        with temporary_mongod(OPTIONS, below=scratch()) as mongod:
             yield mongod.uri
         assert mongod.transactions == 0
 
@@ -61,8 +65,13 @@ async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def database_name(mongo: Client) -> AsyncIterator[str]:
+async def fresh_database_name(mongo: Client) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex[:16]}"
     yield name
     with pymongo.timeout(30):
         await mongo.drop_database(name)
+
+
+@pytest.fixture
+def database_name(fresh_database_name: str) -> str:
+    return fresh_database_name

@@ -10,7 +10,8 @@ from pymongo.errors import PyMongoError
 from testcontainers.core.container import DockerContainer
 
 IMAGE = "mongo:8.0"
-COMMAND = "--replSet rs0 --bind_ip_all --setParameter enableTestCommands=1"
+# To drop a database waits for the next commit of the journal, by default up to 100 ms.
+COMMAND = "--replSet rs0 --bind_ip_all --setParameter enableTestCommands=1 --journalCommitInterval 10"
 
 
 @contextmanager

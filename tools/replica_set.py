@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ class ReplicaSet:
         self.uri = f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet=rs0"
 
     def start(self) -> None:
-        """Returns when there is a primary. Raises MongodError."""
+        """Returns when there is a primary and the others copy from it. Raises MongodError."""
         self.launch()
         self.initiate()
 
@@ -115,15 +115,20 @@ class ReplicaSet:
             member.launch()
 
     def initiate(self) -> None:
-        """Makes one set of the members that were launched; returns when it has a primary. Raises MongodError.
+        """Makes one set of the members that were launched; returns when it is whole. Raises MongodError.
 
         Each member looks for itself at its address, so the proxies must be up, and their event loop must not be ours.
         """
         deadline = time.monotonic() + START_SECONDS
         for member in self.members:
             _await_answer(member, deadline)
-        self.members[0].run({"replSetInitiate": self._config()}, seconds=START_SECONDS)
-        self.wait_for_primary(deadline - time.monotonic())
+        first = self.members[0]
+        first.run({"replSetInitiate": self._config()}, seconds=START_SECONDS)
+        while not self.primary() and time.monotonic() < deadline and first.runs:
+            with suppress(PyMongoError):  # the others may not know yet that they are members
+                first.run({"replSetStepUp": 1})  # without this it waits for ELECTION_SECONDS
+            time.sleep(0.1)
+        self.wait_until_whole(deadline - time.monotonic())
 
     def stop(self) -> None:
         """Kills all, since at SIGTERM each waits its turn for fifteen seconds. Acknowledged writes are in the journals."""

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -163,8 +164,8 @@ class Stack:
                 service.wait_until_ready()
             yield self
         finally:
-            for service in self.services:
-                service.stop()
+            with ThreadPoolExecutor() as together:
+                list(together.map(Service.stop, self.services))
 
 
 def url_of(module: str, port: int, environment: Mapping[str, str]) -> str:

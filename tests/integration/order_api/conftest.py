@@ -22,6 +22,7 @@ from order_api.problems import PROBLEMS
 from order_api.refund_order import NewRefund
 from order_api.refund_order import Outcome as RefundOutcome
 from order_api.routes import ROUTES
+from order_api.schema import ensure_schema
 from order_api.settings import Settings
 from shared import wire
 from shared.edge.admit import Admission
@@ -31,14 +32,28 @@ from shared.env import Secret
 from shared.idempotency import Answer
 from shared.ids import new_id
 from shared.money import in_major, shortest
+from shared.mongo import Client
 from shared.pages import Paging
 from shared.times import rfc3339, utc_now
 from tests.http_double import Asked, HttpDouble, http_double
+from tests.integration.kept_database import KeptDatabase, kept_database
 from tools.paid_charge import paid_charge
 
 API_KEY = Secret("test-key")
 MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
 Subject: TypeAlias = wire.Charge | wire.Refund | wire.Dispute  # what an event is about
+
+
+@pytest.fixture(scope="session")
+async def kept(mongo: Client) -> AsyncIterator[KeptDatabase]:
+    async with kept_database(mongo, ensure_schema) as kept:
+        yield kept
+
+
+@pytest.fixture
+async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
+    yield kept.name
+    await kept.empty()
 
 
 @pytest.fixture

@@ -13,16 +13,31 @@ from payment_gateway.app import Application
 from payment_gateway.faults.misbehave import Misbehaved
 from payment_gateway.problems import PROBLEMS
 from payment_gateway.routes import ROUTES
+from payment_gateway.schema import ensure_schema
 from payment_gateway.settings import Settings
 from shared import wire
 from shared.edge.admit import Admission
 from shared.edge.application import build
 from shared.env import Secret
 from shared.idempotency import Answer
+from shared.mongo import Client
 from tests.http_double import HttpDouble, http_double
+from tests.integration.kept_database import KeptDatabase, kept_database
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy"
 MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
+
+
+@pytest.fixture(scope="session")
+async def kept(mongo: Client) -> AsyncIterator[KeptDatabase]:
+    async with kept_database(mongo, ensure_schema) as kept:
+        yield kept
+
+
+@pytest.fixture
+async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
+    yield kept.name
+    await kept.empty()
 
 
 @pytest.fixture

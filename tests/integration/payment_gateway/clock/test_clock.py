@@ -20,7 +20,7 @@ from shared.mongo import Collection
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, create
-from tests.integration.payment_gateway.money.test_charges_and_refunds import settled_only
+from tests.integration.payment_gateway.money.test_announcing import settled_only
 from tests.waiting import until
 
 THREE_DAYS = timedelta(hours=72)

@@ -18,7 +18,7 @@ from shared.idempotency import Answer, KeyReused
 from shared.times import utc_now
 from tests.http_double import HttpDouble, always
 from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
-from tests.integration.payment_gateway.money.test_charges_and_refunds import settled_only
+from tests.integration.payment_gateway.money.test_announcing import settled_only
 
 LATER = utc_now() + timedelta(days=1)
 OUT_OF_ORDER = {"webhooks": ["out_of_order"], "webhookDelaySeconds": 604800}

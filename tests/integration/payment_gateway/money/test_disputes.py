@@ -15,13 +15,8 @@ from shared.not_found import NotFound
 from shared.pages import Paging
 from tests.integration.payment_gateway.clock.test_clock import advance, freeze
 from tests.integration.payment_gateway.conftest import MakeApplication, create
-from tests.integration.payment_gateway.money.test_charges_and_refunds import (
-    DiesError,
-    out_of_hand,
-    refund,
-    settle,
-    settled_only,
-)
+from tests.integration.payment_gateway.money.test_announcing import DiesError, out_of_hand, settled_only
+from tests.integration.payment_gateway.money.test_charges_and_refunds import refund, settle
 
 DISPUTED = "pm_card_disputed"
 

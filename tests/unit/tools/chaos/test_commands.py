@@ -4,7 +4,7 @@ import pytest
 
 from shared.ids import derive_id
 from shared.mongo import Document
-from tests.unit.tools.chaos.examples import START
+from tests.unit.tools.chaos.run_by_hand import START
 from tools.chaos.invariants.commands import decided_ids
 
 

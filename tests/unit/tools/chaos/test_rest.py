@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.mongo import Document
-from tests.unit.tools.chaos.examples import DISPUTED, GIVEN_UP, LATER, NOT_GIVEN_BACK, PAID_AGAIN, START, a_run
+from tests.unit.tools.chaos.examples import DISPUTED, GIVEN_UP, LATER, NOT_GIVEN_BACK, PAID_AGAIN, a_run
+from tests.unit.tools.chaos.run_by_hand import START
 from tools.chaos.rest import open_in
 
 SOON = START + timedelta(seconds=60)

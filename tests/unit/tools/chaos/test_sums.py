@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.unit.tools.chaos.examples import START
+from tests.unit.tools.chaos.run_by_hand import START
 from tools.chaos.invariants.rules import Attempt, Charge, Dispute, Facts, Refund
 from tools.chaos.invariants.sums import causes, status, sums
 

@@ -9,7 +9,8 @@ from tests.unit.tools.chaos.corruptions.means import (
     order_of,
     violates,
 )
-from tests.unit.tools.chaos.examples import AMOUNT, DECLINED, PAID_AGAIN, PARTLY_REFUNDED, REFUSED
+from tests.unit.tools.chaos.examples import DECLINED, PAID_AGAIN, PARTLY_REFUNDED, REFUSED
+from tests.unit.tools.chaos.run_by_hand import AMOUNT
 from tools.chaos.evidence import Evidence
 
 

@@ -1,7 +1,8 @@
 """Events lost, or counted twice: invariants 6 and 11."""
 
 from tests.unit.tools.chaos.corruptions.means import order_of, overlook, pick, store, violates
-from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, PAID_AGAIN, PARTLY_REFUNDED, START
+from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, PAID_AGAIN, PARTLY_REFUNDED
+from tests.unit.tools.chaos.run_by_hand import START
 from tools.chaos.evidence import Evidence
 from tools.chaos.strangers import encoded_anew
 from tools.chaos.watcher import Change

@@ -19,9 +19,8 @@ from tests.unit.tools.chaos.examples import (
     PAID_AGAIN,
     PARTLY_REFUNDED,
     REFUSED,
-    SOUTH,
-    START,
 )
+from tests.unit.tools.chaos.run_by_hand import SOUTH, START
 from tools.chaos.evidence import Evidence
 
 

@@ -3,7 +3,8 @@
 import json
 
 from tests.unit.tools.chaos.corruptions.means import attempt_like, copy_of, operation_on, order_of, violates
-from tests.unit.tools.chaos.examples import API_KEY, DECLINED, DISPUTED, REFUSED, SECRET, START, charge_id
+from tests.unit.tools.chaos.examples import DECLINED, DISPUTED, REFUSED
+from tests.unit.tools.chaos.run_by_hand import API_KEY, SECRET, START, charge_id
 from tools.chaos.afterwards import AFTERWARDS
 from tools.chaos.evidence import Evidence
 

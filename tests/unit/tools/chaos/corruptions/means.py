@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from shared.mongo import Document
-from tests.unit.tools.chaos.examples import START, message_id
+from tests.unit.tools.chaos.run_by_hand import START, message_id
 from tools.chaos.evidence import Evidence
 from tools.chaos.history import Operation
 from tools.chaos.watcher import Change

@@ -23,10 +23,8 @@ from tests.unit.tools.chaos.examples import (
     NOT_GIVEN_BACK,
     PAID_AGAIN,
     PARTLY_REFUNDED,
-    SOUTH,
-    START,
-    message_id,
 )
+from tests.unit.tools.chaos.run_by_hand import SOUTH, START, message_id
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
 

@@ -1,16 +1,8 @@
 """Money kept, lost or made up: invariants 4, 8, 9 and 10."""
 
 from tests.unit.tools.chaos.corruptions.means import least_due, order_of, pick, store, versions, violates
-from tests.unit.tools.chaos.examples import (
-    AMOUNT,
-    CANCELLED,
-    CHARGED_TWICE,
-    DECLINED,
-    DISPUTED,
-    PAID_AGAIN,
-    PARTLY_REFUNDED,
-    charge_id,
-)
+from tests.unit.tools.chaos.examples import CANCELLED, CHARGED_TWICE, DECLINED, DISPUTED, PAID_AGAIN, PARTLY_REFUNDED
+from tests.unit.tools.chaos.run_by_hand import AMOUNT, charge_id
 from tools.chaos.evidence import Evidence
 
 

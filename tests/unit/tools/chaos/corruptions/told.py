@@ -2,15 +2,8 @@
 
 from shared.mongo import Document
 from tests.unit.tools.chaos.corruptions.means import overlook, pick, violates
-from tests.unit.tools.chaos.examples import (
-    CANCELLED,
-    DECLINED,
-    DISPUTED,
-    ENDPOINT,
-    PARTLY_REFUNDED,
-    START,
-    charge_id,
-)
+from tests.unit.tools.chaos.examples import CANCELLED, DECLINED, DISPUTED, PARTLY_REFUNDED
+from tests.unit.tools.chaos.run_by_hand import ENDPOINT, START, charge_id
 from tools.chaos.evidence import Evidence
 from tools.chaos.watcher import Change
 
