@@ -1,4 +1,4 @@
-"""Text that shows as what it is, so that what looks the same is the same, as far as that can be had. Pure."""
+"""Text whose every character can be seen, so that two texts that look the same are the same, as far as possible. Pure."""
 
 import re
 import unicodedata
@@ -6,18 +6,18 @@ import unicodedata
 _PLAIN = re.compile(r"[!-~]+\Z")
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})  # control, bidi, zero-width, unassigned, spaces
 
-# What shows nothing though its category is that of a letter, mark or symbol: Default_Ignorable_Code_Point (Unicode 16,
-# DerivedCoreProperties.txt) without those of the categories above, and the blank Braille pattern.
+# Characters that show nothing although their category is that of a letter, mark or symbol: Default_Ignorable_Code_Point
+# (Unicode 16, DerivedCoreProperties.txt) without the categories above, and the blank Braille pattern.
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def is_visible(text: str) -> bool:
-    """Whether every character of `text` shows, so that what looks the same is the same, as far as that can be had.
+    """Whether every character of `text` can be seen, so that two texts that look the same are the same, as far as possible.
 
-    It is normalised (NFC, Unicode Annex 15), as otherwise "é" could be two names; and it does not start with a combining
-    mark, which would join what stands before it. Empty text does not show.
+    The text is normalised (NFC, Unicode Annex 15), because otherwise "é" could be two names. It does not start with a
+    combining mark, which would join the character before it. Empty text is not visible.
     """
     if text.isascii():
         return _PLAIN.match(text) is not None

@@ -7,9 +7,9 @@ import msgspec
 
 from shared.times import rfc3339
 
-# Ids go into URLs and other ids, so they are what is safe there.
+# Ids go into URLs and other ids, so they have only characters that are safe there.
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
-Time = Annotated[datetime, msgspec.Meta(tz=True)]  # without a zone it would be taken for local time
+Time = Annotated[datetime, msgspec.Meta(tz=True)]  # a time without a zone would be taken for local time
 EventType = Literal[
     "payment.succeeded",
     "payment.failed",
@@ -29,10 +29,10 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-# Requests are remembered by their fingerprint: a field that is added needs a default, or a retry from before the upgrade
-# would be another request.
+# Requests are remembered by their fingerprint. So a new field needs a default; otherwise a retry from before the upgrade
+# would count as another request.
 class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
-    """`POST /v1/charges`. `reference` is the merchant's own id of what is paid; `scenario`, what the mock is to do wrong."""
+    """`POST /v1/charges`. `reference` is the merchant's own id of what is paid; `scenario` says how the mock misbehaves."""
 
     amount: int
     currency: str
@@ -43,7 +43,7 @@ class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
 
 
 class Charge(_Wire, frozen=True):
-    """A charge. `failureCode` says why it failed; `amountRefunded` counts refunds that are pending too."""
+    """A charge. `failureCode` says why it failed; `amountRefunded` includes pending refunds."""
 
     id: Id
     amount: int
@@ -67,7 +67,7 @@ class RefundRequest(_Wire, frozen=True, omit_defaults=True):
 
 
 class Refund(_Wire, frozen=True):
-    """`charge_reference` is the reference of the charge that is refunded."""
+    """A refund. `charge_reference` is the reference of the charge that it gives back."""
 
     id: Id
     charge_id: Id
@@ -96,11 +96,11 @@ class Dispute(_Wire, frozen=True):
 
 
 class WebhookEndpoint(_Wire, frozen=True):
-    """Where events are delivered: those of `eventTypes`, or all if there are none. `disabledReason`: it answered 410
-    (`gone`), every attempt since `failingSince` has failed (`failing`), or the merchant wanted it.
+    """An address to which events are delivered: those of `eventTypes`, or all if that is empty. `disabledReason` says why it
+    is disabled: it answered 410 (`gone`), every attempt since `failingSince` failed (`failing`), or the merchant wanted it.
 
-    No more than `maxInFlight` deliveries to it are under way at once, from each process of the gateway. `headerNames` are
-    those of the headers of its own, whose values are never shown. At `expiresAt` it is deleted, unless that is null.
+    Each process of the gateway has at most `maxInFlight` deliveries to it under way. `headerNames` are the names of its own
+    headers, whose values are never shown. It is deleted at `expiresAt`, unless that is null.
     """
 
     id: Id
@@ -116,7 +116,7 @@ class WebhookEndpoint(_Wire, frozen=True):
 
 
 class EventEnvelope(_Wire, frozen=True):
-    """What every event has. Decoded first, so that an event of an unknown type can be told from garbage."""
+    """The members of every event. Decoded first, so that an unknown type can be told from garbage."""
 
     id: Id
     type: str
@@ -125,7 +125,7 @@ class EventEnvelope(_Wire, frozen=True):
 
 
 class Event(_Wire, frozen=True):
-    """What the provider says happened. To be encoded; decoded as EventEnvelope, then its data."""
+    """An event of the provider. It is for encoding; to decode one, use EventEnvelope and then decode its data."""
 
     id: Id
     type: EventType
@@ -134,14 +134,14 @@ class Event(_Wire, frozen=True):
 
 
 class RawPage(_Wire, frozen=True):
-    """A page of a list whose members are kept as the bytes they were sent as."""
+    """A page of a list whose members keep the bytes in which they were sent."""
 
     data: list[msgspec.Raw]
     next_cursor: str | None = None
 
 
 def encode(value: msgspec.Struct) -> bytes:
-    """As JSON, with times as RFC 3339 in UTC with milliseconds."""
+    """Encodes as JSON, with times as RFC 3339 in UTC with milliseconds."""
     return msgspec.json.encode(_with_times(msgspec.to_builtins(value, builtin_types=(datetime,))))
 
 
