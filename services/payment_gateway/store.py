@@ -1,4 +1,4 @@
-"""The collections, and what the verbs read of them alike. Each verb's own writes are in the verb."""
+"""The collections, and the reads that several verbs share. Each verb's own writes are in the verb."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class Store:
         self.read_page = PageReader()
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | None:
-        """Unless it was deleted."""
+        """The document of this merchant, unless it was deleted."""
         return await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
 
 
@@ -32,5 +32,5 @@ READ_AT = {"$set": {"read_at": "$$NOW"}}
 
 
 async def read(collection: Collection, *stages: Mapping[str, Any]) -> list[Document]:
-    """What an aggregation finds, with the server's time in `read_at`. Raises PyMongoError."""
+    """Runs an aggregation and adds the server's time as `read_at`. Raises PyMongoError."""
     return await (await collection.aggregate([*stages, READ_AT])).to_list()

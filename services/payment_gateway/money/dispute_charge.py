@@ -1,5 +1,5 @@
-"""Opening and closing disputes at once, as a test asks. A compare-and-set writes the dispute and a mark of it; the mark is
-announced before the dispute is shown. C23, C25
+"""Opens and closes disputes at once, as a test asks. A compare-and-set writes the dispute with its mark, and the mark is
+announced before the dispute is shown. C23: announced once. C25: a dispute takes no more than is left.
 """
 
 from collections.abc import Callable
@@ -34,11 +34,11 @@ class NotDisputable(msgspec.Struct, frozen=True):
 
 
 class TooManyDisputes(msgspec.Struct, frozen=True):
-    """The charge has DISPUTES_MAX already."""
+    """The charge already has DISPUTES_MAX."""
 
 
 class NoSuchDispute(msgspec.Struct, frozen=True):
-    """Or it waits, which nobody knows."""
+    """There is no such dispute, or it still waits, which nobody may know."""
 
 
 class ClosedOtherwise(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ Refusal = NoSuchCharge | NotDisputable | TooManyDisputes | ExceedsCharge | NoSuc
 
 @dataclass(frozen=True)
 class DisputeCharge:
-    """Raises PyMongoError, and what `Documents` raises."""
+    """Its methods raise PyMongoError, and what `Documents` raises."""
 
     store: Store
     charges: StoredCharges
@@ -58,7 +58,7 @@ class DisputeCharge:
     show: ShowMoney
 
     async def open(self, merchant: str, charge_id: str, amount: int | None, reason: str) -> wire.Dispute | Refusal:
-        """`amount` is in minor units; None is all that is left of the charge."""
+        """Opens a dispute. `amount` is in minor units; None means all that is left of the charge."""
         dispute_id = new_id("dp")
         return await self._change(merchant, charge_id, dispute_id, partial(with_dispute, dispute_id, amount, reason))
 
@@ -98,7 +98,7 @@ class DisputeCharge:
 def with_dispute(
     dispute_id: str, amount: int | None, reason: str, charge: Charge, now: datetime
 ) -> Charge | NotDisputable | TooManyDisputes | ExceedsCharge:
-    """The charge with that dispute open, for no more than is left of it. Pure. C25"""
+    """The charge with that dispute open. Pure. C25: a dispute takes no more than is left."""
     if part(charge, dispute_id):  # our own effect
         return charge
     if charge.status != "succeeded":
@@ -115,7 +115,7 @@ def with_dispute(
 def with_closed(
     dispute_id: str, outcome: Literal["won", "lost"], charge: Charge, now: datetime
 ) -> Charge | NoSuchDispute | ClosedOtherwise:
-    """The charge with that dispute closed; as it is, if it was closed so before. Pure."""
+    """The charge with that dispute closed, unchanged if it was closed so before. Pure."""
     dispute = part(charge, dispute_id)
     if not isinstance(dispute, Dispute) or dispute.status == "waiting":
         return NoSuchDispute()

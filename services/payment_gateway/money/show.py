@@ -1,6 +1,4 @@
-"""Showing charges, refunds and disputes. Nothing is shown as ended before it is announced, so whoever looks announces first.
-C23
-"""
+"""Shows charges, refunds and disputes. C23: nothing is shown as ended before it is announced, so a read announces first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,12 +21,12 @@ from shared import wire
 from shared.mongo import Document
 from shared.pages import Found, place
 
-_SHOWN: Document = {"$unset": "keys"}  # of a charge: not what its requests were answered, which is as long as itself
+_SHOWN: Document = {"$unset": "keys"}  # of a charge: the answers in its keys would double its length
 _NOT_WAITING = {"status": {"$ne": "waiting"}}
 
 
 class ShowMoney:
-    """Raises PyMongoError, UnavailableError and OverloadedError."""
+    """Its methods raise PyMongoError, UnavailableError and OverloadedError."""
 
     def __init__(self, store: Store, announce: Announce[Charge]) -> None:
         self._store = store
@@ -43,7 +41,7 @@ class ShowMoney:
         return next((_refund(charge, refund_id) for charge in await self._announced(found)), None)
 
     async def dispute(self, merchant: str, dispute_id: str) -> wire.Dispute | None:
-        """None too while it waits."""
+        """The dispute; None also while it waits."""
         found = await read(self._store.charges, {"$match": {"disputes.id": dispute_id, "merchant": merchant}})
         shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
         return next((_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting"), None)
@@ -51,7 +49,7 @@ class ShowMoney:
     async def charges(
         self, conditions: Mapping[str, Any], status: wire.MoneyState | None, limit: int, position: str | None
     ) -> Found[wire.Charge]:
-        """A page of them, newest first; with a `status` it may be short, as `page` says. Raises CursorError."""
+        """A page of charges, newest first. With a `status` it may be short, as `page` says. Raises CursorError."""
         stages, also = [READ_AT, _SHOWN], {"status": status}
         found, following = await page(self._store, self._store.charges, conditions, limit, position, stages, also=also)
         return Found([on_the_wire(charge) for charge in await self._announced(found)], following)
@@ -59,7 +57,7 @@ class ShowMoney:
     async def refunds(
         self, merchant: str, charge_id: str | None, conditions: Mapping[str, Any], limit: int, position: str | None
     ) -> Found[wire.Refund]:
-        """The same of refunds, by conditions on the refund itself. Raises CursorError."""
+        """A page of refunds, by conditions on the refund itself. Raises CursorError."""
         wanted = given(conditions)
         of = {"_id": charge_id, "refunds.reference": None if charge_id else wanted.get("reference")}
         found, following = await self._parts("refunds", {"merchant": merchant, **given(of)}, wanted, limit, position)
@@ -68,7 +66,7 @@ class ShowMoney:
     async def disputes(
         self, merchant: str, reference: str | None, conditions: Mapping[str, Any], limit: int, position: str | None
     ) -> Found[wire.Dispute]:
-        """The same of disputes, by the reference of their charge and by conditions on the dispute. Raises CursorError."""
+        """A page of disputes, by the reference of their charge and by conditions on the dispute. Raises CursorError."""
         of, wanted = given({"merchant": merchant, "reference": reference}), {**_NOT_WAITING, **given(conditions)}
         found, following = await self._parts("disputes", of, wanted, limit, position)
         return Found([_dispute(*one) for one in found], following)
@@ -76,11 +74,11 @@ class ShowMoney:
     async def _parts(
         self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], limit: int, position: str | None
     ) -> tuple[list[tuple[Charge, str]], str | None]:
-        """A page of refunds or disputes as `wanted`, of charges as `of`: each with its charge, which is announced."""
+        """A page of the refunds or disputes that match `wanted`, of charges that match `of`, each with its charge."""
         older = beyond(position)
-        if of.keys() == {"merchant"}:  # nothing else has an index
+        if of.keys() == {"merchant"}:  # there is no index on the other conditions
             between = {**wanted.get("created_at", {}), **older.get("created_at", {})}
-            # As one condition on one element, so that the index is read between both bounds.
+            # One condition on one element, so that the index is read between both bounds.
             elements = {name: {"$elemMatch": {"created_at": between}}} if between else {}
             of = {**of, f"{name}.created_at": {"$exists": True}, **elements}
         kept = {f"{name}.{field}": 1 for field in ("id", "created_at", *wanted)}
@@ -100,7 +98,7 @@ class ShowMoney:
         return [(charges[one["charge"]], one["_id"]) for one in shown if one["charge"] in charges], following
 
     async def _charges_of(self, name: str, parts: Sequence[Document]) -> dict[str, Charge]:
-        """The charges of refunds or disputes, announced, with these `parts` and nothing that may be long beside."""
+        """The charges of refunds or disputes, announced. Of their long fields they have only these `parts`."""
         theirs = {"$match": {"_id": {"$in": list({one["charge"] for one in parts})}}}
         ids = [one["_id"] for one in parts]
         own = {"$filter": {"input": f"${name}", "as": "one", "cond": {"$in": ["$$one.id", ids]}}}
@@ -113,7 +111,7 @@ class ShowMoney:
         return {one["_id"]: msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced}
 
     async def _announced(self, found: Sequence[Document]) -> list[Charge]:
-        """As they were read, once all marks in them are announced. Those that cannot be announced are left out."""
+        """The charges as they were read, once all their marks are announced. Those that cannot be announced are left out."""
         unannounced = await self._announce([one for one in found if one["announce"]])
         return [msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced]
 

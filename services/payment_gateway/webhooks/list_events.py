@@ -1,4 +1,4 @@
-"""Listing events by whether they were delivered: what a merchant asks for that has missed some."""
+"""Lists events by whether they were delivered, for a merchant that has missed some."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from shared.mongo import Document
 from shared.page_reader import PAGE_BYTES_MAX
 from shared.pages import LIMIT_MAX, Found, place
 
-EVENTS_MAX = 1000  # that one page looks at
+EVENTS_MAX = 1000  # examined for one page
 
 
 async def page_by_delivery(
@@ -21,12 +21,12 @@ async def page_by_delivery(
     delivered: bool,
     event_type: str | None = None,
 ) -> Found[Document]:
-    """A page of a merchant's events that were `delivered`, or were not. Delivered is what has a delivery and none in another
-    state.
+    """A page of a merchant's events that were `delivered`, or were not. An event is delivered if it has deliveries and all
+    of them succeeded.
 
-    It walks along all events and looks up their deliveries, both by indexes that there are. So a position is a place among
-    all events: what is delivered between two pages moves no other. A page looks at EVENTS_MAX events: it may have fewer than
-    `limit`, even none, and yet be followed by another. Raises CursorError, PyMongoError.
+    It walks along all events by an index and looks up their deliveries by another. A position is a place among all events,
+    so a delivery between two pages shifts nothing. A page examines EVENTS_MAX events: it may have fewer than `limit`, or
+    none, although another page follows. Raises CursorError, PyMongoError.
     """
     found: list[Document] = []
     for _ in range(EVENTS_MAX // LIMIT_MAX):
