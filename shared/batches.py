@@ -20,13 +20,13 @@ from shared.telemetry import log
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ANSWER_SECONDS = 10.0  # after this, a caller is told that the outcome is unknown
+ANSWER_SECONDS = 10.0  # after this, a caller gets UnavailableError: the outcome is unknown
 PATIENCE_SECONDS = 0.01  # work that nobody waits for waits this long for others to share its batch
 PAUSE_SECONDS = 0.02  # a random pause of up to this long before the second try, twice before the third, and so on
 
 
 class UnavailableError(Exception):
-    """The write was not confirmed in time. It may have been made: ask again with the same key. C7"""
+    """The write was not confirmed in time. It may have been made: ask again with the same key. C7: unknown is not failed."""
 
 
 class OverloadedError(Exception):
@@ -154,7 +154,7 @@ class Batches(Generic[Item, Result]):
             self._arrived.set()
 
     async def run(self) -> None:
-        """Works until cancelled. Callers that then have no answer are told that the outcome is unknown."""
+        """Works until cancelled. Callers without an answer by then get UnavailableError: the outcome is unknown."""
         workers = [asyncio.create_task(self._work_forever()) for _ in range(self._limits.batches_in_flight)]
         try:
             await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)  # none ends unless it fails

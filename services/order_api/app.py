@@ -77,7 +77,7 @@ class Application:
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
-        """Schema made, client open, writers and (unless told otherwise) workers running; all stopped at the end."""
+        """Makes the schema, opens the client, runs writers and (unless told otherwise) workers; stops all at the end."""
         work: list[LeasedWork[Any]] = [self.dispatch_outbox.work, self.reconcile.work] if workers else []
         try:
             # Again: `serve` has, where an error is one line, but not everybody.

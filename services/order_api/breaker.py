@@ -19,7 +19,7 @@ class BreakerOpenError(Exception):
 
 
 class Call:
-    """One permitted call. Whoever makes it says how it ended; left at None, it proves nothing."""
+    """One permitted call. Its maker says how it ended; a call left at None proves nothing."""
 
     healthy: bool | None = None
 

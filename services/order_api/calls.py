@@ -77,9 +77,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15
+    """The provider has the charge or refund `id`. C15: a reply says no more than that; only an event says that it is paid.
 
-    `adopted`: found by its reference, so it may not be the only one.
+    `adopted` says that it was found by its reference, so there may be others.
     """
 
     id: str
@@ -183,8 +183,8 @@ def death_id(call: Call) -> str:
 
 
 def ended(call: Call, state: Literal["done", "void"], *, now: datetime) -> Call:
-    """The call when an event has answered its question, or when it is never to be sent. Whoever has claimed it finds the
-    claim passed. C14
+    """The call after an event has answered its question, or if it must never be sent. A process that has claimed it finds
+    its claim gone. C14: nobody asks for a charge whose end is known.
     """
     return replace(call, state=state, claim=None, due_at=None, updated_at=now)
 

@@ -53,7 +53,7 @@ class CancelOrder:
 
 
 def cancelled(order: Order, request: str, *, at: datetime) -> Verdict[Order, Outcome]:
-    """Cancels at the time `at`; `request` tells this request from another of that time when it runs again. C4"""
+    """Cancels at the time `at`. C4: by `request`, a second run recognises its own effect."""
     if order.cancelled_at is not None:
         return Verdict(Cancelled(order, newly=order.cancelled_by == request), found=True)
     if succeeded(order):

@@ -103,7 +103,7 @@ async def take_turns(
 async def _write_what_can_be(
     collection: Collection, updates: Sequence[UpdateOne], session: AsyncClientSession | None = None
 ) -> None:
-    """One that is refused, or that no majority has yet, spoils no other: whoever wrote them reads back what was written."""
+    """Writes them. One that is refused, or that no majority has yet, spoils no other: the caller reads the rest back."""
     try:
         await collection.bulk_write(updates, ordered=False, session=session)
     except BulkWriteError as error:

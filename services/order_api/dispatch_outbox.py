@@ -54,8 +54,10 @@ from shared.tracing import continue_trace
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
-SETTLE_SECONDS = 15.0  # more than a change lets anybody wait
-UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals that tell of something which nobody has told us
+SETTLE_SECONDS = 15.0  # longer than any caller waits for a change
+UNHEARD_OF = frozenset(
+    {"exceeds-paid", "not-refundable"}
+)  # after these, there is an event that the order has not learned
 
 
 class _Claimed(msgspec.Struct, frozen=True):
@@ -230,8 +232,8 @@ def _released(
 
 
 def _under(claim: str | None, known: Call) -> Call:
-    """The call as whoever has this claim settles it. It is their own claim that they write down as the one they settled
-    under, not the one that they read: whoever watches the collection can tell the two apart. C11
+    """The call with `claim`, under which we settle it. We write down our own claim and not the one that was read, so that a
+    checker of the collection sees the difference. C11: a claim that has passed settles nothing.
     """
     return msgspec.structs.replace(known, claim=claim)
 

@@ -1,6 +1,6 @@
-"""What an order knows of its money: facts, each of which only grows. Pure.
+"""The facts that an order has learned about its money. Each fact only grows. Pure.
 
-Which version of a fact is kept does not depend on which came first: joining is commutative, associative and idempotent. C1
+C1: the order of arrival does not matter, because joining two versions is commutative, associative and idempotent.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
     """A refund that we asked for, by our id, or one that was made at the provider by hand, by an id derived from its own.
 
-    Until the provider has told of it, `provider_id` and `made_at` are None. `number` is the merchant's own.
+    Until the provider has reported it, `provider_id` and `made_at` are None. `number` is the merchant's own.
     """
 
     id: str
@@ -98,8 +98,8 @@ def joined(known: tuple[_Keyed, ...], fact: _Keyed) -> tuple[_Keyed, ...]:
 
 
 def _same(one: Charge | Refund | Dispute | Review, fact: Charge | Refund | Dispute | Review) -> bool:
-    """Whether they are one fact. Under one id of ours the provider may have made two refunds; what we asked for is whichever
-    the provider tells of.
+    """Whether they are one fact. Under one id of ours the provider may have made two refunds; our request is the one that it
+    reports.
     """
     if isinstance(one, Review) and isinstance(fact, Review):
         return (one.code, one.event_id) == (fact.code, fact.event_id)

@@ -29,9 +29,8 @@ HISTORY_KEPT = 1000  # lines, of an order, which must stay a document that can b
 
 
 def merge(order: Order, *facts: Fact, now: datetime, cause: str) -> Order:
-    """`order` knowing `facts` too, and what follows from all that it knows: what must not be sent any more is not, what
-    must go back is asked for, reviews open and close, and the status is what it amounts to. `version` is left to whoever
-    writes it.
+    """The order after it has learned `facts`, with all consequences: calls that must not be sent are void, refunds that are
+    owed are asked for, reviews open and close, and the status is derived anew. `version` is left to the write.
 
     The same object if nothing is new. `cause` goes into the history if the status changes.
     """

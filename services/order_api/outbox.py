@@ -76,7 +76,7 @@ def with_call(order: Order, call: Call) -> Order:
 
 
 def answered_by_event(order: Order, kind: Kind, reference: str, *, now: datetime) -> Order:
-    """The order whose charge or refund `reference` an event has told of: its call is over. C14
+    """The order after an event about its charge or refund `reference`: the call is over. C14: nobody asks any more.
 
     A charge that was asked for, and not accepted as far as we know, may not be the one that the event is about: somebody
     else may have made that under the same reference. So the provider is asked some more times. C22

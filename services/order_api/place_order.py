@@ -109,10 +109,10 @@ class PlaceOrder:
         )
 
     async def _explain(self, orders: Sequence[Order]) -> Sequence[Outcome | None]:
-        """What stands in the way of each: its own key, with the answer that it remembers, or another order with its number.
+        """What stands in the way of each: its own key, with the stored answer, or another order with its number.
 
-        Whoever has the number is read before whoever has the key: both appear together, so a number that is there while the
-        key is not belongs to another request. None where nothing is there any more, or an expired key was taken off. C5, C10
+        C5: the number is read before the key. Both appear together, so a number without the key belongs to another request.
+        None if nothing stands in the way any more, or an expired key was taken off. C10: one of many takers gets the key.
         """
         numbers = await self._by_number(orders)
         answers = await known_keys(self._store.orders, [(order.merchant, order.keys[0]) for order in orders])

@@ -41,14 +41,14 @@ def open_questions(order: Order) -> set[str]:
 
 
 def in_doubt(order: Order) -> Order:
-    """The order when a charge call has ended without an answer of its own: there may be a charge that nobody has told us of,
+    """The order after a charge call has ended without an answer of its own. There may be a charge that we have not learned,
     so the provider is asked some more times, whatever the facts say.
     """
     return replace(order, asks_left=ASKS_IN_DOUBT)
 
 
 def answered(order: Order, asks_left: int) -> Order:
-    """The order when the provider, asked while `asks_left` were left, has told all it knows."""
+    """The order after the provider has answered a question that was asked while `asks_left` were left."""
     if order.asks_left == 0 or order.asks_left != asks_left:  # the doubt came up after the question was asked
         return order
     return replace(order, asks_left=asks_left - 1)

@@ -49,8 +49,8 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The provider has told all that it knows of an order, and its events are recorded. `asks_left` is as it was when the
-    provider was asked.
+    """The provider has answered about an order, and its events are recorded. `asks_left` is as it was when the provider was
+    asked.
     """
 
     asks_left: int
@@ -130,13 +130,13 @@ class Reconcile:
 
 
 def concluding(order: Order | None, answer: Answer) -> Verdict[Order, None]:
-    """The order with what the answer tells beyond its events, and an end to the question if that leaves none."""
+    """The order after it has learned the rest of the answer, without a next turn if no question is left."""
     if order is None:
         return Verdict(None, found=True)
     learned = _learn(order, answer)
     if learned is order and (has_open_question(order) or order.reconcile_at is None):
         return Verdict(None, found=True)
-    return Verdict(None, learned)  # whoever writes it takes off the time of the next turn if no question is left
+    return Verdict(None, learned)  # the write takes off the time of the next turn if no question is left
 
 
 def _learn(order: Order, answer: Answer) -> Order:

@@ -57,8 +57,8 @@ class RedriveMessage:
         return outcome
 
     async def _redrive(self, merchant: str, call_id: str, redrive: str, at: datetime) -> tuple[str, Outcome]:
-        """The order that has the call, and what became of it. That there is none is believed only when the look-up says the
-        same again after the answer was confirmed: a primary that is new may not know it before. C9
+        """The order that has the call, and the outcome. If the look-up finds none, it is repeated after the answer was
+        confirmed, because a new primary may not know the order before. C9: no failover takes an answer back.
         """
         looked_at = ""
         outcome: Outcome = NoSuchMessage()

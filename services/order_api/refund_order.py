@@ -45,7 +45,7 @@ class RefundNumberTaken(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with all that is made once for it: `refund_id` tells its effect from that of another. C4"""
+    """A request with everything that is made once for it. C4: by `refund_id`, a second run recognises its own effect."""
 
     key: str
     new: NewRefund

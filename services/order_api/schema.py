@@ -36,7 +36,7 @@ async def prepare(database: Database, *, watched: bool = False) -> None:
 
 
 async def refuse_old_layout(database: Database) -> None:
-    """Raises UnusableDatabaseError where keys and messages are still documents of their own. Raises PyMongoError."""
+    """Raises UnusableDatabaseError if keys and calls are still documents of their own. Raises PyMongoError."""
     for name in ("outbox", "idempotency_keys"):
         if await database[name].find_one({}, {"_id": 1}) is not None:
             raise UnusableDatabaseError(

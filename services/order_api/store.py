@@ -165,7 +165,7 @@ class Store:
         wanted = {"merchant": merchant, "calls.id": call_id, "calls.1": {"$exists": True}}
         own = "ord_" + call_id.removeprefix("obx_")
         found = await self.orders.find_one({"_id": own}, {"_id": 1}) or await self.orders.find_one(wanted, {"_id": 1})
-        if not found:  # C9: that nobody has it is believed only after a write of our own
+        if not found:  # C9: no failover takes an answer back, so an absence counts only after a write of our own
             async with self.client.start_session(causal_consistency=True) as session:
                 await pass_barrier(self.barriers, session)
                 found = await self.orders.find_one(wanted, {"_id": 1}, session=session)

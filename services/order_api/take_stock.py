@@ -42,7 +42,7 @@ async def _orders(store: Store) -> Sequence[Metric]:
 
 
 async def _oldest_pending_order(store: Store) -> Sequence[Metric]:
-    # Whoever must look at one with a review has been told; it must not hide that the others get stuck.
+    # A person already looks at an order with a review; it must not hide that others get stuck.
     stuck = {"status": "Pending", "reviews": []}
     oldest = await store.orders.find_one(stuck, {"created_at": 1}, sort=[("created_at", 1)])
     age = age_seconds(oldest["created_at"] if oldest else None, utc_now())

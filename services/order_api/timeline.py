@@ -1,4 +1,4 @@
-"""The life of an order in one list, oldest first: what was asked for, tried, heard of, and what it came to. Pure."""
+"""The life of an order in one list, oldest first: requests, calls with their tries, events, and changes of status. Pure."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta

@@ -191,7 +191,7 @@ class DeliverWebhooks:
             following = after(attempt, self.schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         await self.judge(endpoint, delivery, attempt, following)
-        was_recorded = await self._record(claimed, attempt, following)  # last: else it would be made again. C23
+        was_recorded = await self._record(claimed, attempt, following)  # C23: last, so that a crash loses no verdict
         self.tried()
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
