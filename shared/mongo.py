@@ -32,9 +32,7 @@ Collection: TypeAlias = AsyncCollection[Document]
 QUERY_SECONDS = 5.0
 BARRIERS = "barriers"  # a collection for small writes. C9: they prove that this primary still has a majority
 INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
-COUNTED: Document = {
-    "version": {"$add": ["$version", Int64(1)]}
-}  # in the pipeline of every total write. C3: none is missed
+COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in every total write. C3: none is missed
 
 LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
 # The server will refuse these the next time too: bad value, not authorised, authentication, not supported, unknown command,

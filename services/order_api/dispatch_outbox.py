@@ -55,9 +55,7 @@ SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
 SETTLE_SECONDS = 15.0  # longer than any caller waits for a change
-UNHEARD_OF = frozenset(
-    {"exceeds-paid", "not-refundable"}
-)  # after these, there is an event that the order has not learned
+UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # these say that the order has not learned all events
 
 
 class _Claimed(msgspec.Struct, frozen=True):

@@ -114,9 +114,7 @@ def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, s
 @max_in_flight_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; without it, any free one.")
-@click.option(
-    "--public-url", type=HTTP_URL, help="The URL by which the gateway reaches this, if not --host and --port."
-)
+@click.option("--public-url", type=HTTP_URL, help="The URL at which the gateway finds this, if not --host and --port.")
 def listen(
     gateway: Gateway,
     terminal: Terminal,

@@ -186,10 +186,7 @@ def command(group: click.Group, name: str) -> Callable[[Function], Function]:
         for panel in ("Gateway", "Options"):
             decorated = click.option_panel(panel)(decorated)
         made = group.command(name)(decorated)
-        made.params = [
-            *made.params[len(_COMMON) :],
-            *made.params[: len(_COMMON)],
-        ]  # the help shows its own options first
+        made.params = [*made.params[len(_COMMON) :], *made.params[: len(_COMMON)]]  # the help shows its own first
         return function
 
     return decorate

@@ -44,7 +44,7 @@ _SETTLED_BY_STATUS = {
 
 
 class Settle:
-    """Settles. A charge that is to be disputed is, `delay` after it has succeeded."""
+    """Settles. If a charge is to be disputed, its dispute opens `delay` after the charge has succeeded."""
 
     def __init__(
         self,
