@@ -8,8 +8,8 @@
 - Between the services: `wire.py` has every struct that crosses, `signing.py` signs webhooks in two schemes and verifies one,
   `http_client.py` calls the other side.
 - Values: `money.py`, `ids.py`, `times.py`. Lists over HTTP: `pages.py`.
-- The database: `mongo.py`. A start goes through `await_database.py` and `privileges.py`. What the safety rests on in MongoDB
-  is in `mongo_facts.py`, and `doctor.py` tries it for whoever asks.
+- The database: `mongo.py`. A start goes through `await_database.py` and `privileges.py`. `mongo_facts.py` lists what safety
+  rests on in MongoDB, and `doctor.py` tries it on request.
 - Settings: `env.py`, and `address.py` for where a service listens.
 - For operators: `telemetry.py` writes the logs, `metrics.py` counts, `tracing.py` and `otel.py` follow one
   request through both services.

@@ -10,7 +10,7 @@ from shared.env import SettingError
 
 
 class Address(NamedTuple):
-    """Of the settings `<SERVICE>_HOST`, `<SERVICE>_PORT` and `<SERVICE>_PUBLIC_URL`."""
+    """The settings `<SERVICE>_HOST`, `<SERVICE>_PORT` and `<SERVICE>_PUBLIC_URL`."""
 
     service: str
     host: str
@@ -19,7 +19,7 @@ class Address(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The one to open. A service that listens on every address is found at localhost."""
+        """The URL to open. A service that listens on every address is found at localhost."""
         if self.public_url:
             return self.public_url
         try:
@@ -42,7 +42,7 @@ class Address(NamedTuple):
                 raise SettingError(f"{where}: {os.strerror(error.errno)}; set another port") from None
 
     def _bind(self) -> None:
-        """And lets go again, with the options of a server. Raises OSError."""
+        """Binds with the options of a server, and lets go again. Raises OSError."""
         for family, kind, protocol, _, where in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

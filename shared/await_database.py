@@ -1,4 +1,4 @@
-"""From a URI to a database that a service can work with. What stands in the way is said in one line."""
+"""From a URI to a database that a service can work with. If that fails, one line says why."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ TRY_SECONDS = 3.0  # a connection with TLS and a password is some seven round tr
 
 
 class _Heard(ServerHeartbeatListener):
-    """What each server says of itself, or why it cannot be asked: the reason why there is no primary."""
+    """Keeps what each server last said of itself, or why it did not answer. It explains why there is no primary."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, int | None], str] = {}
@@ -49,9 +49,9 @@ class _Heard(ServerHeartbeatListener):
 async def await_database(
     uri: str, prepare: Callable[[Client], Awaitable[None]] | None = None, *, patience_seconds: float = 10.0
 ) -> None:
-    """Returns when MongoDB answers as a replica set and `prepare`, which may run several times, is done with it. Raises
+    """Returns when MongoDB answers as a replica set and `prepare`, which may run several times, has succeeded. Raises
     UnusableDatabaseError, whose message is one line, if MongoDB is no replica set, refuses us, or does not answer within
-    `patience_seconds` (other than 10 in tests only), and what `prepare` raises.
+    `patience_seconds` (10 but in tests). Raises what `prepare` raises.
     """
     heard = _Heard()
     try:
@@ -81,9 +81,9 @@ async def await_database(
 async def _require_replica_set(client: Client) -> None:
     """Raises UnusableDatabaseError, and PyMongoError."""
     hello = await client.admin.command("hello")
-    if "setName" not in hello and hello.get("msg") != "isdbgrid":  # nor a router in front of several
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":  # isdbgrid: a router of a sharded cluster
         raise UnusableDatabaseError(
-            "this MongoDB is no replica set, and forgets in a crash what it has confirmed: start it with --replSet "
+            "this MongoDB is no replica set, and a crash may lose what it has confirmed: start it with --replSet "
             "and run rs.initiate() once (one node is enough), or use `make run` or `docker compose up`"
         )
 
@@ -91,7 +91,7 @@ async def _require_replica_set(client: Client) -> None:
 def _reason(error: PyMongoError, client: Client, heard: _Heard, patience_seconds: float) -> str:
     if is_refused_for_good(error):
         return reason_of(error)
-    if not isinstance(error, ServerSelectionTimeoutError):  # such as the look-up of a mongodb+srv name
+    if not isinstance(error, ServerSelectionTimeoutError):  # such as a failed look-up of a mongodb+srv name
         return f"it could not be used within {patience_seconds:.0f} s: {reason_of(error)}"
     named = client.options.replica_set_name
     asked_for = f" of the set {named!r}" if named else ""

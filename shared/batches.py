@@ -1,8 +1,8 @@
-"""Callers of one process that have the same kind of work done, together.
+"""Lets callers of one process that want the same kind of work share it.
 
 A call to MongoDB costs about as much for a hundred documents as for one, and a journaled majority write takes milliseconds
 however many it holds. So while one batch is under way arrivals queue, and the next batch takes them all, up to its bounds.
-No timer waits to fill a batch: a lone caller pays nothing. What a batch does is its owner's: this module knows no database.
+No timer waits to fill a batch: a lone caller pays nothing. Its owner says what a batch does; this module knows no database.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from shared.telemetry import log
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ANSWER_SECONDS = 10.0  # after which whoever waits is told that the outcome is unknown
-PATIENCE_SECONDS = 0.01  # what nobody waits for is done with whatever comes meanwhile
-PAUSE_SECONDS = 0.02  # before the second try, and as much more before each later one; a random part of it
+ANSWER_SECONDS = 10.0  # after this, a caller gets UnavailableError: the outcome is unknown
+PATIENCE_SECONDS = 0.01  # work that nobody waits for waits this long for others to share its batch
+PAUSE_SECONDS = 0.02  # a random pause of up to this long before the second try, twice before the third, and so on
 
 
 class UnavailableError(Exception):
-    """The write was not confirmed in time. It may have been made: ask again with the same key. C7"""
+    """The write was not confirmed in time. It may have been made: ask again with the same key. C7: unknown is not failed."""
 
 
 class OverloadedError(Exception):
@@ -45,7 +45,7 @@ class Limits:
 
     batch_max: int = 128
     batch_bytes_max: int = 16 * 2**20
-    batches_in_flight: int = 2  # while one waits for the disk, the next is made; a third brings nothing
+    batches_in_flight: int = 2  # the next is prepared while one waits for the disk; a third gains nothing
     queue_max: int = 4096
     queue_bytes_max: int = 64 * 2**20
     deadline_seconds: float = ANSWER_SECONDS
@@ -53,8 +53,8 @@ class Limits:
 
 @asynccontextmanager
 async def answered_within(seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
-    """Bounds several steps together, each of which has a bound of its own. The step that is under way at the end may still
-    be done. Tests pass fewer `seconds`. Raises UnavailableError. C8
+    """Bounds several steps, each of which has a bound of its own, by the time of one. A step that is under way at the end
+    may still complete. Tests pass fewer `seconds`. Raises UnavailableError. C8: a caller that leaves harms nobody.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -65,8 +65,8 @@ async def answered_within(seconds: float = ANSWER_SECONDS) -> AsyncIterator[None
 
 @dataclass(eq=False)
 class Caller(Generic[Item, Result]):
-    """Somebody who waits for `item` to be done. Callers with one `key` are in one batch or one after another; one that is
-    to be `alone` shares a batch with no other of its key.
+    """A caller that waits for `item` to be done. Callers with one `key` share a batch or go one after another; a caller that
+    is `alone` shares its batch with no other of its key.
     """
 
     item: Item
@@ -106,9 +106,9 @@ class Batches(Generic[Item, Result]):
         self._metrics.queue_length.set_function(lambda: len(self._queue))
 
     async def submit(self, item: Item, *, key: Hashable = None, size: int = 0, patient: bool = False) -> Result:
-        """What became of `item`, whose `size` is in bytes. Whoever is `patient` begins no batch for PATIENCE_SECONDS, but is
-        in one that begins anyway. Raises OverloadedError, UnavailableError,
-        UnresolvedDuplicateError, and what `work` fails it with.
+        """Returns the result for `item`, whose `size` is in bytes. A `patient` item starts no batch for PATIENCE_SECONDS,
+        but joins one that starts anyway. Raises OverloadedError, UnavailableError, UnresolvedDuplicateError, and the error
+        that `work` gives it.
         """
         if self._unanswered >= self._limits.queue_max or self._unanswered_bytes + size > self._limits.queue_bytes_max:
             self._metrics.queue_full.inc()
@@ -137,8 +137,8 @@ class Batches(Generic[Item, Result]):
         caller.fail(caller.on_deadline)
 
     def again(self, callers: Iterable[Caller[Item, Result]], *, alone: bool = False) -> None:
-        """Puts them back at the head of the queue after a pause, which grows with their tries and is random: two processes
-        that met over one document do not meet again. The key is free meanwhile.
+        """Puts them back at the head of the queue after a random pause, which grows with their tries, so that two processes
+        that met at one document do not meet there again. The key is free meanwhile.
         """
         for caller in callers:
             caller.tries += 1
@@ -154,10 +154,10 @@ class Batches(Generic[Item, Result]):
             self._arrived.set()
 
     async def run(self) -> None:
-        """Works until cancelled. Callers that then have no answer are told that the outcome is unknown."""
+        """Works until cancelled. Callers without an answer by then get UnavailableError: the outcome is unknown."""
         workers = [asyncio.create_task(self._work_forever()) for _ in range(self._limits.batches_in_flight)]
         try:
-            await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)  # none ends by itself
+            await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)  # none ends unless it fails
         finally:
             # Cancelling alone is not enough: PyMongo reads through asyncio.wait_for, which on Python 3.11 can lose it.
             self._stopping = True
@@ -187,7 +187,7 @@ class Batches(Generic[Item, Result]):
             finally:
                 for caller in batch:
                     if caller not in self._pausing:
-                        caller.fail(UnavailableError())  # of no effect on those answered; the rest ended with us
+                        caller.fail(UnavailableError())  # does nothing to those already answered
                 self._busy -= {caller.key for caller in batch}
                 if self._queue:
                     self._arrived.set()
@@ -197,7 +197,7 @@ class Batches(Generic[Item, Result]):
         batch: list[Caller[Item, Result]] = []
         waiting: list[Caller[Item, Result]] = []
         keys: set[Hashable] = set()
-        closed: set[Hashable] = set()  # a caller that is to be alone has them
+        closed: set[Hashable] = set()  # keys whose caller is to be alone
         size = 0
         while self._queue and len(batch) < self._limits.batch_max and size < self._limits.batch_bytes_max:
             caller = self._queue.popleft()

@@ -1,4 +1,4 @@
-"""Looks at a service's settings and its MongoDB, and says in a line each what is so and what is not."""
+"""Checks a service's settings and its MongoDB, and prints a line for each finding."""
 
 import asyncio
 import time
@@ -16,30 +16,30 @@ from shared.mongo import BARRIERS, Client, Database, UnusableDatabaseError, conn
 from shared.mongo_facts import FACTS, NotSoError, try_fact
 from shared.privileges import NEEDED, is_not_allowed, missing_privileges
 
-SAMPLES = 50  # of so many the slowest is the p99
-TESTED_VERSION = "6.0"  # docs/guarantees.md names what else the facts were tried on
+SAMPLES = 50  # the slowest of them stands for the p99
+TESTED_VERSION = "6.0"  # docs/guarantees.md says on which versions the facts were tried
 _UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 
 Verdict = Literal["ok", "note", "WRONG"]
 
 
 class DoctorSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
-    """For a user that may write to the scratch database, if the service's own may not."""
+    """Names another user for the scratch database, if the service's own may not write to it."""
 
     doctor_mongodb_uri: Secret | None = None
 
 
 class Finding(NamedTuple):
-    """A `note` is no fault: something that guards is off because somebody chose so, or may want to know."""
+    """What was found. A `note` is no fault: somebody has switched a safeguard off, or may want to know something."""
 
     verdict: Verdict
     line: str
 
 
 class Patient(NamedTuple):
-    """The facts are tried by `scratch_uri` in the database `<database>_doctor`. `fault` is why the settings are refused, and
-    `off` are those that would guard something and are off. `check_layout` raises UnusableDatabaseError for a database of an
-    earlier version.
+    """A service to check. The facts are tried through `scratch_uri` in the database `<database>_doctor`. `fault` says why
+    the settings are refused, `off` names the safeguards that are off. `check_layout` raises UnusableDatabaseError for a
+    database of an earlier version.
     """
 
     uri: str
@@ -60,7 +60,7 @@ def patient_of(
     off: Callable[[Any], Sequence[str]],
     check_layout: Callable[[Database], Awaitable[None]],
 ) -> Patient:
-    """Of the `settings` of either service."""
+    """Makes a Patient of the `settings` of either service."""
     return Patient(
         uri=settings.mongodb_uri,
         scratch_uri=own.doctor_mongodb_uri or settings.mongodb_uri,
@@ -73,7 +73,7 @@ def patient_of(
 
 
 def run_doctor(patient: Patient, echo: Callable[[str], object]) -> int:
-    """Echoes each finding as soon as there is one. The exit status: 0 if nothing is wrong, else 1."""
+    """Prints each finding at once. Returns the exit status: 0 if nothing is wrong, else 1."""
 
     async def run() -> int:
         wrong = 0
@@ -87,7 +87,7 @@ def run_doctor(patient: Patient, echo: Callable[[str], object]) -> int:
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
-    """The findings in the order in which one rests on the other. What cannot be looked at is wrong too."""
+    """Yields the findings in an order in which each builds on those before. A check that cannot be made counts as wrong."""
     if patient.fault:
         yield Finding("WRONG", patient.fault)
     for line in patient.off:
@@ -119,9 +119,9 @@ async def _server(client: Client) -> AsyncIterator[Finding]:
         members = len(hello.get("hosts", []))
         yield Finding("ok", f"MongoDB {version}, the replica set {hello['setName']}; members with data: {members}")
         if members < 3:
-            yield Finding("note", "fewer than three members: what is lost with one disk is lost")
+            yield Finding("note", "fewer than three members with data: if one disk is lost, data may be lost with it")
     if not version.startswith(f"{TESTED_VERSION}."):
-        yield Finding("note", f"our tests run on MongoDB {TESTED_VERSION}: the facts below are what this one does")
+        yield Finding("note", f"our tests run on MongoDB {TESTED_VERSION}; the facts below were tried on this one")
 
 
 def _transport(patient: Patient, client: Client) -> Finding:
@@ -130,7 +130,7 @@ def _transport(patient: Patient, client: Client) -> Finding:
     if options.get("tls"):
         if any(options.get(name) for name in _UNCHECKED):
             return Finding(
-                verdict, "the certificate of MongoDB is not checked, so anybody can be it: MONGODB_URI says so"
+                verdict, "MONGODB_URI says not to check the certificate of MongoDB, so anybody can pretend to be it"
             )
         return Finding("ok", "the connection to MongoDB is encrypted (TLS), and its certificate was checked")
     if all(host in LOOPBACK for host, _ in client.nodes):

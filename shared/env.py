@@ -22,7 +22,7 @@ class SettingError(Exception):
 
 
 class Secret(str):
-    """A string that does not show itself in a repr, and so not in a log line or a traceback either."""
+    """A string that hides itself in its repr, and so in log lines and tracebacks."""
 
     __slots__ = ()
 
@@ -46,7 +46,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.uppe
 
 
 def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:
-    """Reads each field of `settings` from the variable of its encoded name: with `rename=str.upper`, that in capitals.
+    """Reads each field of `settings` from the variable of its encoded name, which `rename=str.upper` makes capitals.
 
     A secret may come from the file that `<NAME>_FILE` names. Lists are comma-separated. Raises SettingError.
     """
@@ -65,7 +65,7 @@ def load(settings: type[Settings], environ: Mapping[str, str]) -> Settings:
 
 
 def fault_of(settings: Settings, check: Callable[[Settings], None]) -> str | None:
-    """Why `check` refuses them, or None."""
+    """Why `check` refuses the settings, or None."""
     try:
         check(settings)
     except SettingError as error:
@@ -99,7 +99,7 @@ def _decode(kind: Any, value: Any) -> Any:
 
 
 def _naming(error: msgspec.ValidationError) -> str:
-    """`Expected … - at `$.PORT`` as `PORT: expected …`."""
+    """Turns `Expected … - at `$.PORT`` into `PORT: expected …`."""
     message, _, path = str(error).partition(" - at `$.")
     name = re.match(r"\w+", path)
     return f"{name[0]}: {message}" if name else message

@@ -1,4 +1,4 @@
-"""What this process has shown or written stays so in what it shows later, whichever member of the set is primary then. C9"""
+"""C9: no failover takes an answer back. A process never shows less than it has shown or written before."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +15,8 @@ _reached: WeakKeyDictionary[AsyncMongoClient[Any], Timestamp] = WeakKeyDictionar
 
 @asynccontextmanager
 async def forward(client: AsyncMongoClient[Any]) -> AsyncIterator[AsyncClientSession]:
-    """A session that reads nothing older than what ended well in another one of this client. A new primary that does not yet
-    know how far a majority is would else show, for a moment, what was true before; so it is waited for.
+    """A session whose reads are never older than earlier reads and writes of this client. A new primary that does not yet
+    know what a majority has would briefly show an older state; such a read waits instead.
     """
     async with client.start_session(causal_consistency=True) as session:
         if (reached := _reached.get(client)) is not None:

@@ -16,13 +16,13 @@ from aiohttp.http import RawResponseMessage
 
 from shared.times import utc_now, wait_of
 
-# What a call can end in besides an answer. A total timeout is TimeoutError, not ClientError.
+# The errors in which a call can end. A total timeout is TimeoutError, not ClientError.
 CALL_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 
-HEAD_BYTES_MAX = 64 * 1024  # before an answer's body; usual are some hundreds, and other clients take 8 to 300 KiB
-HEADERS_MAX = 1000  # of an answer; usual are some tens, and some gateways of companies add a hundred
+HEAD_BYTES_MAX = 64 * 1024  # status line and headers; some hundreds are usual, and other clients take 8 to 300 KiB
+HEADERS_MAX = 1000  # in an answer; some tens are usual, and some gateways of companies add a hundred
 INTERIM_ANSWERS_MAX = 16  # 1xx before the answer (RFC 9110 §15.2): a server that sends any sends one or two
-PIECE_BYTES = 4096  # parsed at once before the head is there
+PIECE_BYTES = 4096  # given to the parser at once, until the head has ended
 
 _STATUS_LINE = re.compile(rb"(?:\r?\n)*HTTP/1\.[0-9] ([0-9]{3})(?:[ \t][^\n]*|\r)?\n")  # RFC 9112 §4, any end of line
 # Empty lines alone are no head: they may come before an answer (RFC 9112 §2.2).
@@ -46,10 +46,10 @@ def open_session(
     decompresses: bool = True,
     not_added: Collection[str] = (),
 ) -> aiohttp.ClientSession:
-    """A session without cookies. To be made inside the event loop and closed there. `socket_factory` sees each address
-    before it is connected to, and refuses one by an OSError. `not_added` are headers that aiohttp would add by itself.
+    """A session without cookies, to be made and closed inside the event loop. `socket_factory` gets each address before it
+    is connected to, and refuses one by an OSError. `not_added` names headers that aiohttp would add by itself.
 
-    A request raises HeadTooLongError, besides what aiohttp's do.
+    A request raises HeadTooLongError, besides the errors of aiohttp.
     """
     return aiohttp.ClientSession(
         connector=_Connector(
@@ -72,7 +72,7 @@ def open_session(
 
 
 async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The first `limit` bytes of the body; the rest is left unread."""
+    """Returns the first `limit` bytes of the body and leaves the rest unread."""
     chunks: list[bytes] = []
     left = limit
     while left > 0 and (chunk := await response.content.read(left)):
@@ -82,19 +82,19 @@ async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def retry_after_seconds(response: aiohttp.ClientResponse) -> float | None:
-    """How long Retry-After asks to wait, by our clock if until a date; None for garbage."""
+    """How long Retry-After asks to wait; a date counts from our clock. None for garbage."""
     return wait_of(response.headers.get("Retry-After", ""), now=utc_now())
 
 
 class Heard:
-    """The bytes of one answer's head, until it is parsed. They say what aiohttp cannot: the status of an answer whose head
-    it refuses, or that has not ended in time.
+    """Keeps the bytes of an answer's head until it is parsed. From them we know the status of an answer whose head aiohttp
+    refuses, or that did not end in time.
     """
 
     def __init__(self) -> None:
         self.on_reused_connection = False
-        self.head_bytes = 0  # of all heads, interim ones too
-        self._head = bytearray()  # of the answer that is being parsed; empty once it has been
+        self.head_bytes = 0  # of all heads, those of interim answers too
+        self._head = bytearray()  # the head that is being parsed; empty once it has been
         self._rest = b""
 
     @property
@@ -118,7 +118,7 @@ class Heard:
         self._head += piece
 
     def keep(self, rest: bytes) -> None:
-        """Keeps the start of what follows bytes that could not be parsed."""
+        """Keeps the start of the bytes that follow some that could not be parsed."""
         self._rest = rest[:PIECE_BYTES]
 
     def parsed(self) -> None:
@@ -126,7 +126,7 @@ class Heard:
 
     def before_end(self, data: bytes) -> int:
         """How many bytes of `data` belong to the head; all if its end is not among them."""
-        before = bytes(self._head[-4:])  # the end may have begun there
+        before = bytes(self._head[-4:])  # the end of the head may have begun in these
         ends = (end.end() - len(before) for end in _HEAD_END.finditer(before + data))
         return next((end for end in ends if end > 0), len(data))
 
@@ -136,7 +136,7 @@ _HEARD: ContextVar[Heard | None] = ContextVar("heard", default=None)
 
 @contextmanager
 def hearing() -> Iterator[Heard]:
-    """Goes around one request, in its task. The connection that aiohttp chooses tells it what it hears."""
+    """Wraps one request, in its task. The connection that aiohttp chooses reports to this Heard."""
     heard = Heard()
     token = _HEARD.set(heard)
     try:
@@ -146,8 +146,8 @@ def hearing() -> Iterator[Heard]:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp has no setting for the protocol of its connections. Nothing above the protocol can bound a head: when a
-    response class is given the first interim answer, thousands more have been parsed and queued already.
+    """Gives its connections our protocol, for which aiohttp has no setting. Only the protocol can bound a head: before a
+    response class sees the first interim answer, thousands more may be parsed and queued.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -161,13 +161,13 @@ class _OneAnswer(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._answered = True  # nothing is asked yet
+        self._answered = True  # there is no request yet
         self._was_asked = False
         self._heard = Heard()
         self._interim_answers = 0
 
     def set_response_params(self, **params: Any) -> None:
-        """A request begins, in the context of who makes it."""
+        """A request begins; this runs in the context of its task."""
         self._answered = False
         self._interim_answers = 0
         self._heard = _HEARD.get() or Heard()
@@ -176,7 +176,7 @@ class _OneAnswer(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Also called with nothing, by aiohttp, to go on with what it had put aside."""
+        """Receives bytes. aiohttp also calls it with none, to go on with bytes that it had put aside."""
         if not self._answered:
             data = self._receive_head(data)
             if not data:
@@ -187,8 +187,8 @@ class _OneAnswer(ResponseHandler):
             self._heard.keep(data)
 
     def _receive_head(self, data: bytes) -> bytes:
-        """Parses no further than to its end, so that nothing behind it can spoil it. Returns the rest, or what follows after
-        bytes that could not be parsed.
+        """Parses the head and not a byte more, so that nothing behind it can spoil it. Returns the rest, or, if the head
+        cannot be parsed, the bytes after the piece that failed.
         """
         while data and not self._answered and self.exception() is None:
             piece = data[: self._heard.before_end(data[:PIECE_BYTES])]
@@ -200,7 +200,7 @@ class _OneAnswer(ResponseHandler):
         return data
 
     def _receive_body(self, data: bytes) -> None:
-        if data and self._payload is not None and self._payload.is_eof():  # nobody has asked for it
+        if data and self._payload is not None and self._payload.is_eof():  # more than the answer
             self._break_off()
             return
         failed_before = self.exception() is not None
@@ -209,12 +209,12 @@ class _OneAnswer(ResponseHandler):
             self._loop.call_soon(self._end_body, self._payload)  # what came before can be read until then
 
     def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
-        """An answer whose head has been parsed."""
-        if self._answered:  # nobody has asked for it, and the next request must not get it
+        """Takes an answer whose head has been parsed."""
+        if self._answered:  # a second answer to one request; the next request must not get it
             self._break_off()
             return
         code = data[0].code
-        self._answered = code >= 200 or code == 101  # as aiohttp reads it
+        self._answered = code >= 200 or code == 101  # aiohttp sees it the same way
         self._interim_answers += not self._answered
         self._heard.parsed()
         super().feed_data(data, size)
@@ -231,7 +231,7 @@ class _OneAnswer(ResponseHandler):
 
     @staticmethod
     def _end_body(body: aiohttp.StreamReader | None) -> None:
-        """aiohttp tells nobody who waits for the rest of a body that its next bytes make no sense."""
+        """Fails the body when its bytes stop making sense: aiohttp itself would leave its reader waiting."""
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError("the body is malformed"))
 

@@ -1,7 +1,7 @@
 """Idempotency keys: draft-ietf-httpapi-idempotency-key-header, and Stripe's practice where it is silent.
 
-A key remembers what the first request was and what it was answered. It is written together with what the request made, so
-there is no half-done key: as a `Key` in the `keys` of that document.
+A key stores its first request and the answer to it. It is written together with what the request made, as a `Key` in the
+`keys` of that document, so there is no half-done key.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class KeyMalformedError(ValueError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer, byte for byte what this key was first answered."""
+    """The answer to the first request with this key, byte for byte."""
 
     status: int
     body: str
@@ -40,7 +40,7 @@ class KeyReused(msgspec.Struct, frozen=True):
 
 
 class KeyedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with the key `value`: it is the same as an earlier one if endpoint and fingerprint are."""
+    """A request with the key `value`. Two requests are the same if endpoint and fingerprint are."""
 
     value: str
     endpoint: str
@@ -48,8 +48,8 @@ class KeyedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Key(KeyedRequest, frozen=True, kw_only=True):
-    """An entry of a document's `keys`: the first request with this key. `body` is what it was answered, byte for byte; `of`
-    is the id of what it made.
+    """An entry in a document's `keys`: the first request with this key. `body` is the answer, byte for byte; `of` is the id
+    of the thing that the request made.
     """
 
     status: int
@@ -64,7 +64,7 @@ class Key(KeyedRequest, frozen=True, kw_only=True):
         return Answer(self.status, self.body, self.location, replayed=False)
 
     def replayed_for(self, other: KeyedRequest) -> Answer | KeyReused:
-        """What another request with this key is answered: the first answer, if it is the same request."""
+        """The answer to another request with this key: the first answer if the request is the same."""
         if (other.endpoint, other.fingerprint) != (self.endpoint, self.fingerprint):
             return KeyReused()
         return Answer(self.status, self.body, self.location, replayed=True)
@@ -85,9 +85,7 @@ def new_key(
     status: int = 201,
     of: str | None = None,
 ) -> Key:
-    """The entry of a request that is answered with `status` and `body`. It is of what is at `location`, unless `of` names
-    something else.
-    """
+    """The entry of a `request` that `status` and `body` answer. `of` defaults to the id at the end of `location`."""
     return Key(
         **msgspec.structs.asdict(request),
         status=status,
@@ -104,12 +102,12 @@ def entry_of(keys: Iterable[Key], value: str) -> Key | None:
 
 
 def live(keys: Iterable[Key], now: datetime) -> tuple[Key, ...]:
-    """Those that have not expired by `now`, which is the server's time of the read. C10"""
+    """The keys that have not expired by `now`. C10: the server's clock, as of the read, decides."""
     return tuple(key for key in keys if key.expires_at > now)
 
 
 def parse_key(header: str) -> str:
-    """The key, from a structured-field string or bare: both forms are the same key. Raises KeyMalformedError."""
+    """The key in a header. A structured-field string and a bare one are the same key. Raises KeyMalformedError."""
     if quoted := _QUOTED.match(header):
         key = re.sub(r'\\(["\\])', r"\1", quoted[1])
         if len(key) <= 255:
@@ -122,6 +120,6 @@ def parse_key(header: str) -> str:
 
 
 def fingerprint(endpoint: str, command: Any) -> str:
-    """SHA-256 of the endpoint and the decoded command, so that spelling does not matter: 99.9 and "99.90" are one."""
+    """SHA-256 of the endpoint and the decoded command, so that spelling does not matter: 99.9 and "99.90" are the same."""
     encoded = msgspec.json.encode(command, order="deterministic")
     return hashlib.sha256(endpoint.encode() + b"\0" + encoded).hexdigest()

@@ -1,4 +1,4 @@
-"""Identifiers: a prefix that says what it is, then a UUIDv7 in hex (RFC 9562 §5.7), so that ids sort by creation time."""
+"""Identifiers: a prefix that names the kind, then a UUIDv7 in hex (RFC 9562 §5.7), so that ids sort by creation time."""
 
 import hashlib
 import re
@@ -16,10 +16,10 @@ def new_id(prefix: str) -> str:
 
 
 def derive_id(prefix: str, source_id: str, *parts: str, place: int = 0) -> str:
-    """The one id that follows from `source_id` and `parts`, so that making it twice is making it once.
+    """The one id that follows from `source_id` and `parts`: deriving it twice gives the same id.
 
-    It is a well-formed UUIDv7. If `source_id` has a time it has the same, then `place` (0 to 15), so that ids derived from
-    one source sort as their places do. The rest is SHA-256 of what it is derived from.
+    It is a well-formed UUIDv7. It takes the time of `source_id`, if that has one, and then `place` (0 to 15), so that ids
+    derived from one source sort by their places. The rest is SHA-256 of all the parts.
     """
     digest = hashlib.sha256("\0".join((prefix, source_id, *parts)).encode()).hexdigest()
     own = source_id.partition("_")[2]
@@ -33,5 +33,5 @@ def time_of(own_id: str) -> datetime:
 
 
 def first_id(prefix: str, at: datetime) -> str:
-    """What every id of this prefix that was made at this time or later is not less than: ids sort by time."""
+    """The lowest id with this prefix that can be made at this time: later ids are greater, because ids sort by time."""
     return f"{prefix}_{int(at.timestamp() * 1000):012x}"

@@ -1,6 +1,6 @@
-"""Work that any number of replicas may share. Each claims it under a lease by the server's clock, with a token of its own;
-whoever finishes it writes only if the token still stands, so a process that slept past its lease changes nothing. The claims
-themselves are in the services. C11, C23
+"""Work that any number of replicas share. Each claims a piece under a lease by the server's clock, with a token of its own.
+Its result is written only if the token still stands, so a process that slept past its lease changes nothing. The services
+have the claims themselves. C11: one claim, one holder; C23: a charge ends once.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from shared.telemetry import log
 Work = TypeVar("Work")
 
 CLAIM_SECONDS = 5.0
-_STOP_SECONDS = 6.0  # a call of the provider in hand ends within this
+_STOP_SECONDS = 6.0  # a call of the provider that is under way ends within this
 _RELEASE_SECONDS = 3.0
-_CLAIM_INTERVAL_SECONDS = 0.02  # a claim costs as much for one piece as for fifty: those that trickle in go together
+_CLAIM_INTERVAL_SECONDS = 0.02  # a claim costs as much for one piece as for fifty, so it waits for more to arrive
 
 
 def in_seconds(seconds: float) -> Document:
@@ -31,7 +31,7 @@ def in_seconds(seconds: float) -> Document:
 
 @dataclass(frozen=True)
 class Lease:
-    """How long claimed work is ours, by our own monotonic clock, counted from before the claim was asked for."""
+    """How long claimed work is ours, by our monotonic clock, which starts before the claim is asked for."""
 
     expires_at: float
 
@@ -41,16 +41,16 @@ class Lease:
 
 
 async def _keep(_piece: Any) -> None:
-    """There is no lease to release, or it is not worth a write."""
+    """Does nothing: there is no lease to release, or releasing it is not worth a write."""
 
 
 class LeasedWork(Generic[Work]):
     """Claims work into free slots and does it concurrently; a slow piece holds up its own slot only.
 
     `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
-    gives one back that was cancelled. Whoever sets `wake` hints at work; polling every `poll_seconds` is enough
-    without it. After a claim that brought work, `interval_seconds` pass before the next. One that came back full, or that
-    says by `more` that it has left work behind, is followed by another as soon as a slot is free.
+    gives back one that was cancelled. Whoever sets `wake` hints at work; without it, polling every `poll_seconds` finds it.
+    After a claim that found work, the next follows after `interval_seconds`. If it filled every slot, or set `more` because
+    it left work behind, the next one follows as soon as a slot is free.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class LeasedWork(Generic[Work]):
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._ended.set()
-        self._claiming = asyncio.Lock()  # `run` and `run_once` share the slots: none is promised twice
+        self._claiming = asyncio.Lock()  # `run` and `run_once` share the slots: no slot is given away twice
         self.wake = wake or asyncio.Event()
         self._metrics = LeasedWorkMetrics(name)
         self._metrics.slots.set(slots)
         self._metrics.busy.set_function(lambda: slots - self._free)
 
     async def run_once(self) -> int:
-        """Claims what fits into the free slots, waits until all of it is done, and returns how much it was."""
+        """Claims work for the free slots, waits until all of it is done, and returns the number of pieces."""
         attempts = await self._start()
         await asyncio.gather(*attempts)
         return len(attempts)
@@ -112,7 +112,7 @@ class LeasedWork(Generic[Work]):
             self._ended.set()
 
     def wake_in(self, seconds: float) -> None:
-        """Wakes it then, unless it is to wake before that anyway: what follows is found by polling."""
+        """Wakes the worker then, unless it wakes earlier anyway. Polling finds later work."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
         if self._alarm is None or self._alarm_at <= loop.time() or at < self._alarm_at:
@@ -121,19 +121,19 @@ class LeasedWork(Generic[Work]):
             self._alarm, self._alarm_at = loop.call_later(max(seconds, 0.0), self.wake.set), at
 
     async def stop(self) -> None:
-        """Claims no more and waits for what is in hand, for a bounded time; what is left over is cancelled and released."""
+        """Claims no more and waits a bounded time for the work in hand. Work left over is cancelled and released."""
         self._stopping = True
         self.wake.set()
         if self._alarm is not None:
             self._alarm.cancel()
-        with suppress(TimeoutError):  # what a claim under way brings is work in hand too
+        with suppress(TimeoutError):  # a claim that is under way may still bring work
             async with asyncio.timeout(CLAIM_SECONDS + 1):
                 await self._ended.wait()
         if self._in_hand:
             _, late = await asyncio.wait(self._in_hand, timeout=_STOP_SECONDS)
             for task in late:
                 task.cancel()
-            if late:  # what cannot be released in time lapses
+            if late:  # leases that cannot be released in time lapse
                 await asyncio.wait(late, timeout=_RELEASE_SECONDS)
 
     async def _start(self) -> list["asyncio.Task[None]"]:

@@ -1,7 +1,7 @@
-"""What both services count, for Prometheus. What only one of them counts is in its own `metrics.py`.
+"""The metrics of both services, for Prometheus. Each service has its own in its `metrics.py`.
 
-Labels have few values, and those that are known beforehand are there from the start, at zero: Prometheus sees no increase
-in a series that begins with one. Labels are resolved once, because resolving one costs more than counting.
+Labels have few values, and known ones start at zero, because Prometheus sees no increase in a series whose first value is
+one. Labels are resolved once, because resolving one costs more than counting.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,9 @@ _BATCH_WAIT = Histogram("batch_wait_seconds", "From a caller's arrival to its an
 _BATCH_QUEUE = Gauge("batch_queue_length", "Callers that wait for the next batch", ["batches"])
 _BATCH_UNANSWERED = Counter("batch_unanswered_total", "Callers sent away to ask again", ["batches", "reason"])
 _WRITE_RESULTS = ("written", "missed", "duplicate", "refused", "unknown")
-_WRITES = Counter(
-    "document_writes_total", "Documents that a write was tried of, by what came of it", ["batches", "result"]
-)
+_WRITES = Counter("document_writes_total", "Documents that were to be written, by result", ["batches", "result"])
 
-_CLAIMS = Counter("leased_work_claims_total", "Claims by what they brought", ["worker", "result"])
+_CLAIMS = Counter("leased_work_claims_total", "Claims by what they found", ["worker", "result"])
 _CLAIMED = Counter("leased_work_claimed_total", "Pieces of work claimed", ["worker"])
 _ABANDONED = Counter("leased_work_abandoned_total", "Pieces left to be claimed again when their lease ends", ["worker"])
 _SLOTS = Gauge("leased_work_slots", "Pieces of work that may be in hand at once", ["worker"])
@@ -37,7 +35,7 @@ _BUSY = Gauge("leased_work_slots_busy", "Pieces of work in hand", ["worker"])
 
 
 class BatchMetrics:
-    """Those of one kind of batches."""
+    """The metrics of one kind of batches."""
 
     def __init__(self, batches: str) -> None:
         self.batch_size = _TOGETHER.labels(batches)
@@ -49,12 +47,12 @@ class BatchMetrics:
 
 
 def write_counts(batches: str) -> Mapping[str, Counter]:
-    """By what came of the writes of one kind: `unknown` and `missed` ones are tried again."""
+    """Counts by the result of a write; those `unknown` and `missed` are tried again."""
     return {result: _WRITES.labels(batches, result) for result in _WRITE_RESULTS}
 
 
 class LeasedWorkMetrics:
-    """Those of one worker."""
+    """The metrics of one worker."""
 
     def __init__(self, worker: str) -> None:
         self.claims = {result: _CLAIMS.labels(worker, result) for result in ("work", "nothing", "failed")}
@@ -65,5 +63,5 @@ class LeasedWorkMetrics:
 
 
 def age_seconds(since: datetime | None, now: datetime) -> float:
-    """0 if there is nothing."""
+    """Seconds from `since` to `now`; 0 if `since` is None."""
     return max(0.0, (now - since).total_seconds()) if since else 0.0

@@ -30,35 +30,35 @@ Database: TypeAlias = AsyncDatabase[Document]
 Collection: TypeAlias = AsyncCollection[Document]
 
 QUERY_SECONDS = 5.0
-BARRIERS = "barriers"  # the collection of small writes that only prove that a majority takes writes. C9
+BARRIERS = "barriers"  # a collection for small writes. C9: they prove that this primary still has a majority
 INDEX_SECONDS = 3600.0  # a new index on years of orders; the old version serves meanwhile
-COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in the pipeline of every total write. C3
+COUNTED: Document = {"version": {"$add": ["$version", Int64(1)]}}  # in every total write. C3: none is missed
 
 LONGS = frozenset({"amount", "amount_minor", "version", "offset_ms"})
-# The server will refuse it the next time too, whatever it is about: bad value, not authorised, authentication, not
-# supported, unknown command, illegal operation, invalid options and name spaces.
+# The server will refuse these the next time too: bad value, not authorised, authentication, not supported, unknown command,
+# illegal operation, invalid options and name spaces.
 REFUSED_FOR_GOOD = frozenset({2, 9, 13, 14, 18, 20, 40, 59, 72, 73, 115, 8000})
 NAMESPACE_EXISTS = 48
 # Another replica of the service is creating the same thing; a moment later it exists.
 CONFLICTS = frozenset({112, 117, 85})  # WriteConflict, ConflictingOperationInProgress, IndexOptionsConflict
 _HINDRANCES = {
-    11000: "an index that must be unique cannot be, because documents have the same values; see to them first",
+    11000: "a unique index cannot be built, because documents have the same values; change these documents first",
     **dict.fromkeys((85, 86), "an index stands in the way; drop it, and it is made anew"),
 }
 REASON_LENGTH_MAX = 400
-_ARRAYS = (list, tuple)  # as a union, each look at it would make it anew
+_ARRAYS = (list, tuple)  # a tuple, because `list | tuple` would be built anew at each look
 
 
 class UnusableDatabaseError(Exception):
-    """MongoDB answers, and the service cannot work with what it is or has; the message names the ways out."""
+    """MongoDB answers, but the service cannot work with it; the message says what to do."""
 
 
 def connect(uri: str, *, app_name: str, listeners: Sequence[ServerHeartbeatListener] = ()) -> Client:
     """A client whose writes are journaled on a majority, and whose reads are of the primary and cannot be rolled back,
-    whatever the URI says. C9
+    whatever the URI says. C9: no failover takes an answer back.
 
-    Its calls end after QUERY_SECONDS unless a `pymongo.timeout` says otherwise. Nothing is sent before the first call.
-    Raises PyMongoError or ValueError for a URI that does not parse, OSError for a file that it names and that is not there.
+    Its calls end after QUERY_SECONDS unless a `pymongo.timeout` says otherwise. It sends nothing before the first call.
+    Raises PyMongoError or ValueError for a URI that does not parse, and OSError for a file in it that cannot be read.
     """
     return AsyncMongoClient(
         uri,
@@ -84,9 +84,9 @@ async def ensure_collection(
     schema: Mapping[str, Any] | None = None,
     patience_seconds: float = 10.0,
 ) -> None:
-    """Makes the collection, its validator and its indexes be there; several replicas may do so at once. Raises
-    UnusableDatabaseError if an index or documents that are there stand in the way, and the PyMongoError that was still there
-    after `patience_seconds`, which are fewer in tests.
+    """Creates what is missing of the collection, its validator and its indexes; several replicas may do so at once. Raises
+    UnusableDatabaseError if an existing index or existing documents stand in the way, and the last PyMongoError if it still
+    fails after `patience_seconds`, which are fewer in tests.
     """
     deadline = asyncio.get_running_loop().time() + patience_seconds
     while True:
@@ -97,7 +97,7 @@ async def ensure_collection(
                     await database[name].create_indexes(list(indexes))
         except PyMongoError as error:
             conflict = isinstance(error, OperationFailure) and error.code in CONFLICTS
-            # A WriteConcernError is the primary's that steps down: done, and not known to be on a majority.
+            # A primary that steps down answers with WriteConcernError: the work is done, but perhaps not on a majority.
             passing = conflict or error.timeout or isinstance(error, ConnectionFailure | WriteConcernError)
             if not passing or asyncio.get_running_loop().time() > deadline:
                 if isinstance(error, OperationFailure) and (hindrance := _HINDRANCES.get(error.code or 0)):
@@ -110,8 +110,8 @@ async def ensure_collection(
 
 
 async def _create(database: Database, name: str, schema: Mapping[str, Any] | None) -> None:
-    """A validator that is there already is left alone: to set it, the server waits until every transaction on the collection
-    has ended, that of a process that was killed included, and has all other work on it wait behind.
+    """Leaves an equal validator alone. To set one, the server waits until every transaction on the collection has ended,
+    even that of a killed process, and all other work on the collection waits behind it.
     """
     validator = {"$jsonSchema": schema} if schema else {}
     async for found in await database.list_collections(filter={"name": name}):
@@ -137,12 +137,12 @@ async def is_reachable(client: Client) -> bool:
 
 
 def is_refused_for_good(error: Exception) -> bool:
-    """Whether it is of no use to ask again: the server will refuse it until somebody mends the cause. C7"""
+    """Whether the server will refuse again until somebody removes the cause. C7: such an outcome is not unknown."""
     return isinstance(error, OperationFailure) and error.code in REFUSED_FOR_GOOD and not error.timeout
 
 
 def count_error(error: Exception) -> None:
-    """Counts an error that ended an operation, if it is the database's."""
+    """Counts the error of an operation, if it is the database's."""
     if isinstance(error, PyMongoError):
         DATABASE_ERRORS[_kind_of(error)].inc()
 
@@ -158,13 +158,13 @@ def _kind_of(error: PyMongoError) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """What the server says was wrong, or the driver, in one line."""
+    """The reason that the server or the driver gives, in one line."""
     said = (error.details or {}).get("errmsg") if isinstance(error, OperationFailure) else str(error)
     return " ".join(str(said or type(error).__name__).split())[:REASON_LENGTH_MAX]
 
 
 def describe(error: Exception) -> str:
-    """An error for the log, without the documents that PyMongo would show with it."""
+    """An error for the log, without the documents that PyMongo would show."""
     if isinstance(error, BulkWriteError):
         first = (error.details["writeErrors"] or error.details["writeConcernErrors"])[0]
         return f"BulkWriteError: {first['code']} {first['errmsg']}"

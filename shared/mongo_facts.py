@@ -1,6 +1,6 @@
-"""What the safety of both services rests on in MongoDB, each fact tried for real in a collection that is dropped.
+"""The facts about MongoDB that the safety of both services rests on, each tried for real in a collection that is dropped.
 
-The docstring of each is the promise, as `doctor` prints it.
+The docstring of each is the fact, as `doctor` prints it.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from shared.mongo import Collection, Document, connect
 
-ROUNDS = 20  # of what a race could hide
-MEMBERS_MAX = 50  # of a replica set: more than hold data anywhere
+ROUNDS = 20  # a race may not show in fewer
+MEMBERS_MAX = 50  # of a replica set; so many never hold data, and a write to all of them fails
 _DUPLICATE, _INVALID, _INVALID_OPTIONS = 11000, 121, 72
 _TOO_LARGE = {10334, 17419}  # 10334 on MongoDB 6.0
 
 
 class NotSoError(Exception):
-    """MongoDB does otherwise; the message says what it did."""
+    """MongoDB does not do what the fact says; the message says what it did."""
 
 
 class Scratch(NamedTuple):
-    """One empty collection, through two clients."""
+    """One empty collection, seen through two clients."""
 
     ours: Collection
     theirs: Collection
@@ -35,7 +35,7 @@ Fact = Callable[[Scratch], Awaitable[None]]
 
 
 async def partial_index(scratch: Scratch) -> None:
-    """A unique partial index leaves out documents without the field, and takes each value once, null too."""
+    """A unique partial index leaves out documents without the field. It takes each value only once, null too."""
     await scratch.ours.create_indexes(
         [_unique("keys.value", partialFilterExpression={"keys.value": {"$exists": True}})]
     )
@@ -49,7 +49,7 @@ async def partial_index(scratch: Scratch) -> None:
 
 
 async def key_taken_off(scratch: Scratch) -> None:
-    """A key is pulled by its value and expiry, one that was renewed meanwhile is not, and then its value is free."""
+    """A pull by value and expiry takes off an expired key, but not one renewed meanwhile, and its value is then free."""
     await scratch.ours.create_indexes(
         [_unique("keys.value", partialFilterExpression={"keys.value": {"$exists": True}})]
     )
@@ -61,7 +61,7 @@ async def key_taken_off(scratch: Scratch) -> None:
 
 
 async def bulk_errors(scratch: Scratch) -> None:
-    """Each refused document of a batch is named with its index and value, and the validator speaks before the index."""
+    """A reply names each refused document of a batch with its index and value. The validator speaks before the index."""
     database, name = scratch.ours.database, scratch.ours.name
     await database.create_collection(name, validator={"valid": {"$ne": False}})
     await scratch.ours.create_indexes([_unique("number")])
@@ -73,7 +73,7 @@ async def bulk_errors(scratch: Scratch) -> None:
 
 
 async def both_kinds_of_errors(scratch: Scratch) -> None:
-    """One reply may have refused documents and a write concern error together, and the driver shows both."""
+    """One reply may name refused documents and a write concern error together, and the driver shows both."""
     await scratch.ours.insert_one({"_id": 1})
     unattainable = scratch.ours.with_options(write_concern=WriteConcern(w=MEMBERS_MAX, wtimeout=100))
     errors, concerns = await _refused(unattainable, [{"_id": 1}, {"_id": 2}])
@@ -81,7 +81,7 @@ async def both_kinds_of_errors(scratch: Scratch) -> None:
 
 
 async def cause_of_a_refusal(scratch: Scratch) -> None:
-    """Who loses a race, by a duplicate or by a version, reads by majority at once what won it."""
+    """After losing a race, by a duplicate or by a version, a client can at once read by majority what won it."""
     await scratch.ours.create_indexes([_unique("number")])
     for number in range(ROUNDS):
         await asyncio.gather(*(_insert_or_see(one, number) for one in scratch))
@@ -92,7 +92,7 @@ async def cause_of_a_refusal(scratch: Scratch) -> None:
 
 
 async def read_after_write(scratch: Scratch) -> None:
-    """What a majority has acknowledged, another client reads by majority at once."""
+    """A write that a majority has acknowledged can at once be read by majority by another client."""
     for number in range(ROUNDS):
         await scratch.ours.insert_one({"_id": number})
         _equal(await scratch.theirs.find_one({"_id": number}), {"_id": number})
@@ -108,7 +108,7 @@ async def once(scratch: Scratch) -> None:
         "update": scratch.ours.name,
         "updates": [statement],
         "txnNumber": Int64(2**40),
-    }  # beyond the driver's own
+    }  # beyond the errors after which the driver retries
     async with client.start_session() as session:
         replies = [await scratch.ours.database.command(dict(command), session=session) for _ in range(2)]
     _equal([(reply["n"], reply["nModified"]) for reply in replies], [(1, 1), (1, 1)])
@@ -116,7 +116,7 @@ async def once(scratch: Scratch) -> None:
 
 
 async def many_are_not_retried(scratch: Scratch) -> None:
-    """A change of many documents cannot be sent again as the same one, so ours carry a token by which they are known."""
+    """The driver does not retry a change of many documents, so each of ours carries a token by which it is recognised."""
     command = {
         "update": scratch.ours.name,
         "updates": [{"q": {}, "u": {"$inc": {"count": 1}}, "multi": True}],
@@ -128,7 +128,7 @@ async def many_are_not_retried(scratch: Scratch) -> None:
 
 
 async def changes_of_one_version(scratch: Scratch) -> None:
-    """In one batch the second of two changes of one version misses, and $$NOW is the server's time."""
+    """Of two changes of one version in one batch, the second misses. $$NOW is the server's time."""
     await scratch.ours.insert_one({"_id": 1, "version": 0})
     change = UpdateOne({"_id": 1, "version": 0}, [{"$set": {"version": {"$literal": 1}, "at": "$$NOW"}}])
     written = await scratch.ours.bulk_write([change, change], ordered=False)
@@ -152,7 +152,7 @@ async def too_large(scratch: Scratch) -> None:
 
 
 async def literals(scratch: Scratch) -> None:
-    """In a pipeline a text that begins with $ is a field and a document is merged into another, but not under $literal."""
+    """In a pipeline a text that begins with $ is a field, and a document is merged into another; $literal prevents both."""
     before = {"_id": 1, "part": {"old": 1}, "text": "", "number": 7}
     await scratch.ours.insert_one(dict(before))
     await scratch.ours.update_one({"_id": 1}, [{"$set": {"part": {"new": 1}, "text": "$number"}}])
@@ -178,7 +178,7 @@ FACTS: Sequence[Fact] = (
 
 
 async def try_fact(fact: Fact, uri: str, database: str) -> None:
-    """Tries it in a new collection of `database`, which is dropped. Raises NotSoError, PyMongoError."""
+    """Tries the fact in a new collection of `database`, and drops it. Raises NotSoError, PyMongoError."""
     name = f"{fact.__name__}_{uuid4().hex[:8]}"
     async with connect(uri, app_name="doctor") as ours, connect(uri, app_name="doctor") as theirs:
         try:
@@ -192,7 +192,7 @@ async def _insert_or_see(collection: Collection, number: int) -> None:
         await collection.insert_one({"number": number})
     except DuplicateKeyError:
         if await collection.find_one({"number": number}) is None:
-            raise NotSoError("the document that took a number was not to be read") from None
+            raise NotSoError("the document that took a number could not be read") from None
 
 
 async def _change_or_see(collection: Collection, version: int) -> int:
@@ -204,7 +204,7 @@ async def _change_or_see(collection: Collection, version: int) -> int:
 
 
 async def _refused(collection: Collection, documents: list[Document]) -> tuple[list[Document], list[Document]]:
-    """The errors of the documents, and of the write concern. Raises NotSoError if there is none."""
+    """The errors of the documents and of the write concern. Raises NotSoError if there are none."""
     try:
         await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:

@@ -1,4 +1,4 @@
-"""Reading a page of a list without taking in more than can be shown."""
+"""Reading a page of a list without loading more than can be shown."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from shared.batches import answered_within
 from shared.mongo import Collection, Document
 
 PAGE_BYTES_MAX = 1024 * 1024  # of documents in one page, unless the first alone is larger
-READ_AT_ONCE = 8  # pages, in one process; for each MongoDB sends up to 102 documents or 16 MB
+READ_AT_ONCE = 8  # pages in one process: for each, MongoDB sends up to 102 documents or 16 MB
 _DECODED: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _UNREAD: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
 
 
 class PageReader:
-    """For all lists of a process: what 1,000 clients ask for at once must fit into its memory."""
+    """Reads all lists of a process, so that what 1,000 clients ask for at once fits into its memory."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(READ_AT_ONCE)
@@ -32,14 +32,14 @@ class PageReader:
         *,
         session: AsyncClientSession | None = None,
     ) -> tuple[list[Document], bool]:
-        """The first documents of an aggregation: at most `limit`, and PAGE_BYTES_MAX bytes of them. And whether there are
-        more. Raises PyMongoError, UnavailableError.
+        """Returns the first documents of an aggregation, at most `limit` and at most PAGE_BYTES_MAX bytes, and whether there
+        are more. Raises PyMongoError, UnavailableError.
         """
         documents: list[Document] = []
         size = 0
         unread = collection.with_options(codec_options=_UNREAD)  # a document shows how large it is before it is decoded
         asked = [*stages, {"$limit": limit + 1}]
-        batch = limit + 2  # one more than there can be, so that the first batch shows that there are no others
+        batch = limit + 2  # one more than we ask for, so that the first batch already shows that there are no others
         async with (
             answered_within(),
             self._places,

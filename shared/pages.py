@@ -28,7 +28,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Found(NamedTuple, Generic[T]):
-    """The things of one page, and the position after which the next begins; None on the last."""
+    """The things of one page, and the position at which the next page begins; None on the last page."""
 
     things: list[T]
     following: str | None
@@ -70,7 +70,7 @@ def place(document: Mapping[str, Any], sorted_by: str) -> str:
 
 
 def older_than(field: str, position: str) -> dict[str, Any]:
-    """What comes after `position` in a list sorted by the time in `field` and `_id`, newest first. Raises CursorError."""
+    """A filter for what comes after `position` in a list sorted by `field` and `_id`, newest first. Raises CursorError."""
     milliseconds, _, document_id = position.partition(" ")
     if not re.fullmatch("[0-9]{1,14}", milliseconds, re.ASCII) or not document_id:
         raise CursorError("not a cursor of this list")
@@ -80,8 +80,8 @@ def older_than(field: str, position: str) -> dict[str, Any]:
 
 
 def encode_cursor(position: str, *, of: str) -> str:
-    """The cursor of `position` in the list `of`. It starts with a checksum, so that no cursor of another list and no changed
-    one passes for it. It is no secret: a client that makes one up only sees its own list.
+    """The cursor of `position` in the list `of`. It starts with a checksum, so that a changed cursor or one of another list
+    is refused. It is no secret: a client that makes one up only sees its own list.
     """
     return base64.urlsafe_b64encode(_checksum(position, of) + position.encode()).decode().rstrip("=")
 

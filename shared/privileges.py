@@ -1,4 +1,4 @@
-"""What a service must be allowed to do in its database, each tried for real."""
+"""The privileges that a service needs in its database, each tried for real."""
 
 from collections.abc import Mapping
 
@@ -6,13 +6,13 @@ from pymongo.errors import OperationFailure
 
 from shared.mongo import BARRIERS, CONFLICTS, NAMESPACE_EXISTS, Database, Document, UnusableDatabaseError
 
-_PLACE = BARRIERS  # a collection of both services that anybody may write to
+_PLACE = BARRIERS  # both services have this collection, and it holds nothing that matters
 _MARK = {"_id": "tried"}
 _UNAUTHORIZED = 13
-_ATLAS_ERROR = 8000  # of a shared cluster, for this and for other things
+_ATLAS_ERROR = 8000  # a shared cluster of Atlas answers so to a missing privilege, and to other things
 
-# By the name of the privilege, in an order in which each command finds what the one before has made. The last one takes
-# away what `insert` has stored.
+# By the name of the privilege. Each command finds what the ones before have made; the last takes away what `insert` has
+# stored.
 _COMMANDS: Mapping[str, Document] = {
     "listCollections": {"listCollections": 1, "filter": {"name": _PLACE}},
     "createCollection": {"create": _PLACE},
@@ -27,7 +27,7 @@ NEEDED = tuple(_COMMANDS)
 
 
 async def missing_privileges(database: Database) -> list[str]:
-    """Those of the role in docs/operations.md that the user lacks. It leaves nothing behind but an empty collection, which
+    """The privileges of the role in docs/operations.md that the user lacks. It leaves only an empty collection behind, which
     the service makes anyway. Raises PyMongoError.
     """
     missing = []
@@ -47,7 +47,7 @@ def is_not_allowed(error: OperationFailure) -> bool:
 
 
 async def require_privileges(database: Database) -> None:
-    """Raises UnusableDatabaseError, which names each that is missing, and PyMongoError."""
+    """Raises UnusableDatabaseError, which names each missing privilege, and PyMongoError."""
     if missing := await missing_privileges(database):
         raise UnusableDatabaseError(
             f"in the database {database.name} this user may not {', '.join(missing)}: give it the role in "

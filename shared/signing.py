@@ -4,7 +4,7 @@
 - Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature: v1,<base64>[ v1,…]` sign
   `<id>.<timestamp>.<body>` with the base64-decoded part of the secret. We send them, and verify the other scheme.
 
-Verifying raises SignatureError and nothing else, whatever a stranger sends; the reason is for the log, never for them.
+Verifying raises only SignatureError, whatever a stranger sends. Its reason is for the log, never for the stranger.
 """
 
 import base64
@@ -17,7 +17,7 @@ from typing import Literal
 SECRET_PREFIX = "whsec_"  # noqa: S105
 TOLERANCE_SECONDS = 300
 DEVELOPMENT_SECRET = "whsec_ZGV2ZWxvcG1lbnQtb25seS1zaWduaW5nLXNlY3JldA=="  # noqa: S105 - refused outside development
-SIGNATURES_MAX = 8  # rotation needs two; without a bound, a header is work for whoever verifies it
+SIGNATURES_MAX = 8  # rotation needs two; without a bound, a long header would cost its receiver much work
 HEADER_LENGTH_MAX = 4096
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
@@ -26,7 +26,7 @@ SignatureFault = Literal["malformed", "stale", "wrong"]
 
 
 class SignatureError(Exception):
-    """The signature does not prove that a holder of the secret sent this body now. `kind` is why, for counting."""
+    """The signature does not prove that a holder of the secret sent this body now. `kind` says why, for counting."""
 
     def __init__(self, reason: str, kind: SignatureFault = "malformed") -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Strict JSON, which every reader understands in the same way (RFC 7493): no member twice, no NaN, nothing rounded."""
+"""Strict JSON, which every reader understands in the same way (RFC 7493): no duplicate member, no NaN, nothing rounded."""
 
 import json
 from decimal import Decimal
@@ -8,8 +8,8 @@ _TOO_DEEP = "nested too deeply"
 
 
 def parse_json(text: str) -> Any:
-    """One JSON value (RFC 8259). A number with a fraction is a Decimal, as written; with an exponent it is a float, which is
-    no amount of money. An integer of more digits than 64 bits hold is a Decimal too. Raises ValueError.
+    """Parses one JSON value (RFC 8259). A number with a fraction becomes a Decimal, as written. One with an exponent becomes
+    a float, which is never an amount of money. An integer beyond 64 bits becomes a Decimal. Raises ValueError.
     """
     try:
         return _DECODER.decode(text)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or lines to read. `request_id` binds what belongs together."""
+"""Structured logs: one JSON object a line, or lines to read. `request_id` joins the lines of one request."""
 
 import logging
 import sys
@@ -16,10 +16,10 @@ LogFormat = Literal["json", "console", "auto"]
 log = structlog.stdlib.get_logger()
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-# structlog's own has a variable for each name, and looks through all there are for every line: eight times the work.
+# structlog's own has a variable for each name, and looks through all of them for every line: eight times the work.
 _bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
 
-# Without the frames' variables: among them are headers, and so keys.
+# Without the variables of the frames: these hold headers, and so keys.
 _EXCEPTIONS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -30,7 +30,7 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
     as_text: list[Any] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),  # in a file, or behind the prefix of docker compose, escapes are only in the way
+            colors=sys.stdout.isatty(),  # escapes would disturb in a file, or behind the prefix of docker compose
             exception_formatter=structlog.dev.plain_traceback,
         ),
     ]
@@ -44,12 +44,12 @@ def configure_logs(level: str, log_format: LogFormat, *, service: str) -> None:
 
 
 def bind(**about: str) -> None:
-    """What every log line of this task says from here on."""
+    """Adds fields to every later log line of this task."""
     _bound.set({**_bound.get(), **about})
 
 
 def rebind(**about: str) -> None:
-    """The same, and nothing that they said before."""
+    """Replaces the fields that `bind` added."""
     _bound.set(about)
 
 
@@ -58,14 +58,14 @@ def bound() -> Mapping[str, str]:
 
 
 def merge_bound(_logger: Any, _method: str, event: Any) -> Any:
-    """A processor of structlog. What a line says itself goes before what is bound."""
+    """A processor of structlog. A line's own fields go before the bound ones."""
     for name, value in _bound.get().items():
         event.setdefault(name, value)
     return event
 
 
 def _to_json(service: str) -> Any:
-    """structlog's processors for this, in one: a line costs a third less, and every request has one."""
+    """Does the work of several structlog processors in one: a line costs a third less, and every request has one."""
 
     def processor(logger: Any, method: str, event: Any) -> bytes:
         event["timestamp"] = datetime.now(UTC)

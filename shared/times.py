@@ -18,15 +18,15 @@ def stored(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
-@lru_cache(maxsize=64)  # what happens together has one time, which stands in several fields of an answer
+@lru_cache(maxsize=64)  # one time often stands in several fields of an answer
 def rfc3339(at: datetime) -> str:
     """RFC 3339, UTC, with milliseconds and `Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def http_date(at: datetime) -> str:
-    """As HTTP writes a date (RFC 9110 §5.6.7). Such a date has whole seconds. It is rounded up, so that a wait until then is
-    not too short.
+    """A date as HTTP writes it (RFC 9110 §5.6.7), in whole seconds. It is rounded up, so that a wait until then is not too
+    short.
     """
     whole = at.replace(microsecond=0) + timedelta(seconds=bool(at.microsecond))
     return format_datetime(whole.astimezone(UTC), usegmt=True)

@@ -1,4 +1,4 @@
-"""A service tells whoever watches what has changed. It looks about once a second, and not at all while nobody watches."""
+"""Tells everybody who watches a service what has changed. It looks about once a second, and never while nobody watches."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,22 +19,22 @@ from shared.telemetry import log
 from shared.times import utc_now
 
 LOOK_SECONDS = 1.0
-WINDOW_SECONDS = 10.0  # how far back a look goes: a write is marked when it is made, and seen when it is acknowledged
-HINTS_MAX = 200  # in one look, of one collection: who has as many to hear of reads anew
-# Every write leaves a mark on its document, and the mark begins with the time: a look goes by this index. Only a service
-# that is watched has it.
+WINDOW_SECONDS = 10.0  # how far back a look goes: a write gets its mark when it is made, and is seen once acknowledged
+HINTS_MAX = 200  # in one look, of one collection: a page with more hints reads everything again
+# Every write marks its document, and the mark begins with the time, so a look uses this index. Only a watched service
+# has it.
 WRITER_INDEX = IndexModel(["writer"])
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """Something has changed, and now has this version; null for what counts none."""
+    """Something has changed and now has this `version`; null if it has no versions."""
 
     id: Annotated[str, Meta(examples=["ch_01a209e9aade7799afdccfd98db8e668"])]
     version: Annotated[int | None, Meta(examples=[2])]
 
 
 class News(NamedTuple):
-    """What look `number` has found. `more`: something may have changed that is not told."""
+    """The findings of look `number`. `more` says that other things may have changed too."""
 
     number: int
     hints: Sequence[Hint]
@@ -45,8 +45,8 @@ State = Callable[[], Awaitable[object]]
 
 
 class Watch:
-    """Over documents that carry `merchant`, `version` and `writer`, as `shared.documents` writes them, and over `states`,
-    which everybody may know, by their names.
+    """Watches documents that carry `merchant`, `version` and `writer`, as `shared.documents` writes them, and `states` with
+    names, which every merchant may know.
     """
 
     def __init__(self, collections: Sequence[Collection], states: Mapping[str, State] | None = None) -> None:
@@ -61,11 +61,11 @@ class Watch:
         self._more = False
 
     def touch(self, name: str) -> None:
-        """Has everybody be told that `name` has changed, which is in no collection."""
+        """Tells everybody at the next look that `name`, which is in no collection, has changed."""
         self._touched.add(name)
 
     async def news(self, merchant: str, seen: int | None) -> News:
-        """What has changed for a merchant after look number `seen`; nothing, if this is the first one of theirs."""
+        """The changes for a merchant after look number `seen`; none if the merchant has seen no look yet."""
         await self._look()
         number = self._number
         if seen is None or seen == number:

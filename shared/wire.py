@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from shared.times import rfc3339
 
-# Ids go into URLs and other ids, so they are what is safe there.
+# Ids go into URLs and other ids, so they have only characters that are safe there.
 Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
-Time = Annotated[datetime, Meta(tz=True)]  # without a zone it would be taken for local time
+Time = Annotated[datetime, Meta(tz=True)]  # a time without a zone would be taken for local time
 # These carry the example of the OpenAPI documents, so that it is the same charge in all of them.
 ChargeId = Annotated[Id, Meta(examples=["ch_01a209e9aade7799afdccfd98db8e668"])]
 Reference = Annotated[str, Meta(examples=["ord_01a209e9aac873d8b2de2b8cece39e02"])]
@@ -35,10 +35,10 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-# Requests are remembered by their fingerprint: a field that is added needs a default, or a retry from before the upgrade
-# would be another request.
+# Requests are remembered by their fingerprint. So a new field needs a default; otherwise a retry from before the upgrade
+# would count as another request.
 class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
-    """`POST /v1/charges`. `reference` is the merchant's own id of what is paid; `scenario`, what the mock is to do wrong."""
+    """`POST /v1/charges`. `reference` is the merchant's own id of what is paid; `scenario` says how the mock misbehaves."""
 
     amount: int
     currency: str
@@ -49,7 +49,7 @@ class ChargeRequest(_Wire, frozen=True, omit_defaults=True):
 
 
 class Charge(_Wire, frozen=True):
-    """A charge. `failureCode` says why it failed; `amountRefunded` counts refunds that are pending too."""
+    """A charge. `failureCode` says why it failed; `amountRefunded` includes pending refunds."""
 
     id: ChargeId
     amount: Annotated[int, Meta(examples=[9999])]
@@ -73,7 +73,7 @@ class RefundRequest(_Wire, frozen=True, omit_defaults=True):
 
 
 class Refund(_Wire, frozen=True):
-    """`charge_reference` is the reference of the charge that is refunded."""
+    """A refund. `charge_reference` is the reference of the charge that it gives back."""
 
     id: Annotated[Id, Meta(examples=["re_01a209e9d1c47a05b3dd41f2f3a7be9c"])]
     charge_id: ChargeId
@@ -102,11 +102,11 @@ class Dispute(_Wire, frozen=True):
 
 
 class WebhookEndpoint(_Wire, frozen=True):
-    """Where events are delivered: those of `eventTypes`, or all if there are none. `disabledReason`: it answered 410
-    (`gone`), every attempt since `failingSince` has failed (`failing`), or the merchant wanted it.
+    """An address to which events are delivered: those of `eventTypes`, or all if that is empty. `disabledReason` says why it
+    is disabled: it answered 410 (`gone`), every attempt since `failingSince` failed (`failing`), or the merchant wanted it.
 
-    No more than `maxInFlight` deliveries to it are under way at once, from each process of the gateway. `headerNames` are
-    those of the headers of its own, whose values are never shown. At `expiresAt` it is deleted, unless that is null.
+    Each process of the gateway has at most `maxInFlight` deliveries to it under way. `headerNames` are the names of its own
+    headers, whose values are never shown. It is deleted at `expiresAt`, unless that is null.
     """
 
     id: Annotated[Id, Meta(examples=["we_01a209e9f3b07c21a9d54be0a3c1d7f4"])]
@@ -122,7 +122,7 @@ class WebhookEndpoint(_Wire, frozen=True):
 
 
 class EventEnvelope(_Wire, frozen=True):
-    """What every event has. Decoded first, so that an event of an unknown type can be told from garbage."""
+    """The members of every event. Decoded first, so that an unknown type can be told from garbage."""
 
     id: Annotated[Id, Meta(examples=["evt_01a209e9aade7ffe862f26fa1fb6b5a0"])]
     type: Annotated[str, Meta(examples=["payment.succeeded"])]
@@ -131,7 +131,7 @@ class EventEnvelope(_Wire, frozen=True):
 
 
 class Event(_Wire, frozen=True):
-    """What the provider says happened. To be encoded; decoded as EventEnvelope, then its data."""
+    """An event of the provider. It is for encoding; to decode one, use EventEnvelope and then decode its data."""
 
     id: Id
     type: EventType
@@ -140,14 +140,14 @@ class Event(_Wire, frozen=True):
 
 
 class RawPage(_Wire, frozen=True):
-    """A page of a list whose members are kept as the bytes they were sent as."""
+    """A page of a list whose members keep the bytes in which they were sent."""
 
     data: list[msgspec.Raw]
     next_cursor: str | None = None
 
 
 def encode(value: msgspec.Struct) -> bytes:
-    """As JSON, with times as RFC 3339 in UTC with milliseconds."""
+    """Encodes as JSON, with times as RFC 3339 in UTC with milliseconds."""
     return msgspec.json.encode(_with_times(msgspec.to_builtins(value, builtin_types=(datetime,))))
 
 

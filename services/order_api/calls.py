@@ -77,7 +77,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has the charge or refund `id`. That is all a reply can say: only an event says that it is paid. C15
+    """The provider has the charge or refund `id`. C15: a reply says no more than that; only an event says that it is paid.
 
     `adopted` means that it was found by its reference, so there may be another.
     """

@@ -88,7 +88,7 @@ class GatewayClient:
         return min(found, key=lambda accepted: accepted.id, default=None)
 
     async def charges(self, reference: str) -> AsyncIterator[wire.Charge]:
-        """Every charge with this reference, whoever made it. Raises GatewayUnavailableError."""
+        """Every charge with this reference, made by us or by others. Raises GatewayUnavailableError."""
         async for raw in self._pages("fetch charges", "/v1/charges", {"reference": reference}):
             charge = _decode(bytes(raw), wire.Charge)
             if charge is None or charge.reference != reference:

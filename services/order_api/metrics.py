@@ -41,7 +41,7 @@ _WEBHOOKS_REFUSED = Counter(
 WEBHOOKS_REFUSED = {reason: _WEBHOOKS_REFUSED.labels(reason) for reason in (*get_args(SignatureFault), "not_an_event")}
 
 _ATTEMPTS = Counter(
-    "order_api_dispatch_attempts_total", "Outbox messages tried, by the provider's reply", ["kind", "result"]
+    "order_api_dispatch_attempts_total", "Attempts of calls, by the provider's reply", ["kind", "result"]
 )
 _ATTEMPTS_BY_RESULT = {
     (kind, reply): _ATTEMPTS.labels(kind, reply.__name__.lower())
@@ -50,7 +50,7 @@ _ATTEMPTS_BY_RESULT = {
 }
 _LOOK_UPS = Counter(
     "order_api_dispatch_look_ups_total",
-    "Times the provider was asked what it has, before a message was sent or believed refused",
+    "Times the provider was asked what it has, before a call was sent or taken as refused",
     ["result"],
 )
 _LOOK_UPS_BY_RESULT = {
@@ -58,7 +58,7 @@ _LOOK_UPS_BY_RESULT = {
     for kind, result in ((Accepted, "found"), (type(None), "nothing"), (Unavailable, "unavailable"))
 }
 DISPATCH_SECONDS = Histogram(
-    "order_api_dispatch_seconds", "One try of an outbox message, until the provider's last reply", buckets=SECONDS
+    "order_api_dispatch_seconds", "One try of a call, until the provider's last reply", buckets=SECONDS
 )
 
 BREAKER_OPENINGS = Counter("order_api_breaker_openings_total", "Times the breaker before the provider opened")

@@ -119,7 +119,7 @@ class RecordEvents:
             lambda there, _now: _with_outcome(there, event, judgement, times),
             read={**to_document(stored), "read_at": None},
         )
-        if made is None:  # other bytes, or another process with another outcome, came between
+        if made is None:  # meanwhile the event came with other bytes, or another process wrote another outcome
             return await self._record(event)
         return judgement.outcome if made or fresh else "duplicate"
 

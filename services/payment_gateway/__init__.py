@@ -7,8 +7,8 @@
 - `controls/` is what only a mock has: `/v1/test`.
 - `cli/` is the command line: a client of a gateway over HTTP, as any other.
 
-Around them, `routes.py` lists all routes, `reads.py` is what every GET does, and `problems.py` says what is answered where
-a verb refuses. `schema.py` and `store.py` are the database, `claim.py` takes work for a while, and `seen.py` remembers for
-a moment what is read all the time. `settings.py` and `take_stock.py` (gauges for `/metrics`) are what an operator sees.
-`app.py` puts it all together and `serve.py` runs it.
+Around them, `routes.py` lists all routes, `reads.py` has what every GET needs, and `problems.py` maps refusals and errors to
+problem documents. `schema.py` and `store.py` are the database, `claim.py` claims work under a lease, and `seen.py` keeps for
+a moment what is read all the time. `settings.py` and `take_stock.py` (gauges for `/metrics`) are for operators. `app.py`
+puts it all together and `serve.py` runs it.
 """

@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    if sys.argv[1:] == ["serve"]:  # what containers start: without what only people at a terminal need
+    if sys.argv[1:] == ["serve"]:  # containers start this, without loading what only people at a terminal need
         from payment_gateway.serve import main as serve  # noqa: PLC0415
 
         serve()

@@ -1,4 +1,4 @@
-"""The application put together: what calls what, and what runs for as long as it serves."""
+"""Puts the application together: which part calls which, and what runs while it serves."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,7 +72,7 @@ class Application:
             tls=settings.tls,
         )
         self.send_webhook = open_sender()
-        self.send_once = open_sender()  # so that what a test sends takes no connection from deliveries
+        self.send_once = open_sender()  # its own connections, so that tests take none from deliveries
         self.release_held = ReleaseHeld(self.store, self.clock, wake=self._wake_deliveries)
         self.endpoints = stored_endpoints(self.store)
         self.deliveries = Documents[Delivery, None](self.store.deliveries, Delivery)
@@ -128,7 +128,7 @@ class Application:
 
     @asynccontextmanager
     async def running(self, *, workers: bool = True) -> AsyncIterator[None]:
-        """Schema made, writers and (unless told otherwise) workers running; all stopped at the end."""
+        """Makes the schema and runs the writers and, unless told otherwise, the workers; stops all at the end."""
         writers: list[Writer] = [*self.charges.writers, *self.endpoints.writers, *self.deliveries.writers]
         if workers:
             writers += self.forget_keys
@@ -143,7 +143,7 @@ class Application:
         if self.settings.test_endpoints:
             works.append(self.advance_clock.work)
         try:
-            # Again: `serve` has, where an error is one line, but not everybody.
+            # `serve` has done this already, to show an error in one line; others that run us have not.
             await ensure_schema(self.store.database, watched=self.settings.has_console)
             await self._ensure_endpoints()
             await self.send_webhook.start()
@@ -159,7 +159,7 @@ class Application:
         self.deliver_webhooks.work.wake.set()
 
     def _schedules(self) -> list[Schedule]:
-        """In the order in which one makes the next due."""
+        """The schedules, in the order in which one makes the next due."""
         store, deliver = self.store, self.deliver_webhooks
         pending = {"state": "pending"}
         return [

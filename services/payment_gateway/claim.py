@@ -1,5 +1,5 @@
-"""Claiming documents for a while: a total write takes them under a token, and only who has the token goes on with them. A
-process that slept past its lease changes nothing. C3, C23
+"""Claims documents for a while: a total write takes them under a token, and only the holder of the token goes on with them.
+C3: two writers lose nothing. C23: a process that slept past its lease changes nothing.
 """
 
 import time
@@ -29,9 +29,9 @@ async def claim(
     also_set: Mapping[str, Any] = COUNTED,
     choose: Choose | None = None,
 ) -> tuple[Lease, Sequence[Document]]:
-    """Leases up to `limit` documents that match `due` and whose time in the field `due_at` has come by `now`, the earliest
-    first or those whose ids `choose` finds. Returns them as they are after the claim, which a majority has then
-    acknowledged, with the server's time in `read_at`.
+    """Leases up to `limit` documents that match `due` and whose time in the field `due_at` has come by `now`: the earliest
+    ones, or those whose ids `choose` returns. Returns them as they are after the claim, once a majority has acknowledged
+    it, with the server's time in `read_at`.
 
     Leases are by the server's clock. Raises PyMongoError; a claim whose reply was lost lapses with its lease.
     """
@@ -59,6 +59,6 @@ async def claim(
 
 
 async def release(collection: Collection, document: Document, also_set: Mapping[str, Any] = COUNTED) -> None:
-    """Ends the claim under which `document` was returned, so that nobody waits for its lease. Raises PyMongoError."""
+    """Ends the claim under which `document` was returned, so that its lease holds up nobody. Raises PyMongoError."""
     free = {"lease_until": None, "claim": None, **also_set}
     await collection.update_one({"_id": document["_id"], "claim": document["claim"]}, [{"$set": free}])

@@ -1,4 +1,4 @@
-"""What handlers of GET read with: one thing of the merchant's, or a page of a list."""
+"""What handlers of GET need: one thing of the merchant's, or a page of a list."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -11,24 +11,24 @@ from shared.mongo import Collection, Document
 from shared.pages import Found, Paging, older_than, place
 from shared.tracing import note
 
-# By `created_at`, not by id alone: an event's id has the time of the charge that it is about.
+# By `created_at`, not by id alone: an event's id carries the time of its charge.
 NEWEST_FIRST = {"created_at": -1, "_id": -1}
 
-LOOKED_AT_MAX = 10_000  # documents, for a page by conditions that no index has: some 20 ms
+LOOKED_AT_MAX = 10_000  # documents examined for a page by conditions without an index: some 20 ms
 MAY_BE_SHORT = "A page may have fewer than `limit`, even none, and yet there may be a next one."
 
 Text = Annotated[str | None, QueryParameter(max_length=255)]
 
 
 async def found(store: Store, collection: Collection, merchant: str, document_id: str) -> Document:
-    """Raises ProblemError `not-found`."""
+    """The document of this merchant. Raises RefusedError."""
     document = there(await store.one(collection, merchant, document_id))
     note(reference=document.get("reference"))
     return document
 
 
 def given(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that have a value."""
+    """The conditions that have a value."""
     return {name: value for name, value in conditions.items() if value}
 
 
@@ -48,10 +48,10 @@ async def page(
 ) -> Found[Document]:
     """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError.
 
-    The conditions in `also` have no index. With one of them a page looks at LOOKED_AT_MAX documents: it may have fewer than
-    `limit`, even none, and yet be followed by another.
+    The conditions in `also` have no index. With one of them a page examines LOOKED_AT_MAX documents: it may have fewer than
+    `limit`, or none, although another page follows.
     """
-    # Two conditions: both may be about `created_at`.
+    # As two conditions, because both may be about `created_at`.
     those = {"$match": {"$and": [given({**conditions, "created_at": paging.created}), beyond(paging.after)]}}
     last = await _last_looked_at(collection, those) if given(also) else None
     wanted = {"$match": {**given(also), **(_not_before(last) if last else {})}}
@@ -62,7 +62,7 @@ async def page(
 
 
 async def _last_looked_at(collection: Collection, those: Mapping[str, Any]) -> Document | None:
-    """The document at which a page ends that looks at LOOKED_AT_MAX; None if there are fewer. Only its index is read."""
+    """The last of the LOOKED_AT_MAX documents that a page examines; None if there are fewer. It reads only the index."""
     stages = [
         those,
         {"$sort": NEWEST_FIRST},

@@ -8,27 +8,27 @@ from shared.mongo import Database, UnusableDatabaseError, ensure_collection
 from shared.privileges import require_privileges
 from shared.watch import WRITER_INDEX
 
-# What is due, endpoint by endpoint: in one by time alone, a claim would walk through the backlog of whoever may have no more
+# Due deliveries by endpoint. By time alone, a claim would walk through the backlog of an endpoint that may have no more
 # (110 ms for 100,000 deliveries; here 1 ms).
 DUE_BY_ENDPOINT = [("endpoint_id", ASCENDING), ("next_attempt_at", ASCENDING)]
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
 
 def _where_there(*fields: str, unique: bool = False) -> IndexModel:
-    """An index of the documents that have the last of these fields: the others cost nothing."""
+    """An index of only those documents that have the last of these fields."""
     return IndexModel([*fields], unique=unique, partialFilterExpression={fields[-1]: {"$exists": True}})
 
 
-# An entry that lacks its value would be indexed as null, and a merchant's second such document be refused for ever.
+# A key without a value would be indexed as null, and a merchant's second such document would be refused for ever.
 _HAS_KEYS = {"properties": {"keys": {"bsonType": "array", "items": validator(Key)}}}
-# Of one document several keys may be equal for the index: there the decision looks. C5
+# C5: one key is one thing. The index allows equal keys within one document; there the decision looks.
 _KEY = _where_there("merchant", "keys.value", unique=True)
 _DUE = IndexModel(["due_at"], partialFilterExpression={"due_at": {"$type": "date"}})
 
 
 async def ensure_schema(database: Database, *, watched: bool = False) -> None:
-    """`watched`: with what a console needs. Raises UnusableDatabaseError if something stands in the way, PyMongoError if the
-    database stays away.
+    """Makes the schema; `watched` adds what a console needs. Raises UnusableDatabaseError if something stands in the way,
+    and PyMongoError if the database stays away.
     """
     watching = [WRITER_INDEX] if watched else []
     by_reference = IndexModel(["merchant", "reference", *_NEWEST_FIRST])
@@ -75,7 +75,7 @@ async def ensure_schema(database: Database, *, watched: bool = False) -> None:
 
 
 async def prepare(database: Database, *, watched: bool = False) -> None:
-    """All that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
+    """Does all that a start needs of its database. Raises UnusableDatabaseError, which says what stands in the way, and
     PyMongoError.
     """
     await require_privileges(database)
@@ -84,7 +84,7 @@ async def prepare(database: Database, *, watched: bool = False) -> None:
 
 
 async def refuse_old_layout(database: Database) -> None:
-    """Raises UnusableDatabaseError where refunds and keys are documents of their own. Raises PyMongoError."""
+    """Raises UnusableDatabaseError if refunds and keys are documents of their own, as long ago. Raises PyMongoError."""
     first = await database["charges"].find_one({}, {"version": 1}, sort=[("_id", ASCENDING)])
     is_old = first is not None and "version" not in first
     for name in ("refunds", "idempotency_keys"):

@@ -13,8 +13,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Seen(Generic[T]):
-    """The document as it was at most SEEN_SECONDS ago; while there is none, a `kind` of defaults. Where test endpoints are
-    disabled nothing is read.
+    """The document as read at most SEEN_SECONDS ago. If there is none, it is a `kind` of defaults; if the test endpoints are
+    disabled, nothing is read.
     """
 
     def __init__(self, collection: Collection, kind: type[T], *, enabled: bool) -> None:
@@ -24,11 +24,11 @@ class Seen(Generic[T]):
         self._seen = Kept(self._find, seconds=SEEN_SECONDS)
 
     async def current(self) -> T:
-        """Raises PyMongoError."""
+        """Returns the document. Raises PyMongoError."""
         return await self._seen() if self._enabled else self._kind()
 
     async def read(self) -> T:
-        """As it is now. Raises PyMongoError."""
+        """Reads the document as it is now. Raises PyMongoError."""
         self._seen.forget()
         return await self._seen()
 

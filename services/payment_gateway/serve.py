@@ -1,4 +1,4 @@
-"""`payment-gateway serve` serves until SIGTERM; `payment-gateway doctor` looks at what that needs."""
+"""`payment-gateway serve` serves until SIGTERM; `payment-gateway doctor` checks what that needs."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def examine(environ: Mapping[str, str], echo: Callable[[str], object]) -> int:
-    """The exit status of `doctor`, which echoes what it finds."""
+    """Runs `doctor`, which prints its findings, and returns the exit status."""
     settings = load_or_exit(Settings, environ)
     own, database = load_or_exit(DoctorSettings, environ), settings.payment_gateway_database
     patient = patient_of(settings, own, database=database, check=check, off=off, check_layout=refuse_old_layout)

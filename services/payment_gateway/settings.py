@@ -14,18 +14,18 @@ from shared.edge.auth import DEFAULT_MERCHANT, ApiKey, parse_keys
 from shared.env import LOOPBACK, Port, Seconds, Secret, ServiceSettings, SettingError
 from shared.signing import DEVELOPMENT_SECRET, SecretError, check_secret
 
-DEVELOPMENT_KEY = "development-key"  # of `make gateway` and compose.yaml; refused outside development
+DEVELOPMENT_KEY = "development-key"  # for `make gateway` and compose.yaml; refused outside development
 _DEVELOPMENT_DIGEST = hashlib.sha256(DEVELOPMENT_KEY.encode()).digest()
 
 Delay = Annotated[float, Meta(ge=0, le=365 * 86400)]
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
-    order_api_console_url: str | None = None  # where a browser finds the other one
+    order_api_console_url: str | None = None  # where a browser finds the console of order_api
 
     payment_gateway_host: str = "127.0.0.1"
     payment_gateway_port: Port = 8001
-    payment_gateway_public_url: str | None = None  # what a start says to open, if not host and port
+    payment_gateway_public_url: str | None = None  # a start prints this to open, instead of host and port
     payment_gateway_database: str = "payment_gateway"
     payment_gateway_api_keys: tuple[Secret, ...] = ()
 
@@ -51,31 +51,31 @@ class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def other_console_url(self) -> str | None:
-        """Where a browser finds the console of order_api; None where nobody can say."""
+        """Where a browser finds the console of order_api; None if that is not known."""
         receiver = urlsplit(self.webhook_endpoint_url or "")
         is_here = self.app_env == "development" and receiver.hostname in LOOPBACK
         return self.order_api_console_url or (f"{receiver.scheme}://{receiver.netloc}" if is_here else None)
 
     @property
     def destinations(self) -> Destinations:
-        """Where webhooks may go: to the Internet, and in development to this machine and its network. Raises
+        """Where webhooks may go: to the Internet, and in development also to this machine and its network. Raises
         DestinationError.
         """
         return parse_destinations(self.webhook_allowed_hosts, public_only=self.app_env == "production")
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        """Says which certificates of receivers are trusted; None for those that the system trusts. Raises CaFileError."""
+        """The trusted certificates of receivers; None for those that the system trusts. Raises CaFileError."""
         return None if self.webhook_ca_file is None else trusting(self.webhook_ca_file)
 
     @property
     def keys(self) -> tuple[ApiKey, ...]:
-        """Raises SettingError."""
+        """Parses the API keys. Raises SettingError."""
         return parse_keys(self.payment_gateway_api_keys, name="PAYMENT_GATEWAY_API_KEYS", bare=True)
 
     @property
     def endpoint_merchant(self) -> str:
-        """Whose the configured endpoint is. Raises SettingError if nobody can say."""
+        """The merchant of the configured endpoint. Raises SettingError if that is not clear."""
         merchants = {key.merchant for key in self.keys} or {DEFAULT_MERCHANT}
         if DEFAULT_MERCHANT in merchants:
             return DEFAULT_MERCHANT
@@ -93,7 +93,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True, rename=str.upper):
 
 
 def off(settings: Settings) -> list[str]:
-    """What would guard something and is off, a line each."""
+    """The safeguards that are off, a line each."""
     default_secret = settings.webhook_endpoint_url is not None and settings.endpoint_secret == DEVELOPMENT_SECRET
     looks = {
         "APP_ENV is development: default secrets are taken, webhooks go to private addresses": (
@@ -107,7 +107,7 @@ def off(settings: Settings) -> list[str]:
 
 
 def check(settings: Settings) -> None:
-    """What no single value shows. Raises SettingError."""
+    """Checks values against each other. Raises SettingError."""
     keys = settings.keys
     _check_webhooks(settings)
     if settings.app_env == "production":

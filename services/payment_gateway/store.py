@@ -1,4 +1,4 @@
-"""The collections, and what the verbs read of them alike. Each verb's own writes are in the verb."""
+"""The collections, and the reads that several verbs share. Each verb's own writes are in the verb."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ class Store:
         self.read_page = PageReader()
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | NotFound:
-        """One document of a merchant, unless it was deleted. NotFound names its kind after the collection."""
+        """The document of this merchant, unless it was deleted. NotFound names its kind after the collection."""
         found = await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
         kind = collection.name.replace("ies", "y").removesuffix("s").replace("_", " ")
         return NotFound(kind) if found is None else found
@@ -35,5 +35,5 @@ READ_AT = {"$set": {"read_at": "$$NOW"}}
 
 
 async def read(collection: Collection, *stages: Mapping[str, Any]) -> list[Document]:
-    """What an aggregation finds, with the server's time in `read_at`. Raises PyMongoError."""
+    """Runs an aggregation and adds the server's time as `read_at`. Raises PyMongoError."""
     return await (await collection.aggregate([*stages, READ_AT])).to_list()

@@ -1,5 +1,5 @@
-"""Counts what is open, for `/metrics`, through indexes and up to a bound; what takes too long is left out. It is the
-database's truth: every replica reports the same.
+"""Counts open work for `/metrics`, through indexes and up to a bound; a count that takes too long is left out. It counts in
+the database, so every replica reports the same.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Info("payment_gateway_build", "The version that runs").info({"version": VERSION}
 
 
 def counts(store: Store, clock: StoredClock) -> Sequence[Count]:
-    """Each raises PyMongoError."""
+    """The counts, each of which raises PyMongoError."""
     return (partial(_settlements, store, clock), partial(_deliveries, store, clock))
 
 

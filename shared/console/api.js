@@ -1,10 +1,10 @@
 /** Requests to the service that this page comes from, with the API key where one is needed. */
 
 const KEY = "api-key";
-const CONFIG_TRIES = 6; // some seconds, in which a service that restarts is back
+const CONFIG_TRIES = 6; // they take some seconds, in which a service can restart
 
 /**
- * @typedef {object} Config What `/console/config.json` says.
+ * @typedef {object} Config The members of `/console/config.json`.
  * @property {string} service
  * @property {string} version
  * @property {boolean} needsKey
@@ -15,7 +15,7 @@ const CONFIG_TRIES = 6; // some seconds, in which a service that restarts is bac
  */
 
 /**
- * @typedef {object} Answer One request and what came back.
+ * @typedef {object} Answer One request and its answer.
  * @property {number} status
  * @property {number} ms
  * @property {Headers} headers
@@ -37,7 +37,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The first thing that a page asks for. @returns {Promise<Config>} */
+/** Loads the config, before a page asks for anything else. @returns {Promise<Config>} */
 export async function loadConfig() {
   takeKeyFromFragment();
   for (let tried = 1; ; tried++) {

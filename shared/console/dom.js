@@ -19,7 +19,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
- * The same for SVG.
+ * An element of SVG, built like `h`.
  * @param {string} tag
  * @param {Record<string, any>} [attributes]
  * @param {...Child} children
@@ -30,7 +30,7 @@ export function s(tag, attributes = {}, ...children) {
 }
 
 /**
- * Puts `children` in the place of all that is in `element`.
+ * Replaces everything in `element` by `children`.
  * @template {Element} T
  * @param {T} element
  * @param {...Child} children
@@ -42,8 +42,8 @@ export function fill(element, ...children) {
 }
 
 /**
- * Makes the children of `list` show `items` in their order. An element whose version is unchanged stays as it is, so that
- * focus, selection and what is unfolded survive a live update.
+ * Makes the children of `list` show `items` in their order. An element whose version is unchanged is left alone, so that
+ * focus, selection and unfolded parts survive a live update.
  * @template T
  * @param {Element} list
  * @param {readonly T[]} items

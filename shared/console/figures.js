@@ -1,4 +1,4 @@
-/** Numbers of `/metrics`, and small pictures of them. A picture always has its numbers beside it. */
+/** Reads the numbers of `/metrics` and draws small pictures of them. A picture always has its numbers beside it. */
 
 import { h } from "./dom.js";
 import { authorization } from "./api.js";

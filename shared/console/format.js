@@ -62,7 +62,7 @@ export function fullTime(at) {
   return `${day}, ${timeOfDay(at)}`;
 }
 
-/** `<time>` with how long ago it was, or until when; it keeps itself right. @param {string} at RFC 3339 */
+/** `<time>` with how long ago it was, or how long it is until then. It updates itself. @param {string} at RFC 3339 */
 export function ago(at) {
   const element = h("time", { datetime: at, title: `${fullTime(at)} here, ${at}`, "data-relative": true });
   refresh(/** @type {HTMLTimeElement} */ (element));

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Place
- * @property {string[]} params what stands where the pattern has a `:name`
+ * @property {string[]} params the parts at the places where the pattern has a `:name`
  * @property {URLSearchParams} query
  */
 
@@ -33,7 +33,7 @@ export function here() {
   return { path: path || "/", query: new URLSearchParams(search) };
 }
 
-/** Goes to a view. `replace`: without an entry in the history.
+/** Goes to a view; with `replace`, without an entry in the history.
  * @param {string} fragment @param {{ replace?: boolean }} [options]
  */
 export function go(fragment, { replace = false } = {}) {
@@ -45,7 +45,7 @@ export function go(fragment, { replace = false } = {}) {
 }
 
 /**
- * Shows the view of the fragment in `outlet`, now and whenever the fragment changes. The first route is shown where none fits.
+ * Shows the view of the fragment in `outlet`, now and at each change of the fragment. If no route fits, shows the first.
  * @param {HTMLElement} outlet
  * @param {Route[]} routes
  * @param {{ site: string, onShow: (path: string, view: View) => void }} options

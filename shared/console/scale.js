@@ -1,13 +1,13 @@
 /**
- * From time to pixels, for a picture in which seconds of waiting stand beside milliseconds of work. Everything is drawn to
- * one scale but the longest waits: these are cut out and become breaks of one width, which the picture marks. Pure.
+ * Turns time into pixels, for a picture with seconds of waiting beside milliseconds of work. Everything is drawn to one
+ * scale, except the longest waits: these are cut out and become breaks of one width, which the picture marks. Pure.
  */
 
 const PAD_PX = 14; // on both sides of what stands between two breaks
 const BREAK_PX = { narrow: 40, wide: 76 };
 const PX_FOR_EACH_BREAK = 150;
 const BREAKS_MAX = 8;
-const WORTH_A_BREAK = 0.85; // a wait that takes more of the picture than this leaves too little for the rest
+const WORTH_A_BREAK = 0.85; // a wait that takes a larger part of the picture than this leaves too little for the rest
 
 /** @typedef {{ from: number, to: number }} Span in ms since the epoch */
 /** @typedef {Span & { left: number, width: number }} Break */
@@ -16,12 +16,12 @@ const WORTH_A_BREAK = 0.85; // a wait that takes more of the picture than this l
  * @typedef {object} Scale
  * @property {(at: number) => number} x pixels from the left
  * @property {Break[]} breaks
- * @property {(Span & { left: number })[]} pieces what stands between the breaks
+ * @property {(Span & { left: number })[]} pieces the parts between the breaks
  * @property {number} pxPerMs
  */
 
 /**
- * @param {Span[]} busy what must be seen: work with its length, and moments, whose `from` is their `to`
+ * @param {Span[]} busy the spans that must be visible: work with its length, and moments, whose `from` is their `to`
  * @param {number} width in pixels
  * @param {number} [right] pixels to leave free at the right
  * @returns {Scale}
@@ -50,7 +50,7 @@ export function scaleOf(busy, width, right = 0) {
   return { x: (at) => place(at, placed, breaks, pxPerMs), breaks, pieces: placed, pxPerMs };
 }
 
-/** A round number of ms of which several fit into the picture: 1, 2 or 5 of a power of ten, or of the minutes and hours.
+/** A round number of ms that fits into the picture several times: 1, 2 or 5 of a power of ten, or of minutes and hours.
  * @param {number} pxPerMs @param {number} px how far apart they are at least
  */
 export function roundStep(pxPerMs, px) {
@@ -73,7 +73,7 @@ function joined(spans) {
   return all.length ? all : [{ from: 0, to: 0 }];
 }
 
-/** The waits to cut out, the longest first, while one takes too much of what is left. @returns {Span[]} */
+/** Cuts out the longest waits, one after the other, until none takes too much of the rest. @returns {Span[]} the cut */
 function longestWaits(spans, limit) {
   const waits = spans.slice(1).map((span, index) => ({ from: spans[index].to, to: span.from }));
   waits.sort((a, b) => b.to - b.from - (a.to - a.from));

@@ -1,4 +1,4 @@
-/** The frame around every view: name, views, search, live or not, theme, keyboard, links out, and the API key if needed. */
+/** The frame around every view: name, views, search, live or not, theme, keyboard, links, and the API key if needed. */
 
 import { apiKey, keepApiKey } from "./api.js";
 import { h, fill } from "./dom.js";
@@ -7,13 +7,13 @@ import { onKey, showKeys, startKeys } from "./keys.js";
 import { go, startRouter } from "./router.js";
 import { button, dialog, emptyState, field } from "./ui.js";
 
-const MANY = 5; // views that stand beside the search; more get a line of their own
+const MANY = 5; // so many views fit beside the search; more get a line of their own
 const THEMES = ["auto", "light", "dark"];
 const STATES = {
   connecting: ["wait", "Connecting", "The page connects to the stream of changes."],
   live: ["good", "Live", "Changes are shown as they happen. Press to pause."],
   reconnecting: ["wait", "Reconnecting", "The service does not answer. The page tries again, and then shows what it missed."],
-  paused: ["off", "Paused", "What is shown stands still. Press to go on."],
+  paused: ["off", "Paused", "The page shows no changes now. Press to go on."],
   refused: ["bad", "No access", "The API key was not accepted. Press to give another."],
 };
 
@@ -21,12 +21,12 @@ const STATES = {
  * Builds the page and shows the view of the fragment.
  * @param {object} options
  * @param {import("./api.js").Config} options.config
- * @param {string} options.name as it stands at the top and in the title
+ * @param {string} options.name the name at the top and in the title
  * @param {import("./stream.js").Live} options.live
- * @param {import("./router.js").Route[]} options.routes the first is shown where none fits
+ * @param {import("./router.js").Route[]} options.routes if none fits, the first is shown
  * @param {[string, string][]} options.views fragment and name of each view in the menu
  * @param {{ label: string, placeholder: string, submit: (text: string) => void, get: () => string }} options.search
- *   `get` says what the box shows in the view that is on
+ *   `get` returns the text of the box for the current view
  * @param {[string, string] | null} [options.other] name and address of the other console
  * @returns {{ banners: HTMLElement }} `banners` is above every view
  */
@@ -69,7 +69,7 @@ export function startShell({ config, name, live, routes, views, search, other = 
   return { banners };
 }
 
-/** Esc lets go of what has the focus, and then leads up. @param {import("./router.js").View} view */
+/** Esc first takes away the focus, and then leads up. @param {import("./router.js").View} view */
 function leave(view) {
   const focused = /** @type {HTMLElement} */ (document.activeElement);
   if (!focused.matches("body, main, h1")) focused.blur();

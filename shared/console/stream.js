@@ -1,20 +1,20 @@
 /**
- * Server-sent events, read with `fetch` because EventSource cannot send an API key. They carry only hints at what has
- * changed: after each connection, a view reads itself anew by the ordinary calls.
+ * Server-sent events, read with `fetch` because EventSource cannot send an API key. They are only hints that something has
+ * changed. A view reads the changes, and everything after a new connection, by the ordinary calls.
  */
 
 import { authorization } from "./api.js";
 
-const SILENCE_MS = 40_000; // a comment comes every 15 s: whoever is silent for longer is gone
+const SILENCE_MS = 40_000; // a comment comes every 15 s, so a service that is silent for so long is gone
 const WAITS_MS = [250, 500, 1000, 2000, 4000];
 const TELL_EVERY_MS = 1000;
-const MANY = 50; // changes at once, which nobody can follow one by one,
-const TELL_MANY_EVERY_MS = 3000; // and so views read themselves less often
+const MANY = 50; // nobody can follow so many changes at once one by one,
+const TELL_MANY_EVERY_MS = 3000; // so views read them less often
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "paused" | "refused"} StreamState */
 /** @typedef {{ ids: Map<string, number | null>, again: boolean }} Told ids with their versions; `again`: read everything */
 
-/** The stream of a page. Views subscribe to it, and whoever shows its state. */
+/** The stream of a page. Views subscribe to its changes, and the shell to its state. */
 export class Live {
   /** @param {string} path */
   constructor(path) {
@@ -39,7 +39,7 @@ export class Live {
     return this.connection === "live" && this.paused ? "paused" : this.connection;
   }
 
-  /** Calls `reader` at most once a second with what has changed. While paused, too: the view decides what to do then.
+  /** Calls `reader` with the changes, at most once a second. It does so while paused too; the view decides what to do then.
    * @param {(told: Told) => void} reader
    * @returns {() => void} ends it
    */
@@ -138,7 +138,7 @@ export class Live {
   }
 }
 
-/** Splits a text/event-stream into its messages (WHATWG HTML, 9.2.6), whatever the pieces it comes in. */
+/** Splits a text/event-stream into its messages (WHATWG HTML, 9.2.6), however it is cut into pieces. */
 export class Events {
   /** @param {(name: string, data: any) => void} tell */
   constructor(tell) {
@@ -171,7 +171,7 @@ export class Events {
   }
 }
 
-/** Until somebody looks: a browser has six connections to a host, and tabs in the background would use them up. */
+/** Waits until the tab is visible: a browser has six connections to a host, and tabs in the background would use them up. */
 function seen() {
   return new Promise((resolve) => {
     const look = () => {

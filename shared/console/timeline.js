@@ -13,20 +13,20 @@ const ROW_PX = 26;
 const POINT_PX = 12;
 const BAR_PX_MIN = 4;
 const LABEL_GAP_PX = 7;
-const ROWS_MAX = 8; // of one lane; what has no room there has its label left out
-const NARROW_PX = 640; // below, the names stand above their lanes
+const ROWS_MAX = 8; // in one lane; an item that fits into none has no label
+const NARROW_PX = 640; // in a narrower picture, the names stand above their lanes
 const NAMES_PX = 148;
-const RIGHT_PX = { narrow: 78, wide: 150 }; // for the label of what comes last
+const RIGHT_PX = { narrow: 78, wide: 150 }; // for the label of the last item
 
 /**
  * @typedef {object} Item
  * @property {number} at ms since the epoch
- * @property {number} [until] when it ended; Infinity: not yet
+ * @property {number} [until] when it ended; Infinity if it has not
  * @property {"bar" | "line" | "point" | "band"} shape
  * @property {import("./ui.js").Tone} tone
  * @property {string} label a few words beside it
- * @property {string} [title] more, where the mouse rests on it
- * @property {string} [key] what `select` is called with when it is clicked
+ * @property {string} [title] more words, shown under the mouse
+ * @property {string} [key] a click calls `select` with it
  */
 
 /** @typedef {{ name: string, note?: string, items: Item[] }} Lane */
@@ -35,7 +35,7 @@ const RIGHT_PX = { narrow: 78, wide: 150 }; // for the label of what comes last
  * @param {object} options
  * @param {Lane[]} options.lanes
  * @param {string} options.summary the picture in a sentence
- * @param {number | null} [options.now] where time stands, while things still go on
+ * @param {number | null} [options.now] the present, while things still go on
  * @param {(key: string) => void} [options.select]
  * @returns {{ element: HTMLElement, update: (next: { lanes: Lane[], summary: string, now?: number | null }) => void,
  *   mark: (key: string | null) => void, close: () => void }}
@@ -81,7 +81,7 @@ export function timeline({ lanes, summary, now = null, select = () => {} }) {
   return { element, mark, close: () => observer.disconnect(), update: (next) => ((shown = { now: null, ...next }), draw()) };
 }
 
-/** What the scale must leave room for. A line or a band is no work: only its ends count. */
+/** The spans that the scale must leave room for. A line or a band is no work: only its ends count. */
 function busyIn(lanes, now) {
   const busy = lanes.flatMap(({ items }) => items.flatMap(({ at, until, shape }) => {
     if (until === undefined || (shape === "bar" && until !== Infinity)) return [{ from: at, to: Math.max(at, until ?? at) }];
@@ -99,7 +99,7 @@ function backdrop(scale, ticks, now, isNarrow) {
   return h("div", { class: "timeline-backdrop", style: { left: isNarrow ? "0" : `${NAMES_PX}px` } }, lines, breaks, line);
 }
 
-/** Times since the first moment, as many as have room. Those of breaks go first: they are what the picture hides. */
+/** Times since the first moment, as many as have room. The times of breaks come first: the picture hides these waits. */
 function ticksOf(scale, width) {
   const start = scale.pieces[0].from;
   /** @type {{ left: number, text: string, kind: string, title: string, px: number }[]} */
@@ -138,8 +138,8 @@ function drawLane(lane, scale, width, now) {
   return h("div", { class: "timeline-lane" }, name, track);
 }
 
-/** Where an item and its label are, in pixels. The label stands to the right if there is room, else where there is more, and
- * is cut off there.
+/** Where an item and its label are, in pixels. The label stands to the right if it fits there. Otherwise it stands on the
+ * side with more room, and is cut off.
  */
 function boxOf({ at, until, shape, label, key }, scale, width, now) {
   const from = scale.x(at);
@@ -158,8 +158,8 @@ function boxOf({ at, until, shape, label, key }, scale, width, now) {
     : { key, left, px, side: "left", shownPx, start: left - room, end: left + px };
 }
 
-/** The first row with room for the item and its label; without one, the last row, and no label. A line and the point at its
- * end have one key, and stand in one row.
+/** The first row with room for the item and its label. If there is none, the last row without the label. A line and the
+ * point at its end have the same key and stand in the same row.
  */
 function rowFor(box, rows) {
   for (let row = 0; row < ROWS_MAX; row++) {

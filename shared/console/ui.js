@@ -1,4 +1,4 @@
-/** The parts that pages are made of. */
+/** The parts from which pages are built. */
 
 import { h, fill } from "./dom.js";
 import { shortId } from "./format.js";
@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 
 /** @typedef {"good" | "wait" | "bad" | "info" | "warn" | "off"} Tone */
 
-/** A state by word, colour and the shape of its mark. @param {Tone} tone @param {string} word */
+/** Shows a state by a word, a colour and the shape of its mark. @param {Tone} tone @param {string} word */
 export function badge(tone, word, { title = "" } = {}) {
   return h("span", { class: `badge tone-${tone}`, title: title || null }, icon(tone), word);
 }
@@ -91,7 +91,7 @@ export function laidOut(text) {
   }
 }
 
-/** Something to fold out. @param {Parameters<typeof h>[2]} summary @param {() => Node} content made when it is first open */
+/** A part to unfold. @param {Parameters<typeof h>[2]} summary @param {() => Node} content made when it is first unfolded */
 export function details(summary, content, { open = false, onToggle = null } = {}) {
   const element = h("details", { open }, h("summary", {}, summary));
   const make = () => element.open && element.childElementCount === 1 && element.append(content());
@@ -114,14 +114,14 @@ export function banner(tone, ...content) {
   return h("div", { class: `banner tone-${tone}`, role: tone === "bad" ? "alert" : "status" }, icon(tone), h("div", {}, content));
 }
 
-/** What stands where a list has nothing. `command` is the next thing to paste.
+/** Stands in place of an empty list. `command` is the next thing to paste.
  * @param {{ title: string, text?: string, command?: string, action?: Node | null }} options
  */
 export function emptyState({ title, text = "", command = "", action = null }) {
   return h("div", { class: "empty" }, icon("empty"), h("p", { class: "empty-title" }, title), text && h("p", {}, text), action, command && code(command, { label: "Paste into a terminal" }));
 }
 
-/** What went wrong with a request, as the problem document says it. @param {any} error an ApiError or any other */
+/** An error of a request, in the words of the problem document. @param {any} error an ApiError or any other */
 export function problem(error) {
   const of = error.problem;
   if (!of) return banner("bad", h("p", {}, error.message || String(error)));

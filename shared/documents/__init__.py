@@ -1,10 +1,10 @@
 """Documents that change by compare-and-set: one write of one document at a time, many documents in one call.
 
-`Documents.insert` stores a document. `Documents.change` reads one, has a pure function decide what it is to become, and
-writes that if the document is still the one that was read; if it is not, it reads and decides again. There is no
-transaction: a crash leaves a document as it was or as it was to be. C3 to C9
+`Documents.insert` stores a document. `Documents.change` reads one, asks a pure function for its next version, and writes it
+if nobody else has changed the document since; otherwise it reads and decides again. There is no transaction: a crash leaves
+a document as it was before a write or as it is after it. The rules C3 to C9 are kept here.
 
-To read it: `inserts.py`, `changes.py` and `reads.py` are what a batch of each does; `documents.py` has all of them.
+To read it: `inserts.py`, `changes.py` and `reads.py` each show what one batch does; `documents.py` puts them together.
 `paths.py` finds the smallest update between two documents, `replies.py` says what an error of MongoDB leaves certain, and
 `keys.py` looks up the Idempotency-Keys that documents carry, and takes them off. `validator.py` makes the validator of a
 collection from its struct. `../batches.py` gathers the callers.

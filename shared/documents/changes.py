@@ -1,4 +1,4 @@
-"""Changing documents: read, decide, write if nobody came between, for many documents in one command each."""
+"""Changing documents: read, decide, write if nobody else has written meanwhile; many documents share each command."""
 
 import asyncio
 import random
@@ -24,17 +24,16 @@ from shared.mongo import BARRIERS, Collection, Document, to_document
 T = TypeVar("T", bound=msgspec.Struct)
 A = TypeVar("A")
 
-CHANGE_LIMITS = Limits(batch_max=256, batches_in_flight=1)  # what comes meanwhile is one command, not two
+CHANGE_LIMITS = Limits(batch_max=256, batches_in_flight=1)  # changes that arrive meanwhile share one command
 TRY_SECONDS = 5.0
 _BARRIERS = 16
 
 
 class Verdict(msgspec.Struct, Generic[T, A], frozen=True):
-    """What a decision says of one document. `answer` is what its caller gets, and `after` the document as it is to be; None
-    if nothing is to be written.
+    """The decision about one document. The caller gets `answer`; `after` is the document to write, or None to write nothing.
 
-    `found`: the answer rests on something that was read, such as a replay. Any other answer that writes nothing rests on
-    something that is absent, and is given only after a read that no failover can take back. C9
+    `found` says that the answer rests on something that was read, such as a replay. Any other answer that writes nothing
+    rests on an absence, and is given only after a second read. C9: no failover takes an answer back.
     """
 
     answer: A
@@ -53,7 +52,7 @@ class _Change(msgspec.Struct, Generic[T], frozen=True):
 
 @dataclass(eq=False)
 class _Fold(Generic[T]):
-    """What a batch makes of one document: one write for all decisions about it."""
+    """All decisions of one batch about one document, and the one write that they become."""
 
     document_id: str
     before: T | None
@@ -96,13 +95,13 @@ class Changes(Generic[T]):
     async def __call__(
         self, document_id: str, decide: Decide[T, A], *, read: Document | None = None, patient: bool = False
     ) -> A:
-        """The answer of `decide(document, now)`, once the change that goes with it is acknowledged by a majority. The
-        document is None if there is none, `now` is the server's time of the read.
+        """Returns the answer of `decide(document, now)`, once a majority has acknowledged its change. The document is None
+        if there is none; `now` is the server's time of the read.
 
-        `decide` may run several times, so it is pure, everything new in it (ids, times) is made before, and it recognises
-        its own effect in the document and then answers as if it had just written it. C3, C4. `read` is the document as the
-        caller has just read it, with the server's time of that in `read_at`; it is used for the first try. `patient` as in
-        Batches.submit.
+        `decide` may run several times. So it is pure, its new ids and times are made beforehand, and if it finds its own
+        effect in the document it answers as if it had just written it (C3: two writers lose nothing; C4: a second run
+        answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`; the
+        first try uses it. Batches.submit explains `patient`.
 
         Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
         """
@@ -110,8 +109,8 @@ class Changes(Generic[T]):
         return answer
 
     async def read(self, document_id: str) -> T | None:
-        """The document as a majority has it. None only if there is none, whatever failover has just been. Raises
-        PyMongoError, and what Batches.submit raises. C9
+        """Reads the document as a majority has it. None only if there is none, even after a failover. Raises PyMongoError,
+        and what Batches.submit raises. C9: no failover takes an answer back.
         """
         async with answered_within():
             if (document := await self._read(document_id)) is not None:
@@ -151,8 +150,8 @@ class Changes(Generic[T]):
         return {document["_id"]: document async for document in found}
 
     async def _confirmed(self, ids: Sequence[str]) -> dict[str, Document]:
-        """As a majority has them after a write of ours: a primary that has lost its office acknowledges none, and a new one
-        has by then everything that was acknowledged before. C9
+        """Reads them after a write of our own. A primary that was replaced cannot acknowledge that write, and the new one
+        has by then everything that was acknowledged before. C9: no failover takes an answer back.
         """
         async with self._collection.database.client.start_session(causal_consistency=True) as session:
             await pass_barrier(self._barriers, session)
@@ -161,7 +160,7 @@ class Changes(Generic[T]):
     def _fold(
         self, document_id: str, document: Document | None, callers: "Sequence[Caller[_Change[T], Any]]"
     ) -> "_Fold[T]":
-        """All decisions about one document, each on what the one before has made of it."""
+        """Runs all decisions about one document in order, each on the result of the one before."""
         now: datetime | None = None if document is None else document["read_at"]
         try:
             thing = None if document is None else msgspec.convert(document, self._kind)
@@ -184,7 +183,7 @@ class Changes(Generic[T]):
                 thing = fold.after = verdict.after
             fold.rests_on_absence |= verdict.after is None and not verdict.found
             fold.answers[caller] = verdict.answer
-        fold.rests_on_absence &= fold.after is None  # C9: otherwise its own write confirms it
+        fold.rests_on_absence &= fold.after is None  # C9: no failover takes back what the write of this fold confirms
         return fold
 
     async def _write(self, folds: "Sequence[_Fold[T]]") -> None:
@@ -216,19 +215,20 @@ class Changes(Generic[T]):
                 self._batches.again(fold.answers)
 
     async def _not_written(self, ids: Sequence[str], writer: ObjectId) -> set[str]:
-        """Those that do not carry our mark: totals alone do not say which were hit. One that was hit, and written over by
-        somebody before this look, counts as missed: its decisions find their own effect when they run again. C3
+        """The ids without our mark: totals alone do not say which were written. A document that we wrote and that somebody
+        overwrote before this read counts as missed: its decisions find their own effect when they run again. C3: two
+        writers lose nothing.
         """
         ours = self._collection.find({"_id": {"$in": ids}, "writer": writer}, {"_id": 1})
         return {*ids} - {document["_id"] async for document in ours}
 
     def _groups(self, folds: "Sequence[_Fold[T]]", writer: ObjectId) -> "list[_Group]":
-        """Equal changes of documents with one version are one statement: five times cheaper than one each."""
+        """Equal changes of documents at one version share a statement, which costs a fifth of one each."""
         groups: dict[Any, _Group] = {}
         for fold in folds:
             assert fold.after is not None
             assert fold.before is not None, f"{fold.document_id} is not there: there is nothing to change"
-            version: int = fold.before.version  # type: ignore[attr-defined]  # of every kind
+            version: int = fold.before.version  # type: ignore[attr-defined]  # every kind has it
             update = update_between(*_differing(fold.before, fold.after))
             update["$set"] = {**update.get("$set", {}), "version": Int64(version + 1), "writer": writer}
             key = repr((version, update)) if len(folds) > 1 else None
@@ -236,7 +236,7 @@ class Changes(Generic[T]):
         return list(groups.values())
 
     def _refuse_fold(self, fold: "_Fold[T]", refusal: "Refusal") -> None:
-        """One decision of several may be to blame: each is then tried alone. C6"""
+        """One decision of several may be to blame, so each is tried alone. C6: a refusal costs its neighbours nothing."""
         callers = [*fold.answers]
         if len(callers) > 1 or not callers[0].alone:
             self._batches.again(callers, alone=True)
@@ -248,10 +248,10 @@ class Changes(Generic[T]):
 
 
 async def pass_barrier(barriers: Collection, session: AsyncClientSession) -> None:
-    """A write of our own, acknowledged by a majority, before an answer that rests on an absence. Reads of the same session
-    then show everything that was acknowledged before it. Raises PyMongoError. C9
+    """Waits until a majority has acknowledged a write of our own, before an answer that rests on an absence. Later reads of
+    the session show everything acknowledged before. Raises PyMongoError. C9: no failover takes an answer back.
     """
-    one = random.randrange(_BARRIERS)  # noqa: S311 - so that processes seldom meet in one document
+    one = random.randrange(_BARRIERS)  # noqa: S311 - so that processes seldom meet at one document
     await barriers.update_one({"_id": one}, {"$inc": {"passed": Int64(1)}}, upsert=True, session=session)
 
 
@@ -268,6 +268,6 @@ def _differing(before: T, after: T) -> tuple[Document, Document]:
 
 
 def _newest_read(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | None:
-    """The latest of the documents that callers have read for their first try."""
+    """The newest of the documents that callers have read for their first try."""
     reads = [one.item.read for one in callers if one.item.read is not None and one.tries == 0]
     return max(reads, key=lambda read: read["version"], default=None)

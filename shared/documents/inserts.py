@@ -31,9 +31,9 @@ class _New(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Inserts(Generic[T, R]):
-    """`explain(things)` is asked, by majority reads, what stands in the way of inserts that met a duplicate: the outcome to
-    answer with, or None to insert again. A document that is there under its own id is an insert that has succeeded already,
-    unless ids come from outside (`ids_are_ours`): then only if it is the very one that was sent. C5
+    """When an insert meets a duplicate, `explain(things)` finds out by majority reads which document stands in the way. It
+    returns the outcome to answer with, or None to insert again. If the document has our own id, the insert has already
+    succeeded; where ids come from outside (not `ids_are_ours`), only if it is the very one sent. C5: one key is one order.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Inserts(Generic[T, R]):
         self.run = self._batches.run
 
     async def __call__(self, thing: T) -> R | None:
-        """None once it is stored; otherwise what `explain` found. Raises InvalidError, and what Batches.submit raises."""
+        """Returns None once it is stored, or what `explain` found. Raises InvalidError, and what Batches.submit raises."""
         document = {**to_document(thing), "writer": ObjectId()}
         try:
             raw = RawBSONDocument(bson.encode(document))

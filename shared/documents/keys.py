@@ -1,7 +1,7 @@
-"""Idempotency-Keys in the documents that carry them: looked up by their index, and taken off once they have expired. C5, C10
+"""The Idempotency-Keys in documents: looked up by their index, and taken off once they have expired.
 
-An expired key counts for nothing wherever it is read, so no answer rests on whether it was taken off. There is no TTL index:
-it would delete the documents.
+C5: one key is one order. C10: an expired key counts for nothing wherever it is read, so no answer depends on whether it was
+taken off. There is no TTL index, because it would delete the documents.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from shared.times import utc_now
 TRIES_MAX = 20  # while a key belongs to another document, and nobody can read yet what was answered to it
 PAUSE_SECONDS = 0.02
 EVERY_SECONDS = 3600.0
-FIRST_SECONDS = 60.0  # after a start, which has other things to do
-REACH = timedelta(minutes=75)  # a little more than what has expired since the last time
+FIRST_SECONDS = 60.0  # after a start: the process has other work first
+REACH = timedelta(minutes=75)  # a little longer than EVERY_SECONDS, so that no document is skipped
 AT_ONCE = 1000
 
 Outcome = TypeVar("Outcome")
@@ -39,9 +39,9 @@ async def change_once(
     request: KeyedRequest,
     change: Callable[[], Awaitable[Answer | KeyReused | Outcome]],
 ) -> Answer | KeyReused | Outcome:
-    """What comes of `change`, which writes the key of `request` into a document; or what is known of the key, if another
-    document has it. A key is looked up before a refusal, too, unless the document is not there. Raises
-    UnresolvedDuplicateError, PyMongoError, and what `change` raises. C5
+    """Returns the result of `change`, which writes the key of `request` into a document. If another document has the key,
+    returns the answer stored there. The key is looked up before a refusal too (C5: one key is one order). Raises
+    UnresolvedDuplicateError, PyMongoError, and what `change` raises.
     """
     for tries in range(1, TRIES_MAX + 1):
         try:
@@ -58,7 +58,7 @@ async def change_once(
 
 
 async def known_key(collection: Collection, merchant: str, request: KeyedRequest) -> Answer | KeyReused | None:
-    """As `known_keys`, for one request."""
+    """Does for one request what `known_keys` does for several."""
     [known] = await known_keys(collection, [(merchant, request)])
     return known
 
@@ -66,7 +66,7 @@ async def known_key(collection: Collection, merchant: str, request: KeyedRequest
 async def known_keys(
     collection: Collection, asked: Sequence[tuple[str, KeyedRequest]]
 ) -> list[Answer | KeyReused | None]:
-    """What each merchant's request is answered; None if its key is free, or expired and now off. Raises PyMongoError. C10"""
+    """The answer to each merchant's request; None if its key is free, or had expired and is now off. Raises PyMongoError."""
     if not asked:
         return []
     values: dict[str, list[str]] = {}
@@ -97,8 +97,8 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 async def forget_expired(collection: Collection, ids: Sequence[str]) -> int:
-    """Takes the keys that have expired by the server's clock off these documents, and returns off how many. It is right for
-    whatever they have become since, so of two who take one key off one does. Raises PyMongoError. C3, C10
+    """Takes expired keys off these documents, by the server's clock, and returns how many documents it changed. It is right
+    for any state of them (C3: two writers lose nothing), and one of two takers wins (C10). Raises PyMongoError.
     """
     has_expired = {"$lte": ["$$key.expires_at", "$$NOW"]}
     some = {"$anyElementTrue": {"$map": {"input": "$keys", "as": "key", "in": has_expired}}}
@@ -111,9 +111,9 @@ async def forget_expired(collection: Collection, ids: Sequence[str]) -> int:
 
 
 class ForgetKeys:
-    """Takes expired keys, hour by hour, off the documents that were made with them: it keeps these small, and the index of
-    keys. It finds them by their ids, which begin with `prefix` and sort by time; later keys of a document go with its next
-    write. C10
+    """Takes expired keys off the documents that they made, every hour, so that documents and the index of keys stay small.
+    It finds the documents by their ids, which begin with `prefix` and sort by time. Keys that a document got later go with
+    its next write. C10: no answer depends on it.
     """
 
     def __init__(self, collection: Collection, prefix: str, *, idempotency_ttl: timedelta = TTL) -> None:
@@ -122,7 +122,7 @@ class ForgetKeys:
         self._ttl = idempotency_ttl
 
     async def run(self) -> None:
-        """Until cancelled. Every replica does so for itself: twice is harmless."""
+        """Works until cancelled. Every replica does so; doing it twice is harmless."""
         await asyncio.sleep(FIRST_SECONDS)
         while True:
             try:
@@ -134,7 +134,7 @@ class ForgetKeys:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def run_once(self, now: datetime) -> int:
-        """Off how many documents keys were taken. Raises PyMongoError."""
+        """Returns from how many documents it took keys. Raises PyMongoError."""
         ended = now - self._ttl
         after, before = first_id(self._prefix, ended - REACH), first_id(self._prefix, ended)
         forgotten = 0

@@ -5,14 +5,14 @@ from typing import Any
 
 from shared.mongo import Document
 
-_GONE = object()  # the value of what is no longer there
+_GONE = object()  # stands for a value that is no longer there
 
 
 def update_between(before: Document, after: Document) -> Document:
-    """`$set` and `$unset` of the paths in which `after` differs, {} if in none. An element that was added to an array is
-    `$set` of its position, and one that changed is `$set` of its fields: the version that every write compares makes
-    positions certain, and an array of hundreds is not written again for one. `$push` would not do: with a `$set` in the same
-    array MongoDB refuses it. An array that got shorter is set whole.
+    """The `$set` and `$unset` of the paths in which `after` differs; {} if there are none. A new element of an array is a
+    `$set` of its position, and a changed one a `$set` of its fields: every write compares the version, so positions are
+    certain, and a long array is not written again for one element. MongoDB refuses `$push` beside a `$set` in the same
+    array. An array that got shorter is set whole.
     """
     differences = dict(_differences(before, after, ""))
     changed = {path: value for path, value in differences.items() if value is not _GONE}
@@ -41,7 +41,7 @@ def _differences_of_values(before: Any, after: Any, path: str) -> Iterator[tuple
 
 
 def _is_same(before: Any, after: Any) -> bool:
-    """Whether MongoDB would store the same. For Python 0, 0.0 and False are equal, also inside of arrays and documents."""
+    """Whether MongoDB would store the same. Python calls 0, 0.0 and False equal, also inside arrays and documents."""
     if before is after:
         return True
     if type(before) is not type(after) or before != after:

@@ -1,4 +1,4 @@
-"""Reading documents by their ids: all that is asked for while one read is under way is the next read."""
+"""Reading documents by their ids: everything asked for while one read is under way goes into the next."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ READ_LIMITS = Limits(batch_max=64)
 
 
 class Reads:
-    """Reads the documents of one collection, each as a majority has it after it was asked for."""
+    """Reads documents of one collection. Each is as a majority has it after the caller asked."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection

@@ -1,4 +1,4 @@
-"""What an error of a write leaves certain: which documents were refused, which were not, or nothing. C6, C7"""
+"""What is certain after an error of a write. C6: a refusal costs its neighbours nothing; C7: unknown is not called known."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ _DEFINITE = _INVALID | {_DUPLICATE} | REFUSED_FOR_GOOD
 
 
 class TakenError(Exception):
-    """Another document has a value that must be unique, and that this change would write."""
+    """The change would write a value that must be unique, and another document has it."""
 
 
 class InvalidError(Exception):
@@ -37,8 +37,8 @@ class Refusal(NamedTuple):
 
 
 def refusals(error: Exception, documents: Sequence[Any]) -> dict[int, Refusal] | None:
-    """The refusals among the `documents` that one command writes, by position; None if the outcome is unknown. A reply with
-    a write concern error says nothing definite about any of them. C6, C7
+    """The refused ones among the `documents` that one command writes, by position; None if the outcome is unknown. A reply
+    with a write concern error settles nothing about any of them. C7: unknown is never called known.
     """
     if not isinstance(error, PyMongoError):  # one of them did not encode, so nothing was sent
         to_blame = {number: why for number, one in enumerate(documents) if (why := _not_encodable(one)) is not None}
@@ -61,7 +61,7 @@ def _not_encodable(document: Any) -> Refusal | None:
 
 
 class Replies:
-    """What callers of one collection are told, and what is counted of it."""
+    """Answers the callers of one collection after an error, and counts."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
@@ -73,7 +73,7 @@ class Replies:
         caller.fail(error)
 
     def undecided(self, callers: Sequence[Caller[Any, Any]], error: PyMongoError, batches: Batches[Any, Any]) -> None:
-        """A write that may have been made is tried again; one that the server refuses for good is an error of ours. C7"""
+        """A write that may have been made is tried again (C7). One that the server refuses for good is an error of ours."""
         count_error(error)
         waiting = [caller for caller in callers if not caller.future.done()]
         if is_refused_for_good(error):

@@ -1,4 +1,4 @@
-"""What MongoDB itself checks of a document that is written: the `$jsonSchema` that follows from its struct. Pure."""
+"""The `$jsonSchema` by which MongoDB checks each document that is written, made from the document's struct. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -15,8 +15,8 @@ _PLAIN: Mapping[type[inspect.Type], Document] = {
 
 
 def validator(kind: type[msgspec.Struct], *, may_lack: Collection[str] = ()) -> Document:
-    """Has every field there but those that a document `may_lack` (`array.field` of the elements of an array), each of its
-    type and as its `extra_json_schema` says, and no number negative. Fields that the struct does not have are allowed.
+    """Demands every field but those that a document `may_lack` (`array.field` for the elements of an array). Each field has
+    its type and follows its `extra_json_schema`; numbers are not negative. Fields that the struct lacks are allowed.
     """
     schema = _schema(inspect.type_info(kind))
     for name in may_lack:

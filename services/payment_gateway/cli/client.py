@@ -1,5 +1,5 @@
-"""The gateway over HTTP, for commands: one request at a time, each bounded. Synchronous, because a command that asks one
-thing should not wait for an event loop to be imported.
+"""The gateway over HTTP, for commands: one request at a time, each bounded. It is synchronous, because a command with one
+request should not wait for an event loop to be imported.
 """
 
 import json
@@ -18,11 +18,11 @@ from shared.times import utc_now, wait_of
 
 Json = dict[str, Any]
 
-CALL_SECONDS = 20.0  # who is told to be silent for longer counts as giving no answer
+CALL_SECONDS = 20.0  # a fault that keeps the gateway silent for longer counts as no answer
 RESET_SECONDS = 75.0  # the gateway gives up after 60
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 PAGE_MAX = 100
-ATTEMPTS_MAX = 12  # a scenario spoils 10 replies at most; then comes the true one, and one is to spare
+ATTEMPTS_MAX = 12  # a scenario spoils at most 10 replies; then comes the true one, and one more is to spare
 RETRY_SECONDS = 0.1  # doubled with each attempt
 RETRY_CAP_SECONDS = 2.0
 RETRY_AFTER_CAP_SECONDS = 30.0
@@ -34,7 +34,7 @@ class UnreachableError(Exception):
 
 
 class NoAnswerError(Exception):
-    """The request was sent, and no answer that can be read came. It may have been carried out."""
+    """The request was sent, but no readable answer came. The gateway may have carried it out."""
 
 
 class RefusedError(Exception):
@@ -57,19 +57,19 @@ class Gateway:
     def __init__(self, url: str, api_key: str) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}", "User-Agent": "payment-gateway-cli"}
-        # A proxy of the environment is for the world outside, not for a mock.
+        # A proxy in the environment is meant for other hosts, not for a mock.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str, **query: Any) -> Json:
-        """Parameters without a value are left out."""
+        """Asks for `path`; parameters without a value are left out."""
         return self.call("GET", _with(path, query))
 
     def get_bytes(self, path: str, **query: Any) -> bytes:
-        """The same, of an answer that is wanted as it is."""
+        """The body of the answer, byte for byte."""
         return self._ask("GET", _with(path, query), None, None, CALL_SECONDS)
 
     def get_test(self, path: str) -> Json | None:
-        """None where the test endpoints are disabled."""
+        """The answer, or None if the test endpoints are disabled."""
         try:
             return self.get(path)
         except RefusedError as error:
@@ -78,12 +78,12 @@ class Gateway:
             raise
 
     def now(self) -> datetime:
-        """By the gateway's clock, which a test may have moved."""
+        """The time of the gateway's clock, which a test may have moved."""
         clock = self.get_test("/v1/test/clock")
         return datetime.fromisoformat(clock["now"]) if clock else utc_now()
 
     def list(self, path: str, limit: int, *, cursor: str | None = None, **query: Any) -> Json:
-        """As many as `limit`, from as many pages as that takes."""
+        """Up to `limit` members of a list, from as many pages as that takes."""
         found: list[Json] = []
         while len(found) < limit:
             page = self.get(path, limit=min(limit - len(found), PAGE_MAX), cursor=cursor, **query)
@@ -93,7 +93,7 @@ class Gateway:
         return {"data": found, "nextCursor": cursor}
 
     def pages(self, path: str, *, cursor: str | None = None, **query: Any) -> Iterator[Json]:
-        """All there are, page by page."""
+        """All pages of a list."""
         while True:
             page = self.get(path, limit=PAGE_MAX, cursor=cursor, **query)
             yield page
@@ -103,8 +103,8 @@ class Gateway:
     def create(
         self, path: str, body: Json, *, again: Callable[[str], None], reference: str | None = None, until: float = inf
     ) -> Json:
-        """Asks, with one Idempotency-Key, until there is an answer; never again after `until`, in monotonic seconds. `again`
-        is told why it asks once more. An answer about another `reference` than ours is none.
+        """Asks with one Idempotency-Key until there is an answer, but never again after `until`, in monotonic seconds.
+        Before each new try, `again` gets the reason. An answer about a `reference` other than ours counts as none.
         """
         key = uuid4().hex
         for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -130,7 +130,7 @@ class Gateway:
     def call(
         self, method: str, path: str, body: Json | None = None, *, key: str | None = None, seconds: float = CALL_SECONDS
     ) -> Json:
-        """Bounded: `seconds` for each step of it."""
+        """Makes a request, each of whose steps takes at most `seconds`."""
         answer = self._ask(method, path, body, key, seconds)
         try:
             return _decoded(answer)
@@ -171,7 +171,7 @@ def endpoint_body(
     headers: Mapping[str, str] = {},
     expires_in_seconds: int | None = None,
 ) -> Json:
-    """The body of `POST /v1/webhook-endpoints`. Without a `secret` one is made."""
+    """The body of `POST /v1/webhook-endpoints`. Without a `secret` the gateway makes one."""
     given = {
         "secret": secret,
         "maxInFlight": max_in_flight,
@@ -191,7 +191,7 @@ def describe(failure: Exception) -> str:
 
 
 def _decoded(body: bytes) -> Json:
-    """Raises ValueError."""
+    """The JSON object in `body`. Raises ValueError."""
     decoded = json.loads(body) if body else {}
     if not isinstance(decoded, dict):
         raise ValueError("it is no JSON object")

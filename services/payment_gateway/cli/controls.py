@@ -1,4 +1,4 @@
-"""How the gateway is, and what it is told to do: its faults, its clock, a fresh start."""
+"""The state of the gateway, and the commands that change how it behaves: faults, clock, a fresh start."""
 
 from time import monotonic, sleep
 from typing import Any
@@ -11,7 +11,7 @@ from payment_gateway.cli.root import payment_gateway
 from payment_gateway.cli.terminal import REFUSED, LateError, Terminal, visible
 
 ADVANCE_POLL_SECONDS = 0.1
-UNDELIVERED_MAX = 1000  # as far as they are counted, page by page
+UNDELIVERED_MAX = 1000  # counted page by page, and no further
 BESIDE_RATES = frozenset(
     (
         *("seed", "settleDelaySeconds", "replySeconds", "retryAfterSeconds", "retryAfterAsDate"),
@@ -22,7 +22,7 @@ BESIDE_RATES = frozenset(
 
 @command(payment_gateway, "status")
 def status(gateway: Gateway, terminal: Terminal) -> None:
-    """Whether the gateway is reachable and ready, and what it is told to do."""
+    """Show whether the gateway is reachable and ready, with its clock and faults."""
     ready = _is_ready(gateway)
     found: Json = {"url": gateway.url, "ready": ready}
     if ready:
@@ -73,7 +73,7 @@ def reset(gateway: Gateway, terminal: Terminal) -> None:
 @click.argument("receiver_url", type=SERVICE_URL)
 @click.argument("body")
 @click.option("--secret", help="Any string; without it, nothing is signed.")
-@click.option("--timestamp", type=int, help="When it claims to be signed, in Unix seconds; without it, now.")
+@click.option("--timestamp", type=int, help="The time of signing that it claims, in Unix seconds; without it, now.")
 @click.option("--id", help="Its webhook-id; without it, a fresh one.")
 def send(gateway: Gateway, terminal: Terminal, receiver_url: str, body: str, **own: Any) -> None:
     """Have the gateway POST any BODY to RECEIVER_URL, once, and show the answer."""
@@ -91,7 +91,7 @@ def faults() -> None:
 
 @command(faults, "show")
 def show_faults(gateway: Gateway, terminal: Terminal) -> None:
-    """The rates that are set."""
+    """Show the rates that are set."""
     found = gateway.get("/v1/test/faults")
     terminal.result(found, _faults_line(found))
 
@@ -99,9 +99,9 @@ def show_faults(gateway: Gateway, terminal: Terminal) -> None:
 @command(faults, "set")
 @click.argument("given", nargs=-1, required=True, metavar="NAME=NUMBER...")
 def set_faults(gateway: Gateway, terminal: Terminal, given: tuple[str, ...]) -> None:
-    """Set the rates, such as reply_lost=0.1 webhook_duplicated=0.5. Those that are not named become 0.
+    """Set the rates, such as reply_lost=0.1 webhook_duplicated=0.5. Those not named become 0.
 
-    Beside rates there are seed, settleDelaySeconds, replySeconds, retryAfterSeconds, webhookDelaySeconds and copies, and
+    Besides rates there are seed, settleDelaySeconds, replySeconds, retryAfterSeconds, webhookDelaySeconds and copies, and
     retryAfterAsDate=true. The same seed and the same Idempotency-Keys give the same faults.
     """
     values = dict(map(_value, given))
@@ -112,7 +112,7 @@ def set_faults(gateway: Gateway, terminal: Terminal, given: tuple[str, ...]) -> 
 
 @command(faults, "clear")
 def clear_faults(gateway: Gateway, terminal: Terminal) -> None:
-    """No faults any more."""
+    """Set all rates to 0."""
     found = gateway.call("DELETE", "/v1/test/faults")
     terminal.result(found, _faults_line(found))
 
@@ -139,14 +139,14 @@ def clock() -> None:
 
 @command(clock, "show")
 def show_clock(gateway: Gateway, terminal: Terminal) -> None:
-    """What time it is there."""
+    """Show the gateway's time."""
     found = gateway.get("/v1/test/clock")
     terminal.result(found, _clock_line(found))
 
 
 @command(clock, "freeze")
 def freeze_clock(gateway: Gateway, terminal: Terminal) -> None:
-    """Stop time: nothing falls due until it is advanced or goes on."""
+    """Stop time: nothing falls due until time is advanced or resumed."""
     found = gateway.call("POST", "/v1/test/clock", {"action": "freeze"})
     terminal.result(found, _clock_line(found))
 
@@ -160,7 +160,7 @@ def resume_clock(gateway: Gateway, terminal: Terminal) -> None:
 
 @command(clock, "forget-keys")
 def forget_keys(gateway: Gateway, terminal: Terminal) -> None:
-    """Forget your idempotency keys now, as after a day: the same request makes a new thing."""
+    """Forget your idempotency keys now, as if a day had passed: the same request then makes a new thing."""
     found = gateway.call("POST", "/v1/test/clock", {"action": "forgetKeys"})
     terminal.result(found, _clock_line(found))
 
@@ -169,7 +169,7 @@ def forget_keys(gateway: Gateway, terminal: Terminal) -> None:
 @click.argument("duration", type=DURATION)
 @click.option("--timeout", type=DURATION, default="60s", show_default=True, help="How long to wait for it.")
 def advance_clock(gateway: Gateway, terminal: Terminal, duration: int, timeout: int) -> None:
-    """Pass time, such as 72h: all that falls due meanwhile happens, in order. Returns when it has."""
+    """Pass time, such as 72h. Everything that falls due meanwhile happens in order, before the command returns."""
     found = gateway.call("POST", "/v1/test/clock", {"action": "advance", "seconds": duration})
     deadline = monotonic() + timeout
     while found["state"] == "advancing":

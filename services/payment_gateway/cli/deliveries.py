@@ -1,4 +1,4 @@
-"""Events on their way to endpoints: which there are, and what was sent and came back."""
+"""Events on their way to endpoints: the list of deliveries, and the requests and answers of each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def deliveries() -> None:
 )
 @paged
 def list_deliveries(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
-    """Deliveries, newest first, with what came of each attempt. --json shows when, how long, and the answers."""
+    """Deliveries, newest first, with the result of each attempt. --json shows times, durations and answers."""
     columns: Columns = {
         "AT": "createdAt",
         "DELIVERY": "id",
@@ -43,7 +43,7 @@ def list_deliveries(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 @command(deliveries, "show")
 @click.argument("delivery_id", type=ID)
 def show_delivery(gateway: Gateway, terminal: Terminal, delivery_id: str) -> None:
-    """One delivery: of each attempt where it went, the headers that were sent, and what came back."""
+    """Show one delivery: for each attempt its URL, the headers that were sent, and the answer."""
     found = gateway.get(f"/v1/deliveries/{delivery_id}")
     about = f"  {found['eventType'] or ''}  {found['eventId']}  to {found['endpointId']}"
     due = f"  next at {found['nextAttemptAt']}" if found["nextAttemptAt"] else ""
@@ -55,7 +55,7 @@ def show_delivery(gateway: Gateway, terminal: Terminal, delivery_id: str) -> Non
 @click.argument("delivery_id", type=ID)
 @click.option("--attempt", type=click.IntRange(1), help="Which one; without it, the last.")
 def show_request(gateway: Gateway, terminal: Terminal, delivery_id: str, attempt: int | None) -> None:
-    """The body that was sent, byte for byte: what a signature is made over."""
+    """Print the body that was sent, byte for byte, as it was signed."""
     terminal.raw(gateway.get_bytes(f"/v1/deliveries/{delivery_id}/request", attempt=attempt))
 
 

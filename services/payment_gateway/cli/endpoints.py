@@ -1,4 +1,4 @@
-"""Where the gateway delivers to, and `listen`, which is such a place."""
+"""The endpoints to which the gateway delivers, and `listen`, which is one."""
 
 import asyncio
 from datetime import timedelta
@@ -22,7 +22,7 @@ max_in_flight_option = click.option(
 
 @payment_gateway.group("endpoints")
 def endpoints() -> None:
-    """Where events are delivered."""
+    """The endpoints to which events are delivered."""
 
 
 @command(endpoints, "list")
@@ -42,7 +42,7 @@ def list_endpoints(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 @command(endpoints, "add")
 @click.argument("endpoint_url", type=SERVICE_URL)
 @click.option("--events", "event_types", type=WORDS, default="", help="Only these types; without it, all.")
-@click.option("--secret", help="Sign with this one; without it, one is made.")
+@click.option("--secret", help="Sign with this secret; without it, the gateway makes one.")
 @click.option("--header", "headers", type=HEADER, multiple=True, help="Send this with each delivery. May be repeated.")
 @max_in_flight_option
 @click.option("--expires", type=DURATION, help="Remove it by itself after so long, such as 8h; without it, never.")
@@ -54,13 +54,13 @@ def add_endpoint(
     expires: int | None,
     **own: Any,
 ) -> None:
-    """Have events delivered to ENDPOINT_URL. Prints the secret, which is shown only now.
+    """Deliver events to ENDPOINT_URL. Prints the secret, which is shown only now.
 
-    ENDPOINT_URL may do without its scheme: localhost:9000/webhooks is http://localhost:9000/webhooks, and so is
+    ENDPOINT_URL needs no scheme: localhost:9000/webhooks is http://localhost:9000/webhooks, and so is
     :9000/webhooks.
     """
     if len(dict(headers)) < len(headers):
-        raise click.UsageError("an endpoint has each header once")
+        raise click.UsageError("an endpoint can have each header only once")
     body = endpoint_body(endpoint_url, **own, headers=dict(headers), expires_in_seconds=expires)
     answer = gateway.create("/v1/webhook-endpoints", body, again=terminal.say)
     terminal.result(answer, f"{answer['id']}  {answer['secret']}")
@@ -69,7 +69,7 @@ def add_endpoint(
 @command(endpoints, "remove")
 @click.argument("endpoint_id", type=ID)
 def remove_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> None:
-    """Deliver there no more."""
+    """Delete an endpoint, so that nothing is delivered to it any more."""
     gateway.call("DELETE", f"/v1/webhook-endpoints/{endpoint_id}")
     terminal.result({"id": endpoint_id}, "removed")
 
@@ -77,7 +77,7 @@ def remove_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> N
 @command(endpoints, "enable")
 @click.argument("endpoint_id", type=ID)
 def enable_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> None:
-    """Deliver to a disabled one again."""
+    """Deliver to a disabled endpoint again."""
     answer = gateway.call("PATCH", f"/v1/webhook-endpoints/{endpoint_id}", {"state": "enabled"})
     terminal.result(answer, answer["state"])
 
@@ -85,7 +85,7 @@ def enable_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str) -> N
 @command(endpoints, "rotate")
 @click.argument("endpoint_id", type=ID)
 @click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long both secrets sign.")
-@click.option("--secret", help="The new one; without it, one is made.")
+@click.option("--secret", help="The new secret; without it, the gateway makes one.")
 def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overlap: int, secret: str | None) -> None:
     """Change an endpoint's secret. Prints the new one, which is shown only now."""
     body = {"overlapSeconds": overlap, **({"secret": secret} if secret else {})}
@@ -97,7 +97,7 @@ def rotate_secret(gateway: Gateway, terminal: Terminal, endpoint_id: str, overla
 @click.argument("endpoint_id", type=ID)
 @click.option("--since", type=DURATION, required=True, help="How far back, such as 2h.")
 def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, since: int) -> None:
-    """Deliver everything again, now, that was not delivered since then."""
+    """Deliver again, now, everything since then that was not delivered."""
     body = {"since": rfc3339(gateway.now() - timedelta(seconds=since))}
     answer = gateway.call("POST", f"/v1/webhook-endpoints/{endpoint_id}/resend", body)
     terminal.result(
@@ -114,7 +114,7 @@ def resend_to_endpoint(gateway: Gateway, terminal: Terminal, endpoint_id: str, s
 @max_in_flight_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; without it, any free one.")
-@click.option("--public-url", type=HTTP_URL, help="Where the gateway reaches this, if not at --host and --port.")
+@click.option("--public-url", type=HTTP_URL, help="The URL at which the gateway finds this, if not --host and --port.")
 def listen(
     gateway: Gateway,
     terminal: Terminal,
@@ -128,8 +128,8 @@ def listen(
 ) -> None:
     """Forward every delivery to your service until Ctrl-C, and show it.
 
-    Your service gets the gateway's bytes and headers, the gateway your service's answer. --forward-to may do without its
-    scheme, as localhost:9000/webhooks or :9000/webhooks, and may hold a user name and a password.
+    Your service gets the gateway's bytes and headers, and the gateway gets your service's answer. --forward-to needs no
+    scheme, as in localhost:9000/webhooks or :9000/webhooks, and may hold a user name and a password.
 
     For a gateway in a container: --host 0.0.0.0 --port 8002 --public-url http://host.docker.internal:8002
     """

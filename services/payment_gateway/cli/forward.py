@@ -1,5 +1,5 @@
-"""A server that forwards each delivery to a service, byte for byte, and gives the service's answer back. What the gateway
-tries again and records is then about the service.
+"""A server that forwards each delivery to a service, byte for byte, and returns the service's answer. So the gateway's
+retries and records are about the service.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from payment_gateway.webhooks.target import parse_target
 BODY_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 128
 FORWARD_SECONDS = 86400.0  # the gateway hangs up long before, and then the forwarded request ends too
-BODY_SECONDS = 5.0  # an answer whose body does not end is given back while the gateway still waits for it
+BODY_SECONDS = 5.0  # an answer whose body has not ended by then is returned, while the gateway still waits for it
 STOP_SECONDS = 5.0
 NO_ANSWER = 502
-# About one connection, or made anew for the next (RFC 9110 §7.6.1).
+# Headers about one connection, and those that are made anew for the next (RFC 9110 §7.6.1).
 _HOP_BY_HOP = frozenset(
     ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host")
 )
-_ADDED = ("Content-Type", "Date", "Server")  # by aiohttp, to an answer without
+_ADDED = ("Content-Type", "Date", "Server")  # aiohttp adds these to an answer that lacks them
 _UNSENDABLE = re.compile(r"[\r\n\0]")
 _GIVEN = web.ResponseKey("given", CIMultiDict)  # the headers that the service's answer has
 
 
 class _Answer(NamedTuple):
-    """The answer for the gateway. `status` is None if the gateway has hung up before. `error` says what was wrong with the
+    """The answer for the gateway. `status` is None if the gateway hung up first. `error` says what was wrong with the
     service's answer, or why there is none.
     """
 
@@ -52,12 +52,12 @@ class _Answer(NamedTuple):
 
 
 class Forward:
-    """Forwards to `url`, with `headers` besides those of the gateway: one of the same name replaces the gateway's. A user
-    name and a password in the URL become a header, and are shown nowhere.
+    """Forwards to `url`. Its `headers` are added to those of the gateway, and replace any of the same name. A user name and
+    a password in the URL become a header and are shown nowhere.
     """
 
     def __init__(self, terminal: Terminal, url: str, headers: Sequence[tuple[str, str]], *, skip_verify: bool) -> None:
-        """`url` was read as a service's, so it can be called."""
+        """Takes a `url` that the options have checked, so it can be called."""
         bare_url, user = without_user(url)
         self._terminal = terminal
         self._target = parse_target(bare_url)
@@ -69,7 +69,7 @@ class Forward:
 
     @asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[str]:
-        """Forwards meanwhile what is sent to the URL that this gives. Raises OSError if it cannot listen."""
+        """Yields a URL, and forwards meanwhile what is sent to it. Raises OSError if it cannot listen."""
         options = {"connections_max": CONNECTIONS_MAX, "resolver": LookUps(), "tls": self._tls}
         async with Post(total_seconds=FORWARD_SECONDS, body_seconds=BODY_SECONDS, **options) as self._post:
             application = web.Application(client_max_size=BODY_BYTES_MAX)
@@ -138,7 +138,7 @@ class Forward:
 
 
 def _basic(user_info: str) -> str:
-    """The Authorization header of what a URL has before its `@` (RFC 7617)."""
+    """The Authorization header for the part of a URL before its `@` (RFC 7617)."""
     name, _, password = user_info.partition(":")
     return "Basic " + b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
 
@@ -151,7 +151,7 @@ def _trusting_all() -> ssl.SSLContext:
 
 
 def _given_back(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The headers of the service's answer that are about more than its connection, as far as they can be sent again."""
+    """The headers of the service's answer that are about more than its connection, if they can be sent again."""
     texts = ((name, value.encode(errors="surrogateescape").decode(errors="replace")) for name, value in headers.items())
     return CIMultiDict(
         (name, text) for name, text in texts if name.lower() not in _HOP_BY_HOP and not _UNSENDABLE.search(name + text)
@@ -159,7 +159,7 @@ def _given_back(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 async def _take_back(_request: web.Request, response: web.StreamResponse) -> None:
-    """aiohttp adds headers to an answer that has none of them. The gateway would take them for the service's."""
+    """Removes headers that aiohttp has added to the answer: the gateway would take them for the service's."""
     given = response.get(_GIVEN, _ADDED)
     for name in _ADDED:
         if name not in given:
@@ -167,7 +167,7 @@ async def _take_back(_request: web.Request, response: web.StreamResponse) -> Non
 
 
 def _type_in(body: bytes) -> str:
-    """What the body says that it is, if it can be read."""
+    """The event type that the body states, or "-" if it cannot be read."""
     try:
         return str(json.loads(body)["type"])
     except (ValueError, TypeError, KeyError):

@@ -1,5 +1,5 @@
-"""`payment-gateway listen`: an endpoint of the gateway for as long as it runs, whose deliveries are forwarded. It leaves no
-endpoint behind: a signal has it removed, and after any other end it expires.
+"""`payment-gateway listen`: an endpoint that exists while the command runs, and whose deliveries are forwarded. It leaves no
+endpoint behind: a signal removes it, and after any other end it expires.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from payment_gateway.cli.forward import Forward
 from payment_gateway.cli.terminal import Terminal
 
 EXPIRES_SECONDS = 60
-RENEW_SECONDS = 15.0  # one that fails is tried again with each look: many may fail before it expires
+RENEW_SECONDS = 15.0  # a renewal that fails is tried again at each look, so many may fail before the endpoint expires
 WATCH_SECONDS = 1.0
 CALL_SECONDS = 5.0
 ENDPOINTS_MAX = 200  # a merchant has fewer
@@ -36,8 +36,8 @@ _FAILURES = (RefusedError, UnreachableError, NoAnswerError)
 
 @dataclass
 class Listener:
-    """`asked` is what the endpoint takes besides its URL, as `endpoint_body` names it. `public_url` is where the gateway
-    reaches this, if that is not where it listens.
+    """Registers an endpoint and forwards its deliveries. `asked` holds its members besides the URL, as `endpoint_body` names
+    them. `public_url` is the URL by which the gateway reaches us, if that is not where we listen.
     """
 
     gateway: Gateway
@@ -51,7 +51,7 @@ class Listener:
     _trouble: str = field(default="", init=False)
 
     async def run(self, host: str, port: int) -> None:
-        """Until SIGINT, SIGTERM or SIGHUP. Raises OSError if it cannot listen, and what Gateway raises."""
+        """Works until SIGINT, SIGTERM or SIGHUP. Raises OSError if it cannot listen, and what Gateway raises."""
         with _stopping_on_signals() as stopping:
             await self._run(host, port, stopping)
 
@@ -67,7 +67,7 @@ class Listener:
                 await self._unregister()
 
     async def _register(self, *, until: float) -> None:
-        """Again with the same secret, if it was registered before. It asks no more after `until`, in monotonic seconds."""
+        """Registers, after the first time with the same secret. It stops trying at `until`, in monotonic seconds."""
         await asyncio.to_thread(self._remove_leftovers)
         renew_at = monotonic() + RENEW_SECONDS
         made = await asyncio.to_thread(self.gateway.create, PATH, self._body, again=self.terminal.say, until=until)
@@ -75,12 +75,12 @@ class Listener:
         self._body["secret"] = made["secret"]
 
     def _remove_leftovers(self) -> None:
-        """Removes the endpoint of an earlier listener at this URL, which was killed: we have its port now. An endpoint that
-        does not expire is somebody's own, and stays.
+        """Removes the endpoint that a killed listener has left at this URL: we have its port now. An endpoint that does not
+        expire was made by a person and stays.
         """
         for one in self.gateway.list(PATH, ENDPOINTS_MAX)["data"]:
             if one["url"] == self._body["url"] and one["expiresAt"] is not None:
-                with suppress(RefusedError):  # it has expired meanwhile, or will
+                with suppress(RefusedError):  # it has expired meanwhile, or soon will
                     self.gateway.call("DELETE", f"{PATH}/{one['id']}")
 
     def _announce(self) -> None:
@@ -90,7 +90,7 @@ class Listener:
         self.terminal.say(f"{self._id} forwards to {self.forward.shown_url}; Ctrl-C ends it")
 
     async def _watch(self, stopping: asyncio.Event) -> None:
-        """Renews the endpoint, and says when deliveries cannot come."""
+        """Renews the endpoint, and warns when deliveries cannot come."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), WATCH_SECONDS)
@@ -107,7 +107,7 @@ class Listener:
                 self._warn(str(error))
 
     async def _look(self) -> Json:
-        """The endpoint, which is renewed if it is time."""
+        """Returns the endpoint, and renews it if it is time."""
         if monotonic() < self._renew_at:
             return await self._call("GET")
         renew_at = monotonic() + RENEW_SECONDS
@@ -116,8 +116,8 @@ class Listener:
         return found
 
     async def _come_back(self) -> None:
-        """Registers again, after the gateway was reset, or this machine has slept until the endpoint expired. If that fails,
-        the next look finds that there is still none.
+        """Registers again, after the gateway was reset or the endpoint expired because this machine slept. If that fails,
+        the next look finds the endpoint still missing.
         """
         try:
             await self._register(until=monotonic())
@@ -139,7 +139,7 @@ class Listener:
         return await asyncio.to_thread(self.gateway.call, method, f"{PATH}/{self._id}", body, seconds=CALL_SECONDS)
 
     def _warn(self, trouble: str) -> None:
-        """Once, however long it lasts."""
+        """Warns once, however long the trouble lasts."""
         if trouble and trouble != self._trouble:
             self.terminal.say(trouble, "red")
         self._trouble = trouble
@@ -147,7 +147,7 @@ class Listener:
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[asyncio.Event]:
-    """Is set by SIGINT, by SIGTERM, and by SIGHUP unless we were started to survive it, as `nohup` does."""
+    """Yields an event that SIGINT, SIGTERM or SIGHUP sets; SIGHUP not if we were started to survive it, as with `nohup`."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

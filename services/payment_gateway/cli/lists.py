@@ -13,7 +13,7 @@ from payment_gateway.cli.terminal import Columns, Terminal
 
 @payment_gateway.group("charges")
 def charges() -> None:
-    """What was charged."""
+    """What merchants have charged."""
 
 
 @command(charges, "list")
@@ -35,7 +35,7 @@ def list_charges(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 
 @payment_gateway.group("refunds")
 def refunds() -> None:
-    """What was given back."""
+    """What was given back to customers."""
 
 
 @command(refunds, "list")
@@ -103,7 +103,7 @@ def list_events(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 @click.option(
     "--forgery",
     type=click.Choice(["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]),
-    help="Send this first, and the true event after it.",
+    help="Send this forgery first, and the true event after it.",
 )
 def resend_event(
     gateway: Gateway, terminal: Terminal, event_id: str, endpoint_id: str | None, forgery: str | None
@@ -116,5 +116,5 @@ def resend_event(
 
 
 def _amount(one: Json) -> str:
-    """In minor units, as everywhere in the API."""
+    """The amount in minor units, as everywhere in the API."""
     return f"{one['amount']} {one['currency']}"

@@ -10,14 +10,14 @@ from payment_gateway.cli.terminal import LateError, Terminal
 
 POLL_SECONDS = 0.05
 EVENTS_MAX = 100
-DISPUTES_MAX = 100  # as many as a charge has at most
-AMOUNT, CURRENCY = 1000, "USD"  # of a charge, in minor units
+DISPUTES_MAX = 100  # a charge has no more
+AMOUNT, CURRENCY = 1000, "USD"  # of a new charge, in minor units
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of `trigger`. `scenario` is for what the event is about, `charge_scenario` for the charge under a refund.
-    `outcome` is how a dispute closes.
+    """The options of `trigger`. `scenario` is for the thing that the event is about, `charge_scenario` for the charge under
+    a refund. `outcome` is how a dispute closes.
     """
 
     event_type: str
@@ -42,7 +42,7 @@ class Asked:
         return self.event_type.startswith("dispute.")
 
     def fault(self) -> str | None:
-        """Why these make no sense together."""
+        """Why these options contradict each other, or None."""
         of_the_charge = ("amount", "currency", "payment_method", "reference", "metadata", "charge_scenario")
         given = [name for name in of_the_charge if getattr(self, name)]
         if self.charge_id and not (self.refunds or self.disputes):
@@ -57,7 +57,7 @@ class Asked:
 
 
 class OneEvent:
-    """One event, from the charge to its deliveries, within `timeout` seconds. Raises LateError, and what Gateway raises."""
+    """Makes one event and waits for its deliveries, at most `timeout` seconds. Raises LateError, and what Gateway raises."""
 
     def __init__(self, gateway: Gateway, terminal: Terminal, asked: Asked, timeout: int) -> None:
         self.gateway = gateway
@@ -100,7 +100,7 @@ class OneEvent:
         fails = {"failureCode": "refused"} if self.asked.event_type == "refund.failed" else {}
         left = charge["amount"] - charge["amountRefunded"]
         body = {
-            "amount": self.asked.refund_amount or max(left, 1),  # where nothing is left, the gateway says so best
+            "amount": self.asked.refund_amount or max(left, 1),  # if nothing is left, the gateway explains that best
             "reference": f"refund-{uuid4().hex[:12]}",
             "scenario": {"settleDelaySeconds": 0, **fails, **self.asked.scenario},
         }
@@ -128,18 +128,18 @@ class OneEvent:
         return found
 
     def _events(self, reference: str) -> list[Json]:
-        """The oldest first."""
+        """The events, oldest first."""
         found: list[Json] = self.gateway.list("/v1/events", EVENTS_MAX, reference=reference)["data"]
         return found[::-1]
 
     def _delivered(self, events: list[Json]) -> list[Json]:
-        """Each with its deliveries, once all that are due soon were tried: one may be held until another was."""
+        """Each event with its deliveries, once all deliveries due soon were tried: one may be held until another was."""
         while True:
             found: list[Json] = [{"event": event, "deliveries": self._deliveries(event["id"])} for event in events]
             sent = [(one["event"], delivery) for one in found for delivery in one["deliveries"]]
             if not _due_soon([delivery for _, delivery in sent]) and not _released_soon(sent):
                 return found
-            self._wait("not every delivery was tried yet")
+            self._wait("not every delivery has been tried yet")
 
     def _deliveries(self, event_id: str) -> list[Json]:
         found: list[Json] = self.gateway.list("/v1/deliveries", EVENTS_MAX, eventId=event_id)["data"]
@@ -152,8 +152,8 @@ class OneEvent:
 
 
 def _due_soon(deliveries: list[Json]) -> bool:
-    """Whether any was not tried yet although its time has come, or comes within a second, by the gateway's clock: as far as
-    what it has recorded shows it.
+    """Whether a delivery has not been tried although it is due, or will be within a second of the gateway's clock, as far as
+    the recorded times show.
     """
     seen = [time for one in deliveries for time in (one["createdAt"], *(attempt["at"] for attempt in one["attempts"]))]
     waiting = [one["nextAttemptAt"] for one in deliveries if one["state"] == "pending" and not one["attempts"]]
@@ -163,8 +163,8 @@ def _due_soon(deliveries: list[Json]) -> bool:
 
 
 def _released_soon(sent: list[tuple[Json, Json]]) -> bool:
-    """Whether any delivery is held although the one that it waited for was tried: the gateway releases it a moment later.
-    `sent` are events, the oldest first, each with a delivery.
+    """Whether a delivery is still held although the one that it waited for was tried: the gateway releases it soon. `sent`
+    has events, oldest first, each with a delivery.
     """
     tried = [(event, one) for event, one in sent if one["attempts"]]
     held = [(event, one) for event, one in sent if one["state"] == "pending" and not one["attempts"]]
@@ -172,7 +172,7 @@ def _released_soon(sent: list[tuple[Json, Json]]) -> bool:
 
 
 def _waits_for(event: Json, held: Json, other: Json, tried: Json, sent: list[tuple[Json, Json]]) -> bool:
-    """An event out of order waits for the endpoint's next event; the true amount, for the wrong one of the same object."""
+    """Whether `held` waits for `tried`: out of order for the endpoint's next event, or the true amount for the wrong one."""
     if held["endpointId"] != tried["endpointId"]:
         return False
     if held["fault"] == "out_of_order":

@@ -1,4 +1,4 @@
-"""What commands take: where the gateway is, how to print, and values in the words of people."""
+"""The options of commands: the gateway's address, the way to print, and values as people write them."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import rich_click as click
 from payment_gateway.cli.client import Gateway
 from payment_gateway.cli.terminal import Terminal, exit_statuses
 
-# What `make gateway` and compose.yaml set up.
+# `make gateway` and compose.yaml set up these.
 DEFAULT_URL = "http://127.0.0.1:8001"
 DEFAULT_API_KEY = "development-key"
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Kind(click.ParamType[T]):
-    """A kind of value. `read` makes one of what was typed, or raises ValueError, which says why it is none."""
+    """A kind of value. `read` parses the text, or raises ValueError with the reason why it cannot."""
 
     def __init__(self, name: str, read: Callable[[str], T]) -> None:
         self.name = name
@@ -57,11 +57,11 @@ def _words(text: str) -> list[str]:
 
 
 def _http_url(text: str) -> str:
-    """Where a gateway is. No error shows it, because it may hold a password."""
+    """The URL of a gateway. No error shows it, because it may hold a password."""
     try:
         parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and text.isprintable()
-    except ValueError:  # of its brackets, or its port
+    except ValueError:  # from its brackets, or its port
         valid = False
     if not valid or " " in text:
         raise ValueError("it must be an http or https URL with a host")
@@ -71,8 +71,8 @@ def _http_url(text: str) -> str:
 
 
 def _service_url(text: str) -> str:
-    """As people write where their service is: `localhost:9000/webhooks` is http, and `:9000/webhooks` is on this machine. It
-    may hold a user name and a password.
+    """The URL of a service, as people write it: `localhost:9000/webhooks` is http, and `:9000/webhooks` is on this machine.
+    It may hold a user name and a password.
     """
     from payment_gateway.webhooks.target import TargetError, parse_target  # noqa: PLC0415 - yarl takes a while
 
@@ -86,7 +86,7 @@ def _service_url(text: str) -> str:
 
 
 def without_user(url: str) -> tuple[str, str | None]:
-    """The URL without its user name and password, and these, as they stand before its `@`."""
+    """Splits a URL into itself without user name and password, and these two as they stand before its `@`."""
     parts = _USER.match(url)
     return (parts[1] + url[parts.end() :], parts[2]) if parts else (url, None)
 
@@ -112,7 +112,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _moment(text: str) -> int | str:
-    """A time as the API takes it, or how many seconds ago."""
+    """A time as the API takes it, or a number of seconds ago."""
     if _DURATION.fullmatch(text):
         return _seconds(text)
     try:
@@ -125,14 +125,14 @@ def _moment(text: str) -> int | str:
 
 
 def _name(text: str) -> str:
-    """Of something, to choose it by. One that is empty, such as a script's variable that is not set, would choose all."""
+    """A name to choose by. An empty one, such as a script's unset variable, would choose everything, so it is refused."""
     if not text:
         raise ValueError("is empty")
     return text
 
 
 def _id(text: str) -> str:
-    """Of something at the gateway, fit to be a part of a path."""
+    """The id of a thing at the gateway, quoted as a part of a path."""
     return quote(_name(text), safe="")
 
 
@@ -150,7 +150,7 @@ NAME, ID, API_KEY = Kind("text", _name), Kind("id", _id), Kind("key", _api_key)
 _setting = partial(click.option, panel="Gateway", show_default=True, show_envvar=True)
 _COMMON = (
     _setting("--url", type=HTTP_URL, default=DEFAULT_URL, envvar="PAYMENT_GATEWAY_URL", help="Where the gateway is."),
-    _setting("--api-key", type=API_KEY, default=DEFAULT_API_KEY, envvar="PAYMENT_GATEWAY_API_KEY", help="Its key."),
+    _setting("--api-key", type=API_KEY, default=DEFAULT_API_KEY, envvar="PAYMENT_GATEWAY_API_KEY", help="Its API key."),
     click.option(
         "--json",
         "as_json",
@@ -163,7 +163,7 @@ _PAGED = (
     click.option("--limit", type=click.IntRange(1, 10_000), help="How many, newest first. [default: 20]"),
     click.option("--cursor", type=NAME, help="Go on where an earlier list has ended."),
     click.option(
-        "--all", "every", is_flag=True, help="All there are, as the pages come; a line of JSON for each page."
+        "--all", "every", is_flag=True, help="The whole list, page by page; with --json a line for each page."
     ),
     click.option("--created-from", type=MOMENT, help="Only those made then or later; 2h means two hours ago."),
     click.option("--created-to", type=MOMENT, help="Only those made before."),
@@ -171,7 +171,7 @@ _PAGED = (
 
 
 def command(group: click.Group, name: str) -> Callable[[Function], Function]:
-    """A command of `group` that asks a gateway: its function gets the gateway and the terminal, then its own options."""
+    """A command of `group` that calls a gateway. Its function gets the gateway and the terminal, then its own options."""
 
     def decorate(function: Function) -> Function:
         @wraps(function)
@@ -186,14 +186,14 @@ def command(group: click.Group, name: str) -> Callable[[Function], Function]:
         for panel in ("Gateway", "Options"):
             decorated = click.option_panel(panel)(decorated)
         made = group.command(name)(decorated)
-        made.params = [*made.params[len(_COMMON) :], *made.params[: len(_COMMON)]]  # its own come first in its help
+        made.params = [*made.params[len(_COMMON) :], *made.params[: len(_COMMON)]]  # the help shows its own first
         return function
 
     return decorate
 
 
 def paged(function: Function) -> Function:
-    """The options of every list. Its function gets them as `limit`, `cursor`, `every`, `created_from` and `created_to`."""
+    """Adds the options of every list. The function gets `limit`, `cursor`, `every`, `created_from` and `created_to`."""
     for option in reversed(_PAGED):
         function = option(function)
     return function

@@ -1,4 +1,4 @@
-"""The command that all others hang from, and those that ask no gateway: `serve`, which is one, and `doctor`."""
+"""The root command, and the two that call no gateway: `serve`, which is one, and `doctor`."""
 
 import os
 import sys
@@ -32,11 +32,11 @@ def serve() -> None:
 
 @payment_gateway.command("doctor")
 def doctor() -> None:
-    """Look at the settings of `serve` and at MongoDB, and say in a line each what is wrong.
+    """Check the settings of `serve` and its MongoDB, and print a line for each finding.
 
-    It tries every privilege, measures a round trip and a write, and tries what the safety rests on in a scratch database
-    beside that of the gateway. If its user may not write there, DOCTOR_MONGODB_URI is that of one who may. Exit status: 0
-    nothing is wrong, 1 something is, 2 a setting does not parse.
+    It tries every privilege, measures a round trip and a write, and tries the facts that safety rests on in a scratch
+    database beside that of the gateway. If its user may not write there, set DOCTOR_MONGODB_URI to the URI of one that may.
+    Exit status: 0 nothing is wrong, 1 something is, 2 a setting does not parse.
     """
     from payment_gateway.serve import examine  # noqa: PLC0415 - as above
 

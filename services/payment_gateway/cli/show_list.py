@@ -1,4 +1,4 @@
-"""How every list is asked for and shown."""
+"""Requests and prints every list."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,14 +25,14 @@ def show_list(
     created_to: int | str | None,
     **asked: Any,
 ) -> None:
-    """Asks for the list at `path`, with the parameters `asked`, and prints it. The others are as `paged` makes them."""
+    """Requests the list at `path` with the parameters `asked`, and prints it. `paged` makes the other options."""
     if every and limit is not None:
-        raise click.UsageError("--all has no --limit")
+        raise click.UsageError("--all takes no --limit")
     asked |= {"createdFrom": _time(gateway, created_from), "createdTo": _time(gateway, created_to), "cursor": cursor}
     pages = gateway.pages(path, **asked) if every else [gateway.list(path, limit or LIMIT_DEFAULT, **asked)]
     terminal.table(pages, columns)
 
 
 def _time(gateway: Gateway, moment: int | str | None) -> str | None:
-    """As the API takes it. How long ago something was is counted by the gateway's clock, which gave everything its time."""
+    """A time as the API takes it. "So long ago" counts by the gateway's clock, which gave everything its time."""
     return rfc3339(gateway.now() - timedelta(seconds=moment)) if isinstance(moment, int) else moment

@@ -1,4 +1,4 @@
-"""What a command prints, and the status it ends with: results on standard output, talk on standard error, colour on
+"""The output of a command and its exit status: results go to standard output, remarks to standard error, and colour to
 terminals only.
 """
 
@@ -28,23 +28,23 @@ _STYLES: Mapping[str, str] = {
 }
 
 
-# By its head, a member of what is listed, or what is made of it.
+# By the head of the column: a member of the listed thing, or a function of the thing.
 Columns: TypeAlias = Mapping[str, str | Callable[[Json], str]]
 
 
 class LateError(Exception):
-    """What was waited for did not come true in time."""
+    """The thing that the command waited for did not happen in time."""
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> NoReturn:
-        """Whoever read had enough; that is no failure."""
+        """Ends with status 0: the reader had enough, which is no failure."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0)
 
 
 class Terminal:
-    """`as_json` makes each result, and each failure, one line of JSON. What else is said is said either way."""
+    """Prints. With `as_json`, each result and each failure is one line of JSON; remarks stay text."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -52,7 +52,7 @@ class Terminal:
         self._err = _Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
 
     def result(self, document: Json, *lines: str | Text) -> None:
-        """The document for programs, the lines for people."""
+        """Prints the document for programs, or the lines for people."""
         if self.as_json:
             self._out.out(json.dumps(document, ensure_ascii=False), highlight=False)
         else:
@@ -60,7 +60,7 @@ class Terminal:
                 self._out.print(line)
 
     def raw(self, data: bytes) -> None:
-        """As it is, so that it can be piped into another program. On a terminal it cannot move the cursor."""
+        """Writes bytes as they are, so that they can be piped. On a terminal they cannot move the cursor."""
         if self._out.is_terminal:
             self._out.print(visible(data.decode(errors="replace")))
             return
@@ -71,8 +71,8 @@ class Terminal:
             self._out.on_broken_pipe()
 
     def table(self, pages: Iterable[Json], columns: Columns) -> None:
-        """A list, as its pages come. Every row is shown in full, whatever the terminal's width. A page that is not the last
-        one leaves a word of how to go on.
+        """Prints a list page by page. Every row is shown in full, whatever the terminal's width. If pages are left, the last
+        line says how to go on.
         """
         widths = [len(head) for head in columns]
         cursor, is_empty = None, True
@@ -88,7 +88,7 @@ class Terminal:
             self.say(f"… more: --cursor {cursor}, or --all")
 
     def failure(self, reason: str) -> None:
-        """Why there is no result."""
+        """Prints why there is no result."""
         if self.as_json:
             self._err.out(json.dumps({"error": reason}, ensure_ascii=False), highlight=False)
         else:
@@ -103,12 +103,12 @@ def _cell(one: Json, column: str | Callable[[Json], str]) -> str:
 
 
 def visible(text: str) -> str:
-    """What others sent, unable to move the cursor or to colour what follows."""
+    """Text from others, changed so that it can neither move the cursor nor colour later text."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def word(text: str) -> Text:
-    """With the colour that it has everywhere."""
+    """A word in the colour that it has everywhere."""
     return Text(text, _STYLES.get(text, ""))
 
 
@@ -123,7 +123,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
 
 @contextmanager
 def exit_statuses(terminal: Terminal) -> Iterator[None]:
-    """Ends the program with the status that its failure has. The reason goes to standard error."""
+    """Ends the program with the exit status of its failure. The reason goes to standard error."""
 
     def end(status: int, reason: str) -> NoReturn:
         terminal.failure(reason)

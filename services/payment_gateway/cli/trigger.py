@@ -19,7 +19,7 @@ EVENT_TYPES = (
 
 
 def _scenario(text: str) -> Json:
-    """From JSON as the API takes it, or the names of faults: `lost,duplicated`."""
+    """Parses a scenario: JSON as the API takes it, or names of faults such as `lost,duplicated`."""
     if text.lstrip().startswith("{"):
         try:
             scenario: Json = json.loads(text)
@@ -48,26 +48,26 @@ SCENARIO = Kind("json|fault,…", _scenario)
 @click.argument("event_type", metavar="EVENT", type=click.Choice(EVENT_TYPES))
 @click.option("--repeat", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many, in turn.")
 @click.option("--scenario", type=SCENARIO, default="", help="How the gateway misbehaves: JSON, or names of faults.")
-@click.option("--charge-scenario", type=SCENARIO, help="The same, for the charge under a refund.")
+@click.option("--charge-scenario", type=SCENARIO, help="The same for the charge under a refund.")
 @click.option("--amount", type=click.IntRange(1), help="Of the charge, in minor units. [default: 1000]")
 @click.option("--currency", help="Of the charge. [default: USD]")
 @click.option("--payment-method", help="Such as pm_card_visa; without it, one that makes the event.")
 @click.option("--reference", type=NAME, help="Your id of what is paid; without it, a fresh one.")
-@click.option("--metadata", type=PAIR, multiple=True, help="What the charge is to carry. May be repeated.")
+@click.option("--metadata", type=PAIR, multiple=True, help="Metadata of the charge. May be repeated.")
 @click.option("--charge", "charge_id", type=ID, help="Refund or dispute this charge, instead of a new one.")
 @click.option("--refund-amount", type=click.IntRange(1), help="Refund so much; without it, all that is left.")
 @click.option("--dispute-amount", type=click.IntRange(1), help="Dispute so much; without it, all that is left.")
 @click.option("--outcome", type=click.Choice(["won", "lost"]), default="lost", show_default=True, help="Of a dispute.")
 @click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for what follows.")
 def trigger(gateway: Gateway, terminal: Terminal, event_type: str, repeat: int, timeout: int, **own: Any) -> None:
-    """Make a charge, refund or dispute it if EVENT is of a refund or a dispute, and show the events and how they were
+    """Make a charge and, if EVENT is about a refund or a dispute, that too. Show the events and how they were
     delivered.
 
     EVENT is payment.succeeded, payment.failed, refund.succeeded, refund.failed, dispute.created or dispute.closed. It
-    settles at once, unless --payment-method or --scenario says otherwise. A reply that goes wrong is answered by asking
+    settles at once, unless --payment-method or --scenario says otherwise. If a reply goes wrong, the command asks
     again, with the same key.
 
-    --charge takes a charge that is there; dispute.closed then closes the dispute of it that is open.
+    --charge takes an existing charge; dispute.closed then closes its open dispute.
     """
     asked = Asked(event_type, **own)
     if fault := asked.fault():

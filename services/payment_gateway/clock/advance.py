@@ -1,8 +1,8 @@
-"""Advancing the test clock: what would have happened on the way happens now, in order, each at the time it would have had.
+"""Advancing the test clock: the work that falls due on the way is done now, in order, each piece at its own time.
 
-The clock stands still at each moment at which something is due until that is done, then goes to the next; so another
-replica, whose workers look at the same clock, does nothing early. A process that dies on the way leaves the clock where it
-stands; its lease lapses, and another goes on from there. C24
+The clock stands still at each moment at which work is due until that is done, and then goes to the next. So another
+replica, whose workers read the same clock, does nothing early. A process that dies on the way leaves the clock where it
+stands; its lease lapses, and another process goes on from there. C24: the clock moves nothing that safety rests on.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from shared.times import utc_now
 
 LEASE_SECONDS = 30.0
 IN_HAND_POLL_SECONDS = 0.01
-ANSWER_SECONDS = 10.0  # how long whoever asks waits for the clock to arrive
+ANSWER_SECONDS = 10.0  # the caller waits this long for the clock to arrive
 
 
 Work = Literal["charges", "endpoints", "resends", "deliveries", "held"]
 
 
 class Schedule(NamedTuple):
-    """Work that waits for its time. `first_due(after)` is when the first piece is due, None if none is; of what is due no
-    later than `after` it looks at none. `run_once` does what is due.
+    """Work that waits for its time. `first_due(after)` says when the first piece is due, None if there is none. It skips
+    pieces that were due at `after` or before. `run_once` does the work that is due.
     """
 
     name: Work
@@ -43,12 +43,12 @@ class Schedule(NamedTuple):
 
 
 class _OvertakenError(Exception):
-    """Somebody else advances the clock now: our lease had lapsed."""
+    """Another process advances the clock now, because our lease has lapsed."""
 
 
 class AdvanceClock:
-    """`schedules` are in the order in which one thing makes the next due: it is asked along that way. What has been due for
-    `stuck_seconds` of real time and is still not done does not hold the clock up any longer: it may never be.
+    """Advances the clock. `schedules` stand in the order in which one kind of work makes the next due, and are asked in that
+    order. Work that is still not done `stuck_seconds` of real time after it fell due holds the clock up no longer.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class AdvanceClock:
         )
 
     async def __call__(self, by: timedelta) -> Clock:
-        """The clock once it has arrived, or still on its way after ANSWER_SECONDS. Raises ClockError, PyMongoError."""
+        """Returns the clock once it has arrived, or after ANSWER_SECONDS on its way. Raises ClockError, PyMongoError."""
         asked = await self._clock.change(lambda clock: advancing(clock, by, real=utc_now()))
         self.work.wake.set()
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
@@ -74,7 +74,7 @@ class AdvanceClock:
             await asyncio.sleep(IN_HAND_POLL_SECONDS)
 
     async def upcoming(self) -> list[tuple[Work, datetime]]:
-        """When the first of each kind of work is due, the earliest first. Raises PyMongoError."""
+        """The first due time of each kind of work, the earliest first. Raises PyMongoError."""
         found = zip(self._schedules, await self._first_due(None), strict=True)
         return sorted(((schedule.name, at) for schedule, at in found if at is not None), key=itemgetter(1))
 
@@ -83,10 +83,10 @@ class AdvanceClock:
             self._store.clock,
             due={"state": "advancing"},
             due_at="asked_at",
-            now=utc_now() + timedelta(minutes=1),  # who asked may have a clock ahead of ours
+            now=utc_now() + timedelta(minutes=1),  # the clock of the process that asked may be ahead of ours
             limit=limit,
             lease_seconds=LEASE_SECONDS,
-            also_set={},  # its version counts what is asked of it
+            also_set={},  # its version counts the requests to change it
         )
         return documents
 
@@ -97,12 +97,12 @@ class AdvanceClock:
         try:
             await self._go_on(msgspec.convert(document, Clock))
         except PyMongoError:
-            with suppress(PyMongoError):  # else nobody goes on before the lease lapses
+            with suppress(PyMongoError):  # then the lease must lapse before another process goes on
                 await self._release(document)
             raise
 
     async def _go_on(self, clock: Clock | None) -> None:
-        left_behind: datetime | None = None  # what was due until then is waited for no more
+        left_behind: datetime | None = None  # work that was due by then is no longer waited for
         while clock is not None:
             assert clock.at is not None
             assert clock.until is not None
@@ -110,7 +110,7 @@ class AdvanceClock:
                 left_behind = clock.at
             upcoming = min(filter(None, await self._first_due(left_behind)), default=None)
             if upcoming is not None and upcoming <= clock.until:
-                upcoming = max(upcoming, clock.at)  # what became due meanwhile is late; time never goes back
+                upcoming = max(upcoming, clock.at)  # work that fell due meanwhile is late; time never goes back
                 clock = await self._clock.move(clock, upcoming, lease_seconds=LEASE_SECONDS)
                 continue
             if await self._clock.arrive(clock):
@@ -118,7 +118,7 @@ class AdvanceClock:
             return
 
     async def _do_what_is_due(self, clock: Clock, left_behind: datetime | None) -> bool:
-        """Whether all was done that is due where the clock stands. Raises _OvertakenError."""
+        """Whether everything that is due at the clock's time is done. Raises _OvertakenError."""
         assert clock.at is not None
         loop = asyncio.get_running_loop()
         give_up_at, renew_at = loop.time() + self._stuck_seconds, loop.time() + LEASE_SECONDS / 3
@@ -132,7 +132,7 @@ class AdvanceClock:
             elif loop.time() > give_up_at:
                 log.warning("left behind by the clock", schedules=[one.name for one in due], at=clock.at)
                 return False
-            else:  # another replica, or our own worker, has it in hand
+            else:  # another replica, or a worker of ours, is doing it
                 await asyncio.sleep(IN_HAND_POLL_SECONDS)
             if loop.time() > renew_at:
                 if await self._clock.move(clock, clock.at, lease_seconds=LEASE_SECONDS) is None:
@@ -140,8 +140,8 @@ class AdvanceClock:
                 renew_at = loop.time() + LEASE_SECONDS / 3
 
     async def _first_due(self, left_behind: datetime | None) -> Sequence[datetime | None]:
-        """When the first of each schedule is due. Each is asked after the one before has answered: what that has made
-        meanwhile of the next is seen. C24
+        """The first due time of each schedule. Each is asked after the one before has answered, so that it sees the work
+        which that one has made due. C24: nothing happens before its time.
         """
         return [await schedule.first_due(left_behind) for schedule in self._schedules]
 
@@ -149,7 +149,7 @@ class AdvanceClock:
 def first_due_in(
     collection: Collection, field: str, waiting: Mapping[str, Any]
 ) -> Callable[[datetime | None], Awaitable[datetime | None]]:
-    """For work that waits for the time in a field of its document."""
+    """Finds work that waits for the time in a field of its document."""
 
     async def first_due(after: datetime | None) -> datetime | None:
         when: Mapping[str, Any] = {"$type": "date"} if after is None else {"$gt": after, "$type": "date"}

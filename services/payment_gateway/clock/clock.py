@@ -1,4 +1,4 @@
-"""The provider's time, which a test may stop and move. Pure. C24
+"""The provider's time, which a test may stop and move. Pure. C24: the clock moves nothing that safety rests on.
 
 It decides when charges settle and deliveries are due, and it is the time that is recorded and shown. Leases, idempotency
 keys, HTTP timeouts and the timestamps of signatures stay on real time.
@@ -11,18 +11,18 @@ import msgspec
 
 State = Literal["running", "frozen", "advancing"]
 
-YEAR_MAX = 2200  # what is added to a time must still be one
+YEAR_MAX = 2200  # a time to which something is added must still be valid
 
 
 class ClockError(Exception):
-    """What was asked for is not possible; the message says why."""
+    """The request is not possible; the message says why."""
 
 
 class Clock(msgspec.Struct, frozen=True, kw_only=True):
-    """Running, it is `offset_ms` ahead of real time. Otherwise it stands at `at`; while advancing, on its way to `until`,
-    it moves from one thing that is due to the next, and afterwards it is what it was before, `then`.
+    """The test clock. Running, it is `offset_ms` ahead of real time; frozen, it stands at `at`. While it advances to
+    `until`, it moves from one due time to the next; then it returns to the state before, `then`.
 
-    `version` counts what was asked of it; `lease_until` and `claim` belong to who advances it.
+    `version` counts the requests to change it; `lease_until` and `claim` belong to the process that advances it.
     """
 
     id: str = msgspec.field(name="_id", default="default")
@@ -37,24 +37,24 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     claim: str | None = None
 
     def now(self, real: datetime) -> datetime:
-        """The provider's time when it is `real`."""
+        """The provider's time at the real time `real`."""
         return self.at if self.at is not None else real + timedelta(milliseconds=self.offset_ms)
 
 
 def frozen(clock: Clock, *, real: datetime) -> Clock:
-    """Standing where it is. Raises ClockError."""
+    """The clock, stopped at its time. Raises ClockError."""
     _must_not_advance(clock)
     return msgspec.structs.replace(clock, state="frozen", at=clock.now(real), version=clock.version + 1)
 
 
 def resumed(clock: Clock, *, real: datetime) -> Clock:
-    """Running on from where it stands, which need not be real time. Raises ClockError."""
+    """The clock, running from the time at which it stands, which need not be real time. Raises ClockError."""
     _must_not_advance(clock)
     return _running_from(clock.now(real), clock, real=real)
 
 
 def advancing(clock: Clock, by: timedelta, *, real: datetime) -> Clock:
-    """On its way `by` ahead. Raises ClockError."""
+    """The clock, on its way to `by` later. Raises ClockError."""
     _must_not_advance(clock)
     at = clock.now(real)
     if at.year + by.days / 365 > YEAR_MAX:
@@ -66,7 +66,7 @@ def advancing(clock: Clock, by: timedelta, *, real: datetime) -> Clock:
 
 
 def arrived(clock: Clock, *, real: datetime) -> Clock:
-    """What an advancing clock is once nothing is due any more on its way."""
+    """The clock after an advance, once nothing is due on its way any more."""
     assert clock.state == "advancing"
     assert clock.until is not None
     if clock.then == "running":

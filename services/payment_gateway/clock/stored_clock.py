@@ -16,15 +16,15 @@ from shared.times import utc_now
 
 
 class StoredClock(Seen[Clock]):
-    """Where test endpoints are disabled, it is real time."""
+    """The shared clock. If the test endpoints are disabled, it is real time."""
 
     async def now(self) -> datetime:
         """The provider's time. Raises PyMongoError."""
         return (await self.current()).now(utc_now())
 
     async def change(self, change: Callable[[Clock], Clock]) -> Clock:
-        """Makes it what `change` makes of it, and returns when every replica has seen that. Raises PyMongoError and what
-        `change` raises.
+        """Applies `change`, and returns when every replica has seen the result. Raises PyMongoError, and what `change`
+        raises.
         """
         while True:
             before = await self.read()
@@ -36,14 +36,14 @@ class StoredClock(Seen[Clock]):
         return after
 
     async def move(self, clock: Clock, at: datetime, *, lease_seconds: float) -> Clock | None:
-        """Has a clock that the caller advances stand `at`, and renews the caller's lease; None if somebody else advances it
-        now, or nobody. Raises PyMongoError.
+        """Moves a clock that the caller advances to `at`, and renews the caller's lease. None if the caller no longer
+        advances it. Raises PyMongoError.
         """
         change = {"$set": {"at": at, "lease_until": in_seconds(lease_seconds)}}
         return await self._write_held(msgspec.structs.replace(clock, at=at), [change])
 
     async def arrive(self, clock: Clock) -> Clock | None:
-        """Ends the advance that the caller makes; None as for `move`. Raises PyMongoError."""
+        """Ends the advance that the caller makes. None if the caller no longer advances it. Raises PyMongoError."""
         after = arrived(clock, real=utc_now())
         return await self._write_held(after, {"$set": {**_fields(after), "lease_until": None, "claim": None}})
 
@@ -51,7 +51,7 @@ class StoredClock(Seen[Clock]):
         return await self._write(after, {"claim": after.claim, "state": "advancing"}, change)
 
     async def _write(self, after: Clock, before: Document, change: Any, *, upsert: bool = False) -> Clock | None:
-        """The clock as it is `after` the change; None if it was not as it should have been `before`."""
+        """The clock `after` the change; None if it was not in the expected state `before`."""
         try:
             result = await self._collection.update_one({"_id": "default", **before}, change, upsert=upsert)
         except DuplicateKeyError:
@@ -63,6 +63,6 @@ class StoredClock(Seen[Clock]):
 
 
 def _fields(clock: Clock) -> Document:
-    """What is written of it: the lease and its token are for claims to change."""
+    """The fields to write; the lease and its token are left to claims."""
     document = to_document(clock)
     return {name: value for name, value in document.items() if name not in {"_id", "lease_until", "claim"}}

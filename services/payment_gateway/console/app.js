@@ -1,4 +1,4 @@
-/** The console of payment_gateway: what it was asked, what it sent, and how it is to misbehave. */
+/** The console of payment_gateway: the requests it got, the webhooks it sent, and the faults that are on. */
 
 import { loadConfig } from "/console/kit/api.js";
 import { startShell } from "/console/kit/shell.js";
@@ -20,7 +20,7 @@ const config = await loadConfig();
 const live = new Live("/v1/stream");
 const around = { config, live };
 
-// What only a test provider has is not there in production, not even as an empty view.
+// In production the views that only a test provider has are missing, and not just empty.
 const forTests = config.testEndpoints;
 const routes = [
   forTests && config.development && ["Requests", "/requests", requestsView],

@@ -1,4 +1,4 @@
-/** What became of deliveries, and of each attempt: what was sent, and what came back. */
+/** The results of deliveries and of each attempt: the request that was sent, and the answer. */
 
 import { request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";
@@ -31,7 +31,7 @@ export function deliveryBadge(delivery) {
   return badge({ delivered: "good", pending: "wait", failed: "bad", cancelled: "off" }[delivery.state], delivery.state);
 }
 
-/** A forgery that is refused is as it should be, and one that is taken a hole. @param {Attempt} attempt */
+/** A refused forgery is good, and an accepted one is a hole in the receiver. @param {Attempt} attempt */
 export function attemptTone(attempt) {
   if (attempt.forgery) return isTaken(attempt) ? "bad" : "info";
   return isTaken(attempt) ? "good" : "bad";
@@ -90,7 +90,7 @@ export function eventText(id) {
   return /** @type {Promise<string>} */ (texts.get(id));
 }
 
-/** Small marks, one for each attempt: what came of it by shape, colour and a word for those who do not see it.
+/** Small marks, one for each attempt: its result by shape and colour, and in words for readers who do not see them.
  * @param {Attempt[]} attempts
  */
 export function attemptMarks(attempts) {

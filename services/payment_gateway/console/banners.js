@@ -1,4 +1,4 @@
-/** Above every view: that faults are on, or that the clock is not the real one, and how to end it. */
+/** Banners above every view: faults are on, or the clock is not at real time, each with a way to end that. */
 
 import { get, request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";
@@ -43,12 +43,12 @@ function chaosBanner({ seed, rates }, by, read) {
   );
 }
 
-/** What sent a request, as it calls itself: `curl/8.5.0`, or a page of this console. */
+/** The program that sent a request, by the name it gives: `curl/8.5.0`, or a page of this console. */
 function agentOf({ requestHeaders }) {
   return requestHeaders["sec-fetch-site"] === "same-origin" ? "this console" : (requestHeaders["user-agent"] ?? "a client without a name").split(" ")[0];
 }
 
-/** Nothing goes wrong by itself any more. */
+/** Switches all faults off. */
 export async function allOff() {
   await request("DELETE", "/v1/test/faults");
   toast("All faults are off");

@@ -1,4 +1,4 @@
-/** What goes wrong by itself, and how often: a slider for each fault, and the seed that it is drawn by. */
+/** The faults that happen by themselves: a slider for how often each does, and the seed that draws them. */
 
 import { get, request } from "/console/kit/api.js";
 import { curl } from "/console/kit/curl.js";
@@ -37,7 +37,7 @@ export function chaosView(outlet, _place, { live }) {
     h("div", { class: "card-body stack" }, h("div", { class: "seed" }, field("Seed", seed), button("Another", () => put({ seed: Math.floor(Math.random() * 1e6) }))), h("div", { class: "fields" }, numbers.map(({ element }) => element))));
   outlet.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Chaos"), h("div", { class: "row-of" }, button("A bad day", badDay, { title: `Every fault at ${percent(BAD_DAY)}, but disputes` }), button("All off", () => allOff().then(read), { kind: "primary" })),
-      h("p", {}, "What goes wrong with a request follows from the seed and its Idempotency-Key: the same keys, the same faults, run after run.")),
+      h("p", {}, "The seed and a request's Idempotency-Key decide its faults: the same keys give the same faults, run after run.")),
     state,
     h("div", { class: "grid faults" }, h("div", { class: "stack" }, payments, drawn), others),
     h("div", { class: "chaos-command" }, command));
@@ -89,7 +89,7 @@ export function chaosView(outlet, _place, { live }) {
     }
   }
 
-  /** A little of everything. Disputes are left out: one that nobody closes is never over. */
+  /** A little of every fault but disputes: a dispute that nobody closes never ends. */
   function badDay() {
     const names = [...rows.keys()].filter((name) => name !== "disputed");
     put({ rates: Object.fromEntries(names.map((name) => [name, BAD_DAY])) });

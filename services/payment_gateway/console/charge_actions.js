@@ -1,4 +1,4 @@
-/** What can be done to a charge: refund it, and as the customer's bank would, dispute it. */
+/** The actions on a charge: refund it, or dispute it as the customer's bank would. */
 
 import { newKey, request } from "/console/kit/api.js";
 import { h } from "/console/kit/dom.js";

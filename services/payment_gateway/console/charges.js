@@ -52,7 +52,7 @@ function parse(text) {
   return { status: status?.[1] ?? "", text: text.replace(status?.[0] ?? "", "").trim() };
 }
 
-/** The API finds a reference that is known in full. A part of one is looked for among the newest. */
+/** The API finds a whole reference. A part of one is searched for among the newest charges. */
 async function read({ status, text }, page) {
   if (!text) return get("/v1/charges", { status, ...page });
   const { data } = await get("/v1/charges", { status, limit: LOOKED_AT });

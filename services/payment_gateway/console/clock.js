@@ -1,4 +1,4 @@
-/** The provider's time: what it is, what is due next, and moving it. And a fresh start. */
+/** The provider's time: shows it and what is due next, and moves it. It also offers a fresh start. */
 
 import { request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";
@@ -31,8 +31,8 @@ export function clockView(outlet, _place, { live }) {
       h("section", { class: "card", "aria-label": "Now" }, h("div", { class: "card-head" }, h("h2", {}, "Now"), state), h("div", { class: "card-body stack" }, face, buttons, own)),
       h("section", { class: "card", "aria-label": "Due next" }, h("div", { class: "card-head" }, h("h2", {}, "Due next")), next)),
     h("div", { class: "grid clock-grid below" },
-      panel("Forget idempotency keys", "Yours are kept for a day of real time. Forget them now, to try what a retry does that comes too late.", button("Forget the keys", () => act({ action: "forgetKeys" }, "The keys are forgotten"))),
-      panel("Reset", "Empties charges, refunds, disputes, events, endpoints, keys, faults and all that the clock was told, for every merchant. The endpoint of the environment comes back, and the clock is real time again.", button("Reset everything…", reset, { kind: "danger" }))));
+      panel("Forget idempotency keys", "Yours are kept for a day of real time. Forget them now, to try a retry that comes too late.", button("Forget the keys", () => act({ action: "forgetKeys" }, "The keys are forgotten"))),
+      panel("Reset", "Deletes charges, refunds, disputes, events, endpoints, keys, faults and the setting of the clock, for every merchant. The endpoint of the environment comes back, and the clock is real time again.", button("Reset everything…", reset, { kind: "danger" }))));
 
   function show(clock) {
     fill(state, clock.state === "running" ? badge(isReal(clock) ? "good" : "wait", isReal(clock) ? "real time" : clockSentence(clock).replace(/^The clock is |\.$/g, "")) : badge("wait", clock.state === "frozen" ? "frozen" : `on its way to ${fullTime(clock.advancingTo)}`));
@@ -51,7 +51,7 @@ export function clockView(outlet, _place, { live }) {
 
   const timer = setInterval(tick, 250);
   const unwatch = watchClock(show);
-  // What is due next changes with charges and deliveries, too.
+  // Charges and deliveries change what is due next, too.
   const end = live.subscribe(({ ids, again }) => !live.paused && (again || [...ids.keys()].some((id) => /^(ch|dlv)_/.test(id))) && readClock());
   readClock();
   return { title: "Clock", refresh: readClock, close: () => (clearInterval(timer), unwatch(), end()) };

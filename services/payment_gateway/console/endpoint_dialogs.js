@@ -1,4 +1,4 @@
-/** What is asked before an endpoint is added, its secret rotated, or events sent to it again. */
+/** The dialogs to add an endpoint, to rotate its secret, and to resend events to it. */
 
 import { newKey, request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";
@@ -30,7 +30,7 @@ export function askForEndpoint(read) {
 export function askForRotation(endpoint, read) {
   const key = newKey();
   const overlap = select([[String(0), "not at all"], [String(HOUR_S), "for an hour"], [String(24 * HOUR_S), "for a day"], [String(7 * 24 * HOUR_S), "for a week"]], String(24 * HOUR_S));
-  asking("Rotate the secret", "Rotate", field("The secret of now signs along", overlap, "So long your service may have either one."), async () => {
+  asking("Rotate the secret", "Rotate", field("The old secret signs too", overlap, "Until then your service may have either one."), async () => {
     const { body } = await request("POST", `/v1/webhook-endpoints/${endpoint.id}/rotate-secret`, { body: { overlapSeconds: Number(overlap.value) }, key });
     await read();
     return secretOnce(body.secret, "This is the new secret:");
@@ -50,7 +50,7 @@ export function askForResend(endpoint) {
   });
 }
 
-/** A dialog with one thing to do, which shows a refusal, or else what came of it. */
+/** A dialog with one action. It shows a refusal, or the result. */
 function asking(title, action, content, act) {
   const said = h("div");
   const form = h("form", { class: "stack", onsubmit: (event) => (event.preventDefault(), go()) }, content, said);

@@ -1,4 +1,4 @@
-/** Endpoints by their ids: a delivery names only the id, and people know the address. */
+/** Finds an endpoint's address by its id: a delivery has only the id, but people know the address. */
 
 import { get } from "/console/kit/api.js";
 
@@ -8,7 +8,7 @@ import { get } from "/console/kit/api.js";
 /** @type {Map<string, Endpoint>} */
 const known = new Map();
 
-/** Reads them all: a merchant has a hundred at most. @returns {Promise<Endpoint[]>} */
+/** Reads all endpoints: a merchant has at most a hundred. @returns {Promise<Endpoint[]>} */
 export async function readEndpoints() {
   const { data } = await get("/v1/webhook-endpoints", { limit: 100 });
   for (const one of data) known.set(one.id, one);

@@ -1,4 +1,4 @@
-/** Where events go: whether it works there, and what can be done about it. */
+/** The endpoints of a merchant: whether each works, and the actions on it. */
 
 import { get, request } from "/console/kit/api.js";
 import { h, fill, reconcile } from "/console/kit/dom.js";
@@ -11,7 +11,7 @@ import { readEndpoints } from "./endpoint_names.js";
 import { exampleEndpoint } from "./examples.js";
 import { when } from "./gateway_time.js";
 
-const LOOKED_AT = 20; // deliveries, to say how an endpoint is
+const LOOKED_AT = 20; // deliveries, from which the state of an endpoint is judged
 
 /** @typedef {import("./endpoint_names.js").Endpoint} Endpoint */
 /** @typedef {import("./attempts.js").Delivery} Delivery */

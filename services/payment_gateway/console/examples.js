@@ -1,4 +1,4 @@
-/** Commands to paste where there is nothing to see yet. */
+/** Commands to paste, shown in place of empty lists. */
 
 import { quoted } from "/console/kit/curl.js";
 

@@ -1,4 +1,4 @@
-/** Everything that can go wrong by itself, in the words of people. A test compares it with what the service knows. */
+/** Every fault that happens by itself, in plain words. A test compares this list with the service's. */
 
 export const GROUPS = [
   {

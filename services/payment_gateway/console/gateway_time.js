@@ -8,7 +8,7 @@ import { h } from "/console/kit/dom.js";
 import { fullTime, relative } from "/console/kit/format.js";
 
 /**
- * @typedef {object} Clock what `GET /v1/test/clock` says
+ * @typedef {object} Clock the answer to `GET /v1/test/clock`
  * @property {string} now
  * @property {"running" | "frozen" | "advancing"} state
  * @property {string | null} advancingTo
@@ -16,7 +16,7 @@ import { fullTime, relative } from "/console/kit/format.js";
  * @property {{ what: string, at: string }[]} next
  */
 
-const REAL_MS = 2000; // less than this is how long the question took
+const REAL_MS = 2000; // a smaller difference may be the time that the request took
 const ADVANCING_POLL_MS = 300;
 
 /** @type {{ clock: Clock | null, readAt: number }} */
@@ -25,7 +25,7 @@ let known = { clock: null, readAt: 0 };
 const watchers = new Set();
 let timer = 0;
 
-/** What time it is for the provider, in ms. */
+/** The provider's time, in ms. */
 export function gatewayNow() {
   const { clock, readAt } = known;
   if (!clock) return Date.now();
@@ -43,7 +43,7 @@ export function isStill() {
   return known.clock !== null && known.clock.state !== "running";
 }
 
-/** Takes in what an answer has said of the clock. @param {Clock} clock */
+/** Keeps the clock of an answer. @param {Clock} clock */
 export function seeClock(clock) {
   known = { clock, readAt: performance.now() };
   for (const watcher of watchers) watcher(clock);
@@ -52,25 +52,25 @@ export function seeClock(clock) {
   if (clock.state === "advancing") timer = setTimeout(readClock, ADVANCING_POLL_MS);
 }
 
-/** Asks for it. While it cannot be read, what was known stays. */
+/** Reads the clock. If that fails, the clock read before stays. */
 export async function readClock() {
   await get("/v1/test/clock").then(seeClock, () => {});
 }
 
-/** Calls `watcher` whenever it is read, and now if it was. @param {(clock: Clock) => void} watcher @returns {() => void} ends it */
+/** Calls `watcher` at each read, and now if there was one. @param {(clock: Clock) => void} watcher @returns {() => void} ends it */
 export function watchClock(watcher) {
   watchers.add(watcher);
   if (known.clock) watcher(known.clock);
   return () => watchers.delete(watcher);
 }
 
-/** Reads it now, and whenever it may have changed. @param {import("/console/kit/stream.js").Live} live */
+/** Reads the clock now, and whenever it may have changed. @param {import("/console/kit/stream.js").Live} live */
 export function followClock(live) {
   live.subscribe(({ ids, again }) => (again || ids.has("clock")) && readClock());
   readClock();
 }
 
-/** `<time>`: how long ago by the provider's time, or until when. @param {string} at RFC 3339 */
+/** `<time>`: how long ago by the provider's time, or how long until then. @param {string} at RFC 3339 */
 export function when(at) {
   const element = h("time", { datetime: at, title: `${fullTime(at)} here, ${at}`, "data-gateway-time": true });
   refresh(/** @type {HTMLTimeElement} */ (element));

@@ -1,6 +1,6 @@
 /**
- * A list that follows the stream: what changes is shown in its place. New rows come in at the top by themselves, unless the
- * page is paused or scrolled down: then "3 new" waits there.
+ * A list that follows the stream: a changed row is updated in its place. New rows appear at the top, unless the page is
+ * paused or scrolled down; then "3 new" waits there.
  */
 
 import { h, fill, reconcile } from "/console/kit/dom.js";

@@ -93,7 +93,7 @@ async function requestsAbout(reference) {
   return data.filter((one) => one.method === "POST");
 }
 
-/** The order that a reference of order_api is of: each attempt to pay has its own reference, `ord_….2`. */
+/** The order of a reference: at order_api each attempt to pay has a reference of its own, `ord_….2`. */
 function orderId(reference) {
   return /^(ord_[0-9a-f]+)(\.\d+)?$/.exec(reference)?.[1] ?? "";
 }
@@ -136,7 +136,7 @@ function more({ kind, of }, config) {
   return h("div", { class: "stack" }, h("p", {}, "It is due ", when(delivery.nextAttemptAt), "."), h("div", { class: "row-of" }, resendButtons(delivery, config)));
 }
 
-/** Opens a moment of the list that was chosen in the picture. */
+/** Opens the moment in the list that was clicked in the picture. */
 function reveal(list, key) {
   const row = [...list.children].find((one) => one.dataset.key === key)?.querySelector("details");
   if (!row) return;

@@ -16,7 +16,7 @@ import { split } from "./split.js";
  *   replayed: boolean, fault: string | null, requestHeaders: Record<string, string>, requestBody: string,
  *   responseHeaders: Record<string, string>, responseBody: string }} Request */
 
-const PAGES_MAX = 4; // looked at for one of those that match
+const PAGES_MAX = 4; // read to find requests that match
 
 /** @type {Record<string, [string, (one: Request) => boolean]>} */
 const FILTERS = {
@@ -76,7 +76,7 @@ export function requestsView(outlet, { query }, { live, config }) {
   return { title: "Requests", update, refresh: list.refresh, close: list.close, up: () => link("/requests", { only }) };
 }
 
-/** A page of those that match. So that a rare one is found, some pages are looked at. */
+/** A page of the requests that match. It reads several pages, so that a rare one is found. */
 async function matching({ limit, cursor }, fits) {
   const data = [];
   for (let pages = 0; pages < PAGES_MAX && data.length < limit; pages++) {
@@ -144,7 +144,7 @@ export function referenceOf({ requestBody, responseBody, path }) {
       const found = body.chargeReference ?? (path.startsWith("/v1/charges") && !path.includes("/refunds") ? body.reference : null);
       if (typeof found === "string") return found;
     } catch {
-      // It is cut off, or no JSON.
+      // It is cut off, or not JSON.
     }
   }
   return new URLSearchParams(path.split("?")[1] ?? "").get("reference");

@@ -1,4 +1,4 @@
-/** Says why a signature is refused: which of bytes, secret, clock and headers is wrong, and what would be right. */
+/** Says why a signature is refused: whether bytes, secret, clock or headers are wrong, and what would be right. */
 
 import { get, request } from "/console/kit/api.js";
 import { h, fill } from "/console/kit/dom.js";

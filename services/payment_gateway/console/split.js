@@ -1,4 +1,4 @@
-/** A list with what is chosen beside it, or where there is no room for both, in its place. */
+/** A list with the chosen thing beside it or, if there is no room for both, in its place. */
 
 import { h, fill } from "/console/kit/dom.js";
 import { icon } from "/console/kit/icons.js";
@@ -14,7 +14,7 @@ export function split(list, name) {
   return {
     element,
     open: (content, back) => {
-      if (!element.classList.contains("is-open")) scrollTo(0, 0); // or what is opened would be far above
+      if (!element.classList.contains("is-open")) scrollTo(0, 0); // otherwise the opened thing would be far above
       element.classList.add("is-open");
       const focused = pane.contains(document.activeElement) ? document.activeElement.textContent : null;
       fill(pane, h("a", { class: "quiet-link back", href: back }, icon("back"), "All"), content);

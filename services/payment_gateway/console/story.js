@@ -1,6 +1,6 @@
 /**
- * What happened under one reference, as moments in time: from requests, charges, refunds, disputes, events and deliveries to
- * what the picture draws and the list tells. Nothing here asks or draws.
+ * The moments of one reference. Requests, charges, refunds, disputes, events and deliveries become the items of the picture
+ * and the rows of the list. Nothing here sends requests or draws.
  */
 
 import { minorMoney, words } from "/console/kit/format.js";
@@ -24,7 +24,7 @@ import { answerWord, attemptTone, isTaken } from "./attempts.js";
 
 const TONES = { pending: "wait", succeeded: "good", failed: "bad", open: "warn", won: "good", lost: "bad" };
 const LANES_MAX = 8;
-const CLOCK_MS = 2000; // a request and its charge are this far apart at most, unless the clock was moved
+const CLOCK_MS = 2000; // a request and its charge are no further apart, unless the clock was moved
 
 /** @param {string | null} at */
 const ms = (at) => Date.parse(at ?? "");
@@ -42,7 +42,7 @@ export function story(found, { now, nameOf }) {
 
 const isOpen = ({ status }) => status === "pending";
 
-/** Calls, at the time they took. They are in real time: where the clock was moved, they are put beside their charge. */
+/** The calls, each at its real time. If the clock was moved, they are put beside their charge instead. */
 function requestLane({ requests, charges }) {
   const shift = shiftOf(requests, charges);
   const moments = [];
@@ -57,7 +57,7 @@ function requestLane({ requests, charges }) {
   return { lane: { name: "Your requests", items }, moments };
 }
 
-/** How far the nearest request that may have made a charge is from it: later ones, such as of refunds, name it too. */
+/** The distance from a charge to the nearest request that may have made it. Later requests, such as refunds, name it too. */
 function shiftOf(requests, charges) {
   const posts = requests.filter(({ path, replayed }) => path === "/v1/charges" && !replayed);
   const apart = posts.flatMap(({ at }) => charges.map((charge) => ms(charge.createdAt) - ms(at)));

@@ -1,4 +1,4 @@
-"""Checking a signature for who looks for a bug: whether it is right, and if not, which mistake it is."""
+"""Checks a signature for a developer who looks for a bug: says whether it is right, and if not, which mistake was made."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,12 +15,12 @@ from payment_gateway.webhooks.endpoint import Endpoint, SigningSecret
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.times import utc_now
 
-TIME_MAX = 10**14  # more digits than milliseconds have
+TIME_MAX = 10**14  # milliseconds have fewer digits
 
 
 class CheckSignatureRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`body` as it came, `secret` as it is configured, the `headers` of one scheme or both, and when to check, in Unix
-    seconds: now, if it is left out.
+    """A signature to check: `body` as it came, `secret` as it is configured, the `headers` of one scheme or both, and `at`,
+    the time of the check in Unix seconds, by default now.
     """
 
     body: str
@@ -32,7 +32,7 @@ class CheckSignatureRequest(msgspec.Struct, forbid_unknown_fields=True):
 async def check_signature(
     store: Store, clock: StoredClock, merchant: str, asked: CheckSignatureRequest
 ) -> list[Verdict]:
-    """One verdict for each scheme of which there are headers. Raises PyMongoError."""
+    """One verdict for each scheme that has headers here. Raises PyMongoError."""
     headers = {name.lower(): value.strip() for name, value in asked.headers.items()}
     at = int(utc_now().timestamp()) if asked.at is UNSET else asked.at
     others = await _own_secrets(store, clock, merchant)
@@ -40,7 +40,7 @@ async def check_signature(
 
 
 async def _own_secrets(store: Store, clock: StoredClock, merchant: str) -> Mapping[str, str]:
-    """Every secret of the merchant's endpoints, each with words for which it is."""
+    """Every secret of the merchant's endpoints, with words that say which it is."""
     now, secrets = await clock.now(), dict[str, str]()
     for endpoint in await find_endpoints(store, {"merchant": merchant}):
         for one in endpoint.secrets:

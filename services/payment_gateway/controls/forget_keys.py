@@ -1,4 +1,4 @@
-"""Forgetting idempotency keys at once, as a day does: what a client's very late retry then does can be tried."""
+"""Forgets idempotency keys at once, as if a day had passed. So a client's very late retry can be tried."""
 
 from bson import ObjectId
 
@@ -7,7 +7,7 @@ from shared.mongo import COUNTED
 
 
 async def forget_keys(store: Store, merchant: str) -> None:
-    """All keys of the merchant, and how often a reply to each went wrong. Raises PyMongoError. C3"""
+    """Forgets the merchant's keys, and how often replies to them went wrong. Raises PyMongoError. C3: a total write."""
     for collection in (store.charges, store.webhook_endpoints):
         await collection.update_many(
             {"merchant": merchant, "keys.value": {"$exists": True}},

@@ -1,4 +1,4 @@
-"""Forgetting everything, for the next test run."""
+"""Forgets everything, before the next test run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,11 @@ from payment_gateway.seen import SEEN_SECONDS
 from payment_gateway.store import Store
 
 IN_HAND_SECONDS = 0.2
-RESET_SECONDS = 60.0  # for millions of charges
+RESET_SECONDS = 60.0  # enough for millions of charges
 
 
 class Reset:
-    """Empties every collection, then calls `begin`. Raises PyMongoError; then it may be half done, and can be done again."""
+    """Empties every collection, then calls `begin`. After a PyMongoError it may be half done, and can be called again."""
 
     def __init__(self, store: Store, clock: StoredClock, begin: Callable[[], Awaitable[None]]) -> None:
         self._store = store
@@ -22,8 +22,8 @@ class Reset:
         self._begin = begin
 
     async def __call__(self) -> None:
-        """Charges go first: whoever announces one finds it gone and takes back what it has inserted, mostly before the rest
-        goes. Indexes stay, which dropping the collections would lose under requests in hand.
+        """Empties charges first: a process that announces one finds it gone and takes back what it has inserted, mostly
+        before the rest goes. Indexes stay; requests under way would lose them if the collections were dropped.
         """
         store = self._store
         with pymongo.timeout(RESET_SECONDS):
@@ -35,4 +35,4 @@ class Reset:
                     await store.database[name].delete_many({})
             await self._clock.read()
             await self._begin()
-        await asyncio.sleep(SEEN_SECONDS)  # until the other replicas have seen that the clock is back
+        await asyncio.sleep(SEEN_SECONDS)  # until the other replicas have seen the new clock

@@ -1,5 +1,5 @@
-"""Sending a merchant's own words as a webhook: any body, signed with any secret for any time, or not at all. Nothing is
-stored, nothing is tried again; what the receiver said is the answer.
+"""Sends any body of a merchant as a webhook, signed with any secret for any time, or not signed. It stores nothing and never
+tries again. The receiver's reply is in the answer.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from shared.signing import SecretError, check_secret, sign, sign_standard
 from shared.times import utc_now
 from shared.tracing import trace_headers
 
-_JSON = msgspec.json.Encoder(decimal_format="number")  # numbers as they were sent to us
+_JSON = msgspec.json.Encoder(decimal_format="number")  # writes numbers as they came
 
 Headers = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=50)]
 
 
 class SendWebhookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """What to send: `body` as it is if it is a string, as JSON otherwise. `secret` may be any string: without one nothing is
-    signed, and those of Standard Webhooks are for a proper one only. `timestamp` is in Unix seconds. `headers` replace what
+    """A webhook to send: `body` goes unchanged if it is a string, otherwise as JSON. `secret` may be any string. Without one
+    nothing is signed; Standard Webhooks needs a proper one. `timestamp` is in Unix seconds. `headers` replace those that
     would be sent.
     """
 
@@ -35,14 +35,14 @@ class SendWebhookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=T
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What went out."""
+    """The request as it was sent."""
 
     headers: Annotated[Mapping[str, str], Meta(examples=[{"X-Mine": "1"}])]
     body: Annotated[str, Meta(examples=['{"id":"evt_mine","type":"payment.succeeded"}'])]
 
 
 async def send_anything(send: SendWebhook, asked: SendWebhookRequest) -> tuple[Sent, Reply]:
-    """What went out, and what came back."""
+    """Returns the request and the reply."""
     text = asked.body if isinstance(asked.body, str) else _JSON.encode(asked.body).decode()
     body = text.encode()
     given = {name.lower() for name in asked.headers}
@@ -52,8 +52,8 @@ async def send_anything(send: SendWebhook, asked: SendWebhookRequest) -> tuple[S
 
 
 def _signatures(asked: SendWebhookRequest, body: bytes) -> Mapping[str, str]:
-    """Both schemes, where the secret allows: that of Standard Webhooks needs one in base64. For now, unless a `timestamp`
-    says otherwise.
+    """The headers of both schemes, as far as the secret allows: Standard Webhooks needs one in base64. They are for now,
+    unless a `timestamp` says otherwise.
     """
     if asked.secret is UNSET:
         return {}

@@ -1,6 +1,6 @@
 """Why a signature is not accepted: whether the bytes, the secret, the clock or the headers are wrong. Pure.
 
-`shared.signing` says yes or no, and to a stranger no more than that. This is for who holds the secret and looks for the bug.
+`shared.signing` tells a stranger only yes or no. This module is for the holder of the secret who looks for a bug.
 """
 
 import base64
@@ -14,15 +14,15 @@ import msgspec
 from payment_gateway.controls.signing_ways import Claim, Mistake, Scheme, ways_to_sign
 from shared.signing import SIGNATURES_MAX, TOLERANCE_SECONDS, SecretError, check_secret, sign, sign_standard
 
-MILLISECONDS_FROM = 10**11  # in seconds the year 5138, in milliseconds 1973
+MILLISECONDS_FROM = 10**11  # as seconds this is the year 5138, as milliseconds 1973
 _HALF_HOUR = 1800
-_ZONES_SECONDS = 14 * 3600  # how far a local time is from UTC at most
+_ZONES_SECONDS = 14 * 3600  # no local time is further from UTC
 _DIGITS_MAX = 16
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """A signature is `valid` if there are no mistakes. `expected` are headers that would be right for these bytes and this
-    secret; there are none if the scheme cannot use the secret.
+    """A signature is `valid` if there are no mistakes. `expected` are the right headers for these bytes and this secret; it
+    is empty if the scheme cannot use the secret.
     """
 
     scheme: Scheme
@@ -32,8 +32,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(body: bytes, secret: str, headers: Mapping[str, str], *, at: int, others: Mapping[str, str]) -> list[Verdict]:
-    """A verdict for each scheme that `headers`, whose names are in lower case, belong to. `at` is in Unix seconds. `others`
-    are the merchant's own secrets, each with words for whose it is.
+    """A verdict for each scheme that is among `headers`, whose names are in lower case. `at` is in Unix seconds. `others`
+    are the merchant's own secrets, with words that say whose each is.
     """
     claims: dict[Scheme, Claim | Mistake] = {}
     if "x-signature" in headers:
@@ -95,7 +95,7 @@ def _expected(scheme: Scheme, body: bytes, secret: str, signed_at: int, message_
 
 
 def _signing_mistakes(claim: Claim, body: bytes, secret: str, others: Mapping[str, str]) -> list[Mistake]:
-    """The fewest with which one of the signatures comes out; none if it is right."""
+    """The fewest mistakes with which one of the signatures comes out; none if it is right."""
     given = {digest: about for digest, about in map(_digest, claim.signatures) if digest}
     for way in ways_to_sign(claim, body, secret, others):
         digest = hmac.digest(way.key, way.content, hashlib.sha256)
@@ -117,7 +117,7 @@ def _signing_mistakes(claim: Claim, body: bytes, secret: str, others: Mapping[st
 
 
 def _digest(signature: str) -> tuple[bytes, str]:
-    """The digest and how it is spelled; an empty one if it is none."""
+    """The digest and the name of its spelling; an empty digest if it cannot be decoded."""
     try:
         if len(signature) == 64:
             return bytes.fromhex(signature), "hex" if signature == signature.lower() else "HEX"
@@ -129,7 +129,7 @@ def _digest(signature: str) -> tuple[bytes, str]:
 
 
 def _spelling_mistakes(scheme: Scheme, spelling: str) -> list[Mistake]:
-    """At most one."""
+    """At most one mistake of spelling."""
     right = "hex" if scheme == "X-Signature" else "base64"
     if spelling == right:
         return []
@@ -147,7 +147,7 @@ def _secret_fault(secret: str) -> str:
 
 
 def _clock_mistakes(signed_at: int, at: int) -> list[Mistake]:
-    """At most one."""
+    """At most one mistake of the clock."""
     if signed_at >= MILLISECONDS_FROM:
         return [Mistake("clock", "The timestamp is in milliseconds. It must be in seconds.")]
     apart = abs(at - signed_at)

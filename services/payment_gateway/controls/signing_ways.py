@@ -10,7 +10,7 @@ import msgspec
 
 from shared.signing import SECRET_PREFIX, SecretError, check_secret
 
-MISTAKES_MAX = 2  # at once: more would be a guess, and each one more is some ten times the work
+MISTAKES_MAX = 2  # at once; more would be a guess, and each one more is some ten times the work
 
 _PRINTED = ((",", ":"), "without spaces"), ((", ", ": "), "with spaces after , and :")
 _WAYS_TO_PRINT: Sequence[tuple[dict[str, Any], str]] = [
@@ -30,14 +30,14 @@ Wrong = Literal["bytes", "secret", "clock", "headers", "unknown"]
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """`wrong` says which part is. It is `unknown` where no usual mistake explains the signature."""
+    """`wrong` names the wrong part. It is `unknown` if no usual mistake explains the signature."""
 
     wrong: Wrong
     explanation: str
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What the headers of one scheme say: when it was signed, in digits, and the signatures."""
+    """What the headers of one scheme claim: the time of signing, in digits, and the signatures."""
 
     scheme: Scheme
     timestamp: str
@@ -46,7 +46,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Way(NamedTuple):
-    """A signature is the HMAC-SHA-256 of `content` with `key`, if these `mistakes` were made."""
+    """A way to sign: the HMAC-SHA-256 of `content` with `key`. It is right, or has these `mistakes`."""
 
     content: bytes
     key: bytes
@@ -54,15 +54,15 @@ class Way(NamedTuple):
 
 
 class _Choice(NamedTuple):
-    """A part that may have been used, and the mistake that this would be. The right part is none."""
+    """A part that may have been used, and the mistake in using it; None for the right part."""
 
     part: bytes
     mistake: Mistake | None = None
 
 
 def ways_to_sign(claim: Claim, body: bytes, secret: str, others: Mapping[str, str]) -> Iterator[Way]:
-    """All with MISTAKES_MAX mistakes at most, the fewest first; then the right way with each of `others`, which are secrets,
-    each with words for whose it is.
+    """All ways with at most MISTAKES_MAX mistakes, the fewest first. Then the right way with each of `others`, which are
+    secrets with words that say whose each is.
     """
     parts = _keys(claim.scheme, secret), _heads(claim), _bodies(body)
     likely = [choices for choices in product(*parts) if _count(choices) <= MISTAKES_MAX]
@@ -85,7 +85,7 @@ def _combined(key: _Choice, head: _Choice, body: _Choice) -> Way:
 
 
 def _keys(scheme: Scheme, secret: str) -> list[_Choice]:
-    """The right one is not among them if Standard Webhooks cannot use the secret."""
+    """The keys to try. The right one is missing if Standard Webhooks cannot use the secret."""
     whole, bare = secret.strip(), secret.strip().removeprefix(SECRET_PREFIX)
     decoded = _decoded(whole)
     if scheme == "X-Signature":
@@ -109,7 +109,7 @@ def _keys(scheme: Scheme, secret: str) -> list[_Choice]:
 
 
 def _decoded(secret: str) -> bytes:
-    """Nothing, if it is no webhook secret."""
+    """The decoded secret, or nothing if it is no webhook secret."""
     try:
         check_secret(secret)
     except SecretError:
@@ -122,7 +122,7 @@ def _secret(explanation: str) -> Mistake:
 
 
 def _heads(claim: Claim) -> list[_Choice]:
-    """What is signed before the body, the right one first."""
+    """The texts that may have been signed before the body, the right one first."""
     timestamp = claim.timestamp
     own = f"{claim.message_id}." if claim.scheme == "Standard Webhooks" else ""
     others = [
@@ -147,7 +147,7 @@ def _form(scheme: Scheme) -> str:
 
 
 def _bodies(body: bytes) -> list[_Choice]:
-    """The right one first. What comes out the same is there once."""
+    """The bodies that may have been signed, the right one first, without duplicates."""
     choices = {body: _Choice(body)}
     for other, explanation in _other_bodies(body.decode()):
         part = other.encode(errors="surrogatepass")  # JSON may escape half of a pair

@@ -1,12 +1,12 @@
-"""What is sent as an event: the true thing, or what a stranger would send in our name. Pure."""
+"""Signs an event, truly or as a forger would. Pure."""
 
 from collections.abc import Mapping, Sequence
 
 from payment_gateway.faults.rates import Forgery
 from shared.signing import sign, sign_standard
 
-STALE_SECONDS = 3600  # receivers take five minutes
-_NOBODYS_SECRET = "whsec_bm9ib2R5IGhhcyBldmVyIGhhZCB0aGlzIHNlY3JldA=="  # noqa: S105 - that is what it is for
+STALE_SECONDS = 3600  # receivers accept five minutes
+_NOBODYS_SECRET = "whsec_bm9ib2R5IGhhcyBldmVyIGhhZCB0aGlzIHNlY3JldA=="  # noqa: S105 - no endpoint has this secret
 
 
 def signed(
@@ -18,7 +18,7 @@ def signed(
     forgery: Forgery | None = None,
     retired_secret: str = "",
 ) -> tuple[bytes, Mapping[str, str]]:
-    """The body to send and both schemes' headers; `timestamp` in Unix seconds. Forged, no receiver may accept it."""
+    """The body to send and both schemes' headers; `timestamp` is in Unix seconds. No receiver may accept a forged one."""
     sent = body
     match forgery:
         case "bad_signature":
@@ -33,6 +33,6 @@ def signed(
 
 
 def _tampered(body: bytes) -> bytes:
-    """The same event about more money, or at least other bytes."""
+    """The same event with a larger amount, or at least with other bytes."""
     tampered = body.replace(b'"amount":', b'"amount":1', 1)
     return tampered if tampered != body else body + b" "

@@ -1,6 +1,6 @@
-"""Misbehaving on demand, between the verbs that create and what creates: decides how the reply to each attempt goes wrong.
+"""Decides how the reply to each attempt goes wrong, between the routes and the verbs that create.
 
-What asks for nothing costs nothing: attempts are counted only where a scenario or the rates may spoil a reply.
+Requests without faults pay nothing: attempts are counted only if a scenario or the rates may spoil a reply.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,8 +21,8 @@ Refusal = TypeVar("Refusal")
 
 @dataclass(frozen=True)
 class Misbehaved:
-    """A reply that is not simply given. `answer` is the true one, None where nothing was done. It waits until `told` says
-    that the webhooks of what was created have been tried, and then goes wrong as `fault` says; either may be None.
+    """A reply that goes wrong as `fault` says. `answer` is the true one, None if nothing was done. First it waits until
+    `told` says that the webhooks of the new charge or refund have been tried. `fault` or `told` may be None.
     """
 
     answer: Answer | None
@@ -32,7 +32,7 @@ class Misbehaved:
 
 
 class Misbehave:
-    """`has_told` says whether the webhooks about a charge or refund, by its id, have been tried."""
+    """Creates, and spoils replies. `has_told` says whether the webhooks about a charge or refund, by its id, were tried."""
 
     def __init__(self, store: Store, faults: StoredFaults, has_told: Callable[[str], Awaitable[bool]]) -> None:
         self._store = store
@@ -48,9 +48,9 @@ class Misbehave:
         create: Callable[[], Awaitable[Answer | KeyReused | Refusal]],
         refusal: Refusal | None = None,
     ) -> Answer | Misbehaved | KeyReused | Refusal:
-        """Does `create`, which makes a charge or refund under `key`, unless the fault of this attempt forbids it.
-        `refusal` is why it would be refused if its key is new: faults replace only what would have succeeded. Raises what
-        `create` raises, and PyMongoError.
+        """Calls `create`, which makes a charge or refund under `key`, unless the fault of this attempt forbids it. `refusal`
+        is the reason why a new key would be refused: then there is no fault, because faults replace only successes. Raises
+        what `create` raises, and PyMongoError.
         """
         early = scenario.timing == "early"
         fault = None
@@ -69,7 +69,7 @@ class Misbehave:
         return Misbehaved(outcome, fault, scenario, told)
 
     async def _count(self, attempts_id: str) -> int:
-        """How many attempts with this key there were, this one included; by the server's clock, as long as keys live."""
+        """Counts the attempts with this key, this one included, for as long as keys live by the server's clock."""
         counting = {"$cond": [{"$gt": ["$expires_at", "$$NOW"]}, {"$add": ["$attempts", 1]}, 1]}
         expiry = {"$add": ["$$NOW", TTL // timedelta(milliseconds=1)]}
         counted = await self._store.reply_attempts.find_one_and_update(

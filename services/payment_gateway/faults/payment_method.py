@@ -1,4 +1,4 @@
-"""Payment methods as test cards: tokens that say how a charge ends, and what happens on the way. Pure."""
+"""Payment methods as test cards: tokens that say how a charge ends, and which faults come before. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ REFUND_FAILURE = "refused"
 
 
 class ScenarioError(ValueError):
-    """`detail` says what is wrong with the member of the request at `pointer`."""
+    """A member of the request, at `pointer`, is wrong; `detail` says how."""
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(pointer, detail)
@@ -19,7 +19,7 @@ class ScenarioError(ValueError):
 
 
 class Outcome(NamedTuple):
-    """How a charge ends, how its refunds do, and whether it is disputed afterwards."""
+    """How a charge ends, how its refunds end, and whether it is disputed afterwards."""
 
     failure_code: str | None = None
     settle_delay_seconds: float | None = None
@@ -55,14 +55,14 @@ PAYMENT_METHOD_PATTERN = rf"\A(?:{_STEP}(?:\|{_STEP}){{0,{STEPS_MAX - 1}}}(?:\|{
 
 
 class Chain(NamedTuple):
-    """A payment method: what happens to the first attempts, and how it ends. With no `outcome` the last step stays."""
+    """A payment method: the faults of the first attempts, then the `outcome`. Without an outcome the last fault stays."""
 
     steps: Sequence[ReplyFault]
     outcome: Outcome | None
 
 
 def chain_of(payment_method: str) -> Chain:
-    """Raises ScenarioError."""
+    """Parses a payment method. Raises ScenarioError."""
     *before, last = payment_method.split("|")
     names = before if last in OUTCOMES else [*before, last]
     if not all(name in STEPS for name in names):

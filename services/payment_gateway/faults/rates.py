@@ -1,4 +1,4 @@
-"""The names of everything that can go wrong, and how often it is to: rates, drawn by a seed. Pure."""
+"""The names of all faults, and their rates: a seed draws which requests they hit. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import Meta
 
-# What goes wrong with the reply to a POST that creates. Of these, NOT_DONE are answered without doing anything.
+# The faults of a reply to a POST that creates. Those in NOT_DONE do nothing else.
 ReplyFault: TypeAlias = Literal[
     "lost",  # done; the connection closes with no answer
     "timeout",  # done; silence for `replySeconds`, then the connection closes
@@ -20,14 +20,14 @@ ReplyFault: TypeAlias = Literal[
 ]
 NOT_DONE: frozenset[ReplyFault] = frozenset({"too_many_requests", "server_error", "unavailable"})
 
-# When an event is delivered, if not at once.
+# When an event is delivered, unless at once.
 Timing: TypeAlias = Literal[
     "delayed",  # after `webhookDelaySeconds`
     "dropped",  # never by itself; a resend sends it
-    "early",  # before the reply to the POST that created what it is about
+    "early",  # before the reply to the POST that created its charge or refund
     "out_of_order",  # after the endpoint's next event, or after `webhookDelaySeconds`
 ]
-# What a stranger might send in our name. An attempt each, in the order given; those after them are true.
+# Forged events, as a stranger might send them in our name: one attempt each, in the given order; the later ones are true.
 Forgery: TypeAlias = Literal["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]
 WebhookFault: TypeAlias = Timing | Literal["duplicated"] | Forgery
 
@@ -36,7 +36,7 @@ FORGERIES: tuple[Forgery, ...] = get_args(Forgery)
 REPLY_FAULTS: tuple[ReplyFault, ...] = get_args(ReplyFault)
 WEBHOOK_FAULTS: tuple[WebhookFault, ...] = (*TIMINGS, "duplicated", *FORGERIES)
 
-STEPS_MAX = 10  # of what happens in turn, attempt by attempt
+STEPS_MAX = 10  # faults in turn, one for each attempt
 SettleSeconds = Annotated[float, Meta(ge=0, le=365 * 86400)]
 ReplySeconds = Annotated[float, Meta(ge=0, le=120)]
 RetryAfterSeconds = Annotated[int, Meta(ge=0, le=86400)]
@@ -57,8 +57,8 @@ Rates = Annotated[dict[str, Rate], Meta(extra_json_schema={"propertyNames": {"en
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """How often what goes wrong, by itself, with charges and refunds: the same `seed` and Idempotency-Keys, the same faults.
-    `settleDelaySeconds` is for settle_slow. The other members are as in a scenario, for requests that come with none.
+    """How often charges and refunds go wrong by themselves. The same `seed` and Idempotency-Keys give the same faults.
+    `settleDelaySeconds` is for settle_slow. The other members are those of a scenario, for requests without one.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**53 - 1, examples=[42])] = 0
@@ -79,17 +79,17 @@ def spoils_replies(faults: Faults) -> bool:
 
 
 def drawn(faults: Faults, key: str, names: Iterable[str]) -> list[str]:
-    """Those of `names` that hit the request with this Idempotency-Key."""
+    """The `names` that hit the request with this Idempotency-Key."""
     return [name for name in names if _hits(faults, name, key)]
 
 
 def drawn_reply(faults: Faults, key: str, attempt: int) -> ReplyFault | None:
-    """What goes wrong with the reply to one attempt. Of several that hit, the first in the list."""
+    """The fault of the reply to one attempt. If several hit, the first in the list counts."""
     return next((fault for fault in REPLY_FAULTS if _hits(faults, f"{REPLY}{fault}", key, str(attempt))), None)
 
 
 def _hits(faults: Faults, name: str, *parts: str) -> bool:
-    """By SHA-256 of the seed, `parts` and `name`, so that it can be told beforehand and comes out the same again."""
+    """Decides by SHA-256 of the seed, `parts` and `name`, so that a test can know it beforehand and repeat it."""
     rate = faults.rates.get(name)
     if not rate:
         return False

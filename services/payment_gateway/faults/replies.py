@@ -1,5 +1,5 @@
-"""HTTP: how a POST that creates is answered, truly or as it was asked to go wrong. A reply that only waits gives back its
-request's place among those at work.
+"""HTTP: answers a POST that creates, truly or with the fault that was asked for. While a reply only waits, its request does
+not count among those at work.
 """
 
 import time
@@ -20,7 +20,7 @@ from shared.edge.types import Request
 from shared.idempotency import Answer
 from shared.times import http_date, utc_now
 
-EARLY_SECONDS = 20.0  # an attempt may take 15
+EARLY_SECONDS = 20.0  # a delivery attempt may take 15
 EARLY_POLL_SECONDS = 0.05
 
 _PROBLEMS: Mapping[ReplyFault, str] = {
@@ -41,7 +41,7 @@ class NoAnswer(Response[Any]):
 
 
 async def reply(request: Request, outcome: Answer | Misbehaved) -> Response[Any]:
-    """The true reply, or what the scenario makes of it."""
+    """The true reply, or the reply with its fault."""
     if isinstance(outcome, Answer):
         return replayable(outcome)
     answer, fault, scenario = outcome.answer, outcome.fault, outcome.scenario
@@ -70,7 +70,7 @@ async def reply(request: Request, outcome: Answer | Misbehaved) -> Response[Any]
 
 
 async def _until(request: Request, told: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for its webhooks, but not for ever, nor when the client has gone or the server stops."""
+    """Waits for its webhooks, but not for ever, and no longer than the client waits or the server runs."""
     release(request.scope)
     deadline = time.monotonic() + EARLY_SECONDS
     while not await told() and time.monotonic() < deadline:
@@ -79,7 +79,7 @@ async def _until(request: Request, told: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def _hold(request: Request, seconds: float) -> bool:
-    """Lets the client wait. False if that ended early, because the client has gone or the server stops."""
+    """Lets the client wait. False if the client has gone or the server stops before the time is over."""
     wait: Callable[[float], Awaitable[bool]] = _extension(request.scope, "hold")
     return await wait(seconds)
 
@@ -89,7 +89,7 @@ async def _hang_up(scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 def _extension(scope: Scope, name: str) -> Any:
-    """From BoundedProtocol, which is what serves."""
+    """An extension of BoundedProtocol, which serves this request."""
     return scope["extensions"][name]  # type: ignore[index]
 
 

@@ -1,5 +1,5 @@
-"""What is to go wrong with one charge or refund. A payment method's token, a `scenario` in the request and rates are three
-ways to say so; all end in one Scenario, which is stored with what it is about. Pure.
+"""The faults of one charge or refund. A payment method, a `scenario` in the request and the rates are three ways to ask for
+them. All become one Scenario, which is stored with its charge or refund. Pure.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from payment_gateway.faults.payment_method import OUTCOMES, REFUND_FAILURE, Outc
 class Scenario(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", forbid_unknown_fields=True
 ):
-    """What goes wrong, each as the descriptions say; nothing by default. It is stored as it is sent."""
+    """The faults, as each description says; none by default. It is stored as it was sent."""
 
     settle_delay_seconds: Annotated[
         rates.SettleSeconds | None,
@@ -76,13 +76,13 @@ class Scenario(
 
 
 def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
-    """What goes wrong with a charge. Raises ScenarioError."""
+    """The faults of a charge. Raises ScenarioError."""
     told = _told(asked, faults)
     steps, outcome = chain_of(payment_method)
     if told.failure_code is not None:
-        raise ScenarioError("/scenario/failureCode", "how a charge fails is said by paymentMethod")
+        raise ScenarioError("/scenario/failureCode", "paymentMethod says how a charge fails")
     if steps and told.replies:
-        raise ScenarioError("/scenario/replies", "paymentMethod says already how replies go wrong")
+        raise ScenarioError("/scenario/replies", "paymentMethod already says how replies go wrong")
     ends = outcome or Outcome()
     if steps:
         told = msgspec.structs.replace(told, replies=tuple(steps), replies_forever=outcome is None)
@@ -93,7 +93,7 @@ def charge_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates
 
 
 def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates.Faults, key: str) -> Scenario:
-    """What goes wrong with a refund of a charge that was paid by `payment_method`. Raises ScenarioError."""
+    """The faults of a refund of a charge that was paid by `payment_method`. Raises ScenarioError."""
     told = _told(asked, faults)
     if told.disputed:
         raise ScenarioError("/scenario/disputed", "only a charge is disputed")
@@ -104,7 +104,7 @@ def refund_scenario(payment_method: str, asked: Mapping[str, Any], faults: rates
 
 
 def reply_fault(scenario: Scenario, attempt: int, faults: rates.Faults, key: str) -> rates.ReplyFault | None:
-    """What goes wrong with the reply to an attempt; the first is 1."""
+    """The fault of the reply to an attempt; the first attempt is 1."""
     if attempt <= len(scenario.replies):
         return scenario.replies[attempt - 1]
     if scenario.replies_forever:
@@ -113,14 +113,14 @@ def reply_fault(scenario: Scenario, attempt: int, faults: rates.Faults, key: str
 
 
 def settle_delay(scenario: Scenario, *, usual: timedelta) -> timedelta:
-    """How long a charge or refund stays pending."""
+    """The time for which a charge or refund stays pending."""
     if scenario.settle_delay_seconds is not None:
         return timedelta(seconds=scenario.settle_delay_seconds)
     return timedelta() if scenario.timing == "early" else usual
 
 
 def _told(asked: Mapping[str, Any], faults: rates.Faults) -> Scenario:
-    """What a request says, with the numbers of the rates where it says nothing at all."""
+    """The scenario of a request. Where it is silent, the numbers of the rates count."""
     if asked or not faults.rates:
         return msgspec.convert(asked, Scenario)
     return Scenario(
@@ -133,15 +133,15 @@ def _told(asked: Mapping[str, Any], faults: rates.Faults) -> Scenario:
 
 
 def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
-    """A member, and what is wrong with it."""
+    """A member that contradicts another, and the contradiction."""
     webhooks, timing = scenario.webhooks, scenario.timing
     timings = [fault for fault in webhooks if fault in rates.TIMINGS]
     none_stays = scenario.replies_forever and not scenario.replies
     rules = (
-        (none_stays, "repliesForever", "of `replies` there is none that could stay"),
+        (none_stays, "repliesForever", "`replies` is empty, so there is none that could stay"),
         (len(timings) > 1, "webhooks", f"more than one of {', '.join(rates.TIMINGS)}"),
         (webhooks.count("duplicated") > 1, "webhooks", "duplicated more than once: say `copies`"),
-        (timing == "dropped" and len(webhooks) > 1, "webhooks", "what is dropped is delivered in no other way"),
+        (timing == "dropped" and len(webhooks) > 1, "webhooks", "a dropped event can be delivered in no other way"),
         (timing == "early" and scenario.settle_delay_seconds, "webhooks", "early, and yet it settles after a delay"),
         (scenario.wrong_amount and timing not in {None, "early"}, "wrongAmount", f"the true event would be {timing}"),
         (scenario.disputed and scenario.failure_code, "disputed", "only a charge that succeeds is disputed"),
@@ -150,8 +150,8 @@ def _contradiction(scenario: Scenario) -> tuple[str, str] | None:
 
 
 def _with_drawn(scenario: Scenario, faults: rates.Faults, key: str, *outcomes: str) -> Scenario:
-    """With what the rates add, as far as it does not contradict what there is. Raises ScenarioError for what contradicts
-    itself without them.
+    """Adds the drawn faults that do not contradict the scenario. Raises ScenarioError if the scenario contradicts itself
+    without them.
     """
     if contradiction := _contradiction(scenario):
         name, detail = contradiction

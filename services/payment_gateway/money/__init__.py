@@ -2,8 +2,8 @@
 
 1. `routes.py` parses a request and calls a verb.
 2. `create.py` stores a charge, pending, with its idempotency key, or adds a refund to its charge.
-3. `settle.py` ends what is due, opens disputes that are due, and marks that; then it has the marks announced
-   (`webhooks/announce.py`).
+3. `settle.py` ends charges and refunds that are due, opens disputes that are due, and marks that; then the marks are
+   announced (`webhooks/announce.py`).
 4. `show.py` reads for a client, and announces before it shows anything as ended.
 5. `dispute_charge.py` opens and closes disputes at once, for `/v1/test`.
 

@@ -1,6 +1,4 @@
-"""What merchants are told of a charge or refund that has ended, or of a dispute: a mark, or two where one was asked to be
-wrong. Pure.
-"""
+"""The marks that announce a charge or refund that has ended, or a dispute. A wrong amount adds a second mark. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,8 +19,8 @@ from shared.money import AMOUNT_MINOR_MAX
 def marks_of(
     charge: Charge, subject: Part, endpoints: Sequence[Endpoint], *, now: datetime, trace: str | None = None
 ) -> tuple[Mark, ...]:
-    """The marks for a charge that has ended, a refund of it that has, or a dispute that is open or closed. Those `endpoints`
-    hear of it that want to.
+    """The marks for a charge or a refund of it that has ended, or for a dispute that is open or closed. They go to those of
+    the `endpoints` that want them.
     """
     if charges.settles_at(subject) is not None:
         raise AssertionError(f"not settled: {subject.id}")
@@ -45,7 +43,7 @@ def marks_of(
 
     if isinstance(subject, Dispute) or not subject.scenario.wrong_amount:
         return (mark(subject, now),)
-    # The same with an amount that is not so, an id of its own, and the moment before.
+    # The same event with a wrong amount, an id of its own, and a time just before.
     amount = subject.amount + 1 if subject.amount < AMOUNT_MINOR_MAX else subject.amount - 1
     untrue = mark(replace(subject, amount=amount), now - timedelta(milliseconds=1), WRONG_AMOUNT)
     return untrue, mark(subject, now)

@@ -1,4 +1,4 @@
-"""What a charge is with its refunds and disputes, how each of them ends, and what may be given back. Pure."""
+"""A charge with its refunds and disputes: how each of them ends, and how much may be given back. Pure."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from shared.idempotency import Answer, Key, KeyReused, entry_of, live
 from shared.ids import derive_id, new_id
 from shared.not_found import NotFound
 
-REFUNDS_MAX = 500  # they are in the document of their charge. C25
+REFUNDS_MAX = 500  # C25: they are in the document of their charge
 
 Ending = TypeVar("Ending", "Charge", "Refund")
 
@@ -40,10 +40,10 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """A charge as stored, amounts in minor units. `scenario` says how it ends and what goes wrong with it, and `settles_at`
     when it ends. `keys` are those of the requests that made it and its refunds. `announce` has a mark for each event that
-    is not announced yet; `hand_until` is real time, until when whoever settled it will announce it.
+    is not announced yet. Until `hand_until`, in real time, the process that settled it announces it itself.
 
-    `due_at` is null exactly when nothing is pending or waiting and there is no mark, and never later than the first of that.
-    Settling leaves it, so that a charge which was settled and not announced is found again. C23
+    `due_at` is never later than the first thing that is pending, waiting or marked, and null exactly if there is none.
+    Settling leaves it, so a charge that was settled and not announced is found again. C23: a charge is announced.
     """
 
     id: str = msgspec.field(name="_id")
@@ -70,12 +70,12 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def amount_refunded(self) -> int:
-        """What refunds have reserved or given back. One that has failed gives it free again."""
+        """The amount that refunds have reserved or given back. A failed refund frees its amount."""
         return sum(refund.amount for refund in self.refunds if refund.status != "failed")
 
     @property
     def left(self) -> int:
-        """What may still be refunded or disputed. A dispute that was won gives its amount free again. C25"""
+        """The amount that may still be refunded or disputed; a won dispute frees its own. C25: never more than was taken."""
         return self.amount - self.amount_refunded - sum(dispute.amount_taken for dispute in self.disputes)
 
 
@@ -126,11 +126,11 @@ class NotRefundable(msgspec.Struct, frozen=True):
 
 
 class TooManyRefunds(msgspec.Struct, frozen=True):
-    """The charge has REFUNDS_MAX already."""
+    """The charge already has REFUNDS_MAX."""
 
 
 class ExceedsCharge(msgspec.Struct, frozen=True):
-    """More than `left`, in minor units."""
+    """The amount is more than `left`, in minor units."""
 
     left: int
 
@@ -141,7 +141,7 @@ Refusal = NotFound | NotRefundable | TooManyRefunds | ExceedsCharge
 def refund(
     charge: Charge | None, asked: Refund, key: Key, now: datetime | None
 ) -> Verdict[Charge, Answer | KeyReused | Refusal]:
-    """Adds a refund, with its key, if the charge still has as much. `now` is the server's time of the read. C25"""
+    """Adds a refund with its key, if so much is left. `now` is the server's time of the read. C25: never more than taken."""
     if charge is None or now is None:  # a reset took it
         return Verdict(NotFound("charge"))
     if any(one.id == asked.id for one in charge.refunds):  # our own effect
@@ -156,7 +156,7 @@ def refund(
 
 
 def why_not(charge: Charge, amount: int) -> Refusal | None:
-    """Why that much cannot be refunded."""
+    """Why that amount cannot be refunded, or None."""
     if charge.status != "succeeded":
         return NotRefundable(charge.status)
     if len(charge.refunds) >= REFUNDS_MAX:
@@ -165,17 +165,17 @@ def why_not(charge: Charge, amount: int) -> Refusal | None:
 
 
 def part(charge: Charge, object_id: str) -> Part | None:
-    """The charge itself, or that refund or dispute of it."""
+    """The charge itself, or its refund or dispute with that id."""
     return next((one for one in _parts(charge) if one.id == object_id), None)
 
 
 def due(charge: Charge, now: datetime) -> list[Part]:
-    """What ends or opens by `now`."""
+    """The parts that end or open by `now`."""
     return [one for one in _parts(charge) if (at := settles_at(one)) is not None and at <= now]
 
 
 def settles_at(part: Part) -> datetime | None:
-    """When it ends, or opens, by itself; None if it has."""
+    """When the part ends or opens by itself; None if it has."""
     if isinstance(part, Dispute):
         return part.opens_at if part.status == "waiting" else None
     return part.settles_at if part.status == "pending" else None
@@ -186,7 +186,7 @@ def _parts(charge: Charge) -> Iterator[Part]:
 
 
 def ended(pending: Ending, *, now: datetime) -> Ending:
-    """The charge or refund as it ends."""
+    """The charge or refund after its end."""
     if pending.status != "pending":
         raise AssertionError(f"settled twice: {pending.id}")
     code = pending.scenario.failure_code
@@ -194,8 +194,8 @@ def ended(pending: Ending, *, now: datetime) -> Ending:
 
 
 def with_settled(charge: Charge, object_id: str, *, now: datetime, delay: timedelta) -> Charge:
-    """The charge with that part of it ended, or that dispute opened. One that is to be disputed is, `delay` after it has
-    succeeded; the dispute's id follows from the charge's, so that two gateways mean the same. C23
+    """The charge with that part ended, or that dispute opened. If it is to be disputed, its dispute opens `delay` after it
+    has succeeded. C23: the dispute's id follows from the charge's, so two gateways make the same one.
     """
     if object_id == charge.id:
         after = ended(charge, now=now)
@@ -207,7 +207,7 @@ def with_settled(charge: Charge, object_id: str, *, now: datetime, delay: timede
 
 
 def announced(charge: Charge, ids: Collection[str]) -> Charge:
-    """The charge when these of its marks have been announced. It is due while there are others."""
+    """The charge after these of its marks have been announced. It stays due while others are left."""
     if left := without(charge.announce, ids):
         return replace(charge, announce=left)
     pending = filter(None, map(settles_at, _parts(charge)))
@@ -234,7 +234,7 @@ def refund_on_the_wire(charge: Charge, refund: Refund) -> wire.Refund:
 
 
 def dispute_on_the_wire(charge: Charge, dispute: Dispute) -> wire.Dispute:
-    """One that waits is shown to nobody."""
+    """The dispute for merchants, who never see one that waits."""
     assert dispute.status != "waiting"
     assert dispute.created_at is not None
     return wire.Dispute(

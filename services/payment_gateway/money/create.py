@@ -1,5 +1,5 @@
-"""Taking charges and refunds: each is stored, pending, with its idempotency key, before the merchant is answered. A charge
-is one insert. A refund is put into its charge by a compare-and-set, so refunds of one charge never exceed it. C5, C25
+"""Takes charges and refunds. Each is stored as pending, with its idempotency key, before the merchant is answered. A charge
+is one insert. C5: one key is one charge. C25: a refund is a compare-and-set on its charge, so refunds never exceed it.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from shared.tracing import current_trace, note, span
 
 @dataclass(frozen=True)
 class CreateMoney:
-    """`delay` is how long a charge or refund is pending, unless its scenario says otherwise; `expect` is told when it
-    settles. Raises ScenarioError, UnresolvedDuplicateError, PyMongoError, and what `Documents` raises.
+    """Creates. A charge or refund is pending for `delay`, unless its scenario says otherwise; `expect` is called with the
+    time at which it settles. Raises ScenarioError, UnresolvedDuplicateError, PyMongoError, and what `Documents` raises.
     """
 
     store: Store
@@ -48,7 +48,7 @@ class CreateMoney:
             keyed(key, "POST /v1/charges", asked),
             body=wire.encode(charges.on_the_wire(charge)),
             location=f"/v1/charges/{charge.id}",
-            now=utc_now(),  # keys stay on real time. C24
+            now=utc_now(),  # C24: keys stay on real time
         )
         create = partial(self._insert, replace(charge, keys=(remembered,)), now)
         with span("create charge"):
@@ -77,7 +77,7 @@ class CreateMoney:
             keyed(key, f"POST /v1/charges/{charge_id}/refunds", asked),
             body=wire.encode(charges.refund_on_the_wire(charge, made)),
             location=f"/v1/refunds/{made.id}",
-            now=utc_now(),  # keys stay on real time. C24
+            now=utc_now(),  # C24: keys stay on real time
         )
         create, refusal = partial(self._refund, charge, made, remembered, now), charges.why_not(charge, asked.amount)
         with span("create refund"):

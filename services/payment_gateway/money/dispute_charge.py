@@ -1,5 +1,5 @@
-"""Opening and closing disputes at once, as a test asks. A compare-and-set writes the dispute and a mark of it; the mark is
-announced before the dispute is shown. C23, C25
+"""Opens and closes disputes at once, as a test asks. A compare-and-set writes the dispute with its mark, and the mark is
+announced before the dispute is shown. C23: announced once. C25: a dispute takes no more than is left.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class NotDisputable(msgspec.Struct, frozen=True):
 
 
 class TooManyDisputes(msgspec.Struct, frozen=True):
-    """The charge has DISPUTES_MAX already."""
+    """The charge already has DISPUTES_MAX."""
 
 
 class ClosedOtherwise(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ Refusal = NotFound | NotDisputable | TooManyDisputes | ExceedsCharge | ClosedOth
 
 @dataclass(frozen=True)
 class DisputeCharge:
-    """Raises PyMongoError, and what `Documents` raises."""
+    """Its methods raise PyMongoError, and what `Documents` raises."""
 
     store: Store
     charges: StoredCharges
@@ -55,7 +55,7 @@ class DisputeCharge:
     show: ShowMoney
 
     async def open(self, merchant: str, charge_id: str, amount: int | None, reason: str) -> wire.Dispute | Refusal:
-        """`amount` is in minor units; None is all that is left of the charge."""
+        """Opens a dispute. `amount` is in minor units; None means all that is left of the charge."""
         dispute_id = new_id("dp")
         return await self._change(merchant, charge_id, dispute_id, partial(with_dispute, dispute_id, amount, reason))
 
@@ -95,7 +95,7 @@ class DisputeCharge:
 def with_dispute(
     dispute_id: str, amount: int | None, reason: str, charge: Charge, now: datetime
 ) -> Charge | NotDisputable | TooManyDisputes | ExceedsCharge:
-    """The charge with that dispute open, for no more than is left of it. Pure. C25"""
+    """The charge with that dispute open. Pure. C25: a dispute takes no more than is left."""
     if part(charge, dispute_id):  # our own effect
         return charge
     if charge.status != "succeeded":
@@ -112,7 +112,7 @@ def with_dispute(
 def with_closed(
     dispute_id: str, outcome: Literal["won", "lost"], charge: Charge, now: datetime
 ) -> Charge | NotFound | ClosedOtherwise:
-    """The charge with that dispute closed; as it is, if it was closed so before. Nobody knows of one that waits. Pure."""
+    """The charge with that dispute closed, unchanged if it was closed so before. One that waits is not found. Pure."""
     dispute = part(charge, dispute_id)
     if not isinstance(dispute, Dispute) or dispute.status == "waiting":
         return NotFound("dispute")

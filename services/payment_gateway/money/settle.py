@@ -1,8 +1,8 @@
-"""Settling what is due: a compare-and-set ends a charge or a refund in it, or opens a dispute in it, and writes a mark;
-then the marks are announced. C23
+"""Settles what is due: a compare-and-set ends a charge or a refund in it, or opens a dispute in it, and writes a mark. Then
+the marks are announced. C23: a charge ends once, and is announced once.
 
-Nothing is leased. Two gateways that settle one charge meet in its version, and the second finds it settled. Whoever dies
-between settling and announcing leaves a charge that is still due.
+Nothing is leased. If two gateways settle one charge, the second misses its version, reads again and finds it settled. If a
+process dies between settling and announcing, the charge is still due.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from shared.telemetry import log
 from shared.tracing import continue_trace, current_trace, span
 
 AT_ONCE = 256
-HAND_SECONDS = 5.0  # for so long nobody else announces what we have settled
+HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
-INTERVAL_SECONDS = 0.1  # what falls due in the meantime is settled and announced together
+INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
 _SETTLED_BY_STATUS = {
@@ -44,7 +44,7 @@ _SETTLED_BY_STATUS = {
 
 
 class Settle:
-    """`delay` is how long after a charge has succeeded it is disputed, if it is to be."""
+    """Settles. If a charge is to be disputed, its dispute opens `delay` after the charge has succeeded."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class Settle:
         )
 
     def expect(self, now: datetime, settles_at: datetime) -> None:
-        """Hints at something that settles then, by the gateway's clock, which shows `now`."""
+        """Hints that something settles at that time of the gateway's clock, which now shows `now`."""
         self.work.wake_in((settles_at - now).total_seconds())
 
     async def run_once(self) -> int:
-        """Settles and announces what is due now; of how many charges that was done. Raises PyMongoError and
+        """Settles and announces what is due now, and returns for how many charges. Raises PyMongoError and
         UnavailableError.
         """
         return await self._settle_and_announce(await self._due())
@@ -83,8 +83,8 @@ class Settle:
         return [found] if (found := await self._due()) else []
 
     async def _due(self) -> Sequence[Document]:
-        """The charges that are due by the gateway's clock, the earliest first; not those that somebody else has just settled
-        and will announce, nor those that could not be worked on.
+        """The charges that are due by the gateway's clock, the earliest first. It leaves out those that another process has
+        just settled and will announce, and those that are passed over.
         """
         is_due = {"$lte": await self._clock.now(), "$type": "date"}
         out_of_hand = {"$expr": {"$lte": ["$hand_until", "$$NOW"]}}  # null comes before any date
@@ -94,7 +94,7 @@ class Settle:
     async def _settle_and_announce(self, found: Sequence[Document]) -> int:
         if not found:
             return 0
-        # Read when the charges have been found due: an endpoint that is made later hears nothing of them. C23
+        # C23: endpoints are read after the charges were found due, so a later endpoint gets nothing of them.
         merchants = list({one["merchant"] for one in found})
         endpoints = await find_endpoints(self._store, {"merchant": {"$in": merchants}, "state": "enabled"})
         now = await self._clock.now()
@@ -110,7 +110,7 @@ class Settle:
         return len(done) - len(unannounced)
 
     async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> None:
-        """What is due of it. Decisions about one document are one write."""
+        """Settles all that is due of one charge. Decisions about one document share one write."""
         continue_trace(document.get("trace"), reference=document.get("reference"))
         try:
             charge = msgspec.convert(document, Charge)
@@ -123,7 +123,7 @@ class Settle:
         self, charge: Charge, document: Document, pending: Part, endpoints: Sequence[Endpoint], now: datetime
     ) -> None:
         noun = type(pending).__name__.lower()
-        # The order's id, in the words of whoever asked for the money.
+        # The log says the order's id, by which the merchant knows the charge.
         continue_trace(charge.trace if isinstance(pending, Dispute) else pending.trace, reference=charge.reference)
         with span(f"settle {noun}"):
             trace = current_trace()  # the event continues from here
@@ -149,12 +149,12 @@ def settled(
     read_at: datetime | None,
     trace: str | None,
 ) -> Verdict[Charge, Part | None]:
-    """The charge with that part of it ended, or that dispute opened, and a mark for its event; nothing if that was done
-    already. Its `due_at` stays: it is due until the mark is announced. Pure.
+    """The charge with that part ended, or that dispute opened, and a mark for its event; no change if that was done already.
+    Its `due_at` stays, so it is due until the mark is announced. Pure.
     """
     subject = None if charge is None else part(charge, object_id)
     if charge is None or read_at is None or subject is None or settles_at(subject) is None:
-        return Verdict(None, found=True)  # a reset took it, or somebody else was quicker
+        return Verdict(None, found=True)  # a reset took it, or another process was quicker
     after = with_settled(charge, object_id, now=now, delay=delay)
     ended = part(after, object_id)
     if ended is None:  # nothing was left to dispute, so there is nothing to announce either
@@ -171,7 +171,7 @@ def marked(
     read_at: datetime,
     trace: str | None,
 ) -> Charge:
-    """The charge with a mark of what has happened to that part of it, in the hand of whoever writes it. Pure."""
+    """The charge with a mark for that part; the process that writes it announces it. Pure."""
     marks = marks_of(charge, subject, endpoints, now=now, trace=trace)
     hand_until = read_at + timedelta(seconds=HAND_SECONDS)
     return replace(charge, announce=(*charge.announce, *marks), hand_until=hand_until)

@@ -1,6 +1,4 @@
-"""Showing charges, refunds and disputes. Nothing is shown as ended before it is announced, so whoever looks announces first.
-C23
-"""
+"""Shows charges, refunds and disputes. C23: nothing is shown as ended before it is announced, so a read announces first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,12 +22,12 @@ from shared.mongo import Document
 from shared.not_found import NotFound
 from shared.pages import Found, Paging, place
 
-_SHOWN: Document = {"$unset": "keys"}  # of a charge: not what its requests were answered, which is as long as itself
+_SHOWN: Document = {"$unset": "keys"}  # of a charge: the answers in its keys would double its length
 _NOT_WAITING = {"status": {"$ne": "waiting"}}
 
 
 class ShowMoney:
-    """Raises PyMongoError, UnavailableError and OverloadedError."""
+    """Its methods raise PyMongoError, UnavailableError and OverloadedError."""
 
     def __init__(self, store: Store, announce: Announce[Charge]) -> None:
         self._store = store
@@ -44,7 +42,7 @@ class ShowMoney:
         return next((_refund(charge, refund_id) for charge in await self._announced(found)), NotFound("refund"))
 
     async def dispute(self, merchant: str, dispute_id: str) -> wire.Dispute | NotFound:
-        """NotFound too while it waits."""
+        """The dispute; NotFound also while it waits."""
         found = await read(self._store.charges, {"$match": {"disputes.id": dispute_id, "merchant": merchant}})
         shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
         opened = (_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting")
@@ -53,7 +51,7 @@ class ShowMoney:
     async def charges(
         self, merchant: str, paging: Paging, *, reference: str | None = None, status: wire.MoneyState | None = None
     ) -> Found[wire.Charge]:
-        """A page of them, newest first. With a `status` it may be short, as `page` says. Raises CursorError."""
+        """A page of charges, newest first. With a `status` it may be short, as `page` says. Raises CursorError."""
         of, also, stages = {"merchant": merchant, "reference": reference}, {"status": status}, [READ_AT, _SHOWN]
         found, following = await page(self._store, self._store.charges, of, paging, stages, also=also)
         return Found([on_the_wire(charge) for charge in await self._announced(found)], following)
@@ -67,13 +65,13 @@ class ShowMoney:
         reference: str | None = None,
         status: wire.MoneyState | None = None,
     ) -> Found[wire.Refund]:
-        """The same of refunds: `reference` and `status` are theirs. Raises CursorError."""
+        """A page of refunds, by their own `reference` and `status`. Raises CursorError."""
         of = {"merchant": merchant, "_id": charge_id, "refunds.reference": None if charge_id else reference}
         found, following = await self._parts("refunds", of, {"reference": reference, "status": status}, paging)
         return Found([_refund(*one) for one in found], following)
 
     async def disputes(self, merchant: str, paging: Paging, *, reference: str | None = None) -> Found[wire.Dispute]:
-        """The same of disputes, by the `reference` of their charge. Raises CursorError."""
+        """A page of disputes, by the `reference` of their charge. Raises CursorError."""
         of = {"merchant": merchant, "reference": reference}
         found, following = await self._parts("disputes", of, _NOT_WAITING, paging)
         return Found([_dispute(*one) for one in found], following)
@@ -81,11 +79,11 @@ class ShowMoney:
     async def _parts(
         self, name: str, of: Mapping[str, Any], wanted: Mapping[str, Any], paging: Paging
     ) -> tuple[list[tuple[Charge, str]], str | None]:
-        """A page of refunds or disputes as `wanted`, of charges as `of`: each with its charge, which is announced."""
+        """A page of the refunds or disputes that match `wanted`, of charges that match `of`, each with its charge."""
         of, wanted, older = given(of), given({**wanted, "created_at": paging.created}), beyond(paging.after)
-        if of.keys() == {"merchant"}:  # nothing else has an index
+        if of.keys() == {"merchant"}:  # there is no index on the other conditions
             between = {**wanted.get("created_at", {}), **older.get("created_at", {})}
-            # As one condition on one element, so that the index is read between both bounds.
+            # One condition on one element, so that the index is read between both bounds.
             elements = {name: {"$elemMatch": {"created_at": between}}} if between else {}
             of = {**of, f"{name}.created_at": {"$exists": True}, **elements}
         kept = {f"{name}.{field}": 1 for field in ("id", "created_at", *wanted)}
@@ -105,7 +103,7 @@ class ShowMoney:
         return [(charges[one["charge"]], one["_id"]) for one in shown if one["charge"] in charges], following
 
     async def _charges_of(self, name: str, parts: Sequence[Document]) -> dict[str, Charge]:
-        """The charges of refunds or disputes, announced, with these `parts` and nothing that may be long beside."""
+        """The charges of refunds or disputes, announced. Of their long fields they have only these `parts`."""
         theirs = {"$match": {"_id": {"$in": list({one["charge"] for one in parts})}}}
         ids = [one["_id"] for one in parts]
         own = {"$filter": {"input": f"${name}", "as": "one", "cond": {"$in": ["$$one.id", ids]}}}
@@ -118,7 +116,7 @@ class ShowMoney:
         return {one["_id"]: msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced}
 
     async def _announced(self, found: Sequence[Document]) -> list[Charge]:
-        """As they were read, once all marks in them are announced. Those that cannot be announced are left out."""
+        """The charges as they were read, once all their marks are announced. Those that cannot be announced are left out."""
         unannounced = await self._announce([one for one in found if one["announce"]])
         return [msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced]
 

@@ -1,4 +1,4 @@
-"""Charges as several verbs read and write them."""
+"""Reads and writes charges for several verbs."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ StoredCharges = Documents[Charge, Answer | KeyReused]
 
 
 def stored_charges(store: Store) -> StoredCharges:
-    """What stands in the way of a new charge is another with its Idempotency-Key."""
+    """The charges as Documents. An insert can meet another charge with its Idempotency-Key."""
 
     async def explain(charges: Sequence[Charge]) -> Sequence[Answer | KeyReused | None]:
         return await known_keys(store.charges, [(one.merchant, one.keys[0]) for one in charges])
@@ -24,7 +24,7 @@ def stored_charges(store: Store) -> StoredCharges:
 
 
 def told(charge: Charge) -> Told:
-    """What is announced of it, its refunds and disputes, and how: of a dispute as of its charge, with no wrong amount."""
+    """What the events of a charge need to know. A dispute has the scenario of its charge, but never a wrong amount."""
     scenarios = {charge.id: charge.scenario, **{refund.id: refund.scenario for refund in charge.refunds}}
     scenarios |= dict.fromkeys((one.id for one in charge.disputes), replace(charge.scenario, wrong_amount=False))
     return Told(charge.merchant, charge.reference, charge.id, scenarios.__getitem__)

@@ -1,13 +1,13 @@
-"""An `early` reply waits here: a merchant hears how its charge or refund ended before the reply that creates it."""
+"""An `early` reply waits here, so that the webhook about a charge or refund arrives before the reply that creates it."""
 
 from payment_gateway.store import Store
 from payment_gateway.webhooks.event import event_ids
 
 
 async def has_told(store: Store, object_id: str) -> bool:
-    """Whether a charge or refund has ended, and each delivery of that has been tried once. Raises PyMongoError.
+    """Whether a charge or refund has ended, and each delivery of that event has been tried. Raises PyMongoError.
 
-    The mark is read first, the deliveries after it: while there is a mark, some of them may be still to come. C23
+    C23: the mark is read first and the deliveries after it; while there is a mark, some may still be missing.
     """
     field = "_id" if object_id.startswith("ch_") else "refunds.id"
     charge = await store.charges.find_one(

@@ -1,8 +1,8 @@
-"""Announcing what has happened: for each mark of a document its event, then the deliveries, then the mark off, each
-acknowledged before the next. C23
+"""Announces what has happened. For each mark of a document it stores the event, then the deliveries, then takes the mark
+off; each step is acknowledged before the next. C23: an event is announced once.
 
-Any step may be done twice, late, or by a process that dies after it: ids follow from what they are about, so all of it is
-there once, and a mark goes last. What is announced is what a majority has: marks as they were read.
+Any step may come twice, or late, or be the last of a process that dies. Ids follow from the objects that they are about, so
+everything is stored once, and the mark goes last. The marks are those that a majority has.
 """
 
 import asyncio
@@ -34,15 +34,15 @@ from shared.telemetry import log
 DELIVERIES_MAX = 1000  # in one insert
 EVENTS_MAX = 100  # in one insert: each may have 30 KB of a merchant's metadata
 LEFT_OVER_MAX = 100  # endpoints at once
-LEFT_OVER_POLL_SECONDS = 2.0  # seldom, and never in a hurry
+LEFT_OVER_POLL_SECONDS = 2.0  # this is seldom needed, and never urgent
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
 class Announce(Generic[T]):
-    """Announces the marks of documents of one kind. `told` says what of, and `without` is the document when the marks of
-    these ids have been announced. `wake` hints at new deliveries.
+    """Announces the marks of documents of one kind. `told` says what they are about. `without` returns the document without
+    the marks of these ids. `wake` hints at new deliveries.
     """
 
     store: Store
@@ -54,9 +54,9 @@ class Announce(Generic[T]):
     wake: Callable[[], None]
 
     async def __call__(self, found: Sequence[Document]) -> set[str]:
-        """Announces all marks of the documents, which were just read, with the server's time of that in `read_at`. Returns
-        the ids of those that cannot be announced; they spoil no other. Raises PyMongoError, UnavailableError and
-        OverloadedError; then some may be announced.
+        """Announces all marks of the documents, which were just read, with the server's time in `read_at`. Returns the ids
+        of documents that cannot be announced; they spoil no other. After PyMongoError, UnavailableError or OverloadedError,
+        some may be announced.
         """
         if not found:
             return set()
@@ -64,7 +64,7 @@ class Announce(Generic[T]):
             await self._announce(found)
         except (PyMongoError, UnavailableError, OverloadedError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever one document brings about is its own
+        except Exception as error:  # noqa: BLE001 - the error of one document must not stop the others
             if len(found) == 1:
                 log.error("cannot be announced", id=found[0]["_id"], reason=describe(error))
                 return {found[0]["_id"]}
@@ -77,7 +77,7 @@ class Announce(Generic[T]):
         marked = [one for marks in marks_of.values() for one in marks]
         events = (to_document(event_of(one.mark, one.told, now=now)) for one in marked)
         await insert_all(self.store.events, events, at_once=EVENTS_MAX)
-        # Those that are held come first: whoever releases them is not tried before they are there.
+        # Held deliveries come first: the ones that they wait for must not be tried before they are stored.
         queue = sorted(marked, key=lambda one: not is_held(one.mark, one.scenario))
         await insert_all(self.store.deliveries, map(_stored, (made for one in queue for made in _deliveries(one, now))))
         if any(one.mark.to for one in queue):
@@ -90,23 +90,23 @@ class Announce(Generic[T]):
     def _marks(self, document: Document) -> list["_Marked"]:
         thing = msgspec.convert(document, self.kind)
         told = self.told(thing)
-        marks: tuple[Mark, ...] = thing.announce  # type: ignore[attr-defined]  # of every kind
+        marks: tuple[Mark, ...] = thing.announce  # type: ignore[attr-defined]  # every kind has it
         return [_Marked(mark, told, told.scenario_of(mark.object), document["read_at"]) for mark in marks]
 
     async def _take_off(self, document: Document, marked: Sequence["_Marked"]) -> bool:
-        """Whether the document is still there: somebody else may have announced the same."""
+        """Whether the document is still there. Another process may have announced the same."""
         ids = {one.mark.id for one in marked}
 
         def off(thing: T | None, _now: datetime | None) -> Verdict[T, bool]:
             if thing is None:
-                return Verdict(answer=False)  # confirmed: what is taken back was durable
+                return Verdict(answer=False)  # this rests on an absence, so it is given only after a second read
             after = self.without(thing, ids)
             return Verdict(answer=True, after=after if after != thing else None, found=True)
 
         return await self.documents.change(document["_id"], off, read=document, patient=True)
 
     async def _take_back(self, marked: Sequence["_Marked"]) -> None:
-        """What a reset took while it was announced has not happened."""
+        """Deletes what was announced of a document that a reset took meanwhile: it has not happened."""
         ids = [one.mark.id for one in marked]
         for merchant in {one.told.merchant for one in marked}:
             await self.store.deliveries.delete_many({"merchant": merchant, "event_id": {"$in": ids}})
@@ -114,7 +114,7 @@ class Announce(Generic[T]):
 
 
 class _Marked(NamedTuple):
-    """A mark, what is told with it and how, and the server's time when it was read."""
+    """A mark, the facts and the scenario that go with it, and the server's time when it was read."""
 
     mark: Mark
     told: Told
@@ -123,7 +123,7 @@ class _Marked(NamedTuple):
 
 
 def _stored(delivery: Delivery) -> Document:
-    """With the mark by which those who watch see that it is new."""
+    """The delivery as stored, with the mark by which a watching page sees that it is new."""
     return {**to_document(delivery), "writer": ObjectId()}
 
 
@@ -132,11 +132,11 @@ def _deliveries(one: _Marked, now: datetime) -> list[Delivery]:
 
 
 async def insert_all(collection: MongoCollection, documents: Iterable[Document], *, at_once: int | None = None) -> None:
-    """Returns once a majority has all of them. They are inserted in slices of `at_once`, by default DELIVERIES_MAX, and each
-    is made when the slice before is there: however many they are, others have their turn in between.
+    """Returns once a majority has all of them. It inserts slices of `at_once`, by default DELIVERIES_MAX, and encodes each
+    slice after the one before is stored, so that other tasks run in between.
 
-    One that is there already counts only if the reply has no write concern error: with one, a failover might still take it
-    away. Raises PyMongoError, InvalidError, and what encoding raises; then some may be there.
+    A document that is already there counts as stored only if the reply has no write concern error; otherwise a failover
+    might still take it away. Raises PyMongoError, InvalidError and errors of encoding; then some may be stored.
     """
     left = iter(documents)
     while made := list(islice(left, at_once or DELIVERIES_MAX)):
@@ -151,7 +151,7 @@ async def insert_all(collection: MongoCollection, documents: Iterable[Document],
 
 
 class AnnounceLeftOver:
-    """Announces what has happened to endpoints, where whoever disabled one did not live to do so. C23"""
+    """Announces events of endpoints whose process died before it did so. C23: an event is announced once."""
 
     def __init__(self, store: Store, clock: StoredClock, announce: Announce[Endpoint]) -> None:
         self._store = store
@@ -163,7 +163,7 @@ class AnnounceLeftOver:
         )
 
     async def run_once(self) -> int:
-        """Of how many endpoints something was announced. Raises PyMongoError."""
+        """Returns for how many endpoints it announced something. Raises PyMongoError."""
         found = await self._due()
         await self._do(found)
         return len(found)

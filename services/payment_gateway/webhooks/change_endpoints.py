@@ -1,5 +1,5 @@
-"""Webhook endpoints: added, changed, removed, and given another secret. A secret is shown in the answer to whoever makes it,
-and to nobody who asks later. What is pending for an endpoint that is disabled or gone is cancelled when due.
+"""Adds, changes and deletes webhook endpoints, and rotates their secrets. A secret is shown once, in the answer to the
+request that made it. Pending deliveries to an endpoint that is disabled or deleted are cancelled when they fall due.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from shared.times import utc_now
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The endpoint that is asked for. Without a `secret` one is made, and without `expires_in_seconds` it stays for good."""
+    """A request for an endpoint. Without a `secret` one is made; without `expires_in_seconds` it never expires."""
 
     url: str
     event_types: tuple[wire.EventType, ...] = ()
@@ -42,27 +42,27 @@ class NewEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Rotation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is asked for. Without a `secret` one is made."""
+    """A request for a rotation. Without a `secret` one is made."""
 
     secret: str | None = None
     overlap_seconds: int = endpoints.OVERLAP_SECONDS
 
 
 def expiry(seconds: int | None) -> datetime | None:
-    """When an endpoint expires that is to last for `seconds` from now, in real time: as a lease does. C24"""
+    """The real time at which an endpoint that lasts `seconds` expires. C24: the test clock does not move it."""
     return None if seconds is None else utc_now() + timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True)
 class ChangeEndpoints:
-    """Raises PyMongoError, and what `Documents` and `change_once` raise."""
+    """Its methods raise PyMongoError, and what `Documents` and `change_once` raise."""
 
     store: Store
     endpoints: StoredEndpoints
     clock: StoredClock
 
     async def add(self, merchant: str, key: str, asked: NewEndpoint) -> Answer | KeyReused | TooManyEndpoints:
-        """However many are made at once, a merchant has ENDPOINTS_MAX at most: each is inserted in a place of its own."""
+        """Adds an endpoint. Each takes a place of its own, so a merchant never has more than ENDPOINTS_MAX."""
         secret, now = asked.secret or endpoints.new_secret(), await self.clock.now()
         endpoint = msgspec.structs.replace(
             endpoints.new_endpoint(merchant, asked.url, secret, now=now),
@@ -75,11 +75,11 @@ class ChangeEndpoints:
             keyed(key, "POST /v1/webhook-endpoints", asked),
             body=wire.encode(with_secret(endpoint)),
             location=f"/v1/webhook-endpoints/{endpoint.id}",
-            now=utc_now(),  # keys stay on real time. C24
+            now=utc_now(),  # C24: keys stay on real time
         )
         for _ in range(endpoints.ENDPOINTS_MAX):
             place = await free_place(self.store, merchant, new=True)
-            if place is None:  # C5: before a refusal, the key
+            if place is None:  # C5: one key is one thing, so the key is looked up before a refusal
                 return await known_key(self.store.webhook_endpoints, merchant, remembered) or TooManyEndpoints()
             placed = msgspec.structs.replace(endpoint, keys=(remembered,), place=place)
             outcome = await self.endpoints.insert(placed)
@@ -88,18 +88,18 @@ class ChangeEndpoints:
         raise UnresolvedDuplicateError
 
     async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | NotFound:
-        """The endpoint after the change."""
+        """Returns the endpoint after the change."""
         return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.changed(found, merchant, change))
 
     async def delete(self, merchant: str, endpoint_id: str) -> bool:
-        """Whether there was one."""
-        at = utc_now()  # keys stay on real time. C24
+        """Returns whether there was one."""
+        at = utc_now()  # C24: keys stay on real time
         return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.deleted(found, merchant, at=at))
 
     async def rotate_secret(
         self, merchant: str, key: str, endpoint_id: str, asked: Rotation
     ) -> Answer | KeyReused | NotFound | TooManyRotations:
-        """For a while the secret before signs along, so that no delivery fails meanwhile."""
+        """Gives the endpoint a new secret. The old one signs too for a while, so that no delivery fails meanwhile."""
         document = await self.store.one(self.store.webhook_endpoints, merchant, endpoint_id)
         if isinstance(document, NotFound):
             return document
@@ -110,7 +110,7 @@ class ChangeEndpoints:
             keyed(key, f"POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret", asked),
             body=wire.encode(with_secret(shown)),
             location=f"/v1/webhook-endpoints/{endpoint_id}",
-            now=utc_now(),  # keys stay on real time. C24
+            now=utc_now(),  # C24: keys stay on real time
         )
 
         def rotate(found: Endpoint | None, read_at: datetime | None) -> Verdict[Endpoint, Any]:

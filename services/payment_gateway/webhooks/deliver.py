@@ -1,5 +1,5 @@
-"""Delivering events: claim what is due, POST it signed, record the attempt. An attempt that is not recorded, because the
-process died, is made again: at least once, never lost.
+"""Delivers events: claims deliveries that are due, POSTs each signed event, records the attempt. An attempt that was not
+recorded, because the process died, is made again: an event is delivered at least once and never lost.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
 
-SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 to the rest: shares.py
-CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs are hundreds of reads
-BOUNDS_SECONDS = 1.0  # a changed maxInFlight counts after this at the latest: claims are too many to read it for each
-RECORD_SECONDS = 25.0  # more than judging its endpoint and recording it let anybody wait
+SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 for the rest: shares.py
+CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs mean hundreds of reads
+BOUNDS_SECONDS = 1.0  # a changed maxInFlight takes effect within this; reading it for each claim would be too much
+RECORD_SECONDS = 25.0  # longer than judging its endpoint and recording it can take
 
 _ATTEMPTS = Counted(
     "payment_gateway_delivery_attempts_total",
@@ -55,7 +55,7 @@ _ATTEMPT_SECONDS = Histogram(
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """Documents as they were read: one that does not decode must not spoil those claimed with it."""
+    """Documents as they were read. One that does not decode must not spoil those claimed with it."""
 
     delivery: Document
     lease: Lease
@@ -65,8 +65,8 @@ class _Claimed(msgspec.Struct, frozen=True):
 
 @dataclass
 class DeliverWebhooks:
-    """`timeout_seconds` bounds one attempt; `schedule_seconds` says how long to wait after each that fails. `tried` hears
-    that one was recorded.
+    """Delivers. `timeout_seconds` bounds one attempt; `schedule_seconds` are the pauses after each failure. `tried` is
+    called when an attempt has been recorded.
     """
 
     store: Store
@@ -112,8 +112,8 @@ class DeliverWebhooks:
         return claimed
 
     async def _choose(self, free: Document, limit: int) -> list[str]:
-        """The ids of what may be claimed of the `free` deliveries: of each endpoint the earliest, and no more than its share
-        of the slots, or its own `max_in_flight`. A round starts after the endpoint where the last one ended, so that all get
+        """The ids that may be claimed of the `free` deliveries: the earliest of each endpoint, but no more than its share of
+        the slots or its own `max_in_flight`. A round starts after the endpoint at which the last one ended, so that all get
         their turn.
 
         It goes from endpoint to endpoint by an index and never through the backlog of one that has its share.
@@ -147,7 +147,7 @@ class DeliverWebhooks:
         return chosen
 
     async def _bounds(self, endpoint_ids: Iterable[str]) -> dict[str, int]:
-        """How many deliveries these endpoints may have in flight, as it was at most BOUNDS_SECONDS ago."""
+        """How many deliveries these endpoints may have under way, read at most BOUNDS_SECONDS ago."""
         if time.monotonic() > self._bounds_until:
             self._known_bounds, self._bounds_until = {}, time.monotonic() + BOUNDS_SECONDS
         ids = list(endpoint_ids)
@@ -191,7 +191,7 @@ class DeliverWebhooks:
             following = after(attempt, self.schedule_seconds, ended_at=ended_at, retry_after_seconds=asked_seconds)
             calling.answered(attempt.status, failed=following.state != "delivered")
         await self.judge(endpoint, delivery, attempt, following)
-        was_recorded = await self._record(claimed, attempt, following)  # last: else it would be made again. C23
+        was_recorded = await self._record(claimed, attempt, following)  # C23: last, so that a crash loses no verdict
         self.tried()
         log.info(
             "delivered" if following.state == "delivered" else "delivery attempt failed",
@@ -206,7 +206,7 @@ class DeliverWebhooks:
         )
 
     async def _record(self, claimed: _Claimed, attempt: Attempt | None, following: Next) -> bool:
-        """Whether it was recorded. If nobody came between, the delivery is as it was claimed, and is not read again."""
+        """Whether it was recorded. If nobody has written since the claim, the delivery is not read again."""
         document = claimed.delivery
         return await self.deliveries.change(
             document["_id"],
@@ -216,7 +216,7 @@ class DeliverWebhooks:
         )
 
     async def _ended_at(self, attempt: Attempt) -> datetime:
-        """By the gateway's clock. What was answered is recorded, also if the clock cannot be read now."""
+        """The gateway's time. If it cannot be read now, a time near it, so that the answer is still recorded."""
         try:
             return await self.clock.now()
         except PyMongoError:
@@ -231,7 +231,7 @@ async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Docume
 
 
 def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> tuple[bytes, Mapping[str, str]]:
-    """Body and headers, signed in both schemes, afresh for each attempt and in real time (C24); the id stays the same."""
+    """Body and headers, signed in both schemes anew for each attempt; the id stays. C24: signatures have real time."""
     sent, signatures = signed(
         body,
         signing_secrets(endpoint, now=now),

@@ -1,4 +1,4 @@
-"""What a delivery is: one event on its way to one endpoint, and what an attempt means for it. Pure."""
+"""A delivery: one event on its way to one endpoint. Says what an attempt means for it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -25,10 +25,10 @@ Failure = Literal["timeout", "forbidden", "no_answer"]  # forbidden: the operato
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP try. `status` is None where no status line came; then `failure` says why, and `error` the same in words. With
-    a status, `error` says what was wrong with the rest of the response. `forgery` is what was sent instead of the true
-    event. `sent_body` is None where it was the event's own. `sent_headers` have the names of the endpoint's own headers
-    without their values. An attempt of an earlier version has no `failure`, no headers, and no `url`.
+    """One HTTP try. `status` is None if no status line came; then `failure` says why, and `error` the same in words. With a
+    status, `error` says what was wrong with the rest of the response. `forgery` says which forgery was sent instead of the
+    true event. `sent_body` is None if it was the event's own. `sent_headers` has the endpoint's own headers without their
+    values. An attempt of an earlier version has no `failure`, no headers and no `url`.
     """
 
     number: int
@@ -46,17 +46,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What is held is not sent before the delivery `for_id` has been tried; without one, before any that was queued later
-    for its endpoint has been. When its time is over it is sent all the same.
+    """A delay: the delivery waits until the delivery `for_id` has been tried. Without one, it waits until any delivery
+    queued later for its endpoint has been tried. When its time is over it is sent anyway.
     """
 
     for_id: str | None = msgspec.field(name="for", default=None)
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts. `queued_at` is the real time at
-    which it was announced; one that was resent has none. `claim` is the token of who has it in hand until `lease_until`.
-    `resent` is the claim under which it was when somebody asked for it again: that attempt had begun before.
+    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts. `queued_at` is the real time of
+    the announcement; a resent one has none. `claim` is the token of the process that has it until `lease_until`. `resent` is
+    the claim that it had when somebody asked to resend it: that attempt had already begun.
     """
 
     id: str = msgspec.field(name="_id")
@@ -71,20 +71,20 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     fault: Fault | None = None
     forgeries: tuple[Forgery, ...] = ()
-    hold: Hold | UnsetType = UNSET  # not there where there is none: an index has those that are held
+    hold: Hold | UnsetType = UNSET  # absent unless held: an index has only the held ones
     queued_at: datetime | None = None
     created_at: datetime
     version: int = 0
 
     @property
     def forgery(self) -> Forgery | None:
-        """What its next attempt sends instead of the true event."""
+        """The forgery that its next attempt sends instead of the true event."""
         made = len(self.attempts)
         return self.forgeries[made] if made < len(self.forgeries) else None
 
 
 class Next(msgspec.Struct, frozen=True):
-    """What follows an attempt. `next_attempt_at` is None once there is no other. `gone`: the endpoint wants no more."""
+    """What follows an attempt. `next_attempt_at` is None if none follows. `gone` means that the endpoint wants no more."""
 
     state: State
     next_attempt_at: datetime | None = None
@@ -94,7 +94,7 @@ class Next(msgspec.Struct, frozen=True):
 def new_deliveries(
     mark: Mark, scenario: Scenario, merchant: str, *, now: datetime, queued_at: datetime
 ) -> list[Delivery]:
-    """The deliveries of an event, to each endpoint that hears of it. `queued_at` is real time."""
+    """The deliveries of an event, one for each endpoint that wants it. `queued_at` is real time."""
     made: list[Delivery] = []
     for endpoint_id in mark.to:
         first = new_delivery(mark.id, merchant, endpoint_id, now=now, queued_at=queued_at)
@@ -111,7 +111,7 @@ def is_held(mark: Mark, scenario: Scenario) -> bool:
 
 
 def _true_deliveries(first: Delivery, mark: Mark, scenario: Scenario, *, now: datetime) -> list[Delivery]:
-    """More than one if it is duplicated. What is held is due when it has been held for long enough."""
+    """One delivery, or several if it is duplicated. A held one is due when its time is over."""
     timing = scenario.timing
     hold: Hold | UnsetType = UNSET
     if timing == "out_of_order":
@@ -134,7 +134,7 @@ def _true_deliveries(first: Delivery, mark: Mark, scenario: Scenario, *, now: da
 def new_delivery(
     event_id: str, merchant: str, endpoint_id: str, *, now: datetime, queued_at: datetime | None = None
 ) -> Delivery:
-    """Its id follows from event and endpoint: announcing twice delivers once. C23"""
+    """A delivery. C23: its id follows from event and endpoint, so announcing twice delivers once."""
     return Delivery(
         id=delivery_id(event_id, endpoint_id),
         merchant=merchant,
@@ -158,8 +158,8 @@ def _copy(first: Delivery, number: int) -> Delivery:
 def resent(
     event_id: str, endpoint: Endpoint, before: int, *, now: datetime, forgery: Forgery | None = None
 ) -> Delivery:
-    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all of these: two who
-    resend at once send once. With a `forgery`, its first attempt sends that.
+    """One more delivery, after `before` others of this event to this endpoint. Its id follows from all of these, so two
+    requests at once resend once. With a `forgery`, its first attempt sends that.
     """
     forgeries = (forgery,) if forgery else ()
     own_id = derive_id("dlv", event_id, endpoint.id, "resent", str(before), *forgeries)
@@ -170,8 +170,8 @@ def resent(
 def after(
     attempt: Attempt, schedule_seconds: Sequence[float], *, ended_at: datetime, retry_after_seconds: float | None
 ) -> Next:
-    """2xx is a success; everything else, a redirect too, is a failure, tried again as the schedule says, counted from its
-    end. Whatever a forgery is answered, the true event is still to come.
+    """2xx is a success. Everything else, a redirect too, is a failure, which is tried again after the pause of the schedule,
+    counted from its end. After a forgery, the true event still follows, whatever the answer was.
     """
     if attempt.forgery is None:
         if attempt.status is not None and 200 <= attempt.status < 300:
@@ -189,8 +189,8 @@ def after(
 def recorded(
     delivery: Delivery | None, claim: str, attempt: Attempt | None, following: Next
 ) -> Verdict[Delivery, bool]:
-    """The delivery after what was done under `claim`: an attempt, or none if it ends without. Whether it was recorded: not
-    if somebody else has it by now, or a reset took it. C23
+    """The delivery after the work under `claim`: with an attempt, or ended without one. It says whether that was recorded;
+    not if another process has claimed it since, or a reset took it. C23: the last claim counts.
     """
     if delivery is None:
         return Verdict(answer=False, found=True)
@@ -200,7 +200,7 @@ def recorded(
         return Verdict(answer=False, found=True)
     state, next_attempt_at = following.state, following.next_attempt_at
     may_follow = attempt is not None and state != "delivered" and not following.gone
-    if may_follow and delivery.resent == claim:  # it stays due as was asked for meanwhile
+    if may_follow and delivery.resent == claim:  # it stays due, because somebody asked to resend it meanwhile
         state, next_attempt_at = "pending", delivery.next_attempt_at
     after = msgspec.structs.replace(
         delivery,
@@ -216,8 +216,8 @@ def recorded(
 
 
 def pause_max(schedule_seconds: Sequence[float]) -> timedelta:
-    """The longest that an endpoint which fails is left in peace: the longest wait with its jitter, and how roughly the
-    last failure is known. By the default schedule 28 hours.
+    """The longest time between two attempts of a failing endpoint: the longest pause with its jitter, plus the uncertainty
+    of the recorded last failure. By the default schedule 28 hours.
     """
     longest_seconds = max(*schedule_seconds, RETRY_AFTER_CAP_SECONDS, 0.0)
     return timedelta(seconds=longest_seconds * 1.1) + 2 * FAILED_AT_STEP

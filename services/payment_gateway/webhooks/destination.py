@@ -1,5 +1,5 @@
-"""Where the operator lets webhooks go. What counts is the address that is connected to, whatever a name, a spelling or a
-redirect said before. Pure.
+"""The addresses to which the operator allows webhooks. The address of the connection counts, whatever a name, a spelling or
+a redirect said before. Pure.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
-# What tells a machine in a cloud its secrets, beyond 169.254.169.254.
+# Addresses, besides 169.254.169.254, that tell a machine in a cloud its secrets.
 _METADATA = frozenset(
     ipaddress.ip_address(address)
     for address in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
@@ -40,9 +40,9 @@ class DestinationError(ValueError):
 
 
 class Destinations:
-    """`public_only` forbids all but the Internet's unicast addresses; link-local addresses and those of cloud metadata are
-    forbidden anyway. `names` may lead to any other address, and `networks` hold addresses that are allowed: a forbidden
-    one only if it is named by itself.
+    """`public_only` forbids all addresses but the Internet's unicast ones. Link-local addresses and those of cloud metadata
+    are always forbidden. `names` may lead to any other address. `networks` are allowed addresses, but a forbidden address
+    must be listed alone.
     """
 
     def __init__(self, *, public_only: bool, names: Collection[str] = (), networks: Sequence[Network] = ()) -> None:
@@ -58,7 +58,7 @@ class Destinations:
             return False
 
     def forbids(self, address: str, *, by_name: bool = False) -> str | None:
-        """Why nothing is sent to `address`, or None. `by_name`: it is what a name of `names` has led to."""
+        """Why nothing is sent to `address`, or None. With `by_name`, the address comes from a name in `names`."""
         try:
             given = ipaddress.ip_address(address)
         except ValueError:
@@ -76,8 +76,8 @@ class Destinations:
         return None if any(network.num_addresses == 1 for network in listed) else f"{address} is {why}"
 
     def target_of(self, url: str) -> Target:
-        """What `url` calls. Raises TargetError if it can be called by nobody, or leads where nothing may be sent, as far as
-        that shows without a look-up.
+        """Parses `url`. Raises TargetError if nobody can call it, or if it leads to a forbidden address, as far as that is
+        known without a look-up.
         """
         target = parse_target(url)
         by_name = self.allows_name(target.host)
@@ -86,7 +86,7 @@ class Destinations:
         return target
 
     def fault_of(self, url: str) -> str | None:
-        """Why `url` can be no webhook endpoint's, or None."""
+        """Why `url` cannot be the URL of a webhook endpoint, or None."""
         try:
             self.target_of(url)
         except TargetError as fault:
@@ -116,14 +116,14 @@ def parse_destinations(entries: Sequence[str], *, public_only: bool) -> Destinat
 
 
 def _ascii_name(name: str) -> str:
-    """The form in which it is looked up: lower case, `xn--…` for Unicode. Raises ValueError if it has none."""
+    """The form of a name for a look-up: lower case, `xn--…` for Unicode. Raises ValueError if it has none."""
     if name.isascii():
         return name.lower().removesuffix(".")
     return (URL.build(scheme="http", host=name).raw_host or "").removesuffix(".")
 
 
 def unwrapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address leads to, if it is of a kind that does."""
+    """The IPv4 address to which some kinds of IPv6 address lead, or the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped:
@@ -138,7 +138,7 @@ def unwrapped(address: Address) -> Address:
 
 
 def _known_addresses(host: str) -> Sequence[str]:
-    """Those that it leads to without a look-up."""
+    """The addresses of a host that are known without a look-up."""
     if is_localhost(host):
         return LOOPBACK_ADDRESSES
     literal = literal_address(host)

@@ -1,4 +1,4 @@
-"""Where a merchant wants its events delivered. Pure."""
+"""A webhook endpoint: the address at which a merchant wants its events. Pure."""
 
 import base64
 import hashlib
@@ -20,17 +20,17 @@ from shared.not_found import NotFound
 from shared.signing import SECRET_PREFIX, SIGNATURES_MAX
 
 FAILING_MAX = timedelta(days=5)  # Svix's; longer than the retries of one event, and than a long weekend
-FAILED_AT_STEP = timedelta(hours=1)  # an endpoint that goes on failing is not written with each attempt
-OVERLAP_SECONDS = 86400  # a day to bring the new secret to every instance of a receiver
+FAILED_AT_STEP = timedelta(hours=1)  # so that an endpoint that goes on failing is not written at each attempt
+OVERLAP_SECONDS = 86400  # a day, to bring the new secret to every instance of a receiver
 OVERLAP_SECONDS_MAX = 7 * 86400
-ENDPOINTS_MAX = 100  # of a merchant: each event makes so many deliveries at most
-IN_FLIGHT_MAX = 64  # deliveries of one endpoint at once: a quarter of all that are, as shares.py has it
-EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 10, 86400  # time to renew it; a listener that lives on renews it each day
-KEYS_MAX = 100  # that one endpoint remembers: of its creation and its rotations within a day
+ENDPOINTS_MAX = 100  # for one merchant: an event makes no more deliveries
+IN_FLIGHT_MAX = 64  # deliveries to one endpoint at once: a quarter of all slots, as in shares.py
+EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 10, 86400  # long enough to renew it; a running listener renews it in time
+KEYS_MAX = 100  # that one endpoint remembers: of its creation, and of its rotations within a day
 
 
 class SigningSecret(Struct, frozen=True):
-    """`expires_at` is None for the current secret; a rotated one signs along until then."""
+    """A secret that signs. `expires_at` is None for the current one; a rotated one signs too until then."""
 
     value: str
     expires_at: datetime | None = None
@@ -40,20 +40,20 @@ class SigningSecret(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """A webhook endpoint. With no `event_types` it takes all. `secrets` are the current one, then the rotated ones, the
-    latest first, those that sign before those that did. `failing_since` is when the first of the attempts was made that have
-    all failed, and `failed_at` when the last was, give or take FAILED_AT_STEP.
+    """A webhook endpoint. An empty `event_types` means all. `secrets` has the current one, then the rotated ones, the latest
+    first, with those that still sign before the others. If all recent attempts failed, `failing_since` is the time of the
+    first of them and `failed_at` that of the last, give or take FAILED_AT_STEP.
 
-    `generation` counts what makes it another for those who try to deliver: a new URL, new headers, enabling, disabling.
-    `keys` are those of the requests that made it and rotated its secret. `announce` has a mark for each event of it that is
-    not announced yet, and `due_at` is when the first of them was made. One that was deleted stays for its keys, until
+    `generation` counts the changes after which earlier attempts say nothing: a new URL, new headers, enabling, disabling.
+    `keys` are those of the requests that made it and rotated its secret. `announce` has a mark for each of its events that
+    is not announced yet, and `due_at` is when the first of them was made. A deleted endpoint stays for its keys, until
     `gone_at`.
 
-    `max_in_flight` bounds how many deliveries are under way at once, and `headers` go with each. `expires_at` is the real
-    time at which it is deleted, None if never. C24
+    `max_in_flight` bounds the deliveries under way at once, and `headers` go with each. `expires_at` is the real time at
+    which it is deleted, or None. C24: the test clock does not move it.
 
-    `place` is one of the ENDPOINTS_MAX that a merchant has, each for one endpoint: a unique index makes the bound hold
-    however many are made at once. One that was deleted has none.
+    `place` is one of a merchant's ENDPOINTS_MAX places. A unique index gives each to one endpoint, so the bound holds
+    however many are added at once. A deleted endpoint has no place.
     """
 
     id: str = field(name="_id")
@@ -84,19 +84,19 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class TooManyEndpoints(Struct, frozen=True):
-    """The merchant has ENDPOINTS_MAX already."""
+    """The merchant already has ENDPOINTS_MAX."""
 
 
 class PlaceTaken(Struct, frozen=True):
-    """Another endpoint of the merchant has been given the place meanwhile."""
+    """Another endpoint of the merchant has taken the place meanwhile."""
 
 
 class TooManyRotations(Struct, frozen=True):
-    """The endpoint remembers KEYS_MAX already."""
+    """The endpoint already remembers KEYS_MAX."""
 
 
 class Change(Struct, frozen=True):
-    """The fields to change; those that are None stay as they are. An `expires_at` of None makes it stay for good."""
+    """The fields to change. Those that are None stay as they are; an `expires_at` of None means that it never expires."""
 
     url: str | None = None
     event_types: tuple[wire.EventType, ...] | None = None
@@ -107,7 +107,7 @@ class Change(Struct, frozen=True):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Those that replace a field of the endpoint as they are."""
+        """The changes that replace a field of the endpoint directly."""
         given = {name: getattr(self, name) for name in ("url", "event_types", "max_in_flight", "headers")}
         lasting = {} if self.expires_at is UNSET else {"expires_at": self.expires_at}
         return {name: value for name, value in given.items() if value is not None} | lasting
@@ -118,7 +118,7 @@ def new_endpoint(merchant: str, url: str, secret: str, *, now: datetime) -> Endp
 
 
 def configured_endpoint(merchant: str, url: str, secret: str, *, now: datetime) -> Endpoint:
-    """The endpoint that the environment names. Its id follows from its URL, so that every replica means the same. C23"""
+    """The endpoint named in the environment. C23: its id follows from its URL, so all replicas make the same one."""
     digest = hashlib.sha256(f"{merchant}\0{url}".encode()).hexdigest()
     return replace(new_endpoint(merchant, url, str(secret), now=now), id=f"we_{digest[:32]}")
 
@@ -134,13 +134,13 @@ def wants(endpoint: Endpoint, merchant: str, event_type: str) -> bool:
 
 
 def who_hears(endpoints: Iterable[Endpoint], merchant: str, event_type: str) -> tuple[str, ...]:
-    """The ids of those that want such an event."""
+    """The ids of the endpoints that want such an event."""
     return tuple(one.id for one in endpoints if wants(one, merchant, event_type))
 
 
 def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetime) -> Endpoint:
-    """With `secret` for its current one; the one before signs along for `overlap`. No more are kept than a receiver looks
-    at, and of those that sign no longer only what there is room for.
+    """The endpoint with `secret` as its current one; the old one signs too for `overlap`. It keeps no more secrets than a
+    receiver accepts signatures, and drops those first that no longer sign.
     """
     current, *earlier = endpoint.secrets
     secrets = (SigningSecret(secret), SigningSecret(current.value, now + overlap), *earlier)
@@ -151,7 +151,7 @@ def rotated(endpoint: Endpoint, secret: str, *, overlap: timedelta, now: datetim
 def rotate(
     endpoint: Endpoint | None, secret: str, key: Key, *, overlap: timedelta, now: datetime, read_at: datetime | None
 ) -> Verdict[Endpoint, Answer | KeyReused | NotFound | TooManyRotations]:
-    """Gives it a secret, with the key of the request. `read_at` is the server's time of the read."""
+    """Gives it a secret, and stores the key of the request. `read_at` is the server's time of the read."""
     if endpoint is None or read_at is None or endpoint.deleted_at is not None:
         return Verdict(NotFound("webhook endpoint"), found=True)
     if key in endpoint.keys:  # our own effect
@@ -165,8 +165,8 @@ def rotate(
 
 
 def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict[Endpoint, Endpoint | NotFound]:
-    """The endpoint after the change. Enabling it forgets why it was disabled. Enabling it, a new URL and new headers each
-    forget that it failed.
+    """The changed endpoint. Enabling it clears the reason why it was disabled. Enabling, a new URL and new headers each
+    clear its failures.
     """
     if endpoint is None or endpoint.merchant != merchant or endpoint.deleted_at is not None:
         return Verdict(NotFound("webhook endpoint"), found=True)
@@ -184,8 +184,8 @@ def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict
 
 
 def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdict[Endpoint, bool]:
-    """Whether the merchant had one. `at` is real time. It stays, shown to nobody, until the last of its keys has expired: a
-    request that comes again then is answered as it was, and makes no second endpoint.
+    """Deletes an endpoint, and says whether the merchant had it. `at` is real time. The document stays, shown to nobody,
+    until its last key has expired: a repeated request then gets its first answer, and makes no second endpoint.
     """
     if endpoint is None or endpoint.merchant != merchant:
         return Verdict(answer=False, found=True)
@@ -197,8 +197,8 @@ def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdic
 
 
 def expired(endpoint: Endpoint | None, *, read_at: datetime | None, at: datetime) -> Verdict[Endpoint, bool]:
-    """Deletes an endpoint whose time is over, and says whether it was deleted so. One that was renewed meanwhile stays.
-    `read_at` is the server's time of the read, and `at` is real time too.
+    """Deletes an endpoint whose time is over, and says whether it did. One that was renewed meanwhile stays. `read_at` is
+    the server's time of the read; `at` is real time too.
     """
     if endpoint is None or read_at is None:
         return Verdict(answer=False, found=True)
@@ -208,7 +208,7 @@ def expired(endpoint: Endpoint | None, *, read_at: datetime | None, at: datetime
 
 
 def announced(endpoint: Endpoint, ids: Collection[str]) -> Endpoint:
-    """The endpoint when these of its marks have been announced."""
+    """The endpoint after these of its marks have been announced."""
     left = without(endpoint.announce, ids)
     return replace(endpoint, announce=left, due_at=endpoint.due_at if left else None)
 
@@ -219,8 +219,8 @@ def signing_secrets(endpoint: Endpoint, *, now: datetime) -> list[str]:
 
 
 def retired_secret(endpoint: Endpoint, *, now: datetime) -> str:
-    """The secret that signed last and does no longer; one that never did, always the same, if there is none. One that was
-    brought back signs again.
+    """The secret that stopped signing last. If there is none, a fixed secret that never signed. A secret that was brought
+    back signs again.
     """
     signing = signing_secrets(endpoint, now=now)
     retired = [one for one in endpoint.secrets if one.expires_at is not None and one.value not in signing]
@@ -235,8 +235,8 @@ def disabled(endpoint: Endpoint, reason: wire.DisabledReason) -> Endpoint:
 
 
 def after_attempt(endpoint: Endpoint, *, delivered: bool, gone: bool, at: datetime, pause_max: timedelta) -> Endpoint:
-    """What an attempt made at `at` means for it: it is gone, or failing for too long, or works again. After more than
-    `pause_max` without an attempt nobody knows that it was failing all the while: it begins anew.
+    """The endpoint after an attempt made at `at`: it is gone, has failed for too long, or works. After a pause of more than
+    `pause_max` without attempts nobody knows whether it failed all the time, so failing starts anew.
     """
     if endpoint.state == "disabled":
         return endpoint
@@ -253,5 +253,5 @@ def after_attempt(endpoint: Endpoint, *, delivered: bool, gone: bool, at: dateti
 
 
 def on_the_wire(endpoint: Endpoint) -> wire.WebhookEndpoint:
-    """Without its secrets, which are shown to whoever makes them and to nobody else."""
+    """The endpoint without its secrets, which are shown only in the answer to the request that made them."""
     return convert(endpoint, wire.WebhookEndpoint, from_attributes=True)

@@ -1,5 +1,5 @@
-"""What an event is: something that happened to a charge, a refund or an endpoint. Its bytes are made once. Until it is
-announced it is a mark in the document of what it is about. Pure. C23
+"""An event: something that happened to a charge, a refund or an endpoint. Its bytes are made once. Until it is announced, it
+is a mark in the document that it is about. Pure. C23: an event is announced once.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -15,8 +15,8 @@ from shared.ids import derive_id
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as stored. `raw` is what is sent and served, byte for byte; `created_at` is when it was announced. An event
-    of an endpoint has no `charge_id`.
+    """An event as stored. `raw` is sent and served byte for byte; `created_at` is when it was announced. An event of an
+    endpoint has no `charge_id`.
     """
 
     id: str = msgspec.field(name="_id")
@@ -32,8 +32,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """`id` and `raw` are those of the event, `object` is the id of what it is about, and `at` is when it happened. `to` are
-    the endpoints that hear of it: those that wanted it when it had been found due.
+    """An event that is not announced yet. `id` and `raw` are those of the event, `object` is the id of the thing that it is
+    about, and `at` is when it happened. `to` are the endpoints that wanted it when it was found due.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(NamedTuple):
-    """What an announcement says of the document whose marks it announces; `scenario_of` an object's id says how."""
+    """The facts that an announcement adds to a mark; `scenario_of` gives the scenario of an object's id."""
 
     merchant: str
     reference: str
@@ -56,8 +56,8 @@ class Told(NamedTuple):
 
 
 def event_id(object_id: str, kind: wire.EventType, fault: str | None = None) -> str:
-    """The id of the one event of this type about this object. It follows from both, so that two gateways that settle one
-    object make one event. The wrong event sorts before the true one: both may be announced in one millisecond. C23
+    """The id of the one event of this type about this object. C23: it follows from both, so two gateways that settle one
+    object make one event. The wrong event sorts before the true one, because both may be announced in one millisecond.
     """
     return derive_id("evt", object_id, kind, *([fault] if fault else []), place=0 if fault else 1)
 
@@ -71,7 +71,7 @@ def event_ids(object_id: str) -> list[str]:
 def mark_of(
     event: wire.Event, to: tuple[str, ...], *, trace: str | None, fault: Literal["wrong_amount"] | None = None
 ) -> Mark:
-    """The mark for an event that the endpoints `to` are to hear."""
+    """The mark for an event that goes to the endpoints `to`."""
     return Mark(
         id=event.id,
         object=event.data.id,
@@ -85,7 +85,7 @@ def mark_of(
 
 
 def event_of(mark: Mark, told: Told, *, now: datetime) -> Event:
-    """What a mark becomes when it is announced."""
+    """The event that a mark becomes when it is announced."""
     return Event(
         id=mark.id,
         merchant=told.merchant,
@@ -101,5 +101,5 @@ def event_of(mark: Mark, told: Told, *, now: datetime) -> Event:
 
 
 def without(marks: Iterable[Mark], ids: Collection[str]) -> tuple[Mark, ...]:
-    """Those that are still to be announced when `ids` have been."""
+    """The marks that are left when those with `ids` have been announced."""
     return tuple(mark for mark in marks if mark.id not in ids)

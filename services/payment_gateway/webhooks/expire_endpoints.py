@@ -1,4 +1,4 @@
-"""Deleting endpoints whose time is over: those of a listener that has gone without saying so."""
+"""Deletes endpoints whose time is over, such as that of a listener that was killed."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from shared.telemetry import log
 from shared.times import utc_now
 
 EXPIRED_MAX = 100  # in one round
-POLL_SECONDS = 1.0  # for so long an endpoint may outlive its time
+POLL_SECONDS = 1.0  # an endpoint may outlive its time by so long
 
 _OVER = {"expires_at": {"$type": "date"}, "$expr": {"$lte": ["$expires_at", "$$NOW"]}}
 
 
 class ExpireEndpoints:
-    """By the server's clock, as leases are, and not by the test clock. C24
+    """Deletes by the server's clock, as leases do. C24: the test clock does not move it.
 
-    Each is deleted by a compare-and-set that looks at its time again: of a renewal and the deletion, the one that is written
-    first counts. So it needs no lease, and two gateways that do it at once do no harm.
+    Each deletion is a compare-and-set that checks the time again, so of a renewal and a deletion the one written first
+    counts. So it needs no lease, and two gateways at once do no harm.
     """
 
     def __init__(self, store: Store, stored_endpoints: StoredEndpoints) -> None:

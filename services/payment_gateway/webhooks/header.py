@@ -1,5 +1,5 @@
-"""HTTP headers that a merchant chooses: those that every delivery to an endpoint carries, and those of a webhook that a test
-sends. Pure.
+"""HTTP headers that a merchant chooses: those of every delivery to an endpoint, and those of a webhook that a test sends.
+Pure.
 """
 
 import re
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-HEADERS_MAX = 10  # that an endpoint has of its own
-VALUE_LENGTH_MAX = 1024  # of one of these
+HEADERS_MAX = 10  # of an endpoint's own
+VALUE_LENGTH_MAX = 1024  # of each of them
 
-# As RFC 9110 §5.1 and §5.5 have them.
+# The rules of RFC 9110 §5.1 and §5.5.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
 _VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?\Z|\Z")
 # The sender alone decides where a message ends.
 _FRAMING = frozenset(
     ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
-# A delivery has these from the gateway, or from the URL, and receivers rely on them.
+# The gateway or the URL gives a delivery these, and receivers rely on them.
 _OURS = frozenset(
     (
         *("accept", "accept-encoding", "baggage", "content-encoding", "content-type", "date", "host"),
@@ -29,7 +29,7 @@ _HIDDEN = "…"
 
 
 class Header(Struct, frozen=True):
-    """A header of an endpoint. Its value may be a secret of whatever stands before the receiver."""
+    """A header of an endpoint. Its value may be a secret, for a proxy in front of the receiver for example."""
 
     name: str
     value: str
@@ -51,7 +51,7 @@ def fault_of(headers: Mapping[str, str]) -> str | None:
 
 
 def fault_of_own(headers: Mapping[str, str]) -> str | None:
-    """The same of those that an endpoint has of its own: none may stand in for one that the gateway sends."""
+    """Why these cannot be an endpoint's own headers, or None: none may replace a header that the gateway sends."""
     for name in headers:
         if name.lower() in _OURS or name.lower().startswith(_OURS_PREFIX):
             return f"{name[:100]!r} is a header that the gateway sends itself"
@@ -64,5 +64,5 @@ def is_value(text: str) -> bool:
 
 
 def hidden(headers: tuple[Header, ...]) -> dict[str, str]:
-    """The headers as an attempt keeps them: by name only."""
+    """The headers as an attempt keeps them: names without values."""
     return {one.name: _HIDDEN for one in headers}

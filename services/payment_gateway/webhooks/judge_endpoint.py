@@ -1,5 +1,5 @@
-"""What an attempt means for its endpoint: one that is gone, or has failed for too long, is disabled, and the other
-endpoints of the merchant hear of it. It is about the endpoint as it was when the attempt began. C23
+"""Judges an endpoint by an attempt. One that is gone, or has failed for too long, is disabled, and the merchant's other
+endpoints get an event about it. C23: the verdict is about the endpoint as it was when the attempt began.
 """
 
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from shared.tracing import current_trace
 
 
 class JudgeEndpoint:
-    """An endpoint that is not tried for longer than `pause_max` counts as failing anew."""
+    """Judges endpoints. One that was not tried for longer than `pause_max` starts to fail anew."""
 
     def __init__(
         self, store: Store, endpoints: StoredEndpoints, announce: Announce[Endpoint], *, pause_max: timedelta
@@ -41,13 +41,13 @@ class JudgeEndpoint:
             pause_max=self._pause_max,
         )
         if attempt.forgery is not None or judged(endpoint) == endpoint:
-            return  # almost always: one that works, or goes on failing, stays as it is
+            return  # the usual case: an endpoint that goes on working, or failing, is not written
         others = await find_endpoints(self._store, {"merchant": endpoint.merchant, "state": "enabled"})
         trace = current_trace()
 
         def decide(found: Endpoint | None, _now: datetime | None) -> Verdict[Endpoint, bool]:
             if found is None or found.deleted_at is not None or found.generation != endpoint.generation:
-                return Verdict(answer=False, found=True)  # it is another by now
+                return Verdict(answer=False, found=True)  # it has been changed since
             after = judged(found)
             if after.state == found.state:
                 return Verdict(answer=False, after=after if after != found else None, found=True)
@@ -64,7 +64,7 @@ class JudgeEndpoint:
 def _disabled_mark(
     endpoint: Endpoint, delivery_id: str, attempt: int, *, now: datetime, to: tuple[str, ...], trace: str | None
 ) -> Mark:
-    """The mark that says why an endpoint gets nothing any more. Its id follows from the attempt that showed it."""
+    """The mark of the event that an endpoint was disabled. Its id follows from the attempt that caused it."""
     made = derive_id("evt", delivery_id, "webhook_endpoint.disabled", str(attempt))
     event = wire.Event(id=made, type="webhook_endpoint.disabled", timestamp=now, data=on_the_wire(endpoint))
     return mark_of(event, to, trace=trace)

@@ -1,4 +1,4 @@
-"""Listing deliveries by what is not in them, or only in part: the reference of their event, and whether they are failing."""
+"""Lists deliveries by facts that are not in them, or only in part: their event's reference, and whether they are failing."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -9,9 +9,9 @@ from payment_gateway.webhooks.delivery import Delivery, State
 from shared.mongo import Document
 from shared.pages import Found, Paging
 
-EVENTS_MAX = 1000  # of one reference, whose deliveries are looked for
+EVENTS_MAX = 1000  # of one reference whose deliveries are listed
 
-# A forgery is refused by who does right: only a failure of the true event counts.
+# A right receiver refuses a forgery, so only a failure of the true event counts.
 _FAILING: Mapping[str, Any] = {"state": "pending", "attempts": {"$elemMatch": {"forgery": None}}}
 
 
@@ -25,8 +25,8 @@ async def page_of_deliveries(
     reference: str | None = None,
     state: State | Literal["failing"] | None = None,
 ) -> Found[Document]:
-    """A page of a merchant's deliveries, newest first. Events have an index by reference, and deliveries one by event, so
-    that neither is walked through. With a `state` it may be short, as `page` says. Raises CursorError, PyMongoError.
+    """A page of a merchant's deliveries, newest first. It uses the indexes of events by reference and of deliveries by
+    event, and walks through neither list. With a `state` it may be short, as `page` says. Raises CursorError, PyMongoError.
     """
     wanted: Document = {"merchant": merchant, "event_id": event_id, "endpoint_id": endpoint_id}
     if reference is not None:
@@ -38,7 +38,7 @@ async def page_of_deliveries(
 
 
 async def events_of(store: Store, deliveries: Iterable[Delivery]) -> dict[str, Document]:
-    """Type and reference of their events, by id. Raises PyMongoError."""
+    """The type and reference of their events, by id. Raises PyMongoError."""
     ids = list({one.event_id for one in deliveries})
     found = store.events.find({"_id": {"$in": ids}}, {"type": 1, "reference": 1})
     return {event["_id"]: event async for event in found}

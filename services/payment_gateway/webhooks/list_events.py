@@ -1,4 +1,4 @@
-"""Listing events, also by whether they were delivered: a merchant that has missed some asks for those."""
+"""Lists events, also by whether they were delivered, for a merchant that has missed some."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from shared.mongo import Document
 from shared.page_reader import PAGE_BYTES_MAX
 from shared.pages import LIMIT_MAX, Found, Paging, place
 
-EVENTS_MAX = 1000  # that one page looks at
+EVENTS_MAX = 1000  # examined for one page
 
 
 async def page_of_events(
@@ -23,12 +23,12 @@ async def page_of_events(
     event_type: wire.EventType | None = None,
     delivered: bool | None = None,
 ) -> Found[Document]:
-    """A page of a merchant's events, newest first; of those that were `delivered`, or were not, if that is asked. An event
-    was delivered if it has a delivery and none in another state. With an `event_type` the page may be short, as `page` says.
+    """A page of a merchant's events, newest first; if `delivered` is given, only those that were, or were not. An event is
+    delivered if it has deliveries and all of them succeeded. With an `event_type` the page may be short, as `page` says.
 
-    To tell the delivered, it walks along all events and looks up their deliveries, both by an index. So a position is a
-    place among all events, and what is delivered between two pages moves no other. Such a page looks at EVENTS_MAX events:
-    it may have fewer than its limit, even none, and yet be followed by another. Raises CursorError, PyMongoError.
+    For `delivered` it walks along all events by an index and looks up their deliveries by another. A position is a place
+    among all events, so a delivery between two pages shifts nothing. Such a page examines EVENTS_MAX events: it may have
+    fewer than its limit, or none, although another page follows. Raises CursorError, PyMongoError.
     """
     of, also = {"merchant": merchant, "reference": reference}, {"type": event_type}
     if delivered is None:

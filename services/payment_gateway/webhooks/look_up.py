@@ -1,4 +1,4 @@
-"""Looking up the addresses of a receiver's host."""
+"""Looks up the addresses of a receiver's host."""
 
 import asyncio
 import errno
@@ -16,9 +16,9 @@ LOOK_UPS_MAX = 48  # threads: small containers allow 64 processes and threads in
 
 
 class LookUps(AbstractResolver):
-    """A thread for each look-up, up to LOOK_UPS_MAX at once. The event loop has four for everybody's: as many name servers
-    that hang would hold up all deliveries. aiohttp remembers answers for ten seconds, and asks for one name once at a time.
-    Names of this machine are not looked up: many systems do not know `shop.localhost`.
+    """Uses a thread for each look-up, up to LOOK_UPS_MAX. The event loop has only four, so four hanging name servers would
+    hold up all deliveries. aiohttp remembers answers for ten seconds, and asks for each name only once at a time. Names of
+    this machine are not looked up: many systems do not know `shop.localhost`.
     """
 
     def __init__(self) -> None:
@@ -27,19 +27,19 @@ class LookUps(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises OSError, also where the system has no thread left for it."""
+        """Returns the addresses. Raises OSError, also if the system has no thread left."""
         if is_localhost(host):
             return [_result(host, port, _family(address), 0, address) for address in LOOPBACK_ADDRESSES]
         await self._free.acquire()
         loop, answer = asyncio.get_running_loop(), Future[list[Any]]()
-        answer.set_running_or_notify_cancel()  # whoever waits may go away, and the thread ends when it can
+        answer.set_running_or_notify_cancel()  # the caller may go away; the thread ends when it can
 
         def ask() -> None:
             try:
                 answer.set_result(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG))
             except UnicodeError as error:
                 answer.set_exception(OSError(errno.EINVAL, f"not a host name: {error}"))
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            except Exception as error:  # noqa: BLE001 - the caller must get the error
                 answer.set_exception(error)
             finally:
                 with suppress(RuntimeError):  # the loop has ended
@@ -54,7 +54,7 @@ class LookUps(AbstractResolver):
         return [_result(host, port, kind, protocol, str(address[0])) for kind, _, protocol, _, address in found]
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing: there is nothing to close."""
 
 
 def _family(address: str) -> socket.AddressFamily:

@@ -1,5 +1,5 @@
-"""One POST to a receiver, whose answer is taken as it comes: the status line decides, however odd the rest is. Everything
-that sends webhooks sends with this: deliveries, tests, and `payment-gateway listen`.
+"""One POST to a receiver. The status line of its answer decides, however odd the rest is. Everything that sends webhooks
+uses this: deliveries, tests, and `payment-gateway listen`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from payment_gateway.webhooks.target import Target
 from shared.http_client import CALL_ERRORS, hearing, open_session, retry_after_seconds
 
 CONNECT_SECONDS = 5.0
-# aiohttp adds these by itself. Without Accept-Encoding hardly a receiver compresses, and its answer can be shown.
+# aiohttp would add these. Without Accept-Encoding hardly any receiver compresses, so its answer can be shown.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -24,8 +24,8 @@ Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`status` is None where no status line came; then `failure` says why. With a status, `failure` says what was wrong with
-    the rest of the answer. `body` is the start of it.
+    """An answer. `status` is None if no status line came; then `failure` says why. With a status, `failure` says what was
+    wrong with the rest of the answer. `body` is its start.
     """
 
     status: int | None
@@ -33,7 +33,7 @@ class Answer:
     headers: CIMultiDictProxy[str]
     body: bytes
     retry_after_seconds: float | None
-    is_stale: bool = False  # the connection was an earlier call's, and ended before any byte came
+    is_stale: bool = False  # the connection was kept from an earlier call, and ended before any byte came
 
     @property
     def error(self) -> str | None:
@@ -45,8 +45,8 @@ class Answer:
 
 
 class Post:
-    """Use it between `start` and `close`. `total_seconds` bounds one call, and `body_seconds` the body of its answer;
-    `options` are others of `open_session`.
+    """Sends POSTs between `start` and `close`. `total_seconds` bounds one call, and `body_seconds` the body of its answer;
+    `options` are further ones of `open_session`.
     """
 
     def __init__(self, *, total_seconds: float, body_seconds: float | None = None, **options: Any) -> None:
@@ -70,10 +70,10 @@ class Post:
         await self._session_for_repeats.close()
 
     async def __call__(self, target: Target, body: bytes, headers: Headers, *, body_bytes_max: int) -> Answer:
-        """Raises nothing that a receiver could bring about. The `headers` may replace the Host of the target.
+        """Sends a POST. A receiver cannot make it raise. The `headers` may replace the Host of the target.
 
-        A receiver may close a connection that it has kept open at the very moment when it is used again. That is no
-        failure of the receiver, so the POST is repeated once, on a new connection.
+        A receiver may close a connection that it kept open just when it is used again. That is no failure, so the POST is
+        then repeated once on a new connection.
         """
         started = monotonic()
         sent = CIMultiDict(headers)

@@ -1,5 +1,5 @@
-"""Releasing deliveries that are held: until the one that they wait for has been tried. Whether it has been is read anew each
-time, so a release is never lost with whoever should have made it.
+"""Releases held deliveries when the one that they wait for has been tried. It reads that anew each time, so no release is
+lost with a process.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ _TRIED = {"attempts.0": {"$exists": True}}
 
 
 class ReleaseHeld:
-    """`wake` hints at deliveries that are due."""
+    """Releases held deliveries. `wake` says that deliveries have become due."""
 
     def __init__(self, store: Store, clock: StoredClock, *, wake: Callable[[], None]) -> None:
         self._store = store
@@ -31,18 +31,18 @@ class ReleaseHeld:
             self.work.wake.set()
 
     async def run_once(self) -> int:
-        """Releases what may go; how many deliveries that is. Raises PyMongoError."""
+        """Releases what may go, and returns how many deliveries that was. Raises PyMongoError."""
         ids = await self.releasable()
         if ids:
             await self._release(ids)
         return len(ids)
 
     async def first_due(self, _after: datetime | None) -> datetime | None:
-        """Now, if anything may go; otherwise held deliveries are due when their time is over, as all others. C24"""
+        """Now, if any may go. Otherwise a held delivery falls due when its time is over. C24: nothing goes early."""
         return await self._clock.now() if await self.releasable() else None
 
     async def releasable(self) -> list[str]:
-        """The ids of held deliveries whose time has come before it was over. Raises PyMongoError."""
+        """The ids of held deliveries that need to wait no longer, though their time is not over. Raises PyMongoError."""
         fields = ("merchant", "endpoint_id", "hold", "queued_at", "created_at")
         held = await self._store.deliveries.find(HELD, fields).to_list()
         self._any = bool(held)
@@ -57,14 +57,14 @@ class ReleaseHeld:
         return ids
 
     async def _behind_one_that_was_tried(self, held: Sequence[Document]) -> list[str]:
-        """Those whose `for` has an attempt, or will have none."""
+        """The deliveries whose `for` has an attempt, or will never have one."""
         waited_for = {"_id": {"$in": list({one["hold"]["for"] for one in held})}}
         over = {"$or": [_TRIED, {"state": {"$ne": "pending"}}]}
         tried = {one["_id"] async for one in self._store.deliveries.find({**waited_for, **over}, {"_id": 1})}
         return [one["_id"] for one in held if one["hold"]["for"] in tried]
 
     async def _before_one_that_was_tried(self, held: Sequence[Document]) -> list[str]:
-        """Of one endpoint, those that were queued before a delivery which has been tried and is not held itself."""
+        """The deliveries of one endpoint that were queued before one that has been tried and is not held."""
         first = min(held, key=lambda one: one["queued_at"])
         later = {
             "merchant": first["merchant"],
@@ -80,7 +80,7 @@ class ReleaseHeld:
         return [ids] if (ids := await self.releasable()) else []
 
     async def _release(self, ids: list[str]) -> None:
-        """A total write: they are due now, and whoever has one in hand meanwhile goes on with it."""
+        """Makes them due now. C3: a total write, so a process that is sending one of them goes on with it."""
         due = {"next_attempt_at": {"$min": ["$next_attempt_at", await self._clock.now()]}}
         await self._store.deliveries.update_many(
             {"_id": {"$in": ids}, **HELD}, [{"$set": {**due, **COUNTED}}, {"$unset": "hold"}]

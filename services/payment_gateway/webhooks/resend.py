@@ -1,10 +1,10 @@
-"""Sending again what happened: one event, or everything that an endpoint has not taken since a time.
+"""Delivers events again: one, or every event since a time that an endpoint has not taken.
 
-Where a delivery is pending it becomes due now; otherwise there is a new one, with all its retries before it. Nothing here
-needs a transaction: whoever is interrupted asks again, and what is pending by then is not made a second time.
+A pending delivery becomes due now. Otherwise a new one is made, with all its retries. There is no transaction: after an
+interruption the merchant asks again, and deliveries that are pending then are not made twice.
 
-A request resends EVENTS_MAX events at most. What is left is a piece of work in `resends`, one for each endpoint: any replica
-claims it, resends the next EVENTS_MAX, and writes how far it has come. If it dies before, another does these once more.
+A request resends at most EVENTS_MAX events. The rest is a piece of work in `resends`, one for each endpoint. Any replica
+claims it, resends the next EVENTS_MAX, and writes how far it came. If it dies first, another resends the same ones again.
 """
 
 from collections import Counter
@@ -28,36 +28,36 @@ from shared.mongo import COUNTED, Document, to_document
 from shared.not_found import NotFound
 from shared.telemetry import log
 
-EVENTS_MAX = 1000  # in one go: what is looked up and written for them is bounded
+EVENTS_MAX = 1000  # in one round: bounds what is read and written
 DISABLED_PAUSE = timedelta(hours=1)
-LEASE_SECONDS = 60.0  # more than the calls of MongoDB for one go may take
-POLL_SECONDS = 2.0  # whoever leaves work wakes the worker
+LEASE_SECONDS = 60.0  # longer than the calls of MongoDB in one round can take
+POLL_SECONDS = 2.0  # seldom: a request that leaves work wakes the worker
 
 
 class EndpointDisabled(msgspec.Struct, frozen=True):
-    """Nothing is sent to it until it is enabled."""
+    """The endpoint gets nothing until it is enabled."""
 
 
 class ForgingDisabled(msgspec.Struct, frozen=True):
-    """Test endpoints are disabled, and so nothing is forged."""
+    """The test endpoints are disabled, so nothing is forged."""
 
 
 class Resent(msgspec.Struct, frozen=True):
-    """How many deliveries are on their way. Unless it is `complete`, the rest follows by itself."""
+    """The number of deliveries on their way. Unless it is `complete`, the rest follows in the background."""
 
     resent: Annotated[int, Meta(examples=[1])]
     complete: bool = True
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where a walk through the events has come to, the oldest first: all up to this one are done."""
+    """How far a walk through the events has come, oldest first: all up to this place are done."""
 
     at: datetime
-    id: str = ""  # before the first of that time
+    id: str = ""  # sorts before the first event of that time
 
 
 class _Rest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is still to be resent to an endpoint: what has happened after `after`, and not later than `until`."""
+    """The work that is left for an endpoint: the events after `after`, up to `until`."""
 
     endpoint_id: str = msgspec.field(name="_id")
     merchant: str
@@ -67,8 +67,8 @@ class _Rest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendEvents:
-    """`wake` hints at what is due; nothing is forged unless it `forges`. Raises PyMongoError; then what was resent before
-    stays so.
+    """Resends. `wake` says that deliveries have become due; only with `forges` may a forgery be sent. After a PyMongoError,
+    the events resent so far stay so.
     """
 
     def __init__(self, store: Store, clock: StoredClock, *, forges: bool, wake: Callable[[], None]) -> None:
@@ -88,8 +88,8 @@ class ResendEvents:
     async def one(
         self, merchant: str, event_id: str, endpoint_id: str | None = None, forgery: Forgery | None = None
     ) -> Resent | NotFound | EndpointDisabled | ForgingDisabled:
-        """Sends it to that endpoint, or to every enabled one that wants it, delivered before or not. A `forgery` is sent
-        once, and the true event follows as after any attempt that failed; what is pending is not touched then.
+        """Sends an event to that endpoint, or to every enabled one that wants it, whether delivered before or not. A
+        `forgery` is sent once; the true event follows like a retry, and pending deliveries are left alone.
         """
         if forgery is not None and not self._forges:
             return ForgingDisabled()
@@ -106,7 +106,7 @@ class ResendEvents:
         return Resent(sum([await self._send_one(event, one, forgery) for one in wanting]))
 
     async def since(self, merchant: str, endpoint_id: str, since: datetime) -> Resent | NotFound | EndpointDisabled:
-        """Sends it everything that it wants, that has happened since then, and that it has not taken."""
+        """Sends an endpoint all events since then that it wants and has not taken."""
         endpoint = await self._endpoint(merchant, endpoint_id)
         if not isinstance(endpoint, Endpoint):
             return endpoint
@@ -125,7 +125,7 @@ class ResendEvents:
         return EndpointDisabled() if endpoint.state == "disabled" else endpoint
 
     async def _leave(self, endpoint: Endpoint, reached: _Place, until: datetime) -> None:
-        """A total write: what was left before is left too. A replica that is at it goes on from the earlier place then."""
+        """Stores the work that is left. C3: a total write; earlier work is kept, and starts from the earlier place."""
         after = {"$literal": to_document(reached)}
         rest = {"after": {"$min": ["$after", after]}, "until": {"$max": ["$until", until]}}
         free = {"due_at": await self._clock.now(), "lease_until": None, "claim": None}
@@ -145,14 +145,14 @@ class ResendEvents:
         return documents
 
     async def _go_on(self, document: Document) -> None:
-        """Resends the next events. Whoever has lost the claim meanwhile does not write how far it has come."""
+        """Resends the next events. A process that has lost the claim meanwhile does not write how far it came."""
         rest = msgspec.convert(document, _Rest)
         ours = {"_id": rest.endpoint_id, "claim": rest.claim}
         endpoint = await self._endpoint(rest.merchant, rest.endpoint_id)
         if isinstance(endpoint, NotFound):
             await self._store.resends.delete_one(ours)
             return
-        if isinstance(endpoint, EndpointDisabled):  # the rest is for when it is enabled again
+        if isinstance(endpoint, EndpointDisabled):  # the rest goes when it is enabled again
             later = await self._clock.now() + DISABLED_PAUSE
             await self._store.resends.update_one(ours, {"$set": {"due_at": later, "lease_until": None, "claim": None}})
             return
@@ -165,9 +165,9 @@ class ResendEvents:
         log.info("resent", endpoint_id=endpoint.id, deliveries=count, complete=reached is None)
 
     async def _resend(self, endpoint: Endpoint, after: _Place, until: datetime) -> tuple[int, _Place | None]:
-        """How many deliveries of the next EVENTS_MAX events are on their way, and where it has come to; None at the end.
+        """Returns how many deliveries of the next EVENTS_MAX events are on their way, and the place reached or None.
 
-        Events that the endpoint does not want count among these: so the look at them is bounded, too.
+        Events that the endpoint does not want count too, so that the walk stays bounded.
         """
         conditions: Document = {
             "merchant": endpoint.merchant,
@@ -194,7 +194,7 @@ class ResendEvents:
         return 1
 
     async def _send_again(self, events: Sequence[Document], endpoint: Endpoint, *, delivered_too: bool) -> int:
-        """How many deliveries of `events`, which are no more than EVENTS_MAX, are made due now or anew."""
+        """Makes the deliveries of up to EVENTS_MAX `events` due now, or makes new ones. Returns how many."""
         now = await self._clock.now()
         ids = [event["_id"] for event in events]
         of_these = {"merchant": endpoint.merchant, "event_id": {"$in": ids}, "endpoint_id": endpoint.id}
@@ -204,12 +204,12 @@ class ResendEvents:
         due_now = 0
         if pending - taken:
             waiting = {**of_these, "event_id": {"$in": list(pending - taken)}, "state": "pending"}
-            # An attempt in hand must not put off what is asked for now: see `recorded` in delivery.py.
+            # An attempt under way must not delay what is asked for now: see `recorded` in delivery.py.
             change = [{"$set": {"next_attempt_at": now, "resent": "$claim", **COUNTED}}]
             due_now = (await self._store.deliveries.update_many(waiting, change)).matched_count
         before = Counter(one["event_id"] for one in known)
         missing = [one for one in ids if one not in pending | taken]
         anew = [to_document(resent(one, endpoint, before[one], now=now)) for one in missing]
-        await insert_all(self._store.deliveries, anew)  # what somebody else resends just now is on its way
+        await insert_all(self._store.deliveries, anew)  # those that another process resends now are stored already
         self._wake()
         return due_now + len(missing)

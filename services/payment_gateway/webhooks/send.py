@@ -20,7 +20,7 @@ from payment_gateway.webhooks.post import Answer, Post
 from payment_gateway.webhooks.target import TargetError
 from shared.telemetry import log
 
-ERROR_LENGTH_MAX = 300  # a receiver decides how long it is
+ERROR_LENGTH_MAX = 300  # without this bound a receiver would decide how long it is
 HEADERS_MAX, HEADER_LENGTH_MAX = 16, 128  # of an answer: they are kept with every attempt
 USUAL_HEADERS = {"Content-Type": "application/json", "User-Agent": "payment_gateway", "Accept": "*/*"}
 
@@ -30,9 +30,9 @@ _SECRET_HEADERS = frozenset({"set-cookie", "www-authenticate", "authorization"})
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The receiver's answer. `status` is None where no status line came; then `failure` says why, and `error` the same in
-    words. With a status, `error` says what was wrong with the rest of the answer; mostly nothing. `headers` are those that
-    are kept, their names in lower case.
+    """The receiver's answer. `status` is None if no status line came; then `failure` says why, and `error` the same in
+    words. With a status, `error` says what was wrong with the rest, usually nothing. `headers` are those that are kept,
+    with names in lower case.
     """
 
     status: int | None
@@ -45,8 +45,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendWebhook:
-    """`timeout_seconds` bounds one call; `connections_max` how many are under way at once. `tls` says which certificates are
-    trusted; without it, those that the system trusts. Tests pass a `resolver` of their own.
+    """Sends webhooks. `timeout_seconds` bounds one call; `connections_max` bounds the calls under way. `tls` says which
+    certificates are trusted; without it, the system's. Tests pass a `resolver` of their own.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SendWebhook:
             await post.close()
 
     async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Raises nothing that a URL, a header or a receiver could bring about."""
+        """Sends one. No URL, header or receiver can make it raise."""
         started = time.monotonic()
         answer, failure, error = None, None, None
         forbidden: list[str] = []
@@ -92,7 +92,7 @@ class SendWebhook:
         except TargetError as fault:
             failure = "forbidden" if fault.is_forbidden else "no_answer"
             error = f"{'Forbidden' if fault.is_forbidden else 'InvalidUrl'}: the URL {fault}"
-        except Exception as unforeseen:  # noqa: BLE001 - it is an attempt too, and tried again
+        except Exception as unforeseen:  # noqa: BLE001 - an unforeseen failure is an attempt too, and tried again
             log.error("a webhook could not be sent", exc_info=True)
             failure, error = "no_answer", type(unforeseen).__name__
         return Reply(
@@ -123,7 +123,7 @@ class SendWebhook:
 
 
 def _kept(headers: CIMultiDictProxy[str]) -> dict[str, str]:
-    """The first headers of an answer, cut where they are long, and without what may be a secret of the receiver."""
+    """The first headers of an answer, cut if they are long, without those that may be a secret of the receiver."""
     kept: dict[str, str] = {}
     for name in map(str.lower, headers):
         if name not in kept and len(kept) < HEADERS_MAX and _HEADER_NAME.match(name):

@@ -1,11 +1,11 @@
 """How many deliveries of one endpoint may be under way at once, so that slow ones never hold up the others. Pure.
 
-The rule is a dynamic threshold: an endpoint may hold a third of as many slots as are free. One that hangs gets a quarter of
-all; of k that hang each gets 1/(k + 3), and 3/(k + 3) stay free for the rest, however large their backlogs. Where they
-begin to hang one after the other, (3/4)^k stay free until the first attempts have timed out; with as many as are free it
-would be (1/2)^k, next to nothing.
+The rule is a dynamic threshold: an endpoint may hold a third as many slots as are free. One that hangs gets a quarter of all
+slots. Of k that hang, each gets 1/(k + 3), and 3/(k + 3) stay free for the rest, however large their backlogs. If they begin
+to hang one after the other, (3/4)^k stay free until the first attempts time out. If an endpoint could hold as many as are
+free, it would be (1/2)^k, next to nothing.
 
-An endpoint may have a bound of its own as well, which counts where it is less.
+An endpoint may also have a bound of its own, which counts if it is less.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ FREE_PER_HELD = 3
 
 
 class Shares:
-    """Slots by endpoint, as they are held. `given_back` counts those that were."""
+    """The slots that each endpoint holds. `given_back` counts those that were returned."""
 
     def __init__(self, held: Counter[str] | None = None) -> None:
         self._held = Counter(held)
@@ -36,15 +36,15 @@ class Shares:
         return list(self._held)
 
     def bound(self, bounds: Mapping[str, int]) -> None:
-        """Gives endpoints bounds of their own."""
+        """Sets the endpoints' own bounds."""
         self._bounds.update(bounds)
 
     def full(self, free: int) -> list[str]:
-        """Endpoints that already use all they may, when `free` slots are left."""
+        """The endpoints that already use their full share, when `free` slots are left."""
         return [endpoint_id for endpoint_id in self._held if not self._may_have(endpoint_id, free)]
 
     def fill(self, endpoint_ids: Iterable[str], free: int) -> list[bool]:
-        """Holds a slot for each that may have one, in order, and says for which."""
+        """Holds a slot for each that may have one, in order. Returns for each whether it got one."""
         taken = []
         for endpoint_id in endpoint_ids:
             taken.append(self._may_have(endpoint_id, free))
@@ -58,5 +58,5 @@ class Shares:
         return held * FREE_PER_HELD < free and held < self._bounds.get(endpoint_id, held + 1)
 
     def copy(self) -> "Shares":
-        """To try something out on."""
+        """A copy, for trying something out."""
         return Shares(self._held)

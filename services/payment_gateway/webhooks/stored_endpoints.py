@@ -1,4 +1,4 @@
-"""Endpoints as several verbs read and write them."""
+"""Reads and writes endpoints for several verbs."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ StoredEndpoints = Documents[Endpoint, Answer | KeyReused | PlaceTaken]
 
 
 def stored_endpoints(store: Store) -> StoredEndpoints:
-    """What stands in the way of a new endpoint is another with its Idempotency-Key, or in its place."""
+    """The endpoints as Documents. An insert can meet another endpoint with its Idempotency-Key, or in its place."""
 
     async def explain(endpoints: Sequence[Endpoint]) -> Sequence[Answer | KeyReused | PlaceTaken | None]:
         known = await known_keys(store.webhook_endpoints, [(one.merchant, one.keys[0]) for one in endpoints])
@@ -39,19 +39,19 @@ def stored_endpoints(store: Store) -> StoredEndpoints:
 
 
 async def free_place(store: Store, merchant: str, *, new: bool) -> int | None:
-    """A place that no endpoint of the merchant has, or None. A `new` endpoint gets none once the merchant has
-    ENDPOINTS_MAX, counting those that have no place yet. Raises PyMongoError.
+    """A place that no endpoint of the merchant has, or None. A `new` endpoint gets none if the merchant has ENDPOINTS_MAX,
+    which includes endpoints without a place yet. Raises PyMongoError.
     """
     found = await store.webhook_endpoints.find({"merchant": merchant, "deleted_at": None}, {"place": 1}).to_list()
     taken = {one.get("place") for one in found}
     free = [place for place in range(ENDPOINTS_MAX) if place not in taken]
     if not free or (new and len(found) >= ENDPOINTS_MAX):
         return None
-    return random.choice(free)  # noqa: S311 - so that those who look at once seldom choose the same
+    return random.choice(free)  # noqa: S311 - so that processes that look at once seldom choose the same
 
 
 async def find_endpoints(store: Store, conditions: Mapping[str, Any]) -> list[Endpoint]:
-    """Those that are not deleted."""
+    """The endpoints that match and are not deleted."""
     found = store.webhook_endpoints.find({**conditions, "deleted_at": None})
     return [msgspec.convert(document, Endpoint) async for document in found]
 
@@ -62,8 +62,8 @@ async def page_of_endpoints(store: Store, merchant: str, paging: Paging) -> Foun
 
 
 async def ensure_endpoint(collection: Collection, endpoint: Endpoint) -> None:
-    """Adds it unless it is there. One that is there stays as it is, its secrets above all; one that was deleted comes back
-    as a new one. C23
+    """Adds it if it is missing. An existing one stays as it is, above all its secrets; a deleted one comes back as a new
+    one. C23: two gateways make one endpoint.
     """
     document = {**to_document(endpoint), "writer": ObjectId()}
     await collection.update_one({"_id": endpoint.id}, {"$setOnInsert": document}, upsert=True)
@@ -76,8 +76,8 @@ async def ensure_endpoint(collection: Collection, endpoint: Endpoint) -> None:
 
 
 async def give_places(store: Store) -> None:
-    """Gives a place, if one is free, to the endpoints that an earlier version has made, and to that of the environment.
-    Several replicas may do so at once. Raises PyMongoError.
+    """Gives a free place to each endpoint without one: those of an earlier version, and that of the environment. Several
+    replicas may do so at once. Raises PyMongoError.
     """
     without = {"place": {"$exists": False}, "deleted_at": None}
     async for one in store.webhook_endpoints.find(without, {"merchant": 1}):

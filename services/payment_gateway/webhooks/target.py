@@ -1,4 +1,4 @@
-"""Reading a URL: the host and port that are connected to, and the bytes that are sent for it. Pure."""
+"""Reads a URL: the host and port to connect to, and the bytes to send for it. Pure."""
 
 import ipaddress
 import re
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"(?i:[0-9]+|0x[0-9a-f]*)\Z")  # a last label like this mak
 
 
 class TargetError(ValueError):
-    """The URL cannot be called, or must not be (`is_forbidden`). The message goes on after "the URL"; it does not show the
+    """The URL cannot be called, or must not be (`is_forbidden`). The message continues "the URL …"; it does not show the
     URL, which may hold a secret.
     """
 
@@ -28,8 +28,8 @@ class TargetError(ValueError):
 
 
 class Target(NamedTuple):
-    """`url` is for the HTTP client. `host` is in lower case and without brackets. `authority` is the Host header: host and
-    port as they were written.
+    """A parsed URL. `url` is for the HTTP client. `host` is in lower case, without brackets. `authority` is the Host header:
+    host and port as they were written.
     """
 
     url: URL
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 
 
 def parse_target(url: str) -> Target:
-    """What `url` calls. Raises TargetError."""
+    """Parses `url`. Raises TargetError."""
     if len(url) > URL_LENGTH_MAX or not (url.isascii() and url.isprintable()) or " " in url:
         raise TargetError(f"must be at most {URL_LENGTH_MAX} visible ASCII characters")
     split = _URL.match(url)
@@ -54,25 +54,25 @@ def parse_target(url: str) -> Target:
     name = _address_in_brackets(host) if host.startswith("[") else host.lower()
     if not host.startswith("[") and (fault := _fault_of_name(name)):
         raise TargetError(fault)
-    # yarl keeps a path as it is if told that it is encoded; a query it would take apart, and lose a final `?`.
+    # yarl keeps an encoded path as it is, but would take a query apart and lose a final `?`.
     target = rest if rest.startswith("/") else f"/{rest}"
     connected_to = (f"[{name}]" if ":" in name else name) + (f":{port}" if port else "")
     try:
         called = URL.build(scheme=scheme, authority=connected_to, path=target, encoded=True)
-        _ = called.host  # decoded only here: `xn--` is not a name
+        _ = called.host  # only this decodes it: `xn--` alone is not a name
     except ValueError:
         raise TargetError("must have a host name that can be looked up") from None
     return Target(called, name, authority)
 
 
 def is_localhost(host: str) -> bool:
-    """Whether it is a name of this machine, which no name server is asked for (RFC 6761 §6.3)."""
+    """Whether it names this machine. No name server is asked for such a name (RFC 6761 §6.3)."""
     name = host.lower().removesuffix(".")
     return name == "localhost" or name.endswith(".localhost")
 
 
 def literal_address(host: str) -> str | None:
-    """The address that `host` spells, in decimal, octal or hexadecimal too, as the system reads it; None for a name."""
+    """The address that `host` spells, in decimal, octal or hexadecimal, as the system reads it; None for a name."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -84,7 +84,7 @@ def literal_address(host: str) -> str | None:
 
 
 def _port(digits: str | None) -> int | None:
-    """None for the usual one of the scheme."""
+    """The port; None for the usual one of the scheme."""
     if not digits:
         return None
     if len(digits) > 5 or not 1 <= int(digits) <= 65535:
@@ -93,7 +93,7 @@ def _port(digits: str | None) -> int | None:
 
 
 def _address_in_brackets(host: str) -> str:
-    """The IPv6 address, without a zone: that would name an interface of this machine."""
+    """The IPv6 address. It has no zone, which would name an interface of this machine."""
     try:
         address = ipaddress.IPv6Address(host[1:-1])
     except ValueError:

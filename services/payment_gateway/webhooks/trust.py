@@ -1,4 +1,4 @@
-"""Which certificates of receivers are trusted."""
+"""The certificates of receivers that are trusted."""
 
 import ssl
 
@@ -17,6 +17,6 @@ def trusting(ca_file: str) -> ssl.SSLContext:
         raise CaFileError(f"{ca_file}: holds no certificate") from None
     except OSError as error:
         raise CaFileError(f"{ca_file}: {error.strerror}") from None
-    if not own.cert_store_stats()["x509"]:  # but a list of revoked ones
+    if not own.cert_store_stats()["x509"]:  # it holds only a list of revoked ones
         raise CaFileError(f"{ca_file}: holds no certificate")
     return both

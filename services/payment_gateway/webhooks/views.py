@@ -1,4 +1,4 @@
-"""Events, deliveries and new secrets as the API shows them. What crosses to merchants in events too is in `shared.wire`."""
+"""Events, deliveries and new secrets as the API shows them. Structs that events carry too are in `shared.wire`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ _SUBJECT = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in _SUBJ
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event. `data` is the charge, refund, dispute or webhook endpoint that it is about, as it was then."""
+    """An event. `data` is its charge, refund, dispute or webhook endpoint, as it was then."""
 
     id: Annotated[str, Meta(examples=["evt_01a209e9aade7ffe862f26fa1fb6b5a0"])]
     type: Annotated[wire.EventType, Meta(examples=["payment.succeeded"])]
@@ -25,15 +25,15 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
-    """One HTTP try. `status` is null where no status line came; then `failure` says why, and `error` the same in words.
+    """One HTTP try. `status` is null if no status line came; then `failure` says why, and `error` the same in words.
     `forbidden`: the operator of the gateway does not let webhooks go there. With a status, `failure` is null, and `error`
-    says what was wrong with the rest of the response; null mostly. `forgery` says what was sent instead of the true event;
-    null mostly.
+    says what was wrong with the rest of the response; it is usually null. `forgery` says which forgery was sent instead of
+    the true event, and is usually null.
 
-    It was sent to `url` with `sentHeaders`: the headers of the endpoint's own stand there by name, with `…` for a value. Its
-    body is `sentBody` or, where that is null, the event as `GET /v1/events/{id}` shows it. Of the response there are the
-    start of the body and the first headers, without those that may be secret. An attempt of an earlier version has null for
-    `failure`, `url` and headers.
+    It was sent to `url` with `sentHeaders`, where the endpoint's own headers have `…` for a value. Its body is `sentBody`,
+    or the event as `GET /v1/events/{id}` shows it if that is null. Of the response, the start of the body and the first
+    headers are kept, without those that may be secret. An attempt of an earlier version has null for `failure`, `url` and
+    headers.
     """
 
     number: Annotated[int, Meta(examples=[1])]
@@ -51,9 +51,9 @@ class AttemptView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An event on its way to an endpoint, with every attempt. `eventType`, and `reference` of the charge it is about, are
-    those of the event, and null if a reset took that. `nextAttemptAt` is null once there is no other; `fault` says why it is
-    not delivered as usual, and is null mostly.
+    """An event on its way to an endpoint, with every attempt. `eventType`, and `reference` of its charge, come from the
+    event, and are null if a reset took it. `nextAttemptAt` is null once there is no further attempt. `fault` says why it is
+    not delivered as usual, and is usually null.
     """
 
     id: Annotated[str, Meta(examples=["dlv_01a209e9aade76a6878437494af678bd"])]
@@ -72,7 +72,7 @@ _OF_THE_DELIVERY = set(DeliveryView.__struct_fields__) - {"event_type", "referen
 
 
 def delivery_view(delivery: Delivery, event: Mapping[str, Any]) -> DeliveryView:
-    """`event` has its type and reference, or nothing."""
+    """The view of a delivery. `event` has its type and reference, or nothing."""
     shown = {name: getattr(delivery, name) for name in _OF_THE_DELIVERY}
     attempts = msgspec.convert(delivery.attempts, list[AttemptView], from_attributes=True)
     return DeliveryView(
@@ -81,7 +81,7 @@ def delivery_view(delivery: Delivery, event: Mapping[str, Any]) -> DeliveryView:
 
 
 class WebhookEndpointWithSecretView(wire.WebhookEndpoint, frozen=True, kw_only=True, rename="camel"):
-    """An endpoint as it is shown to who has just made its `secret`, and never again."""
+    """An endpoint with its `secret`, as shown only in the answer to the request that made the secret."""
 
     secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 
