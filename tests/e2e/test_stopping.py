@@ -36,6 +36,7 @@ async def test_clients_that_hold_on_do_not_keep_either_service_from_stopping(sta
             for reader, writer in opened:
                 await reader.read()
                 writer.close()
+                await writer.wait_closed()
 
 
 async def test_a_database_that_does_not_answer_keeps_neither_service_from_stopping(

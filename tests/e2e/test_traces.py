@@ -209,6 +209,7 @@ async def test_a_request_leaves_nothing_behind_for_the_next_on_its_connection(ob
 
     await until(all_are_logged, "three requests in the log")
     writer.close()
+    await writer.wait_closed()
     assert (await reader.readline()).startswith(b"HTTP/1.1 201")
     by_request = {line["request_id"]: line for line in lines_of(observed.stack) if line.get("request_id") in ids}
     placed, *following = (by_request[one] for one in ids)

@@ -10,6 +10,7 @@ from tests.e2e.crash_points.steps import Language, Step
 # unheard: it was done, and whoever asked for it dies before hearing so.
 # late: whoever asked for it dies before it arrives, and it arrives when the next one is at work.
 Moment = Literal["unheard", "late"]
+CLOSE_SECONDS = 5.0  # for what is still to be sent to a process that may have died
 
 
 class Point(NamedTuple):
@@ -115,9 +116,9 @@ class Proxy:
                 try:
                     await self._converse(reader, writer, server_reader, server_writer)
                 finally:
-                    server_writer.close()
+                    await _close(server_writer)
             finally:
-                writer.close()
+                await _close(writer)
 
     async def _converse(
         self, reader: StreamReader, writer: StreamWriter, server_reader: StreamReader, server_writer: StreamWriter
@@ -135,6 +136,14 @@ class Proxy:
             if step:
                 await self._gate.reply(step, counts=self._language.is_step(step, reply))
             writer.write(reply)
+
+
+async def _close(writer: StreamWriter) -> None:
+    """Returns when it is closed: a later test must not find it open."""
+    writer.close()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await writer.wait_closed()
 
 
 async def _pump(reader: StreamReader, writer: StreamWriter) -> None:

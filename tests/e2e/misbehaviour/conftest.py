@@ -183,6 +183,7 @@ async def listens(port: int) -> bool:
     except OSError:
         return False
     writer.close()
+    await writer.wait_closed()
     return True
 
 

@@ -58,6 +58,7 @@ async def test_a_lost_reply_is_not_one_byte(gateway: Service) -> None:
     writer.write(head.encode() + body)
     assert await reader.read() == b""
     writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_timeout_is_silent_for_longer_than_the_client_waits(shop: Shop) -> None:
