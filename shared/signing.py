@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 TOLERANCE_SECONDS = 300
@@ -31,6 +31,13 @@ class SignatureError(Exception):
     def __init__(self, reason: str, kind: SignatureFault = "malformed") -> None:
         super().__init__(reason)
         self.kind = kind
+
+
+class Signed(NamedTuple):
+    """When a body was signed, in Unix seconds, and the place of the secret among those that were given, from 0."""
+
+    timestamp: int
+    secret: int
 
 
 class SecretError(ValueError):
@@ -54,7 +61,7 @@ def sign(body: bytes, secrets: Sequence[str], timestamp: int) -> str:
 
 def verify(
     header: str, body: bytes, secrets: Sequence[str], *, now: float, tolerance: float = TOLERANCE_SECONDS
-) -> None:
+) -> Signed:
     """Checks an `X-Signature` against any of `secrets`. `now` in Unix seconds. Raises SignatureError."""
     if len(header) > HEADER_LENGTH_MAX or not header.isascii():
         raise SignatureError("header too long or not ASCII")
@@ -68,12 +75,15 @@ def verify(
     if not 1 <= len(signatures) <= SIGNATURES_MAX:
         raise SignatureError(f"{len(signatures)} signatures of a known version")
     expected = [_hex_digest(secret, timestamps[0], body) for secret in secrets]
-    matched = False
-    for signature in signatures:
-        for digest in expected:  # every pair is compared: the time taken tells nothing about which one matched
-            matched |= hmac.compare_digest(signature.encode(), digest.encode())
-    if not matched:
+    matching = [  # every pair is compared: the time taken tells nothing about which one matched
+        place
+        for signature in signatures
+        for place, digest in enumerate(expected)
+        if hmac.compare_digest(signature.encode(), digest.encode())
+    ]
+    if not matching:
         raise SignatureError("no signature matches", "wrong")
+    return Signed(int(timestamps[0]), min(matching))
 
 
 def sign_standard(body: bytes, secrets: Sequence[str], timestamp: int, message_id: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from order_api.facts import Charge, Dispute, Refund
 from order_api.order import Order, order_of
 from shared import wire
 from shared.ids import derive_id
+from shared.signing import Signed
 from shared.strict_json import has_lone_surrogate, parse_json
 from shared.times import stored
 
@@ -78,6 +79,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None = None
     charge_id: str | None = None
     trace: str | None = None
+    signed: Signed | None = None
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +113,9 @@ class Judgement(msgspec.Struct, frozen=True):
     fact: Charge | Refund | Dispute | None = None
 
 
-def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None = None) -> ReceivedEvent:
+def parse_event(
+    raw: bytes, *, source: Source, now: datetime, trace: str | None = None, signed: Signed | None = None
+) -> ReceivedEvent:
     """Raises NotAnEventError. The envelope is decoded first, so that an event of an unknown type is still an event."""
     try:
         text = raw.decode()
@@ -131,6 +135,7 @@ def parse_event(raw: bytes, *, source: Source, now: datetime, trace: str | None 
         timestamp=timestamp,
         order_id=_order_named_in(members, "chargeReference", "reference"),
         trace=trace,
+        signed=signed,
     )
     if envelope.type not in _KNOWN_TYPES:
         return event

@@ -28,8 +28,8 @@ class ReceiveWebhook:
         try:
             if len(signatures) != 1:
                 raise SignatureError(f"{len(signatures)} X-Signature headers")
-            verify(signatures[0], body, self._secrets, now=now.timestamp(), tolerance=self._tolerance_seconds)
-            event = parse_event(body, source="webhook", now=now, trace=current_trace())
+            signed = verify(signatures[0], body, self._secrets, now=now.timestamp(), tolerance=self._tolerance_seconds)
+            event = parse_event(body, source="webhook", now=now, trace=current_trace(), signed=signed)
         except SignatureError as error:
             WEBHOOKS_REFUSED[error.kind].inc()
             log.warning("webhook refused", reason=str(error))

@@ -5,7 +5,7 @@ into its order; its outcome is written. Merging again is merging once, so a cras
 again: when the webhook comes again, or by reconciliation, which looks for events that are still `received`.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -178,6 +178,8 @@ class RecordEvents:
             source=event.source,
             raw=event.raw,
             trace=event.trace,
+            signed_at=event.signed and datetime.fromtimestamp(event.signed.timestamp, UTC),
+            secret=event.signed and ("previous" if event.signed.secret else "current"),
             received_at=event.received_at,
             reconcile_at=event.received_at + self._taken_up_after,
         )

@@ -1,6 +1,7 @@
 """C2, C3, C14, C19, C20: what the provider says is stored once, and tells the order once."""
 
 import asyncio
+import base64
 import json
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,9 @@ from order_api.calls import Call
 from order_api.money import ExceedsPaid, sums
 from order_api.order import Order
 from shared import wire
+from shared.env import Secret
 from shared.ids import new_id
+from shared.signing import sign
 from shared.times import rfc3339, utc_now
 from tests.http_double import HttpDouble
 from tests.integration.order_api.conftest import (
@@ -34,6 +37,20 @@ from tests.integration.order_api.conftest import (
     restore,
     stored_order,
 )
+
+
+async def test_an_event_is_kept_with_the_time_of_its_signature_and_which_of_our_secrets_made_it(
+    make_application: MakeApplication,
+) -> None:
+    new, old = (Secret(f"whsec_{base64.b64encode(bytes([byte] * 32)).decode()}") for byte in (1, 2))
+    async with make_application(webhook_secrets=(new, old)) as application:
+        order = await place(application)
+        signed_at = int(utc_now().timestamp()) - 7
+        for secret, meant in ((old, "previous"), (new, "current")):
+            raw = event_bytes(charge_of(order))
+            await application.receive_webhook([sign(raw, [secret], signed_at)], raw)
+            stored = await application.store.payment_events.find_one({"_id": json.loads(raw)["id"]}) or {}
+            assert (stored["secret"], stored["signed_at"].timestamp()) == (meant, signed_at)
 
 
 async def test_a_succeeded_payment_makes_the_order_paid_and_is_kept_with_its_bytes(application: Application) -> None:

@@ -30,7 +30,7 @@ def test_the_published_vector_is_what_we_sign() -> None:
 
 
 def test_the_published_vector_is_accepted() -> None:
-    verify(f"t={SENT},v1={DIGEST}", BODY, [SECRET], now=SENT)
+    assert verify(f"t={SENT},v1={DIGEST}", BODY, ["whsec_another", SECRET], now=SENT) == (SENT, 1)
 
 
 def test_the_secret_signs_whole_with_its_prefix() -> None:
