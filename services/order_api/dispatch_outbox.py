@@ -68,10 +68,6 @@ class _Claimed(msgspec.Struct, frozen=True):
     lease: Lease
     read_at: float  # when the order was read, by our own monotonic clock
 
-    @property
-    def order_id(self) -> str:
-        return str(self.order["_id"])
-
 
 class DispatchOutbox:
     """Only tests set `lease_seconds` and `slots`, to reach the end of both sooner."""
@@ -117,11 +113,11 @@ class DispatchOutbox:
         ]
 
     async def _attempt(self, claimed: _Claimed) -> None:
-        continue_trace(claimed.order.get("trace"), order_id=claimed.order_id)
+        continue_trace(claimed.order.get("trace"), order_id=claimed.order["_id"])
         call = msgspec.convert(claimed.call, Call)
         assert call.due_at is not None, "a claimed call has a lease"
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
-            await self._give_back(claimed.order_id, call)
+            await self._give_back(claimed.order["_id"], call)
             return
         began = time.monotonic()
         unwanted = call.kind == "charge" and claimed.order["status"] != "Pending"  # it is cancelled, or paid already
@@ -135,7 +131,7 @@ class DispatchOutbox:
                 calling.healthy = not isinstance(reply, Unavailable) or reply.answered
                 count_attempt(call, reply)
         except BreakerOpenError:
-            await self._give_back(claimed.order_id, call)
+            await self._give_back(claimed.order["_id"], call)
             return
         await self._settle(claimed, call, reply, began)
 
@@ -145,7 +141,7 @@ class DispatchOutbox:
         tried = _tried(reply, at, ms=round((ended - began) * 1000))
         now = claimed.order["read_at"] + timedelta(seconds=ended - claimed.read_at)  # the server's time
         ours = await self._store.change(
-            claimed.order_id,
+            claimed.order["_id"],
             lambda order, now: settling(order, call, reply, tried, at=at, now=now),
             read={**claimed.order, "read_at": now},
             patient=True,
@@ -171,7 +167,7 @@ class DispatchOutbox:
                     if found is not None:
                         return found
                     if call.kind == "charge":  # it may have been cancelled or paid while we asked
-                        unwanted = not await self._store.wants_charge(claimed.order_id)
+                        unwanted = not await self._store.wants_charge(claimed.order["_id"])
                 if unwanted:
                     return Withdrawn()
                 reply = await self._gateway.post(call)
@@ -214,7 +210,7 @@ class DispatchOutbox:
         """Ends a claim that was broken off, so that nobody waits for its lease. It may have been sent."""
         call = msgspec.convert(claimed.call, Call)
         try:
-            await self._store.change(claimed.order_id, lambda order, now: _released(order, call, now, due_again))
+            await self._store.change(claimed.order["_id"], lambda order, now: _released(order, call, now, due_again))
         except (OverloadedError, UnavailableError) as error:
             log.warning("not released: its lease lapses", worker="dispatch_outbox", reason=describe(error))
 

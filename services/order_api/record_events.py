@@ -97,7 +97,9 @@ class RecordEvents:
                 return await self._apply(replace(event, raw=known.raw), known, fresh=False)
             if known.outcome == "received":
                 await self.again(known)  # C20: the stored bytes first
-            elif gives_way(known, event.type) or (not is_final(known) and await self._decides(event)):
+            elif gives_way(known, event.type) or (
+                not is_final(known) and (await self._judged(event)).outcome in _DECIDED
+            ):
                 await self._put_in_place(event, known)
             else:
                 return await self._keep_beside(event)
@@ -135,9 +137,6 @@ class RecordEvents:
         return await self._store.change(
             event.order_id, lambda order, _now: Verdict(judge(event, order), found=order is not None)
         )
-
-    async def _decides(self, event: ReceivedEvent) -> bool:
-        return (await self._judged(event)).outcome in _DECIDED
 
     async def _put_in_place(self, event: ReceivedEvent, known: StoredEvent) -> None:
         """The right bytes come second: the first are kept beside them, then the second take the id, as `received`. C20"""

@@ -178,7 +178,9 @@ class DeliverWebhooks:
         body, at = claimed.event["raw"].encode(), await self.clock.now()
         with span("deliver webhook", "client", {"http.request.method": "POST"}) as calling:
             sent, headers = _signed(delivery, endpoint, body, now=at)
-            reply = await self.send(endpoint.url, sent, {**_own_headers(endpoint), **headers})
+            reply = await self.send(
+                endpoint.url, sent, {**{one.name: one.value for one in endpoint.headers}, **headers}
+            )
             attempt = replace(
                 _attempt(delivery, reply, at=at),
                 url=endpoint.url,
@@ -241,10 +243,6 @@ def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetim
         retired_secret=retired_secret(endpoint, now=now),
     )
     return sent, {**USUAL_HEADERS, **signatures, **trace_headers()}
-
-
-def _own_headers(endpoint: Endpoint) -> Mapping[str, str]:
-    return {one.name: one.value for one in endpoint.headers}
 
 
 def _attempt(delivery: Delivery, reply: Reply, *, at: datetime) -> Attempt:
