@@ -140,10 +140,11 @@ class DispatchOutbox:
         at, ended = utc_now(), time.monotonic()
         tried = _tried(reply, at, ms=round((ended - began) * 1000))
         now = claimed.order["read_at"] + timedelta(seconds=ended - claimed.read_at)  # the server's time
+        is_alone = sum(one.get("claim") == call.claim for one in claimed.order["calls"]) == 1  # else another is quicker
         ours = await self._store.change(
             claimed.order["_id"],
             lambda order, now: settling(order, call, reply, tried, at=at, now=now),
-            read={**claimed.order, "read_at": now},
+            read={**claimed.order, "read_at": now} if is_alone else None,
             patient=True,
         )
         log.info(

@@ -124,7 +124,7 @@ class Changes(Generic[T]):
         try:
             with pymongo.timeout(TRY_SECONDS):
                 given = {
-                    document_id: read for document_id, them in of.items() if (read := _newest_read(them)) is not None
+                    document_id: read for document_id, them in of.items() if (read := _read_by_all(them)) is not None
                 }
                 documents = {**await self._documents([one for one in of if one not in given]), **given}
                 folds = [self._fold(document_id, documents.get(document_id), them) for document_id, them in of.items()]
@@ -267,7 +267,9 @@ def _differing(before: T, after: T) -> tuple[Document, Document]:
     return stored_fields(before), stored_fields(after)
 
 
-def _newest_read(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | None:
-    """The newest of the documents that callers have read for their first try."""
+def _read_by_all(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | None:
+    """The newest of the documents that all callers have read for their first try. None if one has not: with an old document
+    it would only miss, because of the others.
+    """
     reads = [one.item.read for one in callers if one.item.read is not None and one.tries == 0]
-    return max(reads, key=lambda read: read["version"], default=None)
+    return max(reads, key=lambda read: read["version"]) if len(reads) == len(callers) else None

@@ -49,8 +49,8 @@ def exchanging(app: ASGIApp, recent: Recent | None = None) -> ASGIApp:
         inner = _inner(scope)
         exchange = _Exchange(inner, send, method, request_id.encode(), recorded)
         quiet = path.startswith(_QUIET)
-        # Two traceparents are malformed together: neither may hold a comma.
-        caller = parse(",".join(fields.values(b"traceparent")), ",".join(fields.values(b"tracestate")))
+        parents = fields.values(b"traceparent")
+        caller = parse(parents[0], ",".join(fields.values(b"tracestate"))) if len(parents) == 1 else None
         with serving(method, path[:_PATH_CHARS_MAX], caller, recorded=not quiet, request_id=request_id) as step:
             try:
                 if method == "OPTIONS" and path == "*":

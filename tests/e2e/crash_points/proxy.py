@@ -81,7 +81,8 @@ class Proxy:
         self._gate = gate
         self._target = target
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], StreamWriter] = {}
+        self._stopped = False
         self.port = 0
 
     @property
@@ -94,20 +95,25 @@ class Proxy:
 
     async def stop(self) -> None:
         assert self._server is not None
+        self._stopped = True
         self._server.close()
         await self.drop(all_of_them=True)
 
     async def drop(self, *, all_of_them: bool = False) -> None:
         """Ends the connections, as those of a process that has died; what is late is under way nevertheless."""
-        ended = [one for one in self._connections if all_of_them or one is not self._gate.late]
+        ended = {one: writer for one, writer in self._connections.items() if all_of_them or one is not self._gate.late}
         for connection in ended:
             connection.cancel()
         await asyncio.gather(*ended, return_exceptions=True)
+        await asyncio.gather(*map(_close, ended.values()))  # one that was cancelled before it began has closed nothing
 
     def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if self._stopped:  # it was accepted just before
+            writer.close()
+            return
         connection = asyncio.create_task(self._serve(reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+        self._connections[connection] = writer
+        connection.add_done_callback(self._connections.pop)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):

@@ -8,10 +8,10 @@ from shared.kept import Kept
 
 
 class Oracle:
-    """Answers each question with its number as soon as it may, or fails if that number is to `fail`."""
+    """Answers each question with its number as soon as it may, and fails up to the number `fail_up_to`."""
 
-    def __init__(self, *, fail: int | None = None) -> None:
-        self._fail = fail
+    def __init__(self, *, fail_up_to: int = 0) -> None:
+        self._fail_up_to = fail_up_to
         self.asked = self.open = 0
         self.was_asked, self.may_answer = asyncio.Event(), asyncio.Event()
 
@@ -25,7 +25,7 @@ class Oracle:
             await self.may_answer.wait()
         finally:
             self.open -= 1
-        if number == self._fail:
+        if number <= self._fail_up_to:
             raise ConnectionError
         return number
 
@@ -60,8 +60,19 @@ async def test_callers_for_whom_an_open_question_was_asked_too_early_share_the_n
     assert await asyncio.gather(*first, *later) == [1] + [2] * 10
 
 
-async def test_a_failure_is_not_kept_and_goes_to_the_caller_that_asked_alone() -> None:
-    kept = Kept(oracle := Oracle(fail=1), seconds=60)
+async def test_all_who_wait_while_two_questions_fail_have_failed_with_them() -> None:
+    """Each question that fails may take seconds: the last of many callers must not wait for one each."""
+    kept = Kept(oracle := Oracle(fail_up_to=2), seconds=60)
+    tasks = await asking(kept, oracle)
+    await asyncio.sleep(0)  # each has come and waits
+    oracle.may_answer.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in ended] == [ConnectionError] * 10
+    assert oracle.asked == 2
+
+
+async def test_a_failure_is_not_kept_and_goes_to_no_caller_that_came_after_the_question() -> None:
+    kept = Kept(oracle := Oracle(fail_up_to=1), seconds=60)
     [first, *others] = await asking(kept, oracle)
     oracle.may_answer.set()
     with pytest.raises(ConnectionError):

@@ -81,6 +81,24 @@ async def test_c3_a_document_that_was_changed_since_it_was_read_is_read_and_deci
     assert [part["id"] for part in stored["parts"]] == ["p1", "p3"]
 
 
+async def test_c3_an_old_read_of_one_caller_costs_the_others_of_its_document_nothing(things: Collection) -> None:
+    ran = 0
+
+    def counted(found: Thing | None, now: datetime | None) -> Verdict[Thing, str | Refused]:
+        nonlocal ran
+        ran += 1
+        return add_part(Part("p2", 1))(found, now)
+
+    async with at_work(things) as documents:
+        await documents.insert(thing("one", total=9))
+        stale = {**(await things.find_one() or {}), "read_at": None}
+        await documents.change("id_one", set_note("changed"))
+        await asyncio.gather(
+            documents.change("id_one", add_part(Part("p1", 1)), read=stale), documents.change("id_one", counted)
+        )
+    assert ran == 1
+
+
 async def test_c3_no_answer_that_writes_nothing_rests_on_what_a_caller_had_read_before(things: Collection) -> None:
     async with at_work(things) as documents:
         await documents.insert(thing("one"))
