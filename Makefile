@@ -24,7 +24,7 @@ failover: .venv/.ready  ## Kill the primary of MongoDB while orders are placed, 
 	@$(BIN)/python -m tools.failover
 
 test: .venv/.ready  ## Run all tests that need no Docker
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The containers mostly wait, so both halves run at once. What the first says is shown when the second has ended.
 test-compose: .venv/.ready  ## Test the images and compose.yaml, and the integration tests on mongo:8.0 (needs Docker)
