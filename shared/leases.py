@@ -21,7 +21,7 @@ Work = TypeVar("Work")
 CLAIM_SECONDS = 5.0
 _STOP_SECONDS = 6.0  # a call of the provider that is under way ends within this
 _RELEASE_SECONDS = 3.0
-_CLAIM_INTERVAL_SECONDS = 0.02  # a claim costs as much for one piece as for fifty, so it waits for more to arrive
+INTERVAL_SECONDS = 0.02  # a claim costs as much for one piece as for fifty, so it waits for more to arrive
 
 
 def in_seconds(seconds: float) -> Document:
@@ -49,8 +49,8 @@ class LeasedWork(Generic[Work]):
 
     `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
     gives back one that was cancelled. Whoever sets `wake` hints at work; without it, polling every `poll_seconds` finds it.
-    After a claim that found work, the next follows after `interval_seconds`. If it filled every slot, or set `more` because
-    it left work behind, the next one follows as soon as a slot is free.
+    After a claim that found work, the next follows after `interval_seconds`, which the claim may set. If it filled every
+    slot, or set `more` because it left work behind, the next one follows as soon as a slot is free.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class LeasedWork(Generic[Work]):
         name: str,
         slots: int,
         poll_seconds: float = 0.5,
-        interval_seconds: float = _CLAIM_INTERVAL_SECONDS,
         release: Callable[[Work], Awaitable[None]] = _keep,
         wake: asyncio.Event | None = None,
     ) -> None:
@@ -71,7 +70,7 @@ class LeasedWork(Generic[Work]):
         self._name = name
         self._free = slots
         self._poll_seconds = poll_seconds
-        self._interval_seconds = interval_seconds
+        self.interval_seconds = INTERVAL_SECONDS
         self._stopping = False
         self.more = False
         self._alarm: asyncio.Handle | None = None
@@ -105,7 +104,7 @@ class LeasedWork(Generic[Work]):
                     self._metrics.claims["failed"].inc()
                     log.warning("claim failed", worker=self._name, reason=describe(error))
                 if started:
-                    await asyncio.sleep(self._interval_seconds)
+                    await asyncio.sleep(self.interval_seconds)
                 if not (started and self.more):
                     await self._wait()
         finally:

@@ -27,7 +27,7 @@ from payment_gateway.webhooks.passed_over import PassedOver
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
-from shared.leases import LeasedWork
+from shared.leases import INTERVAL_SECONDS, LeasedWork
 from shared.mongo import Document, describe
 from shared.telemetry import log
 from shared.tracing import continue_trace, current_trace, span
@@ -35,7 +35,7 @@ from shared.tracing import continue_trace, current_trace, span
 AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
-INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
+BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
 _SETTLED_BY_STATUS = {
@@ -66,7 +66,6 @@ class Settle:
             self._settle_and_announce,
             name="settle_charges",
             slots=1,  # a round is a piece of work
-            interval_seconds=INTERVAL_SECONDS,
         )
 
     def expect(self, now: datetime, settles_at: datetime) -> None:
@@ -80,7 +79,10 @@ class Settle:
         return await self._settle_and_announce(await self._due())
 
     async def _claim(self, _limit: int) -> Sequence[Sequence[Document]]:
-        return [found] if (found := await self._due()) else []
+        found = await self._due()
+        # A charge that comes alone is no burst: the next one does not wait for others.
+        self.work.interval_seconds = BURST_INTERVAL_SECONDS if len(found) > 1 else INTERVAL_SECONDS
+        return [found] if found else []
 
     async def _due(self) -> Sequence[Document]:
         """The charges that are due by the gateway's clock, the earliest first. It leaves out those that another process has

@@ -68,7 +68,8 @@ async def test_a_worker_claims_again_at_once_only_when_there_may_be_more() -> No
         if not left:
             done.set()
 
-    work = LeasedWork[int](claim, attempt, name="claims", slots=2, poll_seconds=3600, interval_seconds=0)
+    work = LeasedWork[int](claim, attempt, name="claims", slots=2, poll_seconds=3600)
+    work.interval_seconds = 0
     running = asyncio.create_task(work.run())
     await done.wait()
     await asyncio.sleep(0.3)
