@@ -9,15 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from order_api.calls import (
-    DISPUTED,
-    GIVING_BACK_TRIES,
-    NOT_OWED,
-    Call,
-    ended,
-    is_unsent,
-    pause_before_giving_back,
-)
+from order_api.calls import DISPUTED, GIVING_BACK_TRIES, NOT_OWED, Call, ended, is_unsent, pause_before_giving_back
 from order_api.facts import Cancellation, Charge, Dispute, Fact, Refund, RefundCause, Review, joined
 from order_api.money import AUTOMATIC, Part, derive, parts_owed, succeeded, sums, taken_of
 from order_api.order import Order, StatusChange

@@ -13,15 +13,7 @@ from order_api.pay_order import NewPayment, PayOrder
 from order_api.place_order import NewOrder, PlaceOrder
 from order_api.store import Store
 from order_api.timeline import timeline
-from order_api.views import (
-    EventView,
-    OrderView,
-    TimelineView,
-    event_view,
-    order_view,
-    shown,
-    to_json,
-)
+from order_api.views import EventView, OrderView, TimelineView, event_view, order_view, shown, to_json
 from shared.batches import answered_within
 from shared.edge.auth import merchant_of
 from shared.edge.lists import page_response

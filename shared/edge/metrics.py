@@ -7,13 +7,14 @@ from itertools import chain
 from typing import Any
 
 import pymongo
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, REGISTRY, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
 from pymongo.errors import PyMongoError
 
+from shared.edge.types import Request
 from shared.kept import Kept
 from shared.metrics import SECONDS
 from shared.mongo import Client, describe, is_reachable
@@ -95,7 +96,7 @@ class Exposition:
 
 
 @get("/metrics", public=True, always=True, include_in_schema=False)
-async def show_metrics(request: Request[Any, Any, Any], exposition: NamedDependency[Exposition]) -> Response[bytes]:
+async def show_metrics(request: Request, exposition: NamedDependency[Exposition]) -> Response[bytes]:
     """OpenMetrics if the client accepts it, else Prometheus' text format 0.0.4."""
     open_metrics = "application/openmetrics-text" in request.headers.get("accept", "")
     media_type = openmetrics.CONTENT_TYPE_LATEST if open_metrics else CONTENT_TYPE_PLAIN_0_0_4

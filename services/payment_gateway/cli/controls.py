@@ -92,8 +92,7 @@ def faults() -> None:
 @command(faults, "show")
 def show_faults(gateway: Gateway, terminal: Terminal) -> None:
     """Show the rates that are set."""
-    found = gateway.get("/v1/test/faults")
-    terminal.result(found, _faults_line(found))
+    terminal.result(gateway.get("/v1/test/faults"), _faults_line)
 
 
 @command(faults, "set")
@@ -106,15 +105,13 @@ def set_faults(gateway: Gateway, terminal: Terminal, given: tuple[str, ...]) -> 
     """
     values = dict(map(_value, given))
     rates = {name: values.pop(name) for name in list(values) if name not in BESIDE_RATES}
-    found = gateway.call("PUT", "/v1/test/faults", {**values, "rates": rates})
-    terminal.result(found, _faults_line(found))
+    terminal.result(gateway.call("PUT", "/v1/test/faults", {**values, "rates": rates}), _faults_line)
 
 
 @command(faults, "clear")
 def clear_faults(gateway: Gateway, terminal: Terminal) -> None:
     """Set all rates to 0."""
-    found = gateway.call("DELETE", "/v1/test/faults")
-    terminal.result(found, _faults_line(found))
+    terminal.result(gateway.call("DELETE", "/v1/test/faults"), _faults_line)
 
 
 def _value(text: str) -> tuple[str, float | bool]:
@@ -140,29 +137,25 @@ def clock() -> None:
 @command(clock, "show")
 def show_clock(gateway: Gateway, terminal: Terminal) -> None:
     """Show the gateway's time."""
-    found = gateway.get("/v1/test/clock")
-    terminal.result(found, _clock_line(found))
+    terminal.result(gateway.get("/v1/test/clock"), _clock_line)
 
 
 @command(clock, "freeze")
 def freeze_clock(gateway: Gateway, terminal: Terminal) -> None:
     """Stop time: nothing falls due until time is advanced or resumed."""
-    found = gateway.call("POST", "/v1/test/clock", {"action": "freeze"})
-    terminal.result(found, _clock_line(found))
+    terminal.result(gateway.call("POST", "/v1/test/clock", {"action": "freeze"}), _clock_line)
 
 
 @command(clock, "resume")
 def resume_clock(gateway: Gateway, terminal: Terminal) -> None:
     """Let time go on from where it stands."""
-    found = gateway.call("POST", "/v1/test/clock", {"action": "resume"})
-    terminal.result(found, _clock_line(found))
+    terminal.result(gateway.call("POST", "/v1/test/clock", {"action": "resume"}), _clock_line)
 
 
 @command(clock, "forget-keys")
 def forget_keys(gateway: Gateway, terminal: Terminal) -> None:
     """Forget your idempotency keys now, as if a day had passed: the same request then makes a new thing."""
-    found = gateway.call("POST", "/v1/test/clock", {"action": "forgetKeys"})
-    terminal.result(found, _clock_line(found))
+    terminal.result(gateway.call("POST", "/v1/test/clock", {"action": "forgetKeys"}), _clock_line)
 
 
 @command(clock, "advance")
@@ -177,7 +170,7 @@ def advance_clock(gateway: Gateway, terminal: Terminal, duration: int, timeout: 
             raise LateError(f"still advancing to {found['advancingTo']}; now {found['now']}")
         sleep(ADVANCE_POLL_SECONDS)
         found = gateway.get("/v1/test/clock")
-    terminal.result(found, _clock_line(found))
+    terminal.result(found, _clock_line)
 
 
 def _clock_line(found: Json) -> str:

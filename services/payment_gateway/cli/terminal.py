@@ -51,13 +51,13 @@ class Terminal:
         self._out = _Console(highlight=False, markup=False, soft_wrap=True)
         self._err = _Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
 
-    def result(self, document: Json, *lines: str | Text) -> None:
-        """Prints the document for programs, or the lines for people."""
+    def result(self, document: Json, *lines: str | Text | Callable[[Json], str]) -> None:
+        """Prints the document for programs, or the lines for people. A function makes a line of the document."""
         if self.as_json:
             self._out.out(json.dumps(document, ensure_ascii=False), highlight=False)
         else:
             for line in lines:
-                self._out.print(line)
+                self._out.print(line(document) if callable(line) else line)
 
     def raw(self, data: bytes) -> None:
         """Writes bytes as they are, so that they can be piped. On a terminal they cannot move the cursor."""

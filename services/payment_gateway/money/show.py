@@ -5,14 +5,7 @@ from typing import Any
 
 import msgspec
 
-from payment_gateway.money.charge import (
-    Charge,
-    Refund,
-    dispute_on_the_wire,
-    on_the_wire,
-    part,
-    refund_on_the_wire,
-)
+from payment_gateway.money.charge import Charge, Refund, dispute_on_the_wire, on_the_wire, part, refund_on_the_wire
 from payment_gateway.money.dispute import Dispute
 from payment_gateway.reads import NEWEST_FIRST, beyond, given, page
 from payment_gateway.store import READ_AT, Store, read

@@ -11,13 +11,7 @@ import msgspec
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.store import Store
 from payment_gateway.webhooks import endpoint as endpoints
-from payment_gateway.webhooks.endpoint import (
-    Change,
-    Endpoint,
-    PlaceTaken,
-    TooManyEndpoints,
-    TooManyRotations,
-)
+from payment_gateway.webhooks.endpoint import Change, Endpoint, PlaceTaken, TooManyEndpoints, TooManyRotations
 from payment_gateway.webhooks.header import Header
 from payment_gateway.webhooks.stored_endpoints import StoredEndpoints, free_place
 from payment_gateway.webhooks.views import with_secret
