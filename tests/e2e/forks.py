@@ -50,11 +50,13 @@ class Forked:
         self._server = server
         self.pid: int = server.ask("start", str(log_file), dict(environment))
         self.returncode: int | None = None
+        self._polling = threading.Lock()  # the server tells the end of a process once
 
     def poll(self) -> int | None:
-        if self.returncode is None:
-            self.returncode = self._server.ask("status", self.pid)
-        return self.returncode
+        with self._polling:
+            if self.returncode is None:
+                self.returncode = self._server.ask("status", self.pid)
+            return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises subprocess.TimeoutExpired."""
