@@ -30,7 +30,7 @@ class DoctorSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper
 
 
 class Finding(NamedTuple):
-    """What was found. A `note` is no fault: somebody has switched a safeguard off, or may want to know something."""
+    """One line of the report. A `note` is no fault: somebody has switched a safeguard off, or may want to know something."""
 
     verdict: Verdict
     line: str

@@ -225,7 +225,7 @@ def _time_of(value: Any, timestamp: datetime) -> datetime:
 
 
 def judge(event: ReceivedEvent, order: Order | None) -> Judgement:
-    """What `event` means for the order that it names. The order's present status plays no part. C19"""
+    """Decides what `event` means for the order that it names. The order's present status plays no part. C19"""
     if event.problem is not None:
         return Judgement("mismatch", event.problem)
     if event.subject is None:

@@ -131,7 +131,7 @@ class RecordEvents:
         return await self._store.change(event.order_id, lambda order, _now: learning(order, event))
 
     async def _judged(self, event: ReceivedEvent) -> Judgement:
-        """What the event means for its order as that is now."""
+        """Judges the event by its order as that is now."""
         if event.order_id is None:
             return judge(event, None)
         return await self._store.change(

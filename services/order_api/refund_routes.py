@@ -35,7 +35,7 @@ class RefundRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ReviewDecision(Struct, rename="camel", forbid_unknown_fields=True):
-    """What a person has decided; `eventId` names the review by its cause, where several of its code are open."""
+    """The decision of a person. If several reviews of one code are open, `eventId` names one by its cause."""
 
     decision: Annotated[Decision, Meta(examples=["accept"])]
     event_id: str | None = None

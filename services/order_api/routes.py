@@ -33,7 +33,7 @@ ListedState: TypeAlias = Literal["ready", "leased", "dead"]
 
 
 class WebhookReceipt(Struct):
-    """What became of an event."""
+    """The answer to a webhook: what became of its event."""
 
     outcome: Annotated[Outcome, Meta(examples=["applied"])]
 

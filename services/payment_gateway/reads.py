@@ -1,4 +1,4 @@
-"""What handlers of GET need: one thing of the merchant's, or a page of a list."""
+"""Reads for the handlers of GET: one thing of the merchant, or a page of a list."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any

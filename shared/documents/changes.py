@@ -128,7 +128,7 @@ class Changes(Generic[T]):
                 }
                 documents = {**await self._documents([one for one in of if one not in given]), **given}
                 folds = [self._fold(document_id, documents.get(document_id), them) for document_id, them in of.items()]
-                # What a caller had read may be old: without a write that compares versions, no answer rests on it.
+                # A document that a caller had read may be old. Only a write, which compares versions, may rest on it.
                 of_old = {fold.document_id for fold in folds if fold.after is None} & given.keys()
                 if unsure := [one.document_id for one in folds if one.rests_on_absence or one.document_id in of_old]:
                     confirmed = await self._confirmed(unsure)

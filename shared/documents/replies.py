@@ -1,4 +1,4 @@
-"""What is certain after an error of a write. C6: a refusal costs its neighbours nothing; C7: unknown is not called known."""
+"""Tells what is certain after a write failed. C6: a refusal harms no neighbour. C7: an unknown outcome stays unknown."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -126,7 +126,7 @@ def answer_of(outcome: object) -> Response[Any]:
 
 
 def there(found: T | NotFound) -> T:
-    """What was found. Raises RefusedError if nothing was."""
+    """Returns what a store has found. Raises RefusedError if it has found nothing."""
     if isinstance(found, NotFound):
         raise RefusedError(found)
     return found

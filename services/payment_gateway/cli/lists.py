@@ -13,7 +13,7 @@ from payment_gateway.cli.terminal import Columns, Terminal
 
 @payment_gateway.group("charges")
 def charges() -> None:
-    """What merchants have charged."""
+    """Look at charges."""
 
 
 @command(charges, "list")
@@ -35,7 +35,7 @@ def list_charges(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 
 @payment_gateway.group("refunds")
 def refunds() -> None:
-    """What was given back to customers."""
+    """Look at refunds."""
 
 
 @command(refunds, "list")
@@ -56,7 +56,7 @@ def list_refunds(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 
 @payment_gateway.group("disputes")
 def disputes() -> None:
-    """What customers' banks have taken back."""
+    """Look at disputes, in which a customer's bank takes money back."""
 
 
 @command(disputes, "list")
@@ -77,7 +77,7 @@ def list_disputes(gateway: Gateway, terminal: Terminal, **asked: Any) -> None:
 
 @payment_gateway.group("events")
 def events() -> None:
-    """What happened to charges, refunds and disputes."""
+    """Look at events, or deliver one again."""
 
 
 @command(events, "list")

@@ -48,8 +48,8 @@ class ClockView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What the clock is to do. `seconds` says how far to advance, and is for that only. Where it stands has no part in
-    `forgetKeys`: idempotency keys are kept for 24 hours of real time.
+    """Tells the clock what to do. `seconds` says how far to advance, and goes with `advance` only. The time that the clock
+    shows plays no part in `forgetKeys`: idempotency keys are kept for 24 hours of real time.
     """
 
     action: Annotated[Literal["freeze", "resume", "advance", "forgetKeys"], Meta(examples=["advance"])]

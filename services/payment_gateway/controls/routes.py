@@ -70,7 +70,7 @@ async def send_test_webhook(
 
 
 def _check(data: SendWebhookRequest) -> None:
-    """What types alone cannot say. Raises ProblemError."""
+    """Checks what types alone cannot check. Raises ProblemError."""
     if fault := fault_of(data.headers):
         raise invalid_field("/headers", fault)
     if data.id is not UNSET and not is_value(data.id):
@@ -78,7 +78,7 @@ def _check(data: SendWebhookRequest) -> None:
 
 
 class SignatureView(msgspec.Struct, frozen=True):
-    """What is to be said about the signature of each scheme."""
+    """The verdict on the signature of each scheme."""
 
     verdicts: list[Verdict]
 

@@ -37,7 +37,7 @@ class Mistake(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What the headers of one scheme claim: the time of signing, in digits, and the signatures."""
+    """The claims in the headers of one scheme: the time of signing, in digits, and the signatures."""
 
     scheme: Scheme
     timestamp: str

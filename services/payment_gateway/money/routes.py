@@ -176,7 +176,7 @@ async def list_disputes(
 
 
 def _check(data: CreateChargeRequest) -> None:
-    """What types alone cannot say. Raises ProblemError."""
+    """Checks what types alone cannot check. Raises ProblemError."""
     try:
         exponent_of(data.currency)
     except CurrencyError as error:

@@ -24,7 +24,7 @@ def stored_charges(store: Store) -> StoredCharges:
 
 
 def told(charge: Charge) -> Told:
-    """What the events of a charge need to know. A dispute has the scenario of its charge, but never a wrong amount."""
+    """The facts that the events of a charge need. A dispute has the scenario of its charge, but never a wrong amount."""
     scenarios = {charge.id: charge.scenario, **{refund.id: refund.scenario for refund in charge.refunds}}
     scenarios |= dict.fromkeys((one.id for one in charge.disputes), replace(charge.scenario, wrong_amount=False))
     return Told(charge.merchant, charge.reference, charge.id, scenarios.__getitem__)

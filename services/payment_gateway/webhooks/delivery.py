@@ -84,7 +84,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Next(msgspec.Struct, frozen=True):
-    """What follows an attempt. `next_attempt_at` is None if none follows. `gone` means that the endpoint wants no more."""
+    """The step after an attempt. `next_attempt_at` is None if no attempt follows. `gone`: the endpoint wants no more."""
 
     state: State
     next_attempt_at: datetime | None = None

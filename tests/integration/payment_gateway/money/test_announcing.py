@@ -42,7 +42,7 @@ async def test_c23_two_gateways_that_settle_one_charge_make_one_event(make_appli
 
 
 async def told(application: Application, object_id: str) -> wire.Charge:
-    """What the merchant hears of a charge."""
+    """The charge as its event tells the merchant."""
     [event] = await application.store.events.find({"object_id": object_id}).to_list()
     return msgspec.convert(msgspec.json.decode(event["raw"], type=wire.EventEnvelope).data, wire.Charge)
 
@@ -144,7 +144,7 @@ async def test_a_burst_of_events_for_a_hundred_endpoints_is_made_and_inserted_sl
 
 
 class Inserted:
-    """What is inserted into a collection, batch by batch."""
+    """Keeps everything that is inserted into a collection, batch by batch."""
 
     def __init__(self, collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.batches: list[Any] = []
