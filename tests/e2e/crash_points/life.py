@@ -144,7 +144,7 @@ class Lives:
 
 def points_of(steps: Sequence[Step], flows: Sequence[Sequence[str]]) -> list[list[Point]]:
     """Where to die: after each step, and before it takes effect. Flow by flow, each given by steps that it makes one after
-    the other; the last ends it.
+    the other; the last ends it. A flow may begin before the one that causes it has ended.
     """
     found: list[list[Point]] = [[]]
     times = Counter[str]()
@@ -153,8 +153,8 @@ def points_of(steps: Sequence[Step], flows: Sequence[Sequence[str]]) -> list[lis
         if not awaited[0] and len(awaited) > 1:
             awaited.pop(0)
             found.append([])
-        if awaited[0][:1] == [step.name]:
-            awaited[0].pop(0)
+        if taken := next((flow for flow in awaited[:2] if flow[:1] == [step.name]), None):
+            taken.pop(0)
         times[step.name] += 1
         moments: tuple[Moment, ...] = ("late", "unheard") if step.acts else ("unheard",)
         found[-1] += [Point(step.name, times[step.name], moment) for moment in moments]
