@@ -137,9 +137,9 @@ class LeasedWork(Generic[Work]):
 
     async def _start(self) -> list["asyncio.Task[None]"]:
         async with self._claiming:
-            self.more = False
-            claimed = await self._claim(self._free) if self._free else ()
-            self.more |= len(claimed) == self._free
+            self.more, limit = False, self._free  # slots may become free while it claims
+            claimed = await self._claim(limit) if limit else ()
+            self.more |= len(claimed) == limit
             self._free -= len(claimed)
         self._metrics.claims["work" if claimed else "nothing"].inc()
         self._metrics.claimed.inc(len(claimed))

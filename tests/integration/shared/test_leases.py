@@ -77,3 +77,34 @@ async def test_a_worker_claims_again_at_once_only_when_there_may_be_more() -> No
     assert claims <= 6
     await work.stop()
     await running
+
+
+async def test_a_slot_that_becomes_free_during_a_claim_does_not_hide_that_more_is_left() -> None:
+    """It would be left to the next poll otherwise."""
+    pieces, claims = ["quick", "slow", "third", "last"], 0
+    claims_again, slow_ended, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def claim(limit: int) -> Sequence[str]:
+        nonlocal claims
+        claims += 1
+        taken = [pieces.pop(0) for _ in range(min(limit, len(pieces)))]
+        if claims == 2:
+            claims_again.set()
+            await slow_ended.wait()
+            await asyncio.sleep(0)  # its slot is free now
+        return taken
+
+    async def attempt(piece: str) -> None:
+        if piece == "slow":
+            await claims_again.wait()
+            slow_ended.set()
+        if piece == "last":
+            done.set()
+
+    work = LeasedWork[str](claim, attempt, name="freed", slots=2, poll_seconds=3600)
+    work.interval_seconds = 0
+    running = asyncio.create_task(work.run())
+    async with asyncio.timeout(10):
+        await done.wait()
+    await work.stop()
+    await running
