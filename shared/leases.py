@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -51,6 +52,8 @@ class LeasedWork(Generic[Work]):
     gives back one that was cancelled. Whoever sets `wake` hints at work; without it, polling every `poll_seconds` finds it.
     After a claim that found work, the next follows after `interval_seconds`, which the claim may set. If it filled every
     slot, or set `more` because it left work behind, the next one follows as soon as a slot is free.
+
+    Whoever stores work may claim it in the same write: it reserves a slot, and then begins the piece or gives the slot back.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class LeasedWork(Generic[Work]):
         self._ended = asyncio.Event()
         self._ended.set()
         self._claiming = asyncio.Lock()  # `run` and `run_once` share the slots: no slot is given away twice
+        self._context = Context()  # of work that is not claimed here: it began in the task of a request
         self.wake = wake or asyncio.Event()
         self._metrics = LeasedWorkMetrics(name)
         self._metrics.slots.set(slots)
@@ -93,6 +97,7 @@ class LeasedWork(Generic[Work]):
     async def run(self) -> None:
         """Works until `stop` is called or it is cancelled."""
         self._ended.clear()
+        self._context = copy_context()
         try:
             while not self._stopping:
                 self.wake.clear()
@@ -118,6 +123,28 @@ class LeasedWork(Generic[Work]):
             if self._alarm is not None:
                 self._alarm.cancel()
             self._alarm, self._alarm_at = loop.call_later(max(seconds, 0.0), self.wake.set), at
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return self._free
+
+    def reserve(self) -> bool:
+        """Takes a slot for a piece that the caller stores and claims in one write. Not while older work waits for a slot."""
+        is_free = self._free > 0 and not (self.more or self._claiming.locked() or self._ended.is_set())
+        self._free -= is_free
+        return is_free
+
+    def begin(self, piece: Work) -> None:
+        """Does a piece, whose claim is acknowledged, in a slot that was reserved."""
+        self._metrics.claimed.inc()
+        self._in_hand.add(asyncio.create_task(self._in_slot(piece), context=self._context.copy()))
+
+    def give_back(self) -> None:
+        """Gives back a slot that was reserved."""
+        self._free += 1
+        if self.more:
+            self.wake.set()
 
     async def stop(self) -> None:
         """Claims no more and waits a bounded time for the work in hand. Work left over is cancelled and released."""
@@ -151,7 +178,7 @@ class LeasedWork(Generic[Work]):
         try:
             await self._attempt(piece)
         except asyncio.CancelledError:
-            await self._give_back(piece)
+            await self._release_now(piece)
             raise
         except Exception as error:  # noqa: BLE001 - its lease lapses and it is tried again
             count_error(error)
@@ -159,11 +186,9 @@ class LeasedWork(Generic[Work]):
             log.warning("attempt abandoned", worker=self._name, reason=describe(error))
         finally:
             self._in_hand.discard(asyncio.current_task())
-            self._free += 1
-            if self.more:
-                self.wake.set()
+            self.give_back()
 
-    async def _give_back(self, piece: Work) -> None:
+    async def _release_now(self, piece: Work) -> None:
         try:
             await self._release(piece)
         except PyMongoError as error:

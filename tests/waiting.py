@@ -3,6 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
+
+from shared.leases import LeasedWork
 
 DEADLINE_SECONDS = 60.0
 
@@ -12,3 +15,14 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, *, seconds:
     while not await condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         await asyncio.sleep(0.02)
+
+
+async def until_it_has_a_slot(work: LeasedWork[Any]) -> None:
+    """Returns when what is stored now is claimed by the write that stores it: `work` runs, and is not claiming."""
+
+    async def has_a_slot() -> bool:
+        if may := work.reserve():
+            work.give_back()
+        return may
+
+    await until(has_a_slot, "a slot")

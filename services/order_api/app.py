@@ -55,7 +55,7 @@ class Application:
         self.record_events = RecordEvents(self.store)
         self.dispatch_outbox = DispatchOutbox(self.store, self.gateway, self.record_events)
         ttl = timedelta(seconds=settings.idempotency_ttl_seconds)
-        self.place_order = PlaceOrder(self.store, idempotency_ttl=ttl)
+        self.place_order = PlaceOrder(self.store, self.dispatch_outbox, idempotency_ttl=ttl)
         self.forget_keys = ForgetKeys(self.store.orders, "ord", idempotency_ttl=ttl)
         self.pay_order = PayOrder(self.store, idempotency_ttl=ttl)
         self.cancel_order = CancelOrder(self.store)

@@ -6,8 +6,9 @@ the call shows that it may have been sent. `calls.decide` says what a reply mean
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 import pymongo
@@ -18,38 +19,32 @@ from order_api.breaker import Breaker, BreakerOpenError
 from order_api.calls import (
     Accepted,
     Call,
-    Decision,
     Refused,
     Reply,
-    Retry,
-    Try,
     Unavailable,
     Withdrawn,
-    decide,
+    claimed_when_stored,
     due_again,
     given_back,
     may_have_been_done,
     must_ask_first,
-    settled,
 )
 from order_api.claims import take
-from order_api.facts import Charge, Fact
 from order_api.gateway_client import GatewayClient, GatewayUnavailableError
-from order_api.merge import merge
 from order_api.metrics import BREAKER_OPENINGS, DISPATCH_SECONDS, count_attempt, count_look_up, watch
-from order_api.money import AUTOMATIC
 from order_api.order import Order
-from order_api.outbox import call_by_id, with_call
-from order_api.questions import in_doubt
+from order_api.outbox import with_call
 from order_api.record_events import RecordEvents
+from order_api.settle_call import releasing, settling, tried
 from order_api.store import Store
 from shared.batches import OverloadedError, UnavailableError
-from shared.documents import Verdict
 from shared.leases import CLAIM_SECONDS, Lease, LeasedWork
-from shared.mongo import Document, describe
+from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace
+
+T = TypeVar("T")
 
 SLOTS = 64
 LEASE_SECONDS = 45.0
@@ -60,13 +55,15 @@ UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals for a rea
 
 class _Claimed(msgspec.Struct, frozen=True):
     """A claimed call and its order, as stored at the claim. They are decoded later: one that cannot be decoded spoils no
-    other.
+    other. `read_at` is the time of order["read_at"] by our own monotonic clock. A `new` order was not read, but inserted:
+    then both are by our clock.
     """
 
     order: Document
     call: Document
     lease: Lease
-    read_at: float  # when the order was read, by our own monotonic clock
+    read_at: float
+    new: bool = False
 
 
 class DispatchOutbox:
@@ -95,6 +92,32 @@ class DispatchOutbox:
             release=self._release,
             wake=store.new_calls,
         )
+
+    async def insert(self, order: Order, insert: Callable[[Order], Awaitable[T | None]]) -> T | None:
+        """Stores a new order, and makes its call. `insert` returns None once a majority has the order, or why it has not.
+
+        If a slot is free, the insert is the claim too. If its outcome is unknown, the claim lapses with its lease. Raises
+        what `insert` raises. C11
+        """
+        if self.breaker.is_open or not self.work.reserve():
+            refusal = await insert(order)
+            if refusal is None:
+                self._store.new_calls.set()
+            return refusal
+        began, token, refusal = time.monotonic(), str(ObjectId()), None
+        order = with_call(order, claimed_when_stored(order.calls[0], token, lease_seconds=self._lease_seconds))
+        is_stored = False
+        try:
+            refusal = await insert(order)
+            is_stored = refusal is None
+        finally:
+            if not is_stored:
+                self.work.give_back()
+        if is_stored:
+            document = {**to_document(order), "read_at": order.created_at}
+            lease = Lease(began + self._lease_seconds)
+            self.work.begin(_Claimed(document, document["calls"][0], lease, read_at=began, new=True))
+        return refusal
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         """Claims no more calls than there are free slots, and than the breaker lets through. C11"""
@@ -136,15 +159,16 @@ class DispatchOutbox:
         await self._settle(claimed, call, reply, began)
 
     async def _settle(self, claimed: _Claimed, call: Call, reply: Reply, began: float) -> None:
-        """Writes what became of the call. The order is read again only if somebody has changed it since the claim."""
+        """Writes what became of the call. The order is read again if somebody has changed it since the claim."""
         at, ended = utc_now(), time.monotonic()
-        tried = _tried(reply, at, ms=round((ended - began) * 1000))
+        this_try = tried(reply, at, ms=round((ended - began) * 1000))
         now = claimed.order["read_at"] + timedelta(seconds=ended - claimed.read_at)  # the server's time
         is_alone = sum(one.get("claim") == call.claim for one in claimed.order["calls"]) == 1  # else another is quicker
+        may_be_used = not claimed.new or isinstance(reply, Accepted)  # only a pause needs the server's own time
         ours = await self._store.change(
             claimed.order["_id"],
-            lambda order, now: settling(order, call, reply, tried, at=at, now=now),
-            read={**claimed.order, "read_at": now} if is_alone else None,
+            lambda order, now: settling(order, call, reply, this_try, at=at, now=now),
+            read={**claimed.order, "read_at": now} if is_alone and may_be_used else None,
             patient=True,
         )
         log.info(
@@ -205,76 +229,15 @@ class DispatchOutbox:
 
     async def _give_back(self, order_id: str, call: Call) -> None:
         """Releases a claim that was not sent, at no cost of an attempt. C11"""
-        await self._store.change(order_id, lambda order, now: _released(order, call, now, given_back))
+        await self._store.change(order_id, lambda order, now: releasing(order, call, now, given_back))
 
     async def _release(self, claimed: _Claimed) -> None:
         """Ends a claim that was broken off, so that nobody waits for its lease. It may have been sent."""
         call = msgspec.convert(claimed.call, Call)
         try:
-            await self._store.change(claimed.order["_id"], lambda order, now: _released(order, call, now, due_again))
+            await self._store.change(claimed.order["_id"], lambda order, now: releasing(order, call, now, due_again))
         except (OverloadedError, UnavailableError) as error:
             log.warning("not released: its lease lapses", worker="dispatch_outbox", reason=describe(error))
-
-
-def settling(
-    order: Order | None, call: Call, reply: Reply, tried: Try, *, at: datetime, now: datetime | None
-) -> Verdict[Order, bool]:
-    """Settles `call` after an attempt. The answer says whether its claim still stood; if not, nothing is changed. C11"""
-    known = None if order is None else call_by_id(order, call.id)
-    if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
-        return Verdict(known is not None and known.settled_claim == call.claim, found=True)
-    must_go_back = any(refund.id == call.refund_id and refund.cause in AUTOMATIC for refund in order.refunds)
-    decision = decide(call, reply, now=now, must_go_back=must_go_back)
-    after = with_call(order, settled(_under(call.claim, known), decision, tried, now=now))
-    match decision:
-        case Retry():
-            return Verdict(True, after)
-        case Accepted(adopted=True) | Withdrawn() if call.kind == "charge":
-            after = in_doubt(after)  # what the provider has may not be all: an earlier attempt may be on its way. C22
-    return Verdict(True, merge(after, *_facts(call, decision, order, at), now=at, cause=call.id))
-
-
-def _released(
-    order: Order | None, call: Call, now: datetime | None, release: "Callable[[Call, datetime], Call]"
-) -> Verdict[Order, None]:
-    known = None if order is None else call_by_id(order, call.id)
-    if order is None or known is None or now is None or known.claim != call.claim or known.state != "open":
-        return Verdict(None, found=True)
-    return Verdict(None, with_call(order, release(_under(call.claim, known), now)))
-
-
-def _under(claim: str | None, known: Call) -> Call:
-    """The call under the claim of this process. It is settled under that claim and not under the one that was read, so that
-    anybody who watches the collection can tell the two apart. C11
-    """
-    return msgspec.structs.replace(known, claim=claim)
-
-
-def _tried(reply: Reply, at: datetime, *, ms: int) -> Try:
-    match reply:
-        case Accepted(id, adopted=adopted):
-            return Try(at=at, ms=ms, outcome="accepted", reason=f"{'found' if adopted else 'made'} {id}")
-        case Refused(status, code):
-            return Try(at=at, ms=ms, outcome="refused", status=status, reason=code)
-        case Unavailable(reason):
-            return Try(at=at, ms=ms, outcome="unavailable", reason=reason)
-        case Withdrawn():
-            return Try(at=at, ms=ms, outcome="withdrawn")
-
-
-def _facts(call: Call, decision: Decision, order: Order, at: datetime) -> list[Fact]:
-    """The facts that the order learns from a reply: a charge exists, or a refund was refused. Never that it is paid. C15"""
-    match decision:
-        case Accepted(charge_id, amount_minor, made_at) if call.kind == "charge":
-            reference = call.reference
-            return [Charge(id=charge_id, reference=reference, state="pending", amount_minor=amount_minor, at=made_at)]
-        case Refused(_, code):  # only a definite refusal releases what a refund has reserved. C18
-            return [
-                msgspec.structs.replace(refund, state="refused", failure_code=code, at=at)
-                for refund in order.refunds
-                if refund.id == call.refund_id and refund.state == "requested"
-            ]
-    return []
 
 
 def _reference_of(charge_id: str, order: Document) -> str:

@@ -1,4 +1,4 @@
-"""Placing an order: one insert of one document, with its idempotency key and the call that will charge it."""
+"""Placing an order: one insert of one document, with its idempotency key and the call that charges it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from order_api.dispatch_outbox import DispatchOutbox
 from order_api.metrics import count_status
 from order_api.order import Order, StatusChange
 from order_api.outbox import charge_call
@@ -48,8 +49,9 @@ class PlaceOrder:
     for what cannot be paid, unless the key has its answer already: a currency may have been withdrawn since.
     """
 
-    def __init__(self, store: Store, *, idempotency_ttl: timedelta) -> None:
+    def __init__(self, store: Store, dispatch: DispatchOutbox, *, idempotency_ttl: timedelta) -> None:
         self._store = store
+        self._dispatch = dispatch
         self._ttl = idempotency_ttl
         self._insert = Inserts[Order, Outcome](store.orders, explain=self._explain)
         self.writers = (self._insert,)
@@ -65,12 +67,12 @@ class PlaceOrder:
             return known
         order = self._order(key, new, amount_minor, exponent)
         with span("place order"):
-            outcome = await self._insert(order) or order.keys[0].answer
+            refusal: Outcome | None = await self._dispatch.insert(order, self._insert)
+        outcome = refusal or order.keys[0].answer
         if isinstance(outcome, Answer):
             note(order_id=outcome.resource_id)  # a replay names the order of the first request
             if not outcome.replayed:
                 count_status(order)
-                self._store.new_calls.set()
         return outcome
 
     def _order(self, key: str, new: NewOrder, amount_minor: int, exponent: int) -> Order:

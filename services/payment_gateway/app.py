@@ -99,7 +99,14 @@ class Application:
         )
         self.charges = stored_charges(self.store)
         self.announce_charges = Announce(
-            self.store, self.charges, Charge, self.clock, told=told, without=announced, wake=self._wake_deliveries
+            self.store,
+            self.charges,
+            Charge,
+            self.clock,
+            told=told,
+            without=announced,
+            wake=self._wake_deliveries,
+            claim_new=self.deliver_webhooks.claim_new,
         )
         delay = timedelta(seconds=settings.charge_delay_seconds)
         self.settle_charges = Settle(self.store, self.charges, self.clock, self.announce_charges, delay=delay)

@@ -44,10 +44,15 @@ class Verdict(msgspec.Struct, Generic[T, A], frozen=True):
 Decide: TypeAlias = Callable[[T | None, datetime | None], Verdict[T, A]]
 
 
+def _ignore(_written: Any) -> None:
+    """Does nothing with it."""
+
+
 class _Change(msgspec.Struct, Generic[T], frozen=True):
     document_id: str
     decide: Callable[[T | None, datetime | None], Verdict[T, Any]]
     read: Document | None
+    written: Callable[[T], None]
 
 
 @dataclass(eq=False)
@@ -63,6 +68,15 @@ class _Fold(Generic[T]):
     def answer(self) -> None:
         for caller, answer in self.answers.items():
             caller.answer(answer)
+
+    def tell(self) -> None:
+        """Tells every caller what was written."""
+        assert self.before is not None
+        assert self.after is not None
+        version: int = self.before.version + 1  # type: ignore[attr-defined]  # every kind has it
+        for caller in self.answers:
+            if caller.item.written is not _ignore:
+                caller.item.written(msgspec.structs.replace(self.after, version=version))
 
 
 class _Group(NamedTuple):
@@ -93,7 +107,13 @@ class Changes(Generic[T]):
         await asyncio.gather(self._batches.run(), self._read.run())
 
     async def __call__(
-        self, document_id: str, decide: Decide[T, A], *, read: Document | None = None, patient: bool = False
+        self,
+        document_id: str,
+        decide: Decide[T, A],
+        *,
+        read: Document | None = None,
+        written: Callable[[T], None] = _ignore,
+        patient: bool = False,
     ) -> A:
         """Returns the answer of `decide(document, now)`, once a majority has acknowledged its change. The document is None
         if there is none; `now` is the server's time of the read.
@@ -101,11 +121,14 @@ class Changes(Generic[T]):
         `decide` may run several times. So it is pure, its new ids and times are made beforehand, and if it finds its own
         effect in the document it answers as if it had just written it (C3: two writers lose nothing; C4: a second run
         answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`; the
-        first try uses it. Batches.submit explains `patient`.
+        first try uses it. `written` is called with the document as it was written, if it was: another's decision may have
+        gone with ours. Batches.submit explains `patient`.
 
         Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
         """
-        answer: A = await self._batches.submit(_Change(document_id, decide, read), key=document_id, patient=patient)
+        answer: A = await self._batches.submit(
+            _Change(document_id, decide, read, written), key=document_id, patient=patient
+        )
         return answer
 
     async def read(self, document_id: str) -> T | None:
@@ -207,6 +230,7 @@ class Changes(Generic[T]):
         for fold in folds:
             if fold.document_id not in missing:
                 self._replies.counts["written"].inc()
+                fold.tell()
                 fold.answer()
             elif fold.document_id in refused:
                 self._refuse_fold(fold, refused[fold.document_id])

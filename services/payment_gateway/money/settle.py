@@ -6,6 +6,7 @@ process dies between settling and announcing, the charge is still due.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,13 +29,14 @@ from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
 from shared.leases import INTERVAL_SECONDS, LeasedWork
-from shared.mongo import Document, describe
+from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
 from shared.tracing import continue_trace, current_trace, span
 
 AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
+FRESH_SECONDS = 0.25  # an endpoint that was read longer ago is read again before anything is sent there
 BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
@@ -98,12 +100,19 @@ class Settle:
             return 0
         # C23: endpoints are read after the charges were found due, so a later endpoint gets nothing of them.
         merchants = list({one["merchant"] for one in found})
+        read_at = time.monotonic()
         endpoints = await find_endpoints(self._store, {"merchant": {"$in": merchants}, "state": "enabled"})
         now = await self._clock.now()
         ended = await asyncio.gather(*(self._settle_all(one, endpoints, now) for one in found), return_exceptions=True)
-        done = [one["_id"] for one, error in zip(found, ended, strict=True) if error is None]
-        unannounced = await self._announce(await read(self._store.charges, {"$match": {"_id": {"$in": done}}}))
-        failed = {one["_id"]: error for one, error in zip(found, ended, strict=True) if error is not None}
+        done = [one["_id"] for one, error in zip(found, ended, strict=True) if not isinstance(error, BaseException)]
+        marked = [charge for charge in ended if isinstance(charge, dict)]
+        if unknown := {*done} - {charge["_id"] for charge in marked}:
+            marked += await read(self._store.charges, {"$match": {"_id": {"$in": [*unknown]}}})
+        are_fresh = time.monotonic() - read_at < FRESH_SECONDS
+        unannounced = await self._announce(marked, endpoints if are_fresh else ())
+        failed = {
+            one["_id"]: error for one, error in zip(found, ended, strict=True) if isinstance(error, BaseException)
+        }
         unavailable = {one for one, error in failed.items() if isinstance(error, _DATABASE_ERRORS)}
         for document_id in {*failed, *unannounced} - unavailable:
             self._passed_over.add(document_id)
@@ -111,18 +120,32 @@ class Settle:
             raise failed[unavailable.pop()]
         return len(done) - len(unannounced)
 
-    async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> None:
-        """Settles all that is due of one charge. Decisions about one document share one write."""
+    async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> Document | None:
+        """Settles all that is due of one charge. Decisions about one document share one write. Returns the charge as it was
+        written, None if somebody else has settled it.
+        """
+        written: list[Charge] = []
         continue_trace(document.get("trace"), reference=document.get("reference"))
         try:
             charge = msgspec.convert(document, Charge)
-            await asyncio.gather(*(self._settle(charge, document, one, endpoints, now) for one in due(charge, now)))
+            parts = due(charge, now)
+            await asyncio.gather(*(self._settle(charge, document, one, endpoints, now, written) for one in parts))
         except Exception as error:
             log.warning("not settled", id=document["_id"], reason=describe(error))
             raise
+        if not written:
+            return None
+        newest = max(written, key=lambda charge: charge.version)
+        return {**to_document(newest), "read_at": document["read_at"]}
 
     async def _settle(
-        self, charge: Charge, document: Document, pending: Part, endpoints: Sequence[Endpoint], now: datetime
+        self,
+        charge: Charge,
+        document: Document,
+        pending: Part,
+        endpoints: Sequence[Endpoint],
+        now: datetime,
+        written: list[Charge],
     ) -> None:
         noun = type(pending).__name__.lower()
         # The log says the order's id, by which the merchant knows the charge.
@@ -133,7 +156,7 @@ class Settle:
             def decide(found: Charge | None, read_at: datetime | None) -> Verdict[Charge, Any]:
                 return settled(found, pending.id, endpoints, now=now, delay=self._delay, read_at=read_at, trace=trace)
 
-            ended = await self._charges.change(charge.id, decide, read=document)
+            ended = await self._charges.change(charge.id, decide, read=document, written=written.append)
         if isinstance(ended, Dispute):
             log.info("dispute opened", id=ended.id)
         elif ended is not None:

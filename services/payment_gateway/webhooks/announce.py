@@ -6,11 +6,11 @@ everything is stored once, and the mark goes last. The marks are those that a ma
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from bson import ObjectId
@@ -39,10 +39,24 @@ LEFT_OVER_POLL_SECONDS = 2.0  # this is seldom needed, and never urgent
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+class NewClaim(NamedTuple):
+    """A delivery that is claimed before it is stored. When it is, `begin` sends it; otherwise `give_back` frees its slot."""
+
+    document: Document
+    begin: Callable[[], None]
+    give_back: Callable[[], None]
+
+
+class ClaimNew(Protocol):
+    def __call__(
+        self, delivery: Delivery, endpoint: Endpoint, event: Document, *, read_at: datetime
+    ) -> NewClaim | None: ...
+
+
 @dataclass(frozen=True)
 class Announce(Generic[T]):
     """Announces the marks of documents of one kind. `told` says what they are about. `without` returns the document without
-    the marks of these ids. `wake` hints at new deliveries.
+    the marks of these ids. `claim_new` claims a delivery that is about to be stored; `wake` hints at those that it did not.
     """
 
     store: Store
@@ -52,40 +66,81 @@ class Announce(Generic[T]):
     told: Callable[[T], Told]
     without: Callable[[T, Collection[str]], T]
     wake: Callable[[], None]
+    claim_new: ClaimNew = lambda *_args, **_named: None
 
-    async def __call__(self, found: Sequence[Document]) -> set[str]:
-        """Announces all marks of the documents, which were just read, with the server's time in `read_at`. Returns the ids
-        of documents that cannot be announced; they spoil no other. After PyMongoError, UnavailableError or OverloadedError,
-        some may be announced.
+    async def __call__(self, found: Sequence[Document], endpoints: Sequence[Endpoint] = ()) -> set[str]:
+        """Announces all marks of the documents, which were just read or written, with the server's time in `read_at`. What
+        goes to `endpoints`, which were just read too, is sent as soon as it is stored. Returns the ids of documents that
+        cannot be announced; they spoil no other. After PyMongoError, UnavailableError or OverloadedError, some may be
+        announced.
         """
         if not found:
             return set()
         try:
-            await self._announce(found)
+            await self._announce(found, {one.id: one for one in endpoints})
         except (PyMongoError, UnavailableError, OverloadedError):
             raise
         except Exception as error:  # noqa: BLE001 - the error of one document must not stop the others
             if len(found) == 1:
                 log.error("cannot be announced", id=found[0]["_id"], reason=describe(error))
                 return {found[0]["_id"]}
-            return set().union(*[await self([one]) for one in found])
+            return set().union(*[await self([one], endpoints) for one in found])
         return set()
 
-    async def _announce(self, found: Sequence[Document]) -> None:
+    async def _announce(self, found: Sequence[Document], endpoints: Mapping[str, Endpoint]) -> None:
         now = await self.clock.now()
         marks_of = {document["_id"]: self._marks(document) for document in found}
         marked = [one for marks in marks_of.values() for one in marks]
         events = (to_document(event_of(one.mark, one.told, now=now)) for one in marked)
         await insert_all(self.store.events, events, at_once=EVENTS_MAX)
-        # Held deliveries come first: the ones that they wait for must not be tried before they are stored.
-        queue = sorted(marked, key=lambda one: not is_held(one.mark, one.scenario))
-        await insert_all(self.store.deliveries, map(_stored, (made for one in queue for made in _deliveries(one, now))))
-        if any(one.mark.to for one in queue):
-            self.wake()
+        await self._store_deliveries(marked, endpoints, now)
         there = await asyncio.gather(*(self._take_off(document, marks_of[document["_id"]]) for document in found))
         for document, is_there in zip(found, there, strict=True):
             if not is_there:
                 await self._take_back(marks_of[document["_id"]])
+
+    async def _store_deliveries(
+        self, marked: Iterable["_Marked"], endpoints: Mapping[str, Endpoint], now: datetime
+    ) -> None:
+        claims: dict[str, NewClaim] = {}
+        unclaimed = 0
+
+        def documents() -> Iterator[Document]:
+            nonlocal unclaimed
+            # Held deliveries come first: the ones that they wait for must not be tried before they are stored.
+            for one in sorted(marked, key=lambda one: not is_held(one.mark, one.scenario)):
+                for delivery in new_deliveries(
+                    one.mark, one.scenario, one.told.merchant, now=now, queued_at=one.read_at
+                ):
+                    claim = self._claim(delivery, one, endpoints, now)
+                    if claim is None:
+                        unclaimed += 1
+                    else:
+                        claims[delivery.id] = claim
+                    # With the mark by which a watching page sees that it is new.
+                    yield {**(claim.document if claim else to_document(delivery)), "writer": ObjectId()}
+
+        stored = False
+        there: set[str] = set()
+        try:
+            there = await insert_all(self.store.deliveries, documents())
+            stored = True
+        finally:  # a claim that may be stored, or another process has stored first, is not ours to send
+            for delivery_id, claim in claims.items():
+                if stored and delivery_id not in there:
+                    claim.begin()
+                else:
+                    claim.give_back()
+        if unclaimed:
+            self.wake()
+
+    def _claim(
+        self, delivery: Delivery, one: "_Marked", endpoints: Mapping[str, Endpoint], now: datetime
+    ) -> NewClaim | None:
+        if (endpoint := endpoints.get(delivery.endpoint_id)) is None:
+            return None
+        event = to_document(event_of(one.mark, one.told, now=now))
+        return self.claim_new(delivery, endpoint, event, read_at=one.read_at)
 
     def _marks(self, document: Document) -> list["_Marked"]:
         thing = msgspec.convert(document, self.kind)
@@ -122,23 +177,16 @@ class _Marked(NamedTuple):
     read_at: datetime
 
 
-def _stored(delivery: Delivery) -> Document:
-    """The delivery as stored, with the mark by which a watching page sees that it is new."""
-    return {**to_document(delivery), "writer": ObjectId()}
-
-
-def _deliveries(one: _Marked, now: datetime) -> list[Delivery]:
-    return new_deliveries(one.mark, one.scenario, one.told.merchant, now=now, queued_at=one.read_at)
-
-
-async def insert_all(collection: MongoCollection, documents: Iterable[Document], *, at_once: int | None = None) -> None:
-    """Returns once a majority has all of them. It inserts slices of `at_once`, by default DELIVERIES_MAX, and encodes each
-    slice after the one before is stored, so that other tasks run in between.
+async def insert_all(
+    collection: MongoCollection, documents: Iterable[Document], *, at_once: int | None = None
+) -> set[str]:
+    """Returns once a majority has all of them, with the ids of those that were there before. It inserts slices of `at_once`,
+    by default DELIVERIES_MAX, and encodes each slice after the one before is stored, so that other tasks run in between.
 
     A document that is already there counts as stored only if the reply has no write concern error; otherwise a failover
     might still take it away. Raises PyMongoError, InvalidError and errors of encoding; then some may be stored.
     """
-    left = iter(documents)
+    left, there = iter(documents), set[str]()
     while made := list(islice(left, at_once or DELIVERIES_MAX)):
         try:
             await collection.insert_many(made, ordered=False)
@@ -148,6 +196,8 @@ async def insert_all(collection: MongoCollection, documents: Iterable[Document],
                 raise
             if bad := [one for one in refused.values() if not one.duplicate]:
                 raise InvalidError(f"{collection.name}: {bad[0].reason}") from None
+            there |= {made[number]["_id"] for number in refused}
+    return there
 
 
 class AnnounceLeftOver:

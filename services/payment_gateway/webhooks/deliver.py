@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
+from bson import ObjectId
+from msgspec import UNSET
 from msgspec.structs import replace
 from prometheus_client import Counter as Counted
 from prometheus_client import Histogram
@@ -21,16 +24,18 @@ from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.forge import signed
 from payment_gateway.schema import DUE_BY_ENDPOINT
 from payment_gateway.store import Store
+from payment_gateway.webhooks.announce import NewClaim
 from payment_gateway.webhooks.delivery import Attempt, Delivery, Next, after, recorded
 from payment_gateway.webhooks.endpoint import IN_FLIGHT_MAX, Endpoint, retired_secret, signing_secrets
 from payment_gateway.webhooks.header import hidden
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
 from payment_gateway.webhooks.shares import Shares
+from shared.batches import ANSWER_SECONDS
 from shared.documents import Documents
 from shared.leases import Lease, LeasedWork
 from shared.metrics import SECONDS
-from shared.mongo import Collection, Document
+from shared.mongo import Collection, Document, to_document
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
@@ -60,7 +65,7 @@ class _Claimed(msgspec.Struct, frozen=True):
     delivery: Document
     lease: Lease
     event: Document | None
-    endpoint: Document | None
+    endpoint: Document | Endpoint | None
 
 
 @dataclass
@@ -87,6 +92,28 @@ class DeliverWebhooks:
         self.work = LeasedWork[_Claimed](
             self._claim, self._deliver_in_share, name="deliver_webhooks", slots=SLOTS, release=self._release
         )
+
+    def claim_new(
+        self, delivery: Delivery, endpoint: Endpoint, event: Document, *, read_at: datetime
+    ) -> NewClaim | None:
+        """Claims a delivery that is about to be stored, so that it is sent as soon as it is there. None if it is not due, or
+        has to wait for a slot. `read_at` is the server's time, at most ANSWER_SECONDS ago.
+        """
+        is_due = delivery.next_attempt_at == delivery.created_at and delivery.hold is UNSET
+        if not is_due or not self.work.reserve():
+            return None
+        if not self._shares.take(endpoint.id, self.work.free + 1, endpoint.max_in_flight):
+            self.work.give_back()
+            return None
+        lease_until = read_at + timedelta(seconds=self.lease_seconds + ANSWER_SECONDS)
+        document = to_document(replace(delivery, claim=str(ObjectId()), lease_until=lease_until))
+        lease = Lease(time.monotonic() + self.lease_seconds)
+        claimed = _Claimed({**document, "read_at": read_at}, lease, event, endpoint)
+        return NewClaim(document, partial(self.work.begin, claimed), partial(self._give_back_slot, endpoint.id))
+
+    def _give_back_slot(self, endpoint_id: str) -> None:
+        self._shares.give_back(endpoint_id)
+        self.work.give_back()
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         lease, documents = await claim(

@@ -25,6 +25,13 @@ class Shares:
     def hold(self, endpoint_id: str) -> None:
         self._held[endpoint_id] += 1
 
+    def take(self, endpoint_id: str, free: int, bound: int) -> bool:
+        """Holds a slot for that endpoint, if it may have one of `free` slots and its own bound allows it."""
+        may = self._held[endpoint_id] * FREE_PER_HELD < free and self._held[endpoint_id] < bound
+        if may:
+            self.hold(endpoint_id)
+        return may
+
     def give_back(self, endpoint_id: str) -> None:
         self._held[endpoint_id] -= 1
         self.given_back += 1

@@ -108,3 +108,37 @@ async def test_a_slot_that_becomes_free_during_a_claim_does_not_hide_that_more_i
         await done.wait()
     await work.stop()
     await running
+
+
+async def test_work_that_is_claimed_where_it_is_stored_has_a_slot_only_if_nothing_older_waits() -> None:
+    waiting, may_end, done = ["old"], asyncio.Event(), list[str]()
+    looked = asyncio.Event()
+
+    async def claim(limit: int) -> Sequence[str]:
+        looked.set()
+        await asyncio.sleep(0)
+        return [waiting.pop() for _ in range(min(limit, len(waiting)))]
+
+    async def attempt(piece: str) -> None:
+        await may_end.wait()
+        done.append(piece)
+
+    work = LeasedWork[str](claim, attempt, name="reserves", slots=2, poll_seconds=3600)
+    assert not work.reserve()  # it does not run
+    running = asyncio.create_task(work.run())
+    await looked.wait()
+    assert not work.reserve()  # what it claims may need the slot
+    await asyncio.sleep(0.001)
+    assert work.reserve()
+    assert not work.reserve()  # both slots are taken
+    work.give_back()
+    assert work.reserve()
+    work.begin("new")
+    assert await work.run_once() == 0  # it looks for work in vain, for want of a slot
+    work.give_back()  # as if one more were free
+    assert not work.reserve()  # for what is older may be waiting for it
+    may_end.set()
+    await work.stop()
+    await running
+    assert sorted(done) == ["new", "old"]
+    assert not work.reserve()

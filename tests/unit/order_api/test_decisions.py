@@ -9,7 +9,6 @@ import pytest
 
 from order_api.calls import REDRIVES_MAX, Accepted, Call, Refused, Try, Unavailable, Withdrawn
 from order_api.cancel_order import Cancelled, NotCancellable, cancelled
-from order_api.dispatch_outbox import settling
 from order_api.event import Judgement, ReceivedEvent, StoredEvent, parse_event
 from order_api.merge import merge
 from order_api.money import ExceedsPaid, NotRefundable
@@ -32,6 +31,7 @@ from order_api.refund_order import (
     refunded,
 )
 from order_api.resolve_review import AlreadyResolved, NothingToRefund, Resolution, SeveralReviews, resolved
+from order_api.settle_call import settling
 from shared import wire
 from shared.documents import Verdict
 from shared.idempotency import Answer, KeyReused, keyed

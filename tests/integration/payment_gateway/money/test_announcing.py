@@ -61,7 +61,7 @@ async def test_c23_who_comes_late_announces_what_was_settled_and_not_what_it_had
         assert (await told(quick, charge.id)).settled_at == stored["settled_at"]
 
 
-async def nobody(_found: object) -> set[str]:
+async def nobody(*_found: object) -> set[str]:
     """Announces nothing: it has died."""
     return set()
 

@@ -1,0 +1,128 @@
+"""C11: the insert of an order claims its call too, if a slot is free, and then the call is made at once."""
+
+import asyncio
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from aiohttp import web
+
+from order_api.app import Application
+from order_api.breaker import FAILURES_TO_OPEN
+from order_api.dispatch_outbox import LEASE_SECONDS, SLOTS
+from order_api.place_order import OrderNumberTaken
+from shared.batches import UnavailableError
+from shared.ids import time_of
+from shared.times import utc_now
+from tests.http_double import Asked, HttpDouble, always
+from tests.integration.order_api.conftest import (
+    MakeApplication,
+    accept_charges,
+    charge_call_of,
+    make_due,
+    new_order,
+    place,
+)
+from tests.integration.order_api.dispatch_outbox.conftest import dispatch
+from tests.waiting import until, until_it_has_a_slot
+
+
+async def test_c11_an_order_placed_while_a_slot_is_free_is_stored_with_its_call_claimed(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(call: Asked) -> web.StreamResponse:
+        asked.set()
+        await release.wait()
+        return await accept_charges(call)
+
+    provider.answer = hold
+    async with make_application(workers=True) as one, make_application() as other:
+        await until_it_has_a_slot(one.dispatch_outbox.work)
+        order = await place(one)
+        await asked.wait()
+        call = await charge_call_of(one, order)
+        assert (call["state"], call["attempts"], call["first_attempt_at"]) == ("open", 1, order.created_at)
+        assert call["claim"] is not None
+        assert order.due_at == call["due_at"] == order.created_at + timedelta(seconds=LEASE_SECONDS)
+        assert await dispatch(other) == 0
+        release.set()
+        await until(lambda: is_done(one), "the call to be settled")
+        call = await charge_call_of(one, order)
+        assert (call["attempts"], len(call["tries"]), len(provider.posts())) == (1, 1, 1)
+
+
+async def is_done(application: Application) -> bool:
+    return await application.store.orders.count_documents({"calls.state": {"$ne": "done"}}) == 0
+
+
+async def test_c11_nothing_is_sent_for_an_order_that_is_not_known_to_be_stored(
+    make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(workers=True) as application:
+        await until_it_has_a_slot(application.dispatch_outbox.work)
+        order = await place(application)
+        await until(lambda: is_done(application), "the call to be settled")
+        taken = await application.place_order(uuid4().hex, new_order(order_number=order.order_number))
+        assert isinstance(taken, OrderNumberTaken)
+
+        async def unknown(_order: object) -> None:
+            raise UnavailableError
+
+        with monkeypatch.context() as without_answers:
+            without_answers.setattr(application.place_order, "_insert", unknown)
+            with pytest.raises(UnavailableError):
+                await application.place_order(uuid4().hex, new_order())
+        await place(application)
+        await until(lambda: is_done(application), "the other call to be settled")
+        assert len(provider.posts()) == 2
+        assert application.dispatch_outbox.work.free == SLOTS
+
+
+async def test_c11_what_a_dead_process_had_claimed_with_its_insert_is_sent_by_another(
+    make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(workers=True) as dead, make_application() as other:
+        await until_it_has_a_slot(dead.dispatch_outbox.work)
+        monkeypatch.setattr(dead.dispatch_outbox.work, "begin", lambda _piece: None)
+        order = await place(dead)
+        assert await dispatch(other) == 0
+        await make_due(other)  # the lease is over
+        assert await dispatch(other) == 1
+        call = await charge_call_of(other, order)
+        assert (call["state"], call["attempts"], len(provider.posts())) == ("done", 2, 1)
+
+
+async def test_c11_a_clock_that_is_an_hour_ahead_puts_off_no_second_try(
+    make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def an_hour_ahead(order_id: str) -> datetime:
+        return time_of(order_id) + timedelta(hours=1)
+
+    monkeypatch.setattr("order_api.place_order.time_of", an_hour_ahead)
+    provider.answer = always(503)
+    async with make_application(workers=True) as application:
+        await until_it_has_a_slot(application.dispatch_outbox.work)
+        order = await place(application)
+
+        async def is_settled() -> bool:
+            call = await charge_call_of(application, order)
+            return call["claim"] is None
+
+        await until(is_settled, "the first try to be settled")
+        call = await charge_call_of(application, order)
+        assert call["due_at"] < utc_now() + timedelta(minutes=5)
+
+
+async def test_c11_an_order_placed_while_the_provider_is_away_costs_no_attempt(
+    make_application: MakeApplication, provider: HttpDouble
+) -> None:
+    provider.answer = always(503)
+    async with make_application(workers=True) as application:
+        for _ in range(FAILURES_TO_OPEN):
+            with application.dispatch_outbox.breaker.call() as calling:
+                calling.healthy = False
+        order = await place(application)
+        call = order.calls[0]
+        assert (call.attempts, call.claim) == (0, None)
