@@ -114,6 +114,7 @@ class DispatchOutbox:
             if not is_stored:
                 self.work.give_back()
         if is_stored:
+            self._store.recent.note(order)
             document = {**to_document(order), "read_at": order.created_at}
             lease = Lease(began + self._lease_seconds)
             self.work.begin(_Claimed(document, document["calls"][0], lease, read_at=began, new=True))

@@ -128,7 +128,7 @@ class RecordEvents:
     async def _merge(self, event: ReceivedEvent) -> Judgement:
         if event.order_id is None:
             return judge(event, None)
-        return await self._store.change(event.order_id, lambda order, _now: learning(order, event))
+        return await self._store.learn(event.order_id, lambda order, _now: learning(order, event))
 
     async def _judged(self, event: ReceivedEvent) -> Judgement:
         """Judges the event by its order as that is now."""

@@ -14,6 +14,7 @@ from order_api.metrics import UNREADABLE, count_status
 from order_api.order import Order, Status
 from order_api.outbox import asks_for_more
 from order_api.questions import scheduled
+from order_api.recent_orders import RecentOrders
 from order_api.reviews import OPEN_REVIEW
 from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
@@ -51,13 +52,19 @@ class Store:
         self.new_calls = asyncio.Event()  # a hint that an order asks for a call which it has not asked for before
         self._read_page = PageReader()
         self._change = Changes[Order](self.orders, Order)
+        self.recent = RecentOrders()
         self.events = Documents[StoredEvent, StoredEvent](
             self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
         )
         self.writers = (self._change, *self.events.writers)
 
     async def change(
-        self, order_id: str, decide: Decide[Order, A], *, read: Document | None = None, patient: bool = False
+        self,
+        order_id: str,
+        decide: Decide[Order, A],
+        *,
+        read: Document | Callable[[], Document | None] | None = None,
+        patient: bool = False,
     ) -> A:
         """Changes an order as Changes does. A question that the change leaves open is scheduled for the provider (C22), and
         a new status is counted.
@@ -73,13 +80,17 @@ class Store:
             changed.append((order, after))
             return Verdict(verdict.answer, after)
 
-        answer = await self._change(order_id, deciding, read=read, patient=patient)
+        answer = await self._change(order_id, deciding, read=read, written=self.recent.note, patient=patient)
         for before, after in changed:
             if after.status != before.status:
                 count_status(after)
             if asks_for_more(before, after):
                 self.new_calls.set()
         return answer
+
+    async def learn(self, order_id: str, decide: Decide[Order, A]) -> A:
+        """Changes an order as `change` does. What this process wrote a moment ago is not read again for it."""
+        return await self.change(order_id, decide, read=lambda: self.recent.read(order_id))
 
     async def change_own(self, merchant: str, order_id: str, decide: DecideOwn[A]) -> A | NotFound:
         """Changes an order of this merchant as `change` does. NotFound rests on an absence. C9"""

@@ -51,7 +51,7 @@ def _ignore(_written: Any) -> None:
 class _Change(msgspec.Struct, Generic[T], frozen=True):
     document_id: str
     decide: Callable[[T | None, datetime | None], Verdict[T, Any]]
-    read: Document | None
+    read: Callable[[], Document | None]
     written: Callable[[T], None]
 
 
@@ -111,7 +111,7 @@ class Changes(Generic[T]):
         document_id: str,
         decide: Decide[T, A],
         *,
-        read: Document | None = None,
+        read: Document | Callable[[], Document | None] | None = None,
         written: Callable[[T], None] = _ignore,
         patient: bool = False,
     ) -> A:
@@ -120,15 +120,14 @@ class Changes(Generic[T]):
 
         `decide` may run several times. So it is pure, its new ids and times are made beforehand, and if it finds its own
         effect in the document it answers as if it had just written it (C3: two writers lose nothing; C4: a second run
-        answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`; the
-        first try uses it. `written` is called with the document as it was written, if it was: another's decision may have
-        gone with ours. Batches.submit explains `patient`.
+        answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`, or
+        finds that when it is needed; the first try uses it. `written` is called with the document as it was written, which
+        may hold other decisions too. Batches.submit explains `patient`.
 
         Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
         """
-        answer: A = await self._batches.submit(
-            _Change(document_id, decide, read, written), key=document_id, patient=patient
-        )
+        change = _Change(document_id, decide, read if callable(read) else lambda: read, written)
+        answer: A = await self._batches.submit(change, key=document_id, patient=patient)
         return answer
 
     async def read(self, document_id: str) -> T | None:
@@ -295,5 +294,5 @@ def _read_by_all(callers: "Sequence[Caller[_Change[Any], Any]]") -> Document | N
     """The newest of the documents that all callers have read for their first try. None if one has not: with an old document
     it would only miss, because of the others.
     """
-    reads = [one.item.read for one in callers if one.item.read is not None and one.tries == 0]
+    reads = [read for one in callers if one.tries == 0 and (read := one.item.read()) is not None]
     return max(reads, key=lambda read: read["version"]) if len(reads) == len(callers) else None

@@ -10,13 +10,14 @@ from tests.e2e.crash_points.proxy import Point
 
 VICTIM = "order_api"
 # By flow, steps that it makes, the last of which ends it. An event is stored, merged into its order, and given its outcome.
+_DISPATCH_NEW = ("POST /v1/charges", "update orders")  # the insert of the order has claimed its call
 _DISPATCH_CHARGE = ("update orders", "POST /v1/charges", "update orders")
 _DISPATCH_REFUND = ("update orders", "POST /v1/charges/{id}/refunds", "update orders")
 _RECORD = ("insert payment_events", "update orders", "update payment_events", "answer POST /api/webhooks/payments")
 FLOWS: Mapping[Life, Mapping[str, Sequence[str]]] = {
     "paid": {
         "place_order": ("insert orders", "answer POST /api/orders"),
-        "dispatch_outbox": _DISPATCH_CHARGE,
+        "dispatch_outbox": _DISPATCH_NEW,
         "record_events": _RECORD,
     },
     "refunded": {

@@ -83,14 +83,24 @@ def _wrong_with(change: Change, after: Document) -> list[str]:
     for call in after["calls"]:
         was = before.get(call["id"])
         if was != call:
-            said = _wrong_with_new(call, after) if was is None else _wrong_with_call(was, call, after, change.at)
+            is_first = change.before is None
+            said = (
+                _wrong_with_new(call, after, is_first) if was is None else _wrong_with_call(was, call, after, change.at)
+            )
             wrong += [f"{call['id']}: {one}" for one in said]
     return wrong
 
 
-def _wrong_with_new(call: Document, order: Document) -> list[str]:
-    """It is open, unless what has ended it was in the same write."""
-    wrong = [f"its {name} was {call[name]} when it was made" for name, value in NEW.items() if call[name] != value]
+def _wrong_with_new(call: Document, order: Document, is_first: bool) -> list[str]:
+    """It is open, unless what has ended it was in the same write. The insert of its order may have claimed it."""
+    new = NEW
+    if is_first and call["claim"] is not None:
+        new = {**NEW, "claim": call["claim"], "attempts": 1, "first_attempt_at": call["created_at"]}
+    wrong = [
+        f"its {name} was {call.get(name)} when it was made" for name, value in new.items() if call.get(name) != value
+    ]
+    if new is not NEW and call["due_at"] <= call["created_at"]:
+        wrong.append("it was claimed for no time")
     return [*wrong, *_wrong_with_the_rest({**call, "state": "open"}, call, order)]
 
 

@@ -1,6 +1,7 @@
 """Writes and calls mishandled: invariants 5 and 12."""
 
 from datetime import timedelta
+from typing import Any
 
 from shared.mongo import Document
 from tests.unit.tools.chaos.corruptions.means import (
@@ -101,6 +102,21 @@ def a_call_was_void_when_it_was_made_because_its_order_was_cancelled_just_then(r
 @violates(5)
 def a_call_had_been_claimed_when_it_was_made(run: Evidence) -> None:
     _make_a_call(run, CANCELLED, attempts=1)
+
+
+@violates()
+def a_call_was_claimed_by_the_insert_of_its_order(run: Evidence) -> None:
+    _claim_with_the_insert(run, DECLINED)
+
+
+@violates(5)
+def a_call_was_claimed_by_the_insert_of_its_order_and_its_attempt_not_counted(run: Evidence) -> None:
+    _claim_with_the_insert(run, DECLINED, attempts=0)
+
+
+@violates(5)
+def a_call_was_claimed_by_the_insert_of_its_order_for_no_time(run: Evidence) -> None:
+    _claim_with_the_insert(run, DECLINED, due_at=START)
 
 
 @violates(5)
@@ -300,6 +316,15 @@ def _make_a_call(run: Evidence, order_id: str, **fields: int) -> None:
     calls = order_of(run, order_id)["calls"]
     new = {**calls[0], **UNSENT, **ENDED, "id": "obx_2", "kind": "charge", "state": "void", **fields}
     write(run, order_id, {}, calls=[*calls, new])
+
+
+def _claim_with_the_insert(run: Evidence, order_id: str, **fields: Any) -> None:
+    """The write that stores an order has claimed its call, by the rules but for `fields`."""
+    inserted = next(one.after for one in run.changes if one.id == order_id and one.before is None)
+    assert inserted is not None
+    [call] = inserted["calls"]
+    call.update({"claim": "one", "attempts": 1, "first_attempt_at": call["created_at"], "due_at": LATER, **fields})
+    inserted["due_at"] = call["due_at"]
 
 
 def _dispute_overtakes(run: Evidence, order_id: str, was: Document, code: str = "disputed") -> None:
