@@ -2,10 +2,11 @@
 is one insert. C5: one key is one charge. C25: a refund is a compare-and-set on its charge, so refunds never exceed it.
 """
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +26,10 @@ from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 
+class Expect(Protocol):
+    def __call__(self, now: datetime, settles_at: datetime, charge: Charge | None = None) -> None: ...
+
+
 @dataclass(frozen=True)
 class CreateMoney:
     """Creates. A charge or refund is pending for `delay`, unless its scenario says otherwise; `expect` is called with the
@@ -36,13 +41,12 @@ class CreateMoney:
     clock: StoredClock
     misbehave: Misbehave
     delay: timedelta
-    expect: Callable[[datetime, datetime], None]
+    expect: Expect
 
     async def charge(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | Misbehaved | KeyReused:
         note(reference=asked.reference)
-        faults = await self.misbehave.faults.current()
+        faults, now = await asyncio.gather(self.misbehave.faults.current(), self.clock.now())
         scenario = charge_scenario(asked.payment_method, asked.scenario, faults, key)
-        now = await self.clock.now()
         charge = charges.new_charge(merchant, asked, scenario, now=now, delay=self.delay, trace=current_trace())
         remembered = new_key(
             keyed(key, "POST /v1/charges", asked),
@@ -58,7 +62,7 @@ class CreateMoney:
         known = await self.charges.insert(charge)
         if known is not None:
             return known
-        self.expect(now, charge.settles_at)
+        self.expect(now, charge.settles_at, charge)
         return charge.keys[0].answer
 
     async def refund(

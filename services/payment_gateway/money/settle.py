@@ -31,11 +31,13 @@ from shared.documents import Verdict
 from shared.leases import INTERVAL_SECONDS, LeasedWork
 from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
+from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace, span
 
 AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
+LOOK_SECONDS = 0.5  # new charges are settled without a look at what else is due, but not for longer
 FRESH_SECONDS = 0.25  # an endpoint that was read longer ago is read again before anything is sent there
 BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
@@ -63,6 +65,8 @@ class Settle:
         self._announce = announce
         self._delay = delay
         self._passed_over = PassedOver()
+        self._new: list[Charge] = []
+        self._looked_at = -LOOK_SECONDS
         self.work = LeasedWork[Sequence[Document]](
             self._claim,
             self._settle_and_announce,
@@ -70,8 +74,12 @@ class Settle:
             slots=1,  # a round is a piece of work
         )
 
-    def expect(self, now: datetime, settles_at: datetime) -> None:
-        """Hints that something settles at that time of the gateway's clock, which now shows `now`."""
+    def expect(self, now: datetime, settles_at: datetime, charge: Charge | None = None) -> None:
+        """Hints that something settles at that time of the gateway's clock, which now shows `now`. A new `charge` that
+        settles at once needs not be looked for.
+        """
+        if charge is not None and settles_at <= now:
+            self._new.append(charge)
         self.work.wake_in((settles_at - now).total_seconds())
 
     async def run_once(self) -> int:
@@ -81,7 +89,11 @@ class Settle:
         return await self._settle_and_announce(await self._due())
 
     async def _claim(self, _limit: int) -> Sequence[Sequence[Document]]:
-        found = await self._due()
+        new, self._new = self._new, []
+        if new and len(new) <= AT_ONCE and time.monotonic() < self._looked_at + LOOK_SECONDS:
+            found: Sequence[Document] = [{**to_document(one), "read_at": utc_now()} for one in new]
+        else:
+            found, self._looked_at = await self._due(), time.monotonic()
         # A charge that comes alone is no burst: the next one does not wait for others.
         self.work.interval_seconds = BURST_INTERVAL_SECONDS if len(found) > 1 else INTERVAL_SECONDS
         return [found] if found else []
@@ -91,7 +103,11 @@ class Settle:
         just settled and will announce, and those that are passed over.
         """
         is_due = {"$lte": await self._clock.now(), "$type": "date"}
-        out_of_hand = {"$expr": {"$lte": ["$hand_until", "$$NOW"]}}  # null comes before any date
+        # Null comes before any date. Whose clock is wrong has nothing in hand for longer than others.
+        hand_ends = {"$add": ["$$NOW", round(HAND_SECONDS * 1000)]}
+        out_of_hand = {
+            "$expr": {"$or": [{"$lte": ["$hand_until", "$$NOW"]}, {"$gt": ["$hand_until", hand_ends]}]},
+        }
         conditions = {"_id": {"$nin": self._passed_over.ids()}, "due_at": is_due, **out_of_hand}
         return await read(self._store.charges, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
 

@@ -10,6 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
+from payment_gateway.money.settle import LOOK_SECONDS
 from payment_gateway.store import read
 from payment_gateway.webhooks import announce
 from payment_gateway.webhooks.delivery import new_deliveries
@@ -233,6 +234,41 @@ async def test_c23_who_has_settled_is_given_time_to_announce_before_others_do(
         assert await settle(other) == 0
         await out_of_hand(one)
         assert await settle(other) == 1
+
+
+async def test_c23_who_has_a_wrong_clock_keeps_nothing_from_others_for_longer(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application() as ahead, make_application() as other:
+        await create(ahead)
+        await settled_only(ahead, monkeypatch)
+        in_an_hour = {"hand_until": utc_now() + timedelta(hours=1)}
+        await ahead.store.charges.update_many({}, {"$set": in_an_hour})
+        assert await settle(other) == 1
+
+
+async def test_new_charges_that_settle_at_once_are_not_looked_for_but_what_else_is_due_is_soon(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settling, looks = application.settle_charges, 0
+    due = settling._due
+
+    async def look() -> Any:
+        nonlocal looks
+        looks += 1
+        return await due()
+
+    monkeypatch.setattr(settling, "_due", look)
+    await settling._claim(1)
+    charges = [await create(application) for _ in range(2)]
+    [found] = await settling._claim(1)
+    assert ([one["_id"] for one in found], looks) == ([charge.id for charge in charges], 1)
+    assert await settling._settle_and_announce(found) == 2
+    assert await application.store.events.count_documents({}) == 2
+    await create(application)
+    settling._looked_at -= LOOK_SECONDS
+    await settling._claim(1)
+    assert looks == 2
 
 
 async def test_c23_what_is_there_already_in_a_reply_with_a_write_concern_error_is_not_done(
