@@ -101,7 +101,7 @@ class DispatchOutbox:
         """
         if self.breaker.is_open or not self.work.reserve():
             refusal = await insert(order)
-            if refusal is None:
+            if refusal is None and self.breaker.permits(1):  # otherwise it would be claimed in vain
                 self._store.new_calls.set()
             return refusal
         began, token, refusal = time.monotonic(), str(ObjectId()), None
