@@ -131,7 +131,9 @@ class LeasedWork(Generic[Work]):
 
     def reserve(self) -> bool:
         """Takes a slot for a piece that the caller stores and claims in one write. Not while older work waits for a slot."""
-        is_free = self._free > 0 and not (self.more or self._claiming.locked() or self._ended.is_set())
+        is_free = self._free > 0 and not (
+            self.more or self._claiming.locked() or self._stopping or self._ended.is_set()
+        )
         self._free -= is_free
         return is_free
 

@@ -25,7 +25,6 @@ from payment_gateway.store import Store, read
 from payment_gateway.webhooks.announce import Announce
 from payment_gateway.webhooks.endpoint import Endpoint
 from payment_gateway.webhooks.passed_over import PassedOver
-from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
 from shared.leases import INTERVAL_SECONDS, LeasedWork
@@ -38,7 +37,6 @@ AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
 LOOK_SECONDS = 0.5  # new charges are settled without a look at what else is due, but not for longer
-FRESH_SECONDS = 0.25  # an endpoint that was read longer ago is read again before anything is sent there
 BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
@@ -115,17 +113,17 @@ class Settle:
         if not found:
             return 0
         # C23: endpoints are read after the charges were found due, so a later endpoint gets nothing of them.
-        merchants = list({one["merchant"] for one in found})
-        read_at = time.monotonic()
-        endpoints = await find_endpoints(self._store, {"merchant": {"$in": merchants}, "state": "enabled"})
+        asked_at, endpoints = time.monotonic(), await self._endpoints_of(found)
+        if endpoints:  # new charges were not read: what follows is by the server's clock all the same
+            found = [{**one, "read_at": endpoints[0]["read_at"]} for one in found]
+        wanting = [msgspec.convert(one, Endpoint) for one in endpoints]
         now = await self._clock.now()
-        ended = await asyncio.gather(*(self._settle_all(one, endpoints, now) for one in found), return_exceptions=True)
+        ended = await asyncio.gather(*(self._settle_all(one, wanting, now) for one in found), return_exceptions=True)
         done = [one["_id"] for one, error in zip(found, ended, strict=True) if not isinstance(error, BaseException)]
         marked = [charge for charge in ended if isinstance(charge, dict)]
         if unknown := {*done} - {charge["_id"] for charge in marked}:
             marked += await read(self._store.charges, {"$match": {"_id": {"$in": [*unknown]}}})
-        are_fresh = time.monotonic() - read_at < FRESH_SECONDS
-        unannounced = await self._announce(marked, endpoints if are_fresh else ())
+        unannounced = await self._announce(marked, wanting, asked_at)
         failed = {
             one["_id"]: error for one, error in zip(found, ended, strict=True) if isinstance(error, BaseException)
         }
@@ -135,6 +133,12 @@ class Settle:
         if unavailable:  # tried again in the next round
             raise failed[unavailable.pop()]
         return len(done) - len(unannounced)
+
+    async def _endpoints_of(self, charges: Sequence[Document]) -> list[Document]:
+        """The endpoints that may want their events."""
+        merchants = list({one["merchant"] for one in charges})
+        wanted = {"merchant": {"$in": merchants}, "state": "enabled", "deleted_at": None}
+        return await read(self._store.webhook_endpoints, {"$match": wanted})
 
     async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> Document | None:
         """Settles all that is due of one charge. Decisions about one document share one write. Returns the charge as it was

@@ -49,7 +49,7 @@ class NewClaim(NamedTuple):
 
 class ClaimNew(Protocol):
     def __call__(
-        self, delivery: Delivery, endpoint: Endpoint, event: Document, *, read_at: datetime
+        self, delivery: Delivery, endpoint: Endpoint, event: Document, *, read_at: datetime, asked_at: float
     ) -> NewClaim | None: ...
 
 
@@ -68,39 +68,41 @@ class Announce(Generic[T]):
     wake: Callable[[], None]
     claim_new: ClaimNew = lambda *_args, **_named: None
 
-    async def __call__(self, found: Sequence[Document], endpoints: Sequence[Endpoint] = ()) -> set[str]:
+    async def __call__(
+        self, found: Sequence[Document], endpoints: Sequence[Endpoint] = (), asked_at: float = 0.0
+    ) -> set[str]:
         """Announces all marks of the documents, which were just read or written, with the server's time in `read_at`. What
-        goes to `endpoints`, which were just read too, is sent as soon as it is stored. Returns the ids of documents that
-        cannot be announced; they spoil no other. After PyMongoError, UnavailableError or OverloadedError, some may be
-        announced.
+        goes to `endpoints` may be sent as soon as it is stored. They were asked for at `asked_at` of our monotonic clock,
+        and `read_at` is not earlier. Returns the ids of documents that cannot be announced; they spoil no other. After
+        PyMongoError, UnavailableError or OverloadedError, some may be announced.
         """
         if not found:
             return set()
         try:
-            await self._announce(found, {one.id: one for one in endpoints})
+            await self._announce(found, {one.id: one for one in endpoints}, asked_at)
         except (PyMongoError, UnavailableError, OverloadedError):
             raise
         except Exception as error:  # noqa: BLE001 - the error of one document must not stop the others
             if len(found) == 1:
                 log.error("cannot be announced", id=found[0]["_id"], reason=describe(error))
                 return {found[0]["_id"]}
-            return set().union(*[await self([one], endpoints) for one in found])
+            return set().union(*[await self([one], endpoints, asked_at) for one in found])
         return set()
 
-    async def _announce(self, found: Sequence[Document], endpoints: Mapping[str, Endpoint]) -> None:
+    async def _announce(self, found: Sequence[Document], endpoints: Mapping[str, Endpoint], asked_at: float) -> None:
         now = await self.clock.now()
         marks_of = {document["_id"]: self._marks(document) for document in found}
         marked = [one for marks in marks_of.values() for one in marks]
         events = (to_document(event_of(one.mark, one.told, now=now)) for one in marked)
         await insert_all(self.store.events, events, at_once=EVENTS_MAX)
-        await self._store_deliveries(marked, endpoints, now)
+        await self._store_deliveries(marked, endpoints, asked_at, now)
         there = await asyncio.gather(*(self._take_off(document, marks_of[document["_id"]]) for document in found))
         for document, is_there in zip(found, there, strict=True):
             if not is_there:
                 await self._take_back(marks_of[document["_id"]])
 
     async def _store_deliveries(
-        self, marked: Iterable["_Marked"], endpoints: Mapping[str, Endpoint], now: datetime
+        self, marked: Iterable["_Marked"], endpoints: Mapping[str, Endpoint], asked_at: float, now: datetime
     ) -> None:
         claims: dict[str, NewClaim] = {}
         unclaimed = 0
@@ -112,7 +114,7 @@ class Announce(Generic[T]):
                 for delivery in new_deliveries(
                     one.mark, one.scenario, one.told.merchant, now=now, queued_at=one.read_at
                 ):
-                    claim = self._claim(delivery, one, endpoints, now)
+                    claim = self._claim(delivery, one, endpoints.get(delivery.endpoint_id), asked_at, now)
                     if claim is None:
                         unclaimed += 1
                     else:
@@ -135,12 +137,12 @@ class Announce(Generic[T]):
             self.wake()
 
     def _claim(
-        self, delivery: Delivery, one: "_Marked", endpoints: Mapping[str, Endpoint], now: datetime
+        self, delivery: Delivery, one: "_Marked", endpoint: Endpoint | None, asked_at: float, now: datetime
     ) -> NewClaim | None:
-        if (endpoint := endpoints.get(delivery.endpoint_id)) is None:
+        if endpoint is None:
             return None
         event = to_document(event_of(one.mark, one.told, now=now))
-        return self.claim_new(delivery, endpoint, event, read_at=one.read_at)
+        return self.claim_new(delivery, endpoint, event, read_at=one.read_at, asked_at=asked_at)
 
     def _marks(self, document: Document) -> list["_Marked"]:
         thing = msgspec.convert(document, self.kind)

@@ -31,7 +31,6 @@ from payment_gateway.webhooks.header import hidden
 from payment_gateway.webhooks.judge_endpoint import JudgeEndpoint
 from payment_gateway.webhooks.send import USUAL_HEADERS, Reply, SendWebhook
 from payment_gateway.webhooks.shares import Shares
-from shared.batches import ANSWER_SECONDS
 from shared.documents import Documents
 from shared.leases import Lease, LeasedWork
 from shared.metrics import SECONDS
@@ -43,6 +42,7 @@ from shared.tracing import continue_trace, span, trace_headers
 SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 for the rest: shares.py
 CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs mean hundreds of reads
 BOUNDS_SECONDS = 1.0  # a changed maxInFlight takes effect within this; reading it for each claim would be too much
+FRESH_SECONDS = 0.25  # an endpoint that was read longer ago is read again before anything is sent there
 RECORD_SECONDS = 25.0  # longer than judging its endpoint and recording it can take
 
 _ATTEMPTS = Counted(
@@ -94,20 +94,21 @@ class DeliverWebhooks:
         )
 
     def claim_new(
-        self, delivery: Delivery, endpoint: Endpoint, event: Document, *, read_at: datetime
+        self, delivery: Delivery, endpoint: Endpoint, event: Document, *, read_at: datetime, asked_at: float
     ) -> NewClaim | None:
-        """Claims a delivery that is about to be stored, so that it is sent as soon as it is there. None if it is not due, or
-        has to wait for a slot. `read_at` is the server's time, at most ANSWER_SECONDS ago.
+        """Claims a delivery that is about to be stored, so that it is sent as soon as it is there. None if it is not due, if
+        no slot is free, or if the endpoint was read too long ago. `read_at` is the server's time at `asked_at` of our
+        monotonic clock, or later.
         """
         is_due = delivery.next_attempt_at == delivery.created_at and delivery.hold is UNSET
-        if not is_due or not self.work.reserve():
+        if not is_due or time.monotonic() > asked_at + FRESH_SECONDS or not self.work.reserve():
             return None
         if not self._shares.take(endpoint.id, self.work.free + 1, endpoint.max_in_flight):
             self.work.give_back()
             return None
-        lease_until = read_at + timedelta(seconds=self.lease_seconds + ANSWER_SECONDS)
+        lease_until = read_at + timedelta(seconds=self.lease_seconds)
         document = to_document(replace(delivery, claim=str(ObjectId()), lease_until=lease_until))
-        lease = Lease(time.monotonic() + self.lease_seconds)
+        lease = Lease(asked_at + self.lease_seconds)
         claimed = _Claimed({**document, "read_at": read_at}, lease, event, endpoint)
         return NewClaim(document, partial(self.work.begin, claimed), partial(self._give_back_slot, endpoint.id))
 

@@ -1,5 +1,7 @@
 """C23: a delivery is claimed by the insert that stores it, if it may be sent at once, and never by two."""
 
+import time
+
 import pytest
 
 from payment_gateway.app import Application
@@ -38,7 +40,7 @@ async def test_c23_a_delivery_that_another_gateway_has_stored_first_is_not_sent_
         async with make_application(workers=True) as second:
             await until_it_has_a_slot(second.deliver_webhooks.work)
             endpoints = await find_endpoints(second.store, {"state": "enabled"})
-            await second.announce_charges([{**marked[0], "version": 9}], endpoints)
+            await second.announce_charges([{**marked[0], "version": 9}], endpoints, time.monotonic())
             await until(lambda: all_delivered(second), "the delivery")
         assert len(receiver.asked) == 1
 
