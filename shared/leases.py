@@ -82,7 +82,10 @@ class LeasedWork(Generic[Work]):
         self._ended = asyncio.Event()
         self._ended.set()
         self._claiming = asyncio.Lock()  # `run` and `run_once` share the slots: no slot is given away twice
-        self._context = Context()  # of work that is not claimed here: it began in the task of a request
+        self._context = Context()  # for what `begin` starts: not that of the request which stored it
+        self._reserved = 0
+        self._none_reserved = asyncio.Event()
+        self._none_reserved.set()
         self.wake = wake or asyncio.Event()
         self._metrics = LeasedWorkMetrics(name)
         self._metrics.slots.set(slots)
@@ -130,20 +133,34 @@ class LeasedWork(Generic[Work]):
         return self._free
 
     def reserve(self) -> bool:
-        """Takes a slot for a piece that the caller stores and claims in one write. Not while older work waits for a slot."""
-        is_free = self._free > 0 and not (
-            self.more or self._claiming.locked() or self._stopping or self._ended.is_set()
-        )
-        self._free -= is_free
-        return is_free
+        """Takes a slot for a piece that the caller stores and claims in one write. Returns False if none is free, or older
+        work may be waiting.
+        """
+        is_idle = not (self.more or self._claiming.locked() or self._stopping or self._ended.is_set())
+        if not (is_idle and self._free):
+            return False
+        self._free -= 1
+        self._reserved += 1
+        self._none_reserved.clear()
+        return True
 
     def begin(self, piece: Work) -> None:
         """Does a piece, whose claim is acknowledged, in a slot that was reserved."""
+        self._end_reservation()
         self._metrics.claimed.inc()
         self._in_hand.add(asyncio.create_task(self._in_slot(piece), context=self._context.copy()))
 
     def give_back(self) -> None:
         """Gives back a slot that was reserved."""
+        self._end_reservation()
+        self._free_slot()
+
+    def _end_reservation(self) -> None:
+        self._reserved -= 1
+        if not self._reserved:
+            self._none_reserved.set()
+
+    def _free_slot(self) -> None:
         self._free += 1
         if self.more:
             self.wake.set()
@@ -154,9 +171,12 @@ class LeasedWork(Generic[Work]):
         self.wake.set()
         if self._alarm is not None:
             self._alarm.cancel()
-        with suppress(TimeoutError):  # a claim that is under way may still bring work
+        with suppress(
+            TimeoutError
+        ):  # a claim that is under way may still bring work, and so may a slot that is reserved
             async with asyncio.timeout(CLAIM_SECONDS + 1):
                 await self._ended.wait()
+                await self._none_reserved.wait()
         if self._in_hand:
             _, late = await asyncio.wait(self._in_hand, timeout=_STOP_SECONDS)
             for task in late:
@@ -180,7 +200,7 @@ class LeasedWork(Generic[Work]):
         try:
             await self._attempt(piece)
         except asyncio.CancelledError:
-            await self._release_now(piece)
+            await self._give_back_piece(piece)
             raise
         except Exception as error:  # noqa: BLE001 - its lease lapses and it is tried again
             count_error(error)
@@ -188,9 +208,9 @@ class LeasedWork(Generic[Work]):
             log.warning("attempt abandoned", worker=self._name, reason=describe(error))
         finally:
             self._in_hand.discard(asyncio.current_task())
-            self.give_back()
+            self._free_slot()
 
-    async def _release_now(self, piece: Work) -> None:
+    async def _give_back_piece(self, piece: Work) -> None:
         try:
             await self._release(piece)
         except PyMongoError as error:

@@ -18,7 +18,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, *, seconds:
 
 
 async def until_it_has_a_slot(work: LeasedWork[Any]) -> None:
-    """Returns when what is stored now is claimed by the write that stores it: `work` runs, and is not claiming."""
+    """Returns when `work` runs, and has a free slot for what is stored now."""
 
     async def has_a_slot() -> bool:
         if may := work.reserve():

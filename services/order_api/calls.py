@@ -182,12 +182,10 @@ def death_id(call: Call) -> str:
     return f"{call.id}~{call.redrives}" if call.redrives else call.id
 
 
-def claimed_when_stored(call: Call, token: str, *, lease_seconds: float) -> Call:
-    """A new call, claimed by the write that stores it. Nothing was read before, so its lease is by our own clock. If that is
-    slow, another process may claim the call too; the provider's key makes that harmless. C11
-    """
-    due_at = call.created_at + timedelta(seconds=lease_seconds)
-    return replace(call, claim=token, due_at=due_at, attempts=1, first_attempt_at=call.created_at)
+def claimed_when_stored(call: Call, token: str, *, now: datetime, lease_seconds: float) -> Call:
+    """A new call, claimed by the write that stores it. `now` is the server's time. C11"""
+    due_at = now + timedelta(seconds=lease_seconds)
+    return replace(call, claim=token, due_at=due_at, attempts=1, first_attempt_at=now)
 
 
 def ended(call: Call, state: Literal["done", "void"], *, now: datetime) -> Call:

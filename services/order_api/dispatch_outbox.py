@@ -55,15 +55,13 @@ UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals for a rea
 
 class _Claimed(msgspec.Struct, frozen=True):
     """A claimed call and its order, as stored at the claim. They are decoded later: one that cannot be decoded spoils no
-    other. `read_at` is the time of order["read_at"] by our own monotonic clock. A `new` order was not read, but inserted:
-    then both are by our clock.
+    other. `read_at` is the time of order["read_at"] by our own monotonic clock.
     """
 
     order: Document
     call: Document
     lease: Lease
     read_at: float
-    new: bool = False
 
 
 class DispatchOutbox:
@@ -94,19 +92,20 @@ class DispatchOutbox:
         )
 
     async def insert(self, order: Order, insert: Callable[[Order], Awaitable[T | None]]) -> T | None:
-        """Stores a new order, and makes its call. `insert` returns None once a majority has the order, or why it has not.
+        """Stores a new order, and makes its call. `insert` returns None once a majority has the order; otherwise it returns
+        the reason.
 
         If a slot is free, the insert is the claim too. If its outcome is unknown, the claim lapses with its lease. Raises
         what `insert` raises. C11
         """
-        if self.breaker.is_open or not self.work.reserve():
+        began, now = time.monotonic(), self._store.clock.now()
+        if now is None or self.breaker.is_open or not self.work.reserve():
             refusal = await insert(order)
             if refusal is None and self.breaker.permits(1):  # otherwise it would be claimed in vain
                 self._store.new_calls.set()
             return refusal
-        began, token, refusal = time.monotonic(), str(ObjectId()), None
-        order = with_call(order, claimed_when_stored(order.calls[0], token, lease_seconds=self._lease_seconds))
-        is_stored = False
+        call = claimed_when_stored(order.calls[0], str(ObjectId()), now=now, lease_seconds=self._lease_seconds)
+        order, is_stored = with_call(order, call), False
         try:
             refusal = await insert(order)
             is_stored = refusal is None
@@ -115,13 +114,13 @@ class DispatchOutbox:
                 self.work.give_back()
         if is_stored:
             self._store.recent.note(order)
-            document = {**to_document(order), "read_at": order.created_at}
-            lease = Lease(began + self._lease_seconds)
-            self.work.begin(_Claimed(document, document["calls"][0], lease, read_at=began, new=True))
+            document = {**to_document(order), "read_at": now}
+            self.work.begin(_Claimed(document, document["calls"][0], Lease(began + self._lease_seconds), began))
         return refusal
 
     async def _claim(self, limit: int) -> list[_Claimed]:
         """Claims no more calls than there are free slots, and than the breaker lets through. C11"""
+        await self._store.clock.look()
         permitted = self.breaker.permits(limit)
         if permitted < 1:
             return []
@@ -165,11 +164,10 @@ class DispatchOutbox:
         this_try = tried(reply, at, ms=round((ended - began) * 1000))
         now = claimed.order["read_at"] + timedelta(seconds=ended - claimed.read_at)  # the server's time
         is_alone = sum(one.get("claim") == call.claim for one in claimed.order["calls"]) == 1  # else another is quicker
-        may_be_used = not claimed.new or isinstance(reply, Accepted)  # only a pause needs the server's own time
         ours = await self._store.change(
             claimed.order["_id"],
             lambda order, now: settling(order, call, reply, this_try, at=at, now=now),
-            read={**claimed.order, "read_at": now} if is_alone and may_be_used else None,
+            read={**claimed.order, "read_at": now} if is_alone else None,
             patient=True,
         )
         log.info(

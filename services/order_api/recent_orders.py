@@ -5,29 +5,34 @@ from collections import OrderedDict
 
 from order_api.order import Order
 from shared.mongo import Document, to_document
-from shared.times import utc_now
+from shared.server_clock import ServerClock
 
-ORDERS_MAX = 2048  # some 10 MB
-SECONDS = 5.0  # later on, another process may have changed the order, and then a change without a read only misses
+ORDERS_MAX = 1024
+ANSWERS_CHARS_MAX = 8192  # of an order that is kept, in the answers to its requests: some 20 MB in all, usually 3
+HISTORY_MAX = 20
+SECONDS = 5.0  # after this, another process has probably changed it, and a write that rests on our copy would only miss
 
 
 class RecentOrders:
     """An order may have changed since. So only a write that compares versions may rest on it. C3"""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ServerClock) -> None:
+        self._clock = clock
         self._written: OrderedDict[str, tuple[Order, float]] = OrderedDict()
 
     def note(self, order: Order) -> None:
-        """Keeps the order, which a majority has acknowledged."""
+        """Keeps the order, which a majority has acknowledged, unless it is large."""
+        self._written.pop(order.id, None)
         now = time.monotonic()
-        self._written[order.id] = order, now + SECONDS
-        self._written.move_to_end(order.id)
-        while len(self._written) > ORDERS_MAX or next(iter(self._written.values()))[1] < now:
+        if len(order.history) <= HISTORY_MAX and sum(len(key.body) for key in order.keys) <= ANSWERS_CHARS_MAX:
+            self._written[order.id] = order, now + SECONDS
+        while self._written and (len(self._written) > ORDERS_MAX or next(iter(self._written.values()))[1] < now):
             self._written.popitem(last=False)
 
     def read(self, order_id: str) -> Document | None:
-        """The order as stored, with our own time in `read_at`. None if we have not written it lately."""
+        """The order as stored, with the server's time in `read_at`. None if we have not written it lately."""
         order, until = self._written.get(order_id, (None, 0.0))
-        if order is None or until < time.monotonic():
+        now = self._clock.now()
+        if order is None or now is None or until < time.monotonic():
             return None
-        return {**to_document(order), "read_at": utc_now()}
+        return {**to_document(order), "read_at": now}

@@ -26,6 +26,7 @@ from shared.mongo import BARRIERS, Client, Collection, Document
 from shared.not_found import NotFound
 from shared.page_reader import PageReader
 from shared.pages import CursorError, Found, Paging, Unreadable, older_than, place
+from shared.server_clock import ServerClock
 from shared.telemetry import log
 from shared.tracing import note
 
@@ -52,7 +53,8 @@ class Store:
         self.new_calls = asyncio.Event()  # a hint that an order asks for a call which it has not asked for before
         self._read_page = PageReader()
         self._change = Changes[Order](self.orders, Order)
-        self.recent = RecentOrders()
+        self.clock = ServerClock(client)
+        self.recent = RecentOrders(self.clock)
         self.events = Documents[StoredEvent, StoredEvent](
             self.payment_events, StoredEvent, explain=self._stored_events, ids_are_ours=False
         )

@@ -120,9 +120,9 @@ class Changes(Generic[T]):
 
         `decide` may run several times. So it is pure, its new ids and times are made beforehand, and if it finds its own
         effect in the document it answers as if it had just written it (C3: two writers lose nothing; C4: a second run
-        answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`, or
-        finds that when it is needed; the first try uses it. `written` is called with the document as it was written, which
-        may hold other decisions too. Batches.submit explains `patient`.
+        answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`, or a
+        function that returns it; the first try uses it. `written` is called with the document as it was written, which may
+        hold other decisions too. Batches.submit explains `patient`.
 
         Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
         """

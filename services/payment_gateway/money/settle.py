@@ -36,7 +36,7 @@ from shared.tracing import continue_trace, current_trace, span
 AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
-LOOK_SECONDS = 0.5  # new charges are settled without a look at what else is due, but not for longer
+LOOK_SECONDS = 0.5  # for at most this long, new charges are settled without reading what else is due
 BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
@@ -74,9 +74,9 @@ class Settle:
 
     def expect(self, now: datetime, settles_at: datetime, charge: Charge | None = None) -> None:
         """Hints that something settles at that time of the gateway's clock, which now shows `now`. A new `charge` that
-        settles at once needs not be looked for.
+        settles at once is remembered, so that no read has to find it.
         """
-        if charge is not None and settles_at <= now:
+        if charge is not None and settles_at <= now and len(self._new) <= AT_ONCE:
             self._new.append(charge)
         self.work.wake_in((settles_at - now).total_seconds())
 
@@ -91,7 +91,8 @@ class Settle:
         if new and len(new) <= AT_ONCE and time.monotonic() < self._looked_at + LOOK_SECONDS:
             found: Sequence[Document] = [{**to_document(one), "read_at": utc_now()} for one in new]
         else:
-            found, self._looked_at = await self._due(), time.monotonic()
+            found = await self._due()
+            self._looked_at = time.monotonic() if len(found) < AT_ONCE else -LOOK_SECONDS  # more is due than was read
         # A charge that comes alone is no burst: the next one does not wait for others.
         self.work.interval_seconds = BURST_INTERVAL_SECONDS if len(found) > 1 else INTERVAL_SECONDS
         return [found] if found else []
@@ -101,7 +102,7 @@ class Settle:
         just settled and will announce, and those that are passed over.
         """
         is_due = {"$lte": await self._clock.now(), "$type": "date"}
-        # Null comes before any date. Whose clock is wrong has nothing in hand for longer than others.
+        # Null comes before any date. A process whose clock is ahead keeps no charge in hand for longer than others do.
         hand_ends = {"$add": ["$$NOW", round(HAND_SECONDS * 1000)]}
         out_of_hand = {
             "$expr": {"$or": [{"$lte": ["$hand_until", "$$NOW"]}, {"$gt": ["$hand_until", hand_ends]}]},

@@ -7,6 +7,7 @@ everything is stored once, and the mark goes last. The marks are those that a ma
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -27,8 +28,8 @@ from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Documents, InvalidError, Verdict
 from shared.documents.replies import refusals
 from shared.leases import LeasedWork
+from shared.mongo import COUNTED, Document, describe, to_document
 from shared.mongo import Collection as MongoCollection
-from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
 
 DELIVERIES_MAX = 1000  # in one insert
@@ -56,7 +57,8 @@ class ClaimNew(Protocol):
 @dataclass(frozen=True)
 class Announce(Generic[T]):
     """Announces the marks of documents of one kind. `told` says what they are about. `without` returns the document without
-    the marks of these ids. `claim_new` claims a delivery that is about to be stored; `wake` hints at those that it did not.
+    the marks of these ids. `claim_new` claims a delivery that is about to be stored; `wake` is called if some
+    were stored unclaimed.
     """
 
     store: Store
@@ -104,37 +106,38 @@ class Announce(Generic[T]):
     async def _store_deliveries(
         self, marked: Iterable["_Marked"], endpoints: Mapping[str, Endpoint], asked_at: float, now: datetime
     ) -> None:
-        claims: dict[str, NewClaim] = {}
-        unclaimed = 0
+        made: dict[str, NewClaim | None] = {}
 
         def documents() -> Iterator[Document]:
-            nonlocal unclaimed
             # Held deliveries come first: the ones that they wait for must not be tried before they are stored.
             for one in sorted(marked, key=lambda one: not is_held(one.mark, one.scenario)):
                 for delivery in new_deliveries(
                     one.mark, one.scenario, one.told.merchant, now=now, queued_at=one.read_at
                 ):
                     claim = self._claim(delivery, one, endpoints.get(delivery.endpoint_id), asked_at, now)
-                    if claim is None:
-                        unclaimed += 1
-                    else:
-                        claims[delivery.id] = claim
+                    made[delivery.id] = claim
                     # With the mark by which a watching page sees that it is new.
                     yield {**(claim.document if claim else to_document(delivery)), "writer": ObjectId()}
 
-        stored = False
-        there: set[str] = set()
+        there: set[str] | None = None
         try:
             there = await insert_all(self.store.deliveries, documents())
-            stored = True
-        finally:  # a claim that may be stored, or another process has stored first, is not ours to send
+        finally:
+            claims = {delivery_id: claim for delivery_id, claim in made.items() if claim is not None}
             for delivery_id, claim in claims.items():
-                if stored and delivery_id not in there:
-                    claim.begin()
-                else:
-                    claim.give_back()
-        if unclaimed:
+                is_ours = there is not None and delivery_id not in there  # another process sends what it stored first
+                (claim.begin if is_ours else claim.give_back)()
+            if there is None:
+                await self._release(claims)
+        if None in made.values():
             self.wake()
+
+    async def _release(self, claims: Mapping[str, NewClaim]) -> None:
+        """Ends the claims of deliveries which may be stored although their insert has failed. What remains lapses."""
+        ours = {"_id": {"$in": [*claims]}, "claim": {"$in": [claim.document["claim"] for claim in claims.values()]}}
+        with suppress(PyMongoError):
+            free = {"lease_until": None, "claim": None, **COUNTED}
+            await self.store.deliveries.update_many(ours, [{"$set": free}])
 
     def _claim(
         self, delivery: Delivery, one: "_Marked", endpoint: Endpoint | None, asked_at: float, now: datetime

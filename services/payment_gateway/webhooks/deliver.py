@@ -3,6 +3,7 @@ recorded, because the process died, is made again: an event is delivered at leas
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,12 +61,15 @@ _ATTEMPT_SECONDS = Histogram(
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """Documents as they were read. One that does not decode must not spoil those claimed with it."""
+    """Documents as they were read. One that does not decode must not spoil those claimed with it. The endpoint may be used
+    until `fresh_until` of our monotonic clock.
+    """
 
     delivery: Document
     lease: Lease
     event: Document | None
     endpoint: Document | Endpoint | None
+    fresh_until: float = math.inf
 
 
 @dataclass
@@ -100,8 +104,9 @@ class DeliverWebhooks:
         no slot is free, or if the endpoint was read too long ago. `read_at` is the server's time at `asked_at` of our
         monotonic clock, or later.
         """
+        fresh_until = asked_at + FRESH_SECONDS
         is_due = delivery.next_attempt_at == delivery.created_at and delivery.hold is UNSET
-        if not is_due or time.monotonic() > asked_at + FRESH_SECONDS or not self.work.reserve():
+        if not is_due or time.monotonic() > fresh_until or not self.work.reserve():
             return None
         if not self._shares.take(endpoint.id, self.work.free + 1, endpoint.max_in_flight):
             self.work.give_back()
@@ -109,7 +114,7 @@ class DeliverWebhooks:
         lease_until = read_at + timedelta(seconds=self.lease_seconds)
         document = to_document(replace(delivery, claim=str(ObjectId()), lease_until=lease_until))
         lease = Lease(asked_at + self.lease_seconds)
-        claimed = _Claimed({**document, "read_at": read_at}, lease, event, endpoint)
+        claimed = _Claimed({**document, "read_at": read_at}, lease, event, endpoint, fresh_until)
         return NewClaim(document, partial(self.work.begin, claimed), partial(self._give_back_slot, endpoint.id))
 
     def _give_back_slot(self, endpoint_id: str) -> None:
@@ -196,7 +201,9 @@ class DeliverWebhooks:
             await self._record(claimed, None, Next("cancelled"))
             return
         continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
-        endpoint = msgspec.convert(claimed.endpoint, Endpoint) if claimed.endpoint else None
+        is_fresh = time.monotonic() < claimed.fresh_until
+        found = claimed.endpoint if is_fresh else await self.store.webhook_endpoints.find_one(delivery.endpoint_id)
+        endpoint = msgspec.convert(found, Endpoint) if found else None
         if endpoint is None or endpoint.state == "disabled" or endpoint.deleted_at is not None:
             await self._record(claimed, None, Next("cancelled"))
             return

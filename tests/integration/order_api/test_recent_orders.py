@@ -20,7 +20,7 @@ from tests.integration.order_api.conftest import (
 
 
 @pytest.fixture
-def read(application: Application, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def read(application: Application, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the orders that the application reads to change them, as it reads them."""
     ids = list[str]()
     documents = application.store._change._documents
@@ -30,6 +30,7 @@ def read(application: Application, monkeypatch: pytest.MonkeyPatch) -> list[str]
         return await documents(wanted, *session)
 
     monkeypatch.setattr(application.store._change, "_documents", reading)
+    await application.store.clock.look()
     return ids
 
 
@@ -70,6 +71,7 @@ async def test_an_order_that_was_written_some_time_ago_is_read(
     assert read == [order.id]
 
 
+@pytest.mark.usefixtures("read")
 async def test_no_more_orders_are_kept_than_there_is_room_for(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,3 +80,10 @@ async def test_no_more_orders_are_kept_than_there_is_room_for(
     for order in orders:
         application.store.recent.note(order)
     assert [application.store.recent.read(order.id) is not None for order in orders] == [False, True, True]
+
+
+@pytest.mark.usefixtures("read")
+async def test_a_large_order_is_not_kept(application: Application) -> None:
+    order = await place(application, metadata={str(number): "x" * 480 for number in range(20)})
+    application.store.recent.note(order)
+    assert application.store.recent.read(order.id) is None

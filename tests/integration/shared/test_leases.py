@@ -110,35 +110,73 @@ async def test_a_slot_that_becomes_free_during_a_claim_does_not_hide_that_more_i
     await running
 
 
-async def test_work_that_is_claimed_where_it_is_stored_has_a_slot_only_if_nothing_older_waits() -> None:
-    waiting, may_end, done = ["old"], asyncio.Event(), list[str]()
-    looked = asyncio.Event()
+class Doing:
+    """Work of two slots; each piece is done when the test lets it end."""
 
-    async def claim(limit: int) -> Sequence[str]:
-        looked.set()
+    def __init__(self, *waiting: str) -> None:
+        self.waiting = [*waiting]
+        self.may_end = {name: asyncio.Event() for name in ("old", "older", "new")}
+        self.done = list[str]()
+        self.looked = asyncio.Event()
+        self.work = LeasedWork[str](self._claim, self._attempt, name="reserves", slots=2, poll_seconds=3600)
+        self.work.interval_seconds = 3600
+
+    async def _claim(self, limit: int) -> Sequence[str]:
+        self.looked.set()
         await asyncio.sleep(0)
-        return [waiting.pop() for _ in range(min(limit, len(waiting)))]
+        return [self.waiting.pop() for _ in range(min(limit, len(self.waiting)))]
 
-    async def attempt(piece: str) -> None:
-        await may_end.wait()
-        done.append(piece)
+    async def _attempt(self, piece: str) -> None:
+        await self.may_end[piece].wait()
+        self.done.append(piece)
 
-    work = LeasedWork[str](claim, attempt, name="reserves", slots=2, poll_seconds=3600)
-    assert not work.reserve()  # it does not run
-    running = asyncio.create_task(work.run())
-    await looked.wait()
-    assert not work.reserve()  # what it claims may need the slot
+
+async def test_a_slot_is_reserved_for_new_work_while_one_is_free() -> None:
+    doing = Doing("old")
+    assert not doing.work.reserve()  # it does not run
+    running = asyncio.create_task(doing.work.run())
+    await doing.looked.wait()
+    assert not doing.work.reserve()  # the claim that is under way may need the slot
     await asyncio.sleep(0.001)
-    assert work.reserve()
-    assert not work.reserve()  # both slots are taken
-    work.give_back()
-    assert work.reserve()
-    work.begin("new")
-    assert await work.run_once() == 0  # it looks for work in vain, for want of a slot
-    work.give_back()  # as if one more were free
-    assert not work.reserve()  # for what is older may be waiting for it
-    may_end.set()
-    await work.stop()
-    await running
-    assert sorted(done) == ["new", "old"]
-    assert not work.reserve()
+    assert doing.work.reserve()
+    assert not doing.work.reserve()  # both slots are taken
+    doing.work.give_back()
+    assert doing.work.reserve()
+    doing.work.begin("new")
+    for may_end in doing.may_end.values():
+        may_end.set()
+    running.cancel()
+    await doing.work.stop()
+    assert sorted(doing.done) == ["new", "old"]
+    assert not doing.work.reserve()  # it has stopped
+
+
+async def test_no_slot_is_reserved_for_new_work_while_older_work_may_wait() -> None:
+    doing = Doing("old", "older")
+    running = asyncio.create_task(doing.work.run())
+    await doing.looked.wait()
+    await asyncio.sleep(0.001)
+    assert doing.work.free == 0
+    doing.may_end["old"].set()
+    await asyncio.sleep(0.001)
+    assert (doing.work.free, doing.done) == (1, ["old"])
+    assert not doing.work.reserve()
+    doing.may_end["older"].set()
+    running.cancel()
+    await doing.work.stop()
+
+
+async def test_stopping_waits_for_what_has_a_slot_and_is_being_stored() -> None:
+    doing = Doing()
+    running = asyncio.create_task(doing.work.run())
+    await doing.looked.wait()
+    await asyncio.sleep(0.001)
+    assert doing.work.reserve()
+    running.cancel()
+    stopping = asyncio.create_task(doing.work.stop())
+    await asyncio.sleep(0.01)
+    assert not doing.work.reserve()
+    doing.work.begin("new")  # it is stored
+    doing.may_end["new"].set()
+    await stopping
+    assert doing.done == ["new"]

@@ -95,12 +95,12 @@ def _wrong_with_new(call: Document, order: Document, is_first: bool) -> list[str
     """It is open, unless what has ended it was in the same write. The insert of its order may have claimed it."""
     new = NEW
     if is_first and call["claim"] is not None:
-        new = {**NEW, "claim": call["claim"], "attempts": 1, "first_attempt_at": call["created_at"]}
+        new = {**NEW, "claim": call["claim"], "attempts": 1}
     wrong = [
         f"its {name} was {call.get(name)} when it was made" for name, value in new.items() if call.get(name) != value
     ]
-    if new is not NEW and call["due_at"] <= call["created_at"]:
-        wrong.append("it was claimed for no time")
+    if new is not NEW and not call["created_at"] <= call["first_attempt_at"] < call["due_at"]:
+        wrong.append("it was claimed for no time, or before it was made")
     return [*wrong, *_wrong_with_the_rest({**call, "state": "open"}, call, order)]
 
 

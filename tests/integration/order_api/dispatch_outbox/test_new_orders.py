@@ -1,7 +1,9 @@
 """C11: the insert of an order claims its call too, if a slot is free, and then the call is made at once."""
 
 import asyncio
+import math
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,6 +12,7 @@ from aiohttp import web
 from order_api.app import Application
 from order_api.breaker import FAILURES_TO_OPEN
 from order_api.dispatch_outbox import LEASE_SECONDS, SLOTS
+from order_api.order import Order
 from order_api.place_order import OrderNumberTaken
 from shared.batches import UnavailableError
 from shared.ids import time_of
@@ -43,9 +46,9 @@ async def test_c11_an_order_placed_while_a_slot_is_free_is_stored_with_its_call_
         order = await place(one)
         await asked.wait()
         call = await charge_call_of(one, order)
-        assert (call["state"], call["attempts"], call["first_attempt_at"]) == ("open", 1, order.created_at)
+        assert (call["state"], call["attempts"]) == ("open", 1)
         assert call["claim"] is not None
-        assert order.due_at == call["due_at"] == order.created_at + timedelta(seconds=LEASE_SECONDS)
+        assert order.due_at == call["due_at"] == call["first_attempt_at"] + timedelta(seconds=LEASE_SECONDS)
         assert await dispatch(other) == 0
         release.set()
         await until(lambda: is_done(one), "the call to be settled")
@@ -94,17 +97,23 @@ async def test_c11_what_a_dead_process_had_claimed_with_its_insert_is_sent_by_an
         assert (call["state"], call["attempts"], len(provider.posts())) == ("done", 2, 1)
 
 
-async def test_c11_a_clock_that_is_an_hour_ahead_puts_off_no_second_try(
-    make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_c3_a_claim_and_the_pause_after_it_are_by_the_clock_of_the_server(
+    hours: int, make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def an_hour_ahead(order_id: str) -> datetime:
-        return time_of(order_id) + timedelta(hours=1)
+    """C13 relies on it: by a clock that is ahead, the provider would be trusted with a key that it has forgotten."""
 
-    monkeypatch.setattr("order_api.place_order.time_of", an_hour_ahead)
+    def wrong(order_id: str) -> datetime:
+        return time_of(order_id) + timedelta(hours=hours)
+
+    monkeypatch.setattr("order_api.place_order.time_of", wrong)
     provider.answer = always(503)
     async with make_application(workers=True) as application:
         await until_it_has_a_slot(application.dispatch_outbox.work)
         order = await place(application)
+        [inserted] = order.calls
+        assert inserted.first_attempt_at is not None
+        assert abs(inserted.first_attempt_at - utc_now()) < timedelta(minutes=1)
 
         async def is_settled() -> bool:
             call = await charge_call_of(application, order)
@@ -112,17 +121,39 @@ async def test_c11_a_clock_that_is_an_hour_ahead_puts_off_no_second_try(
 
         await until(is_settled, "the first try to be settled")
         call = await charge_call_of(application, order)
-        assert call["due_at"] < utc_now() + timedelta(minutes=5)
+        assert abs(call["due_at"] - utc_now()) < timedelta(minutes=5)
+
+
+async def test_c3_while_the_time_of_the_server_is_not_known_an_order_is_stored_unclaimed(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(workers=True) as application:
+        await until_it_has_a_slot(application.dispatch_outbox.work)
+        monkeypatch.setattr(application.store.clock, "_looked_at", -math.inf)
+        assert (await inserted(application, monkeypatch)).calls[0].claim is None
+
+
+async def inserted(application: Application, monkeypatch: pytest.MonkeyPatch) -> Order:
+    """An order as it was handed to its insert."""
+    orders = list[Order]()
+    insert = application.place_order._insert
+
+    async def noting(order: Order) -> Any:
+        orders.append(order)
+        return await insert(order)
+
+    monkeypatch.setattr(application.place_order, "_insert", noting)
+    await place(application)
+    return orders[0]
 
 
 async def test_c11_an_order_placed_while_the_provider_is_away_costs_no_attempt(
-    make_application: MakeApplication, provider: HttpDouble
+    make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.answer = always(503)
     async with make_application(workers=True) as application:
         for _ in range(FAILURES_TO_OPEN):
             with application.dispatch_outbox.breaker.call() as calling:
                 calling.healthy = False
-        order = await place(application)
-        call = order.calls[0]
+        call = (await inserted(application, monkeypatch)).calls[0]
         assert (call.attempts, call.claim) == (0, None)

@@ -236,7 +236,7 @@ async def test_c23_who_has_settled_is_given_time_to_announce_before_others_do(
         assert await settle(other) == 1
 
 
-async def test_c23_who_has_a_wrong_clock_keeps_nothing_from_others_for_longer(
+async def test_c23_a_gateway_whose_clock_is_ahead_keeps_no_charge_from_the_others(
     make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_application() as ahead, make_application() as other:
@@ -269,6 +269,19 @@ async def test_new_charges_that_settle_at_once_are_not_looked_for_but_what_else_
     settling._looked_at -= LOOK_SECONDS
     await settling._claim(1)
     assert looks == 2
+
+
+async def test_old_charges_do_not_wait_behind_new_ones(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payment_gateway.money.settle.AT_ONCE", 2)
+    settling = application.settle_charges
+    old = [(await create(application)).id for _ in range(3)]
+    settling._new.clear()  # as after a restart
+    await settling._claim(1)
+    await create(application)
+    [found] = await settling._claim(1)
+    assert [one["_id"] for one in found] == old[:2]
 
 
 async def test_c23_what_is_there_already_in_a_reply_with_a_write_concern_error_is_not_done(

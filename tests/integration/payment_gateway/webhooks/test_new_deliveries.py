@@ -1,11 +1,17 @@
 """C23: a delivery is claimed by the insert that stores it, if it may be sent at once, and never by two."""
 
+import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from payment_gateway.app import Application
+from payment_gateway.webhooks.deliver import FRESH_SECONDS
 from payment_gateway.webhooks.stored_endpoints import find_endpoints
+from shared.mongo import Collection
 from tests.http_double import HttpDouble
 from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.money.test_announcing import settled_only
@@ -60,3 +66,74 @@ async def test_a_delivery_that_is_to_wait_is_not_claimed_when_it_is_stored(
 async def all_waiting(application: Application) -> bool:
     stored = await application.store.deliveries.count_documents({"state": "pending"})
     return stored == 2 and not await application.store.charges.count_documents({"due_at": {"$ne": None}})
+
+
+@pytest.fixture
+def hold_inserts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Collection], tuple[asyncio.Event, asyncio.Event]]:
+    """Holds the next insert into a collection: the first event tells that it has begun, the second lets it go on."""
+
+    def hold(collection: Collection) -> tuple[asyncio.Event, asyncio.Event]:
+        begun, go_on, insert = asyncio.Event(), asyncio.Event(), collection.insert_many
+
+        async def held(*of: Any, **how: Any) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await insert(*of, **how)
+
+        monkeypatch.setattr(collection, "insert_many", held)
+        return begun, go_on
+
+    return hold
+
+
+async def test_a_gateway_that_stops_finishes_the_delivery_that_it_is_storing(
+    make_application: MakeApplication, hold_inserts: Any
+) -> None:
+    async with make_application() as other:
+        async with make_application(workers=True) as one:
+            await until_it_has_a_slot(one.deliver_webhooks.work)
+            begun, go_on = hold_inserts(one.store.deliveries)
+            await create(one)
+            await begun.wait()
+            asyncio.get_running_loop().call_later(0.2, go_on.set)
+        [delivery] = await other.store.deliveries.find().to_list()
+        assert (delivery["state"], delivery["claim"]) == ("delivered", None)
+
+
+async def test_an_endpoint_that_is_deleted_while_its_event_is_stored_is_not_called(
+    make_application: MakeApplication, receiver: HttpDouble, hold_inserts: Any
+) -> None:
+    async with make_application(workers=True) as application:
+        await until_it_has_a_slot(application.deliver_webhooks.work)
+        begun, go_on = hold_inserts(application.store.deliveries)
+        await create(application)
+        await begun.wait()
+        [endpoint] = await application.store.webhook_endpoints.find().to_list()
+        assert await application.change_endpoints.delete("default", endpoint["_id"])
+        asyncio.get_running_loop().call_later(2 * FRESH_SECONDS, go_on.set)
+        await until(lambda: all_delivered(application), "the delivery to end")
+        assert receiver.asked == []
+        assert await application.store.deliveries.count_documents({"state": "cancelled"}) == 1
+
+
+async def test_a_delivery_whose_insert_was_not_answered_does_not_wait_for_a_lease(
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_application(workers=True) as application:
+        await until_it_has_a_slot(application.deliver_webhooks.work)
+        deliveries, lost = application.store.deliveries, list[str]()
+        insert = deliveries.insert_many
+
+        async def lose_the_first_reply(*of: Any, **how: Any) -> Any:
+            result = await insert(*of, **how)
+            if not lost:
+                lost.append("reply")
+                raise AutoReconnect
+            return result
+
+        monkeypatch.setattr(deliveries, "insert_many", lose_the_first_reply)
+        began = time.monotonic()
+        await create(application)
+        await until(lambda: all_delivered(application), "the delivery")
+        assert time.monotonic() - began < application.deliver_webhooks.lease_seconds
+        assert len(receiver.asked) == 1

@@ -1,0 +1,35 @@
+"""The time by MongoDB's clock, for writes before which nothing is read. C3, C11: due times and leases are by that clock."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from shared.mongo import Client
+
+LOOK_SECONDS = 10.0  # between two questions
+KNOWN_SECONDS = 60.0  # an answer counts for so long, by our monotonic clock
+ON_THE_WAY_SECONDS_MAX = 1.0  # an answer that took longer says too little
+
+
+class ServerClock:
+    """The clock of the primary, as it was read lately. Our own clock may be hours ahead or behind."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._looked_at = -KNOWN_SECONDS
+        self._read: datetime | None = None
+
+    async def look(self) -> None:
+        """Reads it, unless it was read in the last LOOK_SECONDS. Raises PyMongoError."""
+        asked_at = time.monotonic()
+        if self._read is not None and asked_at < self._looked_at + LOOK_SECONDS:
+            return
+        reply = await self._client.admin.command("hello")
+        if time.monotonic() < asked_at + ON_THE_WAY_SECONDS_MAX:
+            self._looked_at, self._read = asked_at, reply["localTime"].replace(tzinfo=UTC)
+
+    def now(self) -> datetime | None:
+        """The server's time in whole milliseconds, at most ON_THE_WAY_SECONDS_MAX ahead of it. None if it is not known."""
+        elapsed = time.monotonic() - self._looked_at
+        if self._read is None or elapsed > KNOWN_SECONDS:
+            return None
+        return self._read + timedelta(milliseconds=int(1000 * elapsed))
