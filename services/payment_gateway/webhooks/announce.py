@@ -127,7 +127,7 @@ class Announce(Generic[T]):
             for delivery_id, claim in claims.items():
                 is_ours = there is not None and delivery_id not in there  # another process sends what it stored first
                 (claim.begin if is_ours else claim.give_back)()
-            if there is None:
+            if claims and there is None:
                 await self._release(claims)
         if None in made.values():
             self.wake()
