@@ -53,7 +53,8 @@ class LeasedWork(Generic[Work]):
     After a claim that found work, the next follows after `interval_seconds`, which the claim may set. If it filled every
     slot, or set `more` because it left work behind, the next one follows as soon as a slot is free.
 
-    Whoever stores work may claim it in the same write: it reserves a slot, and then begins the piece or gives the slot back.
+    New work may be claimed by the write that stores it. The caller reserves a slot first. Then it begins the piece, or gives
+    the slot back.
     """
 
     def __init__(
@@ -171,9 +172,8 @@ class LeasedWork(Generic[Work]):
         self.wake.set()
         if self._alarm is not None:
             self._alarm.cancel()
-        with suppress(
-            TimeoutError
-        ):  # a claim that is under way may still bring work, and so may a slot that is reserved
+        # A claim that is under way may still bring work, and so may a slot that is reserved.
+        with suppress(TimeoutError):
             async with asyncio.timeout(CLAIM_SECONDS + 1):
                 await self._ended.wait()
                 await self._none_reserved.wait()

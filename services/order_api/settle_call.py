@@ -1,4 +1,4 @@
-"""What becomes of an order's call after an attempt: it is settled, or its claim is given back. Pure. C11, C15"""
+"""Settles an order's call after an attempt, or gives back its claim. Pure. C11, C15"""
 
 from collections.abc import Callable
 from datetime import datetime

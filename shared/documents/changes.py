@@ -44,15 +44,11 @@ class Verdict(msgspec.Struct, Generic[T, A], frozen=True):
 Decide: TypeAlias = Callable[[T | None, datetime | None], Verdict[T, A]]
 
 
-def _ignore(_written: Any) -> None:
-    """Does nothing with it."""
-
-
 class _Change(msgspec.Struct, Generic[T], frozen=True):
     document_id: str
     decide: Callable[[T | None, datetime | None], Verdict[T, Any]]
     read: Callable[[], Document | None]
-    written: Callable[[T], None]
+    written: Callable[[T], None] | None
 
 
 @dataclass(eq=False)
@@ -75,7 +71,7 @@ class _Fold(Generic[T]):
         assert self.after is not None
         version: int = self.before.version + 1  # type: ignore[attr-defined]  # every kind has it
         for caller in self.answers:
-            if caller.item.written is not _ignore:
+            if caller.item.written is not None:
                 caller.item.written(msgspec.structs.replace(self.after, version=version))
 
 
@@ -112,7 +108,7 @@ class Changes(Generic[T]):
         decide: Decide[T, A],
         *,
         read: Document | Callable[[], Document | None] | None = None,
-        written: Callable[[T], None] = _ignore,
+        written: Callable[[T], None] | None = None,
         patient: bool = False,
     ) -> A:
         """Returns the answer of `decide(document, now)`, once a majority has acknowledged its change. The document is None

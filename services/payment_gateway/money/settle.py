@@ -120,14 +120,14 @@ class Settle:
         wanting = [msgspec.convert(one, Endpoint) for one in endpoints]
         now = await self._clock.now()
         ended = await asyncio.gather(*(self._settle_all(one, wanting, now) for one in found), return_exceptions=True)
-        done = [one["_id"] for one, error in zip(found, ended, strict=True) if not isinstance(error, BaseException)]
-        marked = [charge for charge in ended if isinstance(charge, dict)]
-        if unknown := {*done} - {charge["_id"] for charge in marked}:
-            marked += await read(self._store.charges, {"$match": {"_id": {"$in": [*unknown]}}})
-        unannounced = await self._announce(marked, wanting, asked_at)
         failed = {
             one["_id"]: error for one, error in zip(found, ended, strict=True) if isinstance(error, BaseException)
         }
+        done = {one["_id"] for one in found} - failed.keys()
+        marked = [charge for charge in ended if isinstance(charge, dict)]
+        if unknown := done - {charge["_id"] for charge in marked}:
+            marked += await read(self._store.charges, {"$match": {"_id": {"$in": [*unknown]}}})
+        unannounced = await self._announce(marked, wanting, asked_at)
         unavailable = {one for one, error in failed.items() if isinstance(error, _DATABASE_ERRORS)}
         for document_id in {*failed, *unannounced} - unavailable:
             self._passed_over.add(document_id)

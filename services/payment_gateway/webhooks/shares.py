@@ -26,17 +26,16 @@ class Shares:
         self._held[endpoint_id] += 1
 
     def take(self, endpoint_id: str, free: int, bound: int) -> bool:
-        """Holds a slot for that endpoint, if it may have one of `free` slots and its own bound allows it."""
-        may = self._held[endpoint_id] * FREE_PER_HELD < free and self._held[endpoint_id] < bound
-        if may:
-            self.hold(endpoint_id)
-        return may
+        """Holds one of `free` slots for that endpoint, if it may have one and its own `bound` allows it."""
+        self.bound({endpoint_id: bound})
+        return self.fill([endpoint_id], free)[0]
 
     def give_back(self, endpoint_id: str) -> None:
         self._held[endpoint_id] -= 1
         self.given_back += 1
         if not self._held[endpoint_id]:
             del self._held[endpoint_id]
+            self._bounds.pop(endpoint_id, None)
 
     def holders(self) -> list[str]:
         """The endpoints that hold any slot."""
