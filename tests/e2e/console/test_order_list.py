@@ -9,6 +9,7 @@ from playwright.async_api import expect
 from tests.e2e.conftest import Api
 from tests.e2e.console.conftest import OpenConsole
 from tests.e2e.console.steps import failed, paid, placed, row
+from tests.waiting import until
 
 
 async def test_the_list_shows_a_new_order_and_that_it_is_paid_without_a_reload(
@@ -54,7 +55,11 @@ async def test_below_the_top_the_list_does_not_move_and_says_how_many_are_new(
     await asyncio.gather(*(placed(api) for _ in range(30)))
     console = await open_console(url, "#/orders")
     await console.page.mouse.wheel(0, 600)
-    await console.page.wait_for_function("scrollY > 200")
+
+    async def has_scrolled() -> bool:
+        return bool(await console.page.evaluate("scrollY > 200"))
+
+    await until(has_scrolled, "it has scrolled")
     order = await placed(api)
     await expect(console.button("1 new")).to_be_attached()
     await expect(row(console, order)).to_have_count(0)

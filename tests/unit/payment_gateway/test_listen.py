@@ -58,7 +58,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def listening(endpoints: Endpoints) -> AsyncIterator[HttpDouble]:
-    """The gateway that it listens to, once it has registered."""
+    """The gateway that it listens to, once it has registered and looks after its endpoint."""
     async with http_double(endpoints.answer) as gateway:
         terminal = Terminal(as_json=True)
         forward = Forward(terminal, "http://127.0.0.1:9/", [], skip_verify=False)
@@ -66,7 +66,7 @@ async def listening(endpoints: Endpoints) -> AsyncIterator[HttpDouble]:
         listener = listen.Listener(Gateway(gateway.url, "key"), terminal, forward, None, asked)
         running = asyncio.create_task(listener.run("127.0.0.1", 0))
         try:
-            await until(_is(lambda: bool(endpoints.made)), "it is registered")
+            await until(_is(lambda: any(asked.path != listen.PATH for asked in gateway.asked)), "it looks after its endpoint")
             yield gateway
         finally:
             running.cancel()

@@ -1,5 +1,6 @@
 """The world comes up, survives each thing that the nemesis can do, and is whole again afterwards."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -73,6 +74,7 @@ async def test_the_world_is_whole_again_after_each_fault(cluster: Cluster) -> No
     draw = Random(5)
     faults = [kind(draw) for kind in KINDS if kind not in LEFT_OUT]
     for fault in sorted(faults, key=lambda fault: fault.holds == MEMBERSHIP):
+        await asyncio.to_thread(cluster.replica_set.wait_for_primary)
         async with fault.inflict(cluster):
             pass
     await cluster.heal()
