@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -26,14 +26,16 @@ from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 
-class Expect(Protocol):
-    def __call__(self, now: datetime, settles_at: datetime, charge: Charge | None = None) -> None: ...
+class Hints(Protocol):
+    def expect(self, now: datetime, settles_at: datetime) -> None: ...
+
+    def expect_new(self, now: datetime, charge: Charge, inserting: "asyncio.Future[Any]") -> None: ...
 
 
 @dataclass(frozen=True)
 class CreateMoney:
-    """Creates. A charge or refund is pending for `delay`, unless its scenario says otherwise; `expect` is called with the
-    time at which it settles. Raises ScenarioError, UnresolvedDuplicateError, PyMongoError, and what `Documents` raises.
+    """Creates. A charge or refund is pending for `delay`, unless its scenario says otherwise; `hints` are told when it
+    settles. Raises ScenarioError, UnresolvedDuplicateError, PyMongoError, and what `Documents` raises.
     """
 
     store: Store
@@ -41,7 +43,7 @@ class CreateMoney:
     clock: StoredClock
     misbehave: Misbehave
     delay: timedelta
-    expect: Expect
+    hints: Hints
 
     async def charge(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | Misbehaved | KeyReused:
         note(reference=asked.reference)
@@ -59,11 +61,9 @@ class CreateMoney:
             return await self.misbehave.create(merchant, remembered, scenario, faults, create)
 
     async def _insert(self, charge: Charge, now: datetime) -> Answer | KeyReused:
-        known = await self.charges.insert(charge)
-        if known is not None:
-            return known
-        self.expect(now, charge.settles_at, charge)
-        return charge.keys[0].answer
+        inserting = asyncio.create_task(self.charges.insert(charge))
+        self.hints.expect_new(now, charge, inserting)
+        return await inserting or charge.keys[0].answer
 
     async def refund(
         self, merchant: str, key: str, charge_id: str, asked: wire.RefundRequest
@@ -95,5 +95,5 @@ class CreateMoney:
             lambda: self.charges.change(charge.id, lambda found, read_at: charges.refund(found, made, key, read_at)),
         )
         if isinstance(outcome, Answer):
-            self.expect(now, made.settles_at)
+            self.hints.expect(now, made.settles_at)
         return outcome

@@ -7,9 +7,9 @@ process dies between settling and announcing, the charge is still due.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -37,12 +37,32 @@ AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
 LOOK_SECONDS = 0.5  # for at most this long, new charges are settled without reading what else is due
+STORE_SECONDS = 0.5  # a new charge that takes longer to be stored is settled in a later round
 BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
 _SETTLED_BY_STATUS = {
     (noun, status): _SETTLED.labels(noun, status) for noun in ("charge", "refund") for status in ("succeeded", "failed")
 }
+
+
+class Round(NamedTuple):
+    """Charges to settle. Those in `inserting`, by their ids, are only being stored."""
+
+    found: Sequence[Document]
+    inserting: "Mapping[str, asyncio.Future[Any]]"
+
+    async def stored(self) -> Sequence[Document]:
+        """Those that are stored, at most STORE_SECONDS later."""
+        if self.inserting:
+            await asyncio.wait(self.inserting.values(), timeout=STORE_SECONDS)
+        missing = {charge_id for charge_id, inserting in self.inserting.items() if not _is_stored(inserting)}
+        return [one for one in self.found if one["_id"] not in missing]
+
+
+def _is_stored(inserting: "asyncio.Future[Any]") -> bool:
+    is_known = inserting.done() and not inserting.cancelled() and inserting.exception() is None
+    return is_known and inserting.result() is None  # otherwise its key has an answer already
 
 
 class Settle:
@@ -63,39 +83,46 @@ class Settle:
         self._announce = announce
         self._delay = delay
         self._passed_over = PassedOver()
-        self._new: list[Charge] = []
+        self._new: dict[str, tuple[Charge, asyncio.Future[Any]]] = {}
         self._looked_at = -LOOK_SECONDS
-        self.work = LeasedWork[Sequence[Document]](
+        self.work = LeasedWork[Round](
             self._claim,
             self._settle_and_announce,
             name="settle_charges",
             slots=1,  # a round is a piece of work
         )
 
-    def expect(self, now: datetime, settles_at: datetime, charge: Charge | None = None) -> None:
-        """Hints that something settles at that time of the gateway's clock, which now shows `now`. A new `charge` that
-        settles at once is remembered, so that no read has to find it.
-        """
-        if charge is not None and settles_at <= now and len(self._new) <= AT_ONCE:
-            self._new.append(charge)
+    def expect(self, now: datetime, settles_at: datetime) -> None:
+        """Hints that something settles at that time of the gateway's clock, which now shows `now`."""
         self.work.wake_in((settles_at - now).total_seconds())
+
+    def expect_new(self, now: datetime, charge: Charge, inserting: "asyncio.Future[Any]") -> None:
+        """Hints at a charge that is being stored; `inserting` returns None when it is. If it settles at once, no read has to
+        find it, and its endpoints are read meanwhile.
+        """
+        if charge.settles_at <= now and len(self._new) < AT_ONCE:
+            self._new[charge.id] = charge, inserting
+        self.expect(now, charge.settles_at)
 
     async def run_once(self) -> int:
         """Settles and announces what is due now, and returns for how many charges. Raises PyMongoError and
         UnavailableError.
         """
-        return await self._settle_and_announce(await self._due())
+        return await self._settle_and_announce(Round(await self._due(), {}))
 
-    async def _claim(self, _limit: int) -> Sequence[Sequence[Document]]:
-        new, self._new = self._new, []
-        if new and len(new) <= AT_ONCE and time.monotonic() < self._looked_at + LOOK_SECONDS:
-            found: Sequence[Document] = [{**to_document(one), "read_at": utc_now()} for one in new]
-        else:
-            found = await self._due()
-            self._looked_at = time.monotonic() if len(found) < AT_ONCE else -LOOK_SECONDS  # more is due than was read
+    async def _claim(self, _limit: int) -> Sequence[Round]:
+        new, self._new = self._new, {}
+        found: list[Document] = []
+        if not new or time.monotonic() >= self._looked_at + LOOK_SECONDS:
+            found += await self._due()
+            more = len(found) == AT_ONCE  # then new charges wait their turn
+            self._looked_at = -LOOK_SECONDS if more else time.monotonic()
+            known = {one["_id"] for one in found}
+            new = {} if more else {charge_id: one for charge_id, one in new.items() if charge_id not in known}
+        found += ({**to_document(charge), "read_at": utc_now()} for charge, _ in new.values())
         # A charge that comes alone is no burst: the next one does not wait for others.
         self.work.interval_seconds = BURST_INTERVAL_SECONDS if len(found) > 1 else INTERVAL_SECONDS
-        return [found] if found else []
+        return [Round(found, {charge.id: inserting for charge, inserting in new.values()})] if found else []
 
     async def _due(self) -> Sequence[Document]:
         """The charges that are due by the gateway's clock, the earliest first. It leaves out those that another process has
@@ -110,11 +137,13 @@ class Settle:
         conditions = {"_id": {"$nin": self._passed_over.ids()}, "due_at": is_due, **out_of_hand}
         return await read(self._store.charges, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
 
-    async def _settle_and_announce(self, found: Sequence[Document]) -> int:
-        if not found:
+    async def _settle_and_announce(self, round_: Round) -> int:
+        if not round_.found:
             return 0
-        # C23: endpoints are read after the charges were found due, so a later endpoint gets nothing of them.
-        asked_at, endpoints = time.monotonic(), await self._endpoints_of(found)
+        # C23: endpoints are read after the charges were found due or asked for, so a later endpoint gets nothing of them.
+        asked_at, endpoints = time.monotonic(), await self._endpoints_of(round_.found)
+        if not (found := await round_.stored()):
+            return 0
         if endpoints:  # new charges were not read: what follows is by the server's clock all the same
             found = [{**one, "read_at": endpoints[0]["read_at"]} for one in found]
         wanting = [msgspec.convert(one, Endpoint) for one in endpoints]

@@ -163,7 +163,7 @@ class Announce(Generic[T]):
             after = self.without(thing, ids)
             return Verdict(answer=True, after=after if after != thing else None, found=True)
 
-        return await self.documents.change(document["_id"], off, read=document, patient=True)
+        return await self.documents.change(document["_id"], off, read=document)
 
     async def _take_back(self, marked: Sequence["_Marked"]) -> None:
         """Deletes what was announced of a document that a reset took meanwhile: it has not happened."""

@@ -66,7 +66,9 @@ async def listening(endpoints: Endpoints) -> AsyncIterator[HttpDouble]:
         listener = listen.Listener(Gateway(gateway.url, "key"), terminal, forward, None, asked)
         running = asyncio.create_task(listener.run("127.0.0.1", 0))
         try:
-            await until(_is(lambda: any(asked.path != listen.PATH for asked in gateway.asked)), "it looks after its endpoint")
+            await until(
+                _is(lambda: any(asked.path != listen.PATH for asked in gateway.asked)), "it looks after its endpoint"
+            )
             yield gateway
         finally:
             running.cancel()

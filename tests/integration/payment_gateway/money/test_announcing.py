@@ -10,13 +10,15 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from payment_gateway.app import Application
-from payment_gateway.money.settle import LOOK_SECONDS
+from payment_gateway.money.charge import Charge
+from payment_gateway.money.settle import LOOK_SECONDS, Round
 from payment_gateway.store import read
 from payment_gateway.webhooks import announce
 from payment_gateway.webhooks.delivery import new_deliveries
 from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX
 from shared import wire
 from shared.edge.problems import there
+from shared.idempotency import KeyReused
 from shared.pages import Paging
 from shared.times import utc_now
 from tests.http_double import HttpDouble
@@ -33,7 +35,8 @@ async def test_c23_two_gateways_that_settle_one_charge_make_one_event(make_appli
         found = [await gateway.settle_charges._due() for gateway in (one, other)]
         assert [len(due) for due in found] == [20, 20]
         await asyncio.gather(
-            one.settle_charges._settle_and_announce(found[0]), other.settle_charges._settle_and_announce(found[1])
+            one.settle_charges._settle_and_announce(Round(found[0], {})),
+            other.settle_charges._settle_and_announce(Round(found[1], {})),
         )
         assert await one.store.events.count_documents({}) == 20
         assert await one.store.deliveries.count_documents({}) == 20
@@ -57,7 +60,7 @@ async def test_c23_who_comes_late_announces_what_was_settled_and_not_what_it_had
         monkeypatch.setattr(quick.settle_charges, "_announce", nobody)
         await settle(quick)
         await asyncio.sleep(0.01)
-        await late.settle_charges._settle_and_announce(found)
+        await late.settle_charges._settle_and_announce(Round(found, {}))
         [stored] = await quick.store.charges.find().to_list()
         assert (await told(quick, charge.id)).settled_at == stored["settled_at"]
 
@@ -261,14 +264,45 @@ async def test_new_charges_that_settle_at_once_are_not_looked_for_but_what_else_
     monkeypatch.setattr(settling, "_due", look)
     await settling._claim(1)
     charges = [await create(application) for _ in range(2)]
-    [found] = await settling._claim(1)
-    assert ([one["_id"] for one in found], looks) == ([charge.id for charge in charges], 1)
-    assert await settling._settle_and_announce(found) == 2
+    [round_] = await settling._claim(1)
+    assert ([one["_id"] for one in round_.found], looks) == ([charge.id for charge in charges], 1)
+    assert await settling._settle_and_announce(round_) == 2
     assert await application.store.events.count_documents({}) == 2
     await create(application)
     settling._looked_at -= LOOK_SECONDS
     await settling._claim(1)
     assert looks == 2
+
+
+@pytest.mark.parametrize("known", [None, KeyReused()], ids=["stored", "refused"])
+async def test_endpoints_are_read_while_a_charge_is_stored_and_it_is_settled_only_if_it_is(
+    application: Application, monkeypatch: pytest.MonkeyPatch, known: KeyReused | None
+) -> None:
+    settling = application.settle_charges
+    await settling._claim(1)
+    charge = await create(application)
+    inserting = asyncio.get_running_loop().create_future()
+    settling.expect_new(utc_now(), charge_of(await application.store.charges.find_one(charge.id)), inserting)
+    are_read = asyncio.Event()
+    endpoints_of = settling._endpoints_of
+
+    async def read_endpoints(found: Any) -> Any:
+        endpoints = await endpoints_of(found)
+        are_read.set()
+        return endpoints
+
+    monkeypatch.setattr(settling, "_endpoints_of", read_endpoints)
+    [round_] = await settling._claim(1)
+    running = asyncio.create_task(settling._settle_and_announce(round_))
+    await are_read.wait()
+    assert await application.store.events.count_documents({}) == 0
+    inserting.set_result(known)
+    assert await running == (known is None)
+    assert await application.store.events.count_documents({}) == (known is None)
+
+
+def charge_of(document: Any) -> Charge:
+    return msgspec.convert(document, Charge)
 
 
 async def test_old_charges_do_not_wait_behind_new_ones(
@@ -280,8 +314,8 @@ async def test_old_charges_do_not_wait_behind_new_ones(
     settling._new.clear()  # as after a restart
     await settling._claim(1)
     await create(application)
-    [found] = await settling._claim(1)
-    assert [one["_id"] for one in found] == old[:2]
+    [round_] = await settling._claim(1)
+    assert [one["_id"] for one in round_.found] == old[:2]
 
 
 async def test_c23_what_is_there_already_in_a_reply_with_a_write_concern_error_is_not_done(

@@ -9,6 +9,7 @@ import pytest
 
 from payment_gateway.app import Application
 from payment_gateway.money.dispute_charge import ClosedOtherwise
+from payment_gateway.money.settle import Round
 from shared import wire
 from shared.idempotency import Answer
 from shared.not_found import NotFound
@@ -72,7 +73,8 @@ async def test_c23_two_gateways_that_open_one_dispute_make_one_event(make_applic
         found = [await gateway.settle_charges._due() for gateway in (one, other)]
         assert [len(due) for due in found] == [10, 10]
         await asyncio.gather(
-            one.settle_charges._settle_and_announce(found[0]), other.settle_charges._settle_and_announce(found[1])
+            one.settle_charges._settle_and_announce(Round(found[0], {})),
+            other.settle_charges._settle_and_announce(Round(found[1], {})),
         )
         assert {dispute.id: dispute for _, dispute in await told(one)} == {each.id: each for each in await shown(one)}
         assert len(await told(one)) == 10
