@@ -4,6 +4,7 @@ have the claims themselves. C11: one claim, one holder; C23: a charge ends once.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -54,7 +55,8 @@ class LeasedWork(Generic[Work]):
     slot, or set `more` because it left work behind, the next one follows as soon as a slot is free.
 
     New work may be claimed by the write that stores it. The caller reserves a slot first. Then it begins the piece, or gives
-    the slot back.
+    the slot back. With `spare`, a claim leaves a quarter of the free slots to new work that comes meanwhile; otherwise new
+    work gets none during a claim. What gets none needs a claim itself, so one claim would lead to the next.
     """
 
     def __init__(
@@ -67,12 +69,15 @@ class LeasedWork(Generic[Work]):
         poll_seconds: float = 0.5,
         release: Callable[[Work], Awaitable[None]] = _keep,
         wake: asyncio.Event | None = None,
+        spare: bool = False,
     ) -> None:
         self._claim = claim
         self._attempt = attempt
         self._release = release
         self._name = name
         self._free = slots
+        self._spare = spare
+        self._promised: float = 0  # of the free slots, to the claim that is under way
         self._poll_seconds = poll_seconds
         self.interval_seconds = INTERVAL_SECONDS
         self._stopping = False
@@ -137,8 +142,8 @@ class LeasedWork(Generic[Work]):
         """Takes a slot for a piece that the caller stores and claims in one write. Returns False if none is free, or older
         work may be waiting.
         """
-        is_idle = not (self.more or self._claiming.locked() or self._stopping or self._ended.is_set())
-        if not (is_idle and self._free):
+        is_idle = not (self.more or self._stopping or self._ended.is_set())
+        if not (is_idle and self._free > self._promised):
             return False
         self._free -= 1
         self._reserved += 1
@@ -186,8 +191,13 @@ class LeasedWork(Generic[Work]):
 
     async def _start(self) -> list["asyncio.Task[None]"]:
         async with self._claiming:
-            self.more, limit = False, self._free  # slots may become free while it claims
-            claimed = await self._claim(limit) if limit else ()
+            limit = self._free - (self._free // 4 if self._spare else 0)  # slots may become free while it claims
+            self._promised = limit if self._spare and not self.more else math.inf
+            self.more = False
+            try:
+                claimed = await self._claim(limit) if limit else ()
+            finally:
+                self._promised = 0
             self.more |= len(claimed) == limit
             self._free -= len(claimed)
         self._metrics.claims["work" if claimed else "nothing"].inc()

@@ -89,6 +89,7 @@ class DispatchOutbox:
             slots=slots,
             release=self._release,
             wake=store.new_calls,
+            spare=True,
         )
 
     async def insert(self, order: Order, insert: Callable[[Order], Awaitable[T | None]]) -> T | None:

@@ -111,14 +111,16 @@ async def test_a_slot_that_becomes_free_during_a_claim_does_not_hide_that_more_i
 
 
 class Doing:
-    """Work of two slots; each piece is done when the test lets it end."""
+    """Work of two slots, or so many; each piece is done when the test lets it end."""
 
-    def __init__(self, *waiting: str) -> None:
+    def __init__(self, *waiting: str, slots: int = 2, spare: bool = False) -> None:
         self.waiting = [*waiting]
         self.may_end = {name: asyncio.Event() for name in ("old", "older", "new")}
         self.done = list[str]()
         self.looked = asyncio.Event()
-        self.work = LeasedWork[str](self._claim, self._attempt, name="reserves", slots=2, poll_seconds=3600)
+        self.work = LeasedWork[str](
+            self._claim, self._attempt, name="reserves", slots=slots, poll_seconds=3600, spare=spare
+        )
         self.work.interval_seconds = 3600
 
     async def _claim(self, limit: int) -> Sequence[str]:
@@ -162,6 +164,25 @@ async def test_no_slot_is_reserved_for_new_work_while_older_work_may_wait() -> N
     assert (doing.work.free, doing.done) == (1, ["old"])
     assert not doing.work.reserve()
     doing.may_end["older"].set()
+    running.cancel()
+    await doing.work.stop()
+
+
+async def test_a_claim_leaves_spare_slots_to_new_work_and_never_gives_one_away_twice() -> None:
+    doing = Doing("older", "old", *7 * ["new"], slots=8, spare=True)
+    running = asyncio.create_task(doing.work.run())
+    await doing.looked.wait()
+    assert [doing.work.reserve() for _ in range(3)] == [True, True, False]
+    await asyncio.sleep(0.001)
+    assert (doing.work.free, len(doing.waiting)) == (0, 3)
+    assert not doing.work.reserve()
+    for _ in range(2):
+        doing.work.begin("new")
+    for may_end in doing.may_end.values():
+        may_end.set()
+    await asyncio.sleep(0.001)
+    assert (doing.work.free, len(doing.done)) == (8, 8)
+    assert not doing.work.reserve()  # the claim took all it asked for: older work waits
     running.cancel()
     await doing.work.stop()
 
