@@ -21,9 +21,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 ANSWER_SECONDS = 10.0  # after this, a caller gets UnavailableError: the outcome is unknown
-# Work that nobody waits for waits this long for others to share its batch. A call of a quick provider is then recorded in
-# one write with the event that it leads to, which comes back within 10 to 20 ms.
-PATIENCE_SECONDS = 0.025
 PAUSE_SECONDS = 0.02  # a random pause of up to this long before the second try, twice before the third, and so on
 
 
@@ -107,10 +104,10 @@ class Batches(Generic[Item, Result]):
         self._metrics = BatchMetrics(name)
         self._metrics.queue_length.set_function(lambda: len(self._queue))
 
-    async def submit(self, item: Item, *, key: Hashable = None, size: int = 0, patient: bool = False) -> Result:
-        """Returns the result for `item`, whose `size` is in bytes. A `patient` item starts no batch for PATIENCE_SECONDS,
-        but joins one that starts anyway. Raises OverloadedError, UnavailableError, UnresolvedDuplicateError, and the error
-        that `work` gives it.
+    async def submit(self, item: Item, *, key: Hashable = None, size: int = 0, patience: float = 0) -> Result:
+        """Returns the result for `item`, whose `size` is in bytes. An item with `patience` starts no batch for so many
+        seconds, but joins one that starts anyway: work that nobody waits for then shares a write. Raises OverloadedError,
+        UnavailableError, UnresolvedDuplicateError, and the error that `work` gives it.
         """
         if self._unanswered >= self._limits.queue_max or self._unanswered_bytes + size > self._limits.queue_bytes_max:
             self._metrics.queue_full.inc()
@@ -121,8 +118,8 @@ class Batches(Generic[Item, Result]):
         self._unanswered += 1
         self._unanswered_bytes += size
         self._queue.append(caller)
-        if patient:
-            loop.call_later(PATIENCE_SECONDS, self._arrived.set)
+        if patience:
+            loop.call_later(patience, self._arrived.set)
         else:
             self._arrived.set()
         deadline = loop.call_later(self._limits.deadline_seconds, self._give_up, caller)

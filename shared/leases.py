@@ -51,12 +51,12 @@ class LeasedWork(Generic[Work]):
 
     `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
     gives back one that was cancelled. Whoever sets `wake` hints at work; without it, polling every `poll_seconds` finds it.
-    After a claim that found work, the next follows after `interval_seconds`, which the claim may set. If it filled every
-    slot, or set `more` because it left work behind, the next one follows as soon as a slot is free.
+    After a claim that found work, the next follows after `interval_seconds`, which the claim may set. If it filled all
+    slots that it could, or set `more` because it left work behind, the next one follows as soon as a slot is free.
 
     New work may be claimed by the write that stores it. The caller reserves a slot first. Then it begins the piece, or gives
-    the slot back. With `spare`, a claim leaves a quarter of the free slots to new work that comes meanwhile; otherwise new
-    work gets none during a claim. What gets none needs a claim itself, so one claim would lead to the next.
+    the slot back. With `spare`, a claim leaves a quarter of the free slots to new work that comes meanwhile, unless older
+    work waits. Work that gets no slot needs another claim; without spare slots each claim would cause the next.
     """
 
     def __init__(
@@ -139,11 +139,11 @@ class LeasedWork(Generic[Work]):
         return self._free
 
     def reserve(self) -> bool:
-        """Takes a slot for a piece that the caller stores and claims in one write. Returns False if none is free, or older
-        work may be waiting.
+        """Takes a slot for a piece that the caller stores and claims in one write. Returns False if none is free that
+        a claim may not need, or older work may be waiting.
         """
-        is_idle = not (self.more or self._stopping or self._ended.is_set())
-        if not (is_idle and self._free > self._promised):
+        may = not (self.more or self._stopping or self._ended.is_set())
+        if not (may and self._free > self._promised):
             return False
         self._free -= 1
         self._reserved += 1
@@ -191,8 +191,9 @@ class LeasedWork(Generic[Work]):
 
     async def _start(self) -> list["asyncio.Task[None]"]:
         async with self._claiming:
-            limit = self._free - (self._free // 4 if self._spare else 0)  # slots may become free while it claims
-            self._promised = limit if self._spare and not self.more else math.inf
+            spare = self._free // 4 if self._spare and not self.more else 0
+            limit = self._free - spare  # slots may become free while it claims
+            self._promised = limit if spare else math.inf
             self.more = False
             try:
                 claimed = await self._claim(limit) if limit else ()

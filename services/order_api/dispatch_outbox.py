@@ -49,6 +49,9 @@ T = TypeVar("T")
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
+EVENT_SECONDS = (
+    0.025  # an answer waits so long to be written: the event of a quick provider comes then, and shares the write
+)
 SETTLE_SECONDS = 15.0  # longer than a change may wait
 UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals for a reason that the order has not learned yet
 
@@ -169,7 +172,7 @@ class DispatchOutbox:
             claimed.order["_id"],
             lambda order, now: settling(order, call, reply, this_try, at=at, now=now),
             read={**claimed.order, "read_at": now} if is_alone else None,
-            patient=True,
+            patience=EVENT_SECONDS,
         )
         log.info(
             "dispatched" if ours else "dispatched in vain: the call was settled by someone else",

@@ -66,7 +66,7 @@ class Store:
         decide: Decide[Order, A],
         *,
         read: Document | Callable[[], Document | None] | None = None,
-        patient: bool = False,
+        patience: float = 0,
     ) -> A:
         """Changes an order as Changes does. A question that the change leaves open is scheduled for the provider (C22), and
         a new status is counted.
@@ -82,7 +82,7 @@ class Store:
             changed.append((order, after))
             return Verdict(verdict.answer, after)
 
-        answer = await self._change(order_id, deciding, read=read, written=self.recent.note, patient=patient)
+        answer = await self._change(order_id, deciding, read=read, written=self.recent.note, patience=patience)
         for before, after in changed:
             if after.status != before.status:
                 count_status(after)

@@ -115,7 +115,7 @@ class Application:
         self.faults = StoredFaults(self.store.faults, Faults, enabled=settings.test_endpoints)
         self.misbehave = Misbehave(self.store, self.faults, partial(has_told, self.store))
         self.create_money = CreateMoney(
-            self.store, self.charges, self.clock, self.misbehave, delay=delay, hints=self.settle_charges
+            self.store, self.charges, self.clock, self.misbehave, delay=delay, settle=self.settle_charges
         )
         self.forget_keys = [ForgetKeys(self.store.charges, "ch"), ForgetKeys(self.store.webhook_endpoints, "we")]
         self.change_endpoints = ChangeEndpoints(self.store, self.endpoints, self.clock)

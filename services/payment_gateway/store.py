@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pymongo.asynchronous.client_session import AsyncClientSession
+
 from shared.mongo import Client, Collection, Document
 from shared.not_found import NotFound
 from shared.page_reader import PageReader
@@ -34,6 +36,8 @@ class Store:
 READ_AT = {"$set": {"read_at": "$$NOW"}}
 
 
-async def read(collection: Collection, *stages: Mapping[str, Any]) -> list[Document]:
+async def read(
+    collection: Collection, *stages: Mapping[str, Any], session: AsyncClientSession | None = None
+) -> list[Document]:
     """Runs an aggregation and adds the server's time as `read_at`. Raises PyMongoError."""
-    return await (await collection.aggregate([*stages, READ_AT])).to_list()
+    return await (await collection.aggregate([*stages, READ_AT], session=session)).to_list()

@@ -109,7 +109,7 @@ class Changes(Generic[T]):
         *,
         read: Document | Callable[[], Document | None] | None = None,
         written: Callable[[T], None] | None = None,
-        patient: bool = False,
+        patience: float = 0,
     ) -> A:
         """Returns the answer of `decide(document, now)`, once a majority has acknowledged its change. The document is None
         if there is none; `now` is the server's time of the read.
@@ -118,12 +118,12 @@ class Changes(Generic[T]):
         effect in the document it answers as if it had just written it (C3: two writers lose nothing; C4: a second run
         answers the same). `read` is the document as the caller has just read it, with the server's time in `read_at`, or a
         function that returns it; the first try uses it. `written` is called with the document as it was written, which may
-        hold other decisions too. Batches.submit explains `patient`.
+        hold other decisions too. Batches.submit explains `patience`.
 
         Raises TakenError, InvalidError, what `decide` raises, and what Batches.submit raises.
         """
         change = _Change(document_id, decide, read if callable(read) else lambda: read, written)
-        answer: A = await self._batches.submit(change, key=document_id, patient=patient)
+        answer: A = await self._batches.submit(change, key=document_id, patience=patience)
         return answer
 
     async def read(self, document_id: str) -> T | None:

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from payment_gateway.faults.misbehave import Misbehave, Misbehaved
 from payment_gateway.faults.scenario import charge_scenario, refund_scenario
 from payment_gateway.money import charge as charges
 from payment_gateway.money.charge import Charge, Refund, Refusal
+from payment_gateway.money.settle import Settle
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store
 from shared import wire
@@ -26,16 +26,10 @@ from shared.times import utc_now
 from shared.tracing import current_trace, note, span
 
 
-class Hints(Protocol):
-    def expect(self, now: datetime, settles_at: datetime) -> None: ...
-
-    def expect_new(self, now: datetime, charge: Charge, inserting: "asyncio.Future[Any]") -> None: ...
-
-
 @dataclass(frozen=True)
 class CreateMoney:
-    """Creates. A charge or refund is pending for `delay`, unless its scenario says otherwise; `hints` are told when it
-    settles. Raises ScenarioError, UnresolvedDuplicateError, PyMongoError, and what `Documents` raises.
+    """Creates. A charge or refund is pending for `delay`, unless its scenario says otherwise; `settle` is told when it
+    ends. Raises ScenarioError, UnresolvedDuplicateError, PyMongoError, and what `Documents` raises.
     """
 
     store: Store
@@ -43,7 +37,7 @@ class CreateMoney:
     clock: StoredClock
     misbehave: Misbehave
     delay: timedelta
-    hints: Hints
+    settle: Settle
 
     async def charge(self, merchant: str, key: str, asked: wire.ChargeRequest) -> Answer | Misbehaved | KeyReused:
         note(reference=asked.reference)
@@ -62,7 +56,7 @@ class CreateMoney:
 
     async def _insert(self, charge: Charge, now: datetime) -> Answer | KeyReused:
         inserting = asyncio.create_task(self.charges.insert(charge))
-        self.hints.expect_new(now, charge, inserting)
+        self.settle.expect_new(now, charge, inserting)
         return await inserting or charge.keys[0].answer
 
     async def refund(
@@ -95,5 +89,5 @@ class CreateMoney:
             lambda: self.charges.change(charge.id, lambda found, read_at: charges.refund(found, made, key, read_at)),
         )
         if isinstance(outcome, Answer):
-            self.hints.expect(now, made.settles_at)
+            self.settle.expect(now, made.settles_at)
         return outcome

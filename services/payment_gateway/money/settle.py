@@ -7,7 +7,7 @@ process dies between settling and announcing, the charge is still due.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from payment_gateway.webhooks.endpoint import Endpoint
 from payment_gateway.webhooks.passed_over import PassedOver
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
+from shared.forward import forward
 from shared.leases import INTERVAL_SECONDS, LeasedWork
 from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
@@ -37,7 +38,7 @@ AT_ONCE = 256
 HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
 LOOK_SECONDS = 0.5  # for at most this long, new charges are settled without reading what else is due
-STORE_SECONDS = 0.5  # a new charge that takes longer to be stored is settled in a later round
+STORE_SECONDS = 0.05  # a round waits this long for new charges to be stored: its endpoints must not be older
 BURST_INTERVAL_SECONDS = 0.1  # charges that fall due meanwhile are settled and announced together
 
 _SETTLED = Counter("payment_gateway_settled_total", "Charges and refunds settled, by how", ["kind", "status"])
@@ -46,23 +47,26 @@ _SETTLED_BY_STATUS = {
 }
 
 
+class _New(NamedTuple):
+    """A charge that is being stored. `inserting` returns None when it is, or the answer that its key has already."""
+
+    document: Document
+    inserting: "asyncio.Future[Any]"
+
+    @property
+    def is_stored(self) -> bool | None:
+        """None while nobody knows. False if it is not, or perhaps not: then a look will find it."""
+        if not self.inserting.done():
+            return None
+        failed = self.inserting.cancelled() or self.inserting.exception() is not None
+        return not failed and self.inserting.result() is None
+
+
 class Round(NamedTuple):
-    """Charges to settle. Those in `inserting`, by their ids, are only being stored."""
+    """What is settled together: charges that were found due, and new ones."""
 
     found: Sequence[Document]
-    inserting: "Mapping[str, asyncio.Future[Any]]"
-
-    async def stored(self) -> Sequence[Document]:
-        """Those that are stored, at most STORE_SECONDS later."""
-        if self.inserting:
-            await asyncio.wait(self.inserting.values(), timeout=STORE_SECONDS)
-        missing = {charge_id for charge_id, inserting in self.inserting.items() if not _is_stored(inserting)}
-        return [one for one in self.found if one["_id"] not in missing]
-
-
-def _is_stored(inserting: "asyncio.Future[Any]") -> bool:
-    is_known = inserting.done() and not inserting.cancelled() and inserting.exception() is None
-    return is_known and inserting.result() is None  # otherwise its key has an answer already
+    new: Sequence[_New] = ()
 
 
 class Settle:
@@ -83,7 +87,7 @@ class Settle:
         self._announce = announce
         self._delay = delay
         self._passed_over = PassedOver()
-        self._new: dict[str, tuple[Charge, asyncio.Future[Any]]] = {}
+        self._new: dict[str, _New] = {}
         self._looked_at = -LOOK_SECONDS
         self.work = LeasedWork[Round](
             self._claim,
@@ -100,29 +104,35 @@ class Settle:
         """Hints at a charge that is being stored; `inserting` returns None when it is. If it settles at once, no read has to
         find it, and its endpoints are read meanwhile.
         """
-        if charge.settles_at <= now and len(self._new) < AT_ONCE:
-            self._new[charge.id] = charge, inserting
+        if charge.settles_at > now:
+            pass
+        elif len(self._new) < AT_ONCE:
+            self._new[charge.id] = _New({**to_document(charge), "read_at": utc_now()}, inserting)
+        else:
+            self._looked_at = -LOOK_SECONDS
         self.expect(now, charge.settles_at)
 
     async def run_once(self) -> int:
         """Settles and announces what is due now, and returns for how many charges. Raises PyMongoError and
         UnavailableError.
         """
-        return await self._settle_and_announce(Round(await self._due(), {}))
+        return await self._settle_and_announce(Round(await self._due()))
 
     async def _claim(self, _limit: int) -> Sequence[Round]:
-        new, self._new = self._new, {}
-        found: list[Document] = []
+        new, self._new = {key: one for key, one in self._new.items() if one.is_stored is not False}, {}
+        found: Sequence[Document] = []
         if not new or time.monotonic() >= self._looked_at + LOOK_SECONDS:
-            found += await self._due()
+            found = await self._due()
             more = len(found) == AT_ONCE  # then new charges wait their turn
             self._looked_at = -LOOK_SECONDS if more else time.monotonic()
-            known = {one["_id"] for one in found}
-            new = {} if more else {charge_id: one for charge_id, one in new.items() if charge_id not in known}
-        found += ({**to_document(charge), "read_at": utc_now()} for charge, _ in new.values())
+            for one in found:
+                new.pop(one["_id"], None)
+            if more:
+                new.clear()
         # A charge that comes alone is no burst: the next one does not wait for others.
-        self.work.interval_seconds = BURST_INTERVAL_SECONDS if len(found) > 1 else INTERVAL_SECONDS
-        return [Round(found, {charge.id: inserting for charge, inserting in new.values()})] if found else []
+        count = len(found) + len(new)
+        self.work.interval_seconds = BURST_INTERVAL_SECONDS if count > 1 else INTERVAL_SECONDS
+        return [Round(found, [*new.values()])] if count else []
 
     async def _due(self) -> Sequence[Document]:
         """The charges that are due by the gateway's clock, the earliest first. It leaves out those that another process has
@@ -138,11 +148,10 @@ class Settle:
         return await read(self._store.charges, {"$match": conditions}, {"$sort": {"due_at": 1}}, {"$limit": AT_ONCE})
 
     async def _settle_and_announce(self, round_: Round) -> int:
-        if not round_.found:
-            return 0
-        # C23: endpoints are read after the charges were found due or asked for, so a later endpoint gets nothing of them.
-        asked_at, endpoints = time.monotonic(), await self._endpoints_of(round_.found)
-        if not (found := await round_.stored()):
+        # C23: endpoints are read after the charges were found due or asked for, so each that was there before hears of them.
+        charges = [*round_.found, *(one.document for one in round_.new)]
+        asked_at, endpoints = time.monotonic(), await self._endpoints_of(charges) if charges else []
+        if not (found := [*round_.found, *await self._stored(round_.new)]):
             return 0
         if endpoints:  # new charges were not read: what follows is by the server's clock all the same
             found = [{**one, "read_at": endpoints[0]["read_at"]} for one in found]
@@ -165,10 +174,23 @@ class Settle:
         return len(done) - len(unannounced)
 
     async def _endpoints_of(self, charges: Sequence[Document]) -> list[Document]:
-        """The endpoints that may want their events."""
+        """The endpoints that may want their events, with all that were added here before. C9: no failover hides them."""
         merchants = list({one["merchant"] for one in charges})
         wanted = {"merchant": {"$in": merchants}, "state": "enabled", "deleted_at": None}
-        return await read(self._store.webhook_endpoints, {"$match": wanted})
+        async with forward(self._store.client) as session:
+            return await read(self._store.webhook_endpoints, {"$match": wanted}, session=session)
+
+    async def _stored(self, new: Sequence[_New]) -> list[Document]:
+        """Waits a little for new charges to be stored, and returns those that are. The others wait for the next round, which
+        reads their endpoints again.
+        """
+        if new:
+            await asyncio.wait([one.inserting for one in new], timeout=STORE_SECONDS)
+        for one in new:
+            if one.is_stored is None:
+                self._new[one.document["_id"]] = one
+                self.work.wake.set()
+        return [one.document for one in new if one.is_stored]
 
     async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> Document | None:
         """Settles all that is due of one charge. Decisions about one document share one write. Returns the charge as it was

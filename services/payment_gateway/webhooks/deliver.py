@@ -44,6 +44,7 @@ SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven th
 CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs mean hundreds of reads
 BOUNDS_SECONDS = 1.0  # a changed maxInFlight takes effect within this; reading it for each claim would be too much
 FRESH_SECONDS = 0.25  # an endpoint that was read longer ago is read again before anything is sent there
+PATIENCE_SECONDS = 0.01  # an attempt waits so long to be recorded with others; its endpoint's slot waits too
 RECORD_SECONDS = 25.0  # longer than judging its endpoint and recording it can take
 
 _ATTEMPTS = Counted(
@@ -249,7 +250,7 @@ class DeliverWebhooks:
             document["_id"],
             lambda found, _now: recorded(found, document["claim"], attempt, following),
             read=document,
-            patient=True,
+            patience=PATIENCE_SECONDS,
         )
 
     async def _ended_at(self, attempt: Attempt) -> datetime:

@@ -111,7 +111,7 @@ async def test_a_slot_that_becomes_free_during_a_claim_does_not_hide_that_more_i
 
 
 class Doing:
-    """Work of two slots, or so many; each piece is done when the test lets it end."""
+    """Work of `slots` slots; each piece is done when the test lets it end."""
 
     def __init__(self, *waiting: str, slots: int = 2, spare: bool = False) -> None:
         self.waiting = [*waiting]
@@ -169,12 +169,12 @@ async def test_no_slot_is_reserved_for_new_work_while_older_work_may_wait() -> N
 
 
 async def test_a_claim_leaves_spare_slots_to_new_work_and_never_gives_one_away_twice() -> None:
-    doing = Doing("older", "old", *7 * ["new"], slots=8, spare=True)
+    doing = Doing(*19 * ["new"], slots=8, spare=True)
     running = asyncio.create_task(doing.work.run())
     await doing.looked.wait()
     assert [doing.work.reserve() for _ in range(3)] == [True, True, False]
     await asyncio.sleep(0.001)
-    assert (doing.work.free, len(doing.waiting)) == (0, 3)
+    assert (doing.work.free, len(doing.waiting)) == (0, 13)
     assert not doing.work.reserve()
     for _ in range(2):
         doing.work.begin("new")
@@ -182,7 +182,8 @@ async def test_a_claim_leaves_spare_slots_to_new_work_and_never_gives_one_away_t
         may_end.set()
     await asyncio.sleep(0.001)
     assert (doing.work.free, len(doing.done)) == (8, 8)
-    assert not doing.work.reserve()  # the claim took all it asked for: older work waits
+    assert not doing.work.reserve()  # the claim took all that it asked for: older work waits
+    assert await doing.work.run_once() == 8  # so this one leaves nothing to new work
     running.cancel()
     await doing.work.stop()
 

@@ -61,10 +61,10 @@ async def test_who_is_patient_goes_along_with_whoever_comes_next_and_waits_for_n
 
     batches = Batches[str, str](work, name="patient", limits=Limits())
     working = asyncio.create_task(batches.run())
-    patient = [asyncio.create_task(batches.submit(name, patient=True)) for name in ("one", "two")]
+    patient = [asyncio.create_task(batches.submit(name, patience=0.01)) for name in ("one", "two")]
     await asyncio.sleep(0)
     assert (await batches.submit("three"), [await one for one in patient]) == ("three", ["one", "two"])
-    assert await batches.submit("alone", patient=True) == "alone"
+    assert await batches.submit("alone", patience=0.01) == "alone"
     assert sizes == [3, 1]
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)

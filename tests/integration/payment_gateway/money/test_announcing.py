@@ -1,6 +1,7 @@
 """C23: what has ended is announced in full, once, whichever gateway does it and wherever another broke off."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from payment_gateway.webhooks import announce
 from payment_gateway.webhooks.delivery import new_deliveries
 from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX
 from shared import wire
+from shared.batches import UnavailableError
 from shared.edge.problems import there
 from shared.idempotency import KeyReused
 from shared.pages import Paging
@@ -35,8 +37,8 @@ async def test_c23_two_gateways_that_settle_one_charge_make_one_event(make_appli
         found = [await gateway.settle_charges._due() for gateway in (one, other)]
         assert [len(due) for due in found] == [20, 20]
         await asyncio.gather(
-            one.settle_charges._settle_and_announce(Round(found[0], {})),
-            other.settle_charges._settle_and_announce(Round(found[1], {})),
+            one.settle_charges._settle_and_announce(Round(found[0])),
+            other.settle_charges._settle_and_announce(Round(found[1])),
         )
         assert await one.store.events.count_documents({}) == 20
         assert await one.store.deliveries.count_documents({}) == 20
@@ -60,7 +62,7 @@ async def test_c23_who_comes_late_announces_what_was_settled_and_not_what_it_had
         monkeypatch.setattr(quick.settle_charges, "_announce", nobody)
         await settle(quick)
         await asyncio.sleep(0.01)
-        await late.settle_charges._settle_and_announce(Round(found, {}))
+        await late.settle_charges._settle_and_announce(Round(found))
         [stored] = await quick.store.charges.find().to_list()
         assert (await told(quick, charge.id)).settled_at == stored["settled_at"]
 
@@ -265,7 +267,7 @@ async def test_new_charges_that_settle_at_once_are_not_looked_for_but_what_else_
     await settling._claim(1)
     charges = [await create(application) for _ in range(2)]
     [round_] = await settling._claim(1)
-    assert ([one["_id"] for one in round_.found], looks) == ([charge.id for charge in charges], 1)
+    assert ([one.document["_id"] for one in round_.new], looks) == ([charge.id for charge in charges], 1)
     assert await settling._settle_and_announce(round_) == 2
     assert await application.store.events.count_documents({}) == 2
     await create(application)
@@ -274,35 +276,79 @@ async def test_new_charges_that_settle_at_once_are_not_looked_for_but_what_else_
     assert looks == 2
 
 
-@pytest.mark.parametrize("known", [None, KeyReused()], ids=["stored", "refused"])
+async def being_stored(application: Application) -> "asyncio.Future[Any]":
+    """The end of an insert. Its charge is there already, but Settle does not know that."""
+    charge = await create(application)
+    document = await application.store.charges.find_one(charge.id)
+    inserting = asyncio.get_running_loop().create_future()
+    application.settle_charges.expect_new(utc_now(), msgspec.convert(document, Charge), inserting)
+    return inserting
+
+
+@pytest.mark.parametrize(
+    ("end", "settled_now"),
+    [
+        (lambda inserting: inserting.set_result(None), 1),
+        (lambda inserting: inserting.set_result(KeyReused()), 0),
+        (lambda inserting: inserting.set_exception(UnavailableError()), 0),
+        (lambda inserting: inserting.cancel(), 0),
+    ],
+    ids=["stored", "refused", "unknown", "cancelled"],
+)
 async def test_endpoints_are_read_while_a_charge_is_stored_and_it_is_settled_only_if_it_is(
-    application: Application, monkeypatch: pytest.MonkeyPatch, known: KeyReused | None
+    application: Application,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[["asyncio.Future[Any]"], object],
+    settled_now: int,
 ) -> None:
     settling = application.settle_charges
     await settling._claim(1)
-    charge = await create(application)
-    inserting = asyncio.get_running_loop().create_future()
-    settling.expect_new(utc_now(), charge_of(await application.store.charges.find_one(charge.id)), inserting)
-    are_read = asyncio.Event()
+    inserting = await being_stored(application)
     endpoints_of = settling._endpoints_of
 
-    async def read_endpoints(found: Any) -> Any:
-        endpoints = await endpoints_of(found)
-        are_read.set()
+    async def then_it_ends(charges: Any) -> Any:
+        endpoints = await endpoints_of(charges)
+        assert await application.store.events.count_documents({}) == 0
+        end(inserting)
         return endpoints
 
-    monkeypatch.setattr(settling, "_endpoints_of", read_endpoints)
     [round_] = await settling._claim(1)
-    running = asyncio.create_task(settling._settle_and_announce(round_))
-    await are_read.wait()
-    assert await application.store.events.count_documents({}) == 0
-    inserting.set_result(known)
-    assert await running == (known is None)
-    assert await application.store.events.count_documents({}) == (known is None)
+    with monkeypatch.context() as patch:
+        patch.setattr(settling, "_endpoints_of", then_it_ends)
+        assert await settling._settle_and_announce(round_) == settled_now
+    assert await application.store.events.count_documents({}) == settled_now
+    assert await settle(application) == 1 - settled_now  # a look finds what is stored all the same
+    assert await application.store.events.count_documents({}) == 1
 
 
-def charge_of(document: Any) -> Charge:
-    return msgspec.convert(document, Charge)
+async def test_c23_a_charge_that_is_stored_late_is_told_to_an_endpoint_that_was_made_meanwhile(
+    application: Application, receiver: HttpDouble
+) -> None:
+    settling = application.settle_charges
+    await settling._claim(1)
+    inserting = await being_stored(application)
+    [round_] = await settling._claim(1)
+    assert await settling._settle_and_announce(round_) == 0
+    await add(application, f"{receiver.url}/more")
+    inserting.set_result(None)
+    [round_] = await settling._claim(1)
+    assert await settling._settle_and_announce(round_) == 1
+    assert await application.store.deliveries.count_documents({}) == 2
+
+
+async def test_charges_that_are_refused_or_too_many_are_not_kept_and_a_look_finds_what_is_stored(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payment_gateway.money.settle.AT_ONCE", 2)
+    settling = application.settle_charges
+    await settling._claim(1)
+    (await being_stored(application)).set_result(KeyReused())
+    [round_] = await settling._claim(1)
+    assert (len(round_.found), round_.new) == (1, [])
+    new = [await being_stored(application) for _ in range(2)]
+    await create(application)  # one too many
+    [round_] = await settling._claim(1)
+    assert (len(round_.found), round_.new, len(new)) == (2, [], 2)
 
 
 async def test_old_charges_do_not_wait_behind_new_ones(
@@ -315,7 +361,7 @@ async def test_old_charges_do_not_wait_behind_new_ones(
     await settling._claim(1)
     await create(application)
     [round_] = await settling._claim(1)
-    assert [one["_id"] for one in round_.found] == old[:2]
+    assert ([one["_id"] for one in round_.found], round_.new) == (old[:2], [])
 
 
 async def test_c23_what_is_there_already_in_a_reply_with_a_write_concern_error_is_not_done(

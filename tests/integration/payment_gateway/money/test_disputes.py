@@ -73,8 +73,8 @@ async def test_c23_two_gateways_that_open_one_dispute_make_one_event(make_applic
         found = [await gateway.settle_charges._due() for gateway in (one, other)]
         assert [len(due) for due in found] == [10, 10]
         await asyncio.gather(
-            one.settle_charges._settle_and_announce(Round(found[0], {})),
-            other.settle_charges._settle_and_announce(Round(found[1], {})),
+            one.settle_charges._settle_and_announce(Round(found[0])),
+            other.settle_charges._settle_and_announce(Round(found[1])),
         )
         assert {dispute.id: dispute for _, dispute in await told(one)} == {each.id: each for each in await shown(one)}
         assert len(await told(one)) == 10
