@@ -49,9 +49,7 @@ T = TypeVar("T")
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
-EVENT_SECONDS = (
-    0.025  # an answer waits so long to be written: the event of a quick provider comes then, and shares the write
-)
+EVENT_SECONDS = 0.025  # an answer waits so long to be written: the event of a quick provider then shares the write
 SETTLE_SECONDS = 15.0  # longer than a change may wait
 UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals for a reason that the order has not learned yet
 

@@ -104,12 +104,11 @@ class Settle:
         """Hints at a charge that is being stored; `inserting` returns None when it is. If it settles at once, no read has to
         find it, and its endpoints are read meanwhile.
         """
-        if charge.settles_at > now:
-            pass
-        elif len(self._new) < AT_ONCE:
-            self._new[charge.id] = _New({**to_document(charge), "read_at": utc_now()}, inserting)
-        else:
-            self._looked_at = -LOOK_SECONDS
+        if charge.settles_at <= now:
+            if len(self._new) < AT_ONCE:
+                self._new[charge.id] = _New({**to_document(charge), "read_at": utc_now()}, inserting)
+            else:
+                self._looked_at = -LOOK_SECONDS  # so that the next claim looks for what is due
         self.expect(now, charge.settles_at)
 
     async def run_once(self) -> int:
