@@ -30,6 +30,16 @@ from tests.integration.order_api.dispatch_outbox.conftest import dispatch
 from tests.waiting import until, until_it_has_a_slot
 
 
+async def until_it_claims_new_orders(application: Application) -> None:
+    """Returns when it knows the server's time, which its first claim reads, and has a free slot."""
+
+    async def knows_the_time() -> bool:
+        return application.store.clock.now() is not None
+
+    await until(knows_the_time, "the server's time")
+    await until_it_has_a_slot(application.dispatch_outbox.work)
+
+
 async def test_c11_an_order_placed_while_a_slot_is_free_is_stored_with_its_call_claimed(
     make_application: MakeApplication, provider: HttpDouble
 ) -> None:
@@ -42,7 +52,7 @@ async def test_c11_an_order_placed_while_a_slot_is_free_is_stored_with_its_call_
 
     provider.answer = hold
     async with make_application(workers=True) as one, make_application() as other:
-        await until_it_has_a_slot(one.dispatch_outbox.work)
+        await until_it_claims_new_orders(one)
         order = await place(one)
         await asked.wait()
         call = await charge_call_of(one, order)
@@ -64,7 +74,7 @@ async def test_c11_nothing_is_sent_for_an_order_that_is_not_known_to_be_stored(
     make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_application(workers=True) as application:
-        await until_it_has_a_slot(application.dispatch_outbox.work)
+        await until_it_claims_new_orders(application)
         order = await place(application)
         await until(lambda: is_done(application), "the call to be settled")
         taken = await application.place_order(uuid4().hex, new_order(order_number=order.order_number))
@@ -87,7 +97,7 @@ async def test_c11_what_a_dead_process_had_claimed_with_its_insert_is_sent_by_an
     make_application: MakeApplication, provider: HttpDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_application(workers=True) as dead, make_application() as other:
-        await until_it_has_a_slot(dead.dispatch_outbox.work)
+        await until_it_claims_new_orders(dead)
         monkeypatch.setattr(dead.dispatch_outbox.work, "begin", lambda _piece: None)
         order = await place(dead)
         assert await dispatch(other) == 0
@@ -109,7 +119,7 @@ async def test_c3_a_claim_and_the_pause_after_it_are_by_the_clock_of_the_server(
     monkeypatch.setattr("order_api.place_order.time_of", wrong)
     provider.answer = always(503)
     async with make_application(workers=True) as application:
-        await until_it_has_a_slot(application.dispatch_outbox.work)
+        await until_it_claims_new_orders(application)
         order = await place(application)
         [inserted] = order.calls
         assert inserted.first_attempt_at is not None
@@ -128,7 +138,7 @@ async def test_c3_while_the_time_of_the_server_is_not_known_an_order_is_stored_u
     make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_application(workers=True) as application:
-        await until_it_has_a_slot(application.dispatch_outbox.work)
+        await until_it_claims_new_orders(application)
         monkeypatch.setattr(application.store.clock, "_looked_at", -math.inf)
         assert (await inserted(application, monkeypatch)).calls[0].claim is None
 
