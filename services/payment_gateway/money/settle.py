@@ -63,7 +63,7 @@ class _New(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What is settled together: charges that were found due, and new ones."""
+    """A round settles charges that were found due together with new ones."""
 
     found: Sequence[Document]
     new: Sequence[_New] = ()
