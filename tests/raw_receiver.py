@@ -58,7 +58,7 @@ def always(*parts: bytes, closes: bool = False) -> Callable[[Asked], Answer]:
 
 @asynccontextmanager
 async def raw_receiver(
-    answer: Callable[[Asked], Answer], *, host: str = "127.0.0.1", tls: SSLContext | None = None
+    answer: Callable[[Asked], Answer], *, host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None
 ) -> AsyncIterator[RawReceiver]:
     receiver = RawReceiver(answer)
     writers = set[asyncio.StreamWriter]()
@@ -80,7 +80,7 @@ async def raw_receiver(
                 if answer.closes:
                     writer.close()
 
-    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
