@@ -23,6 +23,7 @@ FAILING_MAX = timedelta(days=5)  # Svix's; longer than the retries of one event,
 FAILED_AT_STEP = timedelta(hours=1)  # so that an endpoint that goes on failing is not written at each attempt
 OVERLAP_SECONDS = 86400  # a day, to bring the new secret to every instance of a receiver
 OVERLAP_SECONDS_MAX = 7 * 86400
+GONE_AFTER = timedelta(hours=1)  # or later: a delivery under way still finds it, and marks are announced
 ENDPOINTS_MAX = 100  # for one merchant: an event makes no more deliveries
 IN_FLIGHT_MAX = 64  # deliveries to one endpoint at once: a quarter of all slots, as in shares.py
 EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 10, 86400  # long enough to renew it; a running listener renews it in time
@@ -46,8 +47,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     `generation` counts the changes after which earlier attempts say nothing: a new URL, new headers, enabling, disabling.
     `keys` are those of the requests that made it and rotated its secret. `announce` has a mark for each of its events that
-    is not announced yet, and `due_at` is when the first of them was made. A deleted endpoint stays for its keys, until
-    `gone_at`.
+    is not announced yet, and `due_at` is when the first of them was made. A deleted endpoint stays until `gone_at`.
 
     `max_in_flight` bounds the deliveries under way at once, and `headers` go with each. `expires_at` is the real time at
     which it is deleted, or None. C24: the test clock does not move it.
@@ -185,13 +185,14 @@ def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict
 
 def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdict[Endpoint, bool]:
     """Deletes an endpoint, and says whether the merchant had it. `at` is real time. The document stays, shown to nobody,
-    until its last key has expired: a repeated request then gets its first answer, and makes no second endpoint.
+    for GONE_AFTER and until its last key has expired. A repeated request then gets its first answer, and makes no second
+    endpoint.
     """
     if endpoint is None or endpoint.merchant != merchant:
         return Verdict(answer=False, found=True)
     if endpoint.deleted_at is not None:
         return Verdict(answer=endpoint.deleted_at == at, found=True)
-    gone_at = max([at, *(key.expires_at for key in endpoint.keys)])
+    gone_at = max([at + GONE_AFTER, *(key.expires_at for key in endpoint.keys)])
     after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at, place=UNSET)
     return Verdict(answer=True, after=replace(after, headers=(), expires_at=None))
 

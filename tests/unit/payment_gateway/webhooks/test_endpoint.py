@@ -5,10 +5,12 @@ import pytest
 from msgspec.structs import replace
 
 from payment_gateway.webhooks.endpoint import (
+    GONE_AFTER,
     Endpoint,
     SigningSecret,
     after_attempt,
     configured_endpoint,
+    deleted,
     disabled,
     new_secret,
     on_the_wire,
@@ -213,3 +215,10 @@ def test_what_was_in_hand_when_it_was_disabled_changes_nothing(delivered: bool) 
 
 def test_whoever_is_shown_an_endpoint_is_not_shown_its_secret() -> None:
     assert SECRET not in wire.encode(on_the_wire(rotated_at(1))).decode()
+
+
+def test_a_deleted_endpoint_stays_for_what_is_still_under_way_to_it() -> None:
+    """MongoDB took one without keys within a minute, with its generation and with marks that were not announced yet."""
+    endpoint = deleted(an_endpoint(), "default", at=NOW).after
+    assert endpoint is not None
+    assert (endpoint.deleted_at, endpoint.gone_at, endpoint.generation) == (NOW, NOW + GONE_AFTER, 1)
