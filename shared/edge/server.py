@@ -31,7 +31,7 @@ STOP_SECONDS = 10  # for requests in hand; then the workers have their own bound
 OPEN_FILES = 8192
 # For generation 0 a number of objects, for the others of collections. Python's defaults cost a seventh of the CPU.
 GARBAGE_AFTER = (10_000, 20, 20)
-# Blocks of this size and more go back to the kernel when they are freed. So does what is free at the end of the heap.
+# From these sizes on, memory goes back to the kernel: a block as soon as it is freed, and what is free at the heap's end.
 LARGE_BLOCK_BYTES, FREE_HEAP_BYTES = 512 * 1024, 16 * 1024 * 1024
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _exit_status = 0

@@ -85,6 +85,7 @@ async def test_unread_lists_are_bounded_in_bytes(target: Target) -> None:
                 await deaf(target, stack, ask)
             asked += READ_AT_ONCE
             await until(answers_wait, "each has its page")
+        assert asked * len(answer.body) > UNREAD_BYTES_MAX
         await until(unread_is_bounded, "enough of them are cut off")
         await until(nobody_is_at_work, "all pages are made")
         assert await metric(target, "http_unread_bytes_max") == UNREAD_BYTES_MAX
