@@ -90,7 +90,11 @@ async def test_c11_nothing_is_sent_for_an_order_that_is_not_known_to_be_stored(
         await place(application)
         await until(lambda: is_done(application), "the other call to be settled")
         assert len(provider.posts()) == 2
-        assert application.dispatch_outbox.work.free == SLOTS
+
+        async def all_are_free() -> bool:
+            return application.dispatch_outbox.work.free == SLOTS
+
+        await until(all_are_free, "every slot to be given back")
 
 
 async def test_c11_what_a_dead_process_had_claimed_with_its_insert_is_sent_by_another(
