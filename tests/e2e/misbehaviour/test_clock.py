@@ -1,6 +1,7 @@
 """C24 from outside: three days pass at the user's word, and a kill in the middle of them loses nothing."""
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from payment_gateway.clock.advance import ANSWER_SECONDS
 from shared.mongo import Client
 from tests.e2e.conftest import end_leases
 from tests.e2e.misbehaviour.conftest import Receiver, Shop, StartGateway
@@ -23,6 +25,21 @@ SCHEDULE_SECONDS = ",".join(map(str, SCHEDULE))
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+async def advance(shop: Shop, seconds: int) -> dict[str, Any]:
+    """The clock once it has arrived. The reply to the request waits for that for ANSWER_SECONDS at least."""
+    began = time.monotonic()
+    clock: dict[str, Any] = (await shop.call("POST", "/v1/test/clock", {"action": "advance", "seconds": seconds})).json
+    if clock["state"] == "advancing":
+        assert time.monotonic() - began >= ANSWER_SECONDS
+
+        async def has_arrived() -> bool:
+            clock.update((await shop.call("GET", "/v1/test/clock")).json)
+            return bool(clock["state"] == "frozen")
+
+        await until(has_arrived, "the clock has arrived")
+    return clock
 
 
 def assert_on_schedule(delivery: dict[str, Any]) -> None:
@@ -43,7 +60,7 @@ async def test_c24_seventy_two_hours_pass_while_the_reply_is_waited_for(
         shop = Shop(http, gateway.url, down)
         began = at((await shop.call("POST", "/v1/test/clock", {"action": "freeze"})).json["now"])
         charge = (await shop.charge(scenario={"settleDelaySeconds": 60})).json
-        clock = (await shop.call("POST", "/v1/test/clock", {"action": "advance", "seconds": THREE_DAYS})).json
+        clock = await advance(shop, THREE_DAYS)
         assert (clock["state"], at(clock["now"])) == ("frozen", began + timedelta(seconds=THREE_DAYS))
         [event] = await shop.listed("/v1/events")
         assert at(event["timestamp"]) == at(charge["createdAt"]) + timedelta(seconds=60)
@@ -52,7 +69,7 @@ async def test_c24_seventy_two_hours_pass_while_the_reply_is_waited_for(
         assert len(delivery["attempts"]) == len(down.asked) >= 8
         assert at(delivery["nextAttemptAt"]) > at(clock["now"])
         down.answer = always(200)
-        await shop.call("POST", "/v1/test/clock", {"action": "advance", "seconds": 2 * 86400})
+        await advance(shop, 2 * 86400)
         [delivery] = await shop.listed("/v1/deliveries")
         assert delivery["state"] == "delivered"
         assert_on_schedule(delivery)
@@ -117,7 +134,7 @@ async def test_an_endpoint_that_fails_for_five_days_is_disabled_and_another_is_t
         await shop.call("POST", "/v1/test/clock", {"action": "freeze"})
         for _day in range(6):
             await shop.charge()
-            await shop.call("POST", "/v1/test/clock", {"action": "advance", "seconds": 86400})
+            await advance(shop, 86400)
         shown = (await shop.call("GET", f"/v1/webhook-endpoints/{endpoint['id']}")).json
         assert (shown["state"], shown["disabledReason"]) == ("disabled", "failing")
         [event] = await shop.listed("/v1/events?type=webhook_endpoint.disabled")

@@ -1,7 +1,6 @@
 """C24: the test clock moves what is due and what is recorded, in order, and survives whoever advances it."""
 
 import asyncio
-import time
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -11,6 +10,7 @@ import msgspec
 import pymongo
 import pytest
 from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
 
 from payment_gateway.app import Application
 from payment_gateway.clock import clock as clocks
@@ -346,11 +346,12 @@ async def test_what_is_left_behind_holds_the_clock_up_once_and_not_at_every_mome
         await application.store.deliveries.insert_one(
             {**stuck, "_id": "dlv_stuck", "next_attempt_at": utc_now(), "attempts": "no list"}
         )
-        stuck_seconds = application.advance_clock._stuck_seconds = 1.5
-        began = time.monotonic()
-        clock = await advance(application, THREE_DAYS)
+        application.advance_clock._stuck_seconds = 1.5
+        with capture_logs() as lines:
+            clock = await advance(application, THREE_DAYS)
         assert clock.state == "frozen"
-        assert time.monotonic() - began < 8 * stuck_seconds, "of nine moments one waits"
+        waits = [line for line in lines if line["event"] == "left behind by the clock"]
+        assert 0 < len(waits) < 8, "of nine moments one waits; on a slow machine a few more"
         done = next(one for one in await deliveries(application) if one["_id"] == stuck["_id"])
         assert len(done["attempts"]) >= 8
 

@@ -206,11 +206,13 @@ async def test_c24_an_endpoint_that_fails_while_the_clock_advances_by_days_is_di
         await until(tried, "the first attempt")
         await application.advance_clock(timedelta(days=8))
 
+        announced = {"type": "webhook_endpoint.disabled"}
+
         async def disabled() -> bool:
-            return await application.store.webhook_endpoints.count_documents({"state": "disabled"}) == 1
+            return await application.store.events.count_documents(announced) == 1
 
         await until(disabled, "the endpoint is disabled")
-        [event] = await application.store.events.find({"type": "webhook_endpoint.disabled"}).to_list()
+        [event] = await application.store.events.find(announced).to_list()
         data = msgspec.json.decode(json.dumps(json.loads(event["raw"])["data"]), type=wire.WebhookEndpoint)
         assert data.disabled_reason == "failing"
         assert data.failing_since is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -25,9 +25,25 @@ async def all_delivered(application: Application) -> bool:
     )
 
 
-async def test_a_delivery_that_may_be_sent_at_once_is_stored_as_claimed(make_application: MakeApplication) -> None:
+async def until_only_inserts_claim(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Returns when a delivery is sent only if its insert has claimed it. However slow the machine is, nothing hinders that:
+    no other claim is under way, and no endpoint was read too long ago.
+    """
+
+    async def nothing(_limit: int) -> Sequence[Any]:
+        return ()
+
+    work = application.deliver_webhooks.work
+    monkeypatch.setattr("payment_gateway.webhooks.deliver.FRESH_SECONDS", 3600)
+    monkeypatch.setattr(work, "_claim", nothing)
+    await until_it_has_a_slot(work)  # which is not before the last claim has ended
+
+
+async def test_a_delivery_that_may_be_sent_at_once_is_stored_as_claimed(
+    make_application: MakeApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with make_application(workers=True) as application:
-        await until_it_has_a_slot(application.deliver_webhooks.work)
+        await until_only_inserts_claim(application, monkeypatch)
         await create(application)
         await until(lambda: all_delivered(application), "the delivery")
         [delivery] = await application.store.deliveries.find().to_list()
@@ -87,11 +103,11 @@ def hold_inserts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Collection], tupl
 
 
 async def test_a_gateway_that_stops_finishes_the_delivery_that_it_is_storing(
-    make_application: MakeApplication, hold_inserts: Any
+    make_application: MakeApplication, hold_inserts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_application() as other:
         async with make_application(workers=True) as one:
-            await until_it_has_a_slot(one.deliver_webhooks.work)
+            await until_only_inserts_claim(one, monkeypatch)
             begun, go_on = hold_inserts(one.store.deliveries)
             await create(one)
             await begun.wait()
