@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import pymongo
 from pymongo.errors import PyMongoError
 
 from shared.metrics import LeasedWorkMetrics
@@ -49,10 +50,11 @@ async def _keep(_piece: Any) -> None:
 class LeasedWork(Generic[Work]):
     """Claims work into free slots and does it concurrently; a slow piece holds up its own slot only.
 
-    `claim(limit)` returns at most `limit` pieces; `attempt(piece)` does one and handles its own failures; `release(piece)`
-    gives back one that was cancelled. Whoever sets `wake` hints at work; without it, polling every `poll_seconds` finds it.
-    After a claim that found work, the next follows after `interval_seconds`, which the claim may set. If it filled all
-    slots that it could, or set `more` because it left work behind, the next one follows as soon as a slot is free.
+    `claim(limit)` returns at most `limit` pieces, within CLAIM_SECONDS. `attempt(piece)` does one and handles its own
+    failures. `release(piece)` gives back one that was cancelled. Whoever sets `wake` hints at work; without it, polling
+    every `poll_seconds` finds it. After a claim that found work, the next follows after `interval_seconds`, which the claim
+    may set. If it filled all slots that it could, or set `more` because it left work behind, the next one follows as soon
+    as a slot is free.
 
     New work may be claimed by the write that stores it. The caller reserves a slot first. Then it begins the piece, or gives
     the slot back. With `spare`, a claim leaves a quarter of the free slots to new work that comes meanwhile, unless older
@@ -98,7 +100,7 @@ class LeasedWork(Generic[Work]):
         self._metrics.busy.set_function(lambda: slots - self._free)
 
     async def run_once(self) -> int:
-        """Claims work for the free slots, waits until all of it is done, and returns the number of pieces."""
+        """Claims work once, as `run` does, waits until all of it is done, and returns the number of pieces."""
         attempts = await self._start()
         await asyncio.gather(*attempts)
         return len(attempts)
@@ -140,7 +142,7 @@ class LeasedWork(Generic[Work]):
 
     def reserve(self) -> bool:
         """Takes a slot for a piece that the caller stores and claims in one write. Returns False if none is free that
-        a claim may not need, or older work may be waiting.
+        a claim may not need, if older work may be waiting, or if the worker does not run.
         """
         may = not (self.more or self._stopping or self._ended.is_set())
         if not (may and self._free > self._promised):
@@ -196,7 +198,8 @@ class LeasedWork(Generic[Work]):
             self._promised = limit if spare else math.inf
             self.more = False
             try:
-                claimed = await self._claim(limit) if limit else ()
+                with pymongo.timeout(CLAIM_SECONDS):  # `stop` waits a little longer
+                    claimed = await self._claim(limit) if limit else ()
             finally:
                 self._promised = 0
             self.more |= len(claimed) == limit

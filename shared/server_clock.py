@@ -28,7 +28,11 @@ class ServerClock:
             self._looked_at, self._read = asked_at, reply["localTime"].replace(tzinfo=UTC)
 
     def now(self) -> datetime | None:
-        """The server's time in whole milliseconds, at most ON_THE_WAY_SECONDS_MAX ahead of it. None if it is not known."""
+        """The server's time in whole milliseconds, at most ON_THE_WAY_SECONDS_MAX ahead of it. None if it is not known.
+
+        Until the next look it may be wrong after this machine was suspended, which stops its monotonic clock, or after a
+        failover to a primary with another clock. Then a lease may end early; the provider knows the call by its key. C12
+        """
         elapsed = time.monotonic() - self._looked_at
         if self._read is None or elapsed > KNOWN_SECONDS:
             return None

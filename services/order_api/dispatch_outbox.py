@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-import pymongo
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
@@ -38,7 +37,7 @@ from order_api.record_events import RecordEvents
 from order_api.settle_call import releasing, settling, tried
 from order_api.store import Store
 from shared.batches import OverloadedError, UnavailableError
-from shared.leases import CLAIM_SECONDS, Lease, LeasedWork
+from shared.leases import Lease, LeasedWork
 from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
 from shared.times import utc_now
@@ -49,6 +48,7 @@ T = TypeVar("T")
 SLOTS = 64
 LEASE_SECONDS = 45.0
 ATTEMPT_SECONDS = 15.0  # a look-up, a post and another look-up, each within the client's own bound
+JUST_READ_SECONDS = 0.5  # an order that was read longer ago is read again before it is charged
 EVENT_SECONDS = 0.025  # an answer waits so long to be written: the event of a quick provider then shares the write
 SETTLE_SECONDS = 15.0  # longer than a change may wait
 UNHEARD_OF = frozenset({"exceeds-paid", "not-refundable"})  # refusals for a reason that the order has not learned yet
@@ -97,8 +97,8 @@ class DispatchOutbox:
         """Stores a new order, and makes its call. `insert` returns None once a majority has the order; otherwise it returns
         the reason.
 
-        If a slot is free, the insert is the claim too. If its outcome is unknown, the claim lapses with its lease. Raises
-        what `insert` raises. C11
+        The insert is the claim too if a slot is free, the provider is not away, and the server's time is known. If its
+        outcome is unknown, the claim lapses with its lease. Raises what `insert` raises. C11
         """
         began, now = time.monotonic(), self._store.clock.now()
         if now is None or self.breaker.is_open or not self.work.reserve():
@@ -106,18 +106,20 @@ class DispatchOutbox:
             if refusal is None and self.breaker.permits(1):  # otherwise it would be claimed in vain
                 self._store.new_calls.set()
             return refusal
-        call = claimed_when_stored(order.calls[0], str(ObjectId()), now=now, lease_seconds=self._lease_seconds)
-        order, is_stored = with_call(order, call), False
+        claimed: _Claimed | None = None
         try:
+            call = claimed_when_stored(order.calls[0], str(ObjectId()), now=now, lease_seconds=self._lease_seconds)
+            order = with_call(order, call)
             refusal = await insert(order)
-            is_stored = refusal is None
+            if refusal is None:
+                document = {**to_document(order), "read_at": now}
+                claimed = _Claimed(document, document["calls"][0], Lease(began + self._lease_seconds), began)
         finally:
-            if not is_stored:
+            if claimed is None:
                 self.work.give_back()
-        if is_stored:
+        if claimed is not None:
+            self.work.begin(claimed)
             self._store.recent.note(order)
-            document = {**to_document(order), "read_at": now}
-            self.work.begin(_Claimed(document, document["calls"][0], Lease(began + self._lease_seconds), began))
         return refusal
 
     async def _claim(self, limit: int) -> list[_Claimed]:
@@ -127,8 +129,7 @@ class DispatchOutbox:
         if permitted < 1:
             return []
         lease, token = Lease(time.monotonic() + self._lease_seconds), str(ObjectId())
-        with pymongo.timeout(CLAIM_SECONDS):
-            orders = await take(self._store.orders, token, limit=permitted, lease_seconds=self._lease_seconds)
+        orders = await take(self._store.orders, token, limit=permitted, lease_seconds=self._lease_seconds)
         read_at = time.monotonic()
         return [
             _Claimed(order, call, lease, read_at)
@@ -141,11 +142,11 @@ class DispatchOutbox:
         continue_trace(claimed.order.get("trace"), order_id=claimed.order["_id"])
         call = msgspec.convert(claimed.call, Call)
         assert call.due_at is not None, "a claimed call has a lease"
+        unwanted = call.kind == "charge" and not await self._wants_charge(claimed)
         if not claimed.lease.covers(ATTEMPT_SECONDS + SETTLE_SECONDS):
             await self._give_back(claimed.order["_id"], call)
             return
         began = time.monotonic()
-        unwanted = call.kind == "charge" and claimed.order["status"] != "Pending"  # it is cancelled, or paid already
         if unwanted and not may_have_been_done(call):
             await self._settle(claimed, call, Withdrawn(), began)
             return
@@ -159,6 +160,15 @@ class DispatchOutbox:
             await self._give_back(claimed.order["_id"], call)
             return
         await self._settle(claimed, call, reply, began)
+
+    async def _wants_charge(self, claimed: _Claimed) -> bool:
+        """Whether the order was neither cancelled nor paid already, just now. While nobody knew whether its insert had
+        succeeded, others may have seen the order for seconds. C17
+        """
+        if claimed.order["status"] != "Pending":
+            return False
+        was_just_read = time.monotonic() < claimed.read_at + JUST_READ_SECONDS
+        return was_just_read or await self._store.wants_charge(claimed.order["_id"])
 
     async def _settle(self, claimed: _Claimed, call: Call, reply: Reply, began: float) -> None:
         """Writes what became of the call. The order is read again if somebody has changed it since the claim."""

@@ -1,5 +1,6 @@
 """Orders as this process wrote them last, so that a change that follows at once needs no read."""
 
+import sys
 import time
 from collections import OrderedDict
 
@@ -8,7 +9,7 @@ from shared.mongo import Document, to_document
 from shared.server_clock import ServerClock
 
 ORDERS_MAX = 1024
-ANSWERS_CHARS_MAX = 8192  # of an order that is kept, in the answers to its requests: some 20 MB in all, usually 3
+ANSWERS_BYTES_MAX = 8192  # of an order that is kept, in the answers to its requests: some 20 MB in all, usually 3
 HISTORY_MAX = 20
 SECONDS = 5.0  # after this, another process has probably changed it, and a write that rests on our copy would only miss
 
@@ -24,7 +25,8 @@ class RecentOrders:
         """Keeps the order, which a majority has acknowledged, unless it is large."""
         self._written.pop(order.id, None)
         now = time.monotonic()
-        if len(order.history) <= HISTORY_MAX and sum(len(key.body) for key in order.keys) <= ANSWERS_CHARS_MAX:
+        answers_bytes = sum(sys.getsizeof(key.body) for key in order.keys)  # one emoji makes all characters four bytes
+        if len(order.history) <= HISTORY_MAX and answers_bytes <= ANSWERS_BYTES_MAX:
             self._written[order.id] = order, now + SECONDS
         while self._written and (len(self._written) > ORDERS_MAX or next(iter(self._written.values()))[1] < now):
             self._written.popitem(last=False)

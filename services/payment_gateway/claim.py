@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import pymongo
 from bson import ObjectId
 
-from shared.leases import CLAIM_SECONDS, Lease, in_seconds
+from shared.leases import Lease, in_seconds
 from shared.mongo import COUNTED, Collection, Document
 
 _LEASE_IS_FREE = {"$lte": ["$lease_until", "$$NOW"]}  # null comes before any date
@@ -41,21 +40,20 @@ async def claim(
     token = str(ObjectId())
     free = {**due, due_at: {"$lte": now, "$type": "date"}, "$expr": _LEASE_IS_FREE}
     take = {"lease_until": in_seconds(lease_seconds), "claim": token, **also_set}
-    with pymongo.timeout(CLAIM_SECONDS):
-        if choose:
-            ids = await choose(free)
-        else:
-            earliest = collection.find(free, {"_id": 1}).sort(due_at).limit(limit)
-            ids = [candidate["_id"] async for candidate in earliest]
-        if not ids:
-            return lease, []
-        await collection.update_many({"_id": {"$in": ids}, **free}, [{"$set": take}])
-        stages: list[Mapping[str, Any]] = [
-            {"$match": {"_id": {"$in": ids}, "claim": token}},
-            {"$sort": {due_at: 1}},
-            {"$set": {"read_at": "$$NOW"}},
-        ]
-        return lease, await (await collection.aggregate(stages)).to_list()
+    if choose:
+        ids = await choose(free)
+    else:
+        earliest = collection.find(free, {"_id": 1}).sort(due_at).limit(limit)
+        ids = [candidate["_id"] async for candidate in earliest]
+    if not ids:
+        return lease, []
+    await collection.update_many({"_id": {"$in": ids}, **free}, [{"$set": take}])
+    stages: list[Mapping[str, Any]] = [
+        {"$match": {"_id": {"$in": ids}, "claim": token}},
+        {"$sort": {due_at: 1}},
+        {"$set": {"read_at": "$$NOW"}},
+    ]
+    return lease, await (await collection.aggregate(stages)).to_list()
 
 
 async def release(collection: Collection, document: Document, also_set: Mapping[str, Any] = COUNTED) -> None:

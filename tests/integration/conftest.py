@@ -9,6 +9,7 @@ from pymongo.errors import OperationFailure
 from shared.mongo import Client
 
 FailCommand = Callable[..., Awaitable[None]]
+UNCONFIRMED = {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from order_api.app import Application
 from order_api.place_order import OrderNumberTaken
 from shared.batches import Limits, UnavailableError, UnresolvedDuplicateError
 from shared.idempotency import Answer, KeyReused
-from tests.integration.conftest import FailCommand
+from tests.integration.conftest import UNCONFIRMED, FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     charge_call_of,
@@ -19,8 +19,6 @@ from tests.integration.order_api.conftest import (
     new_order,
     place,
 )
-
-UNCONFIRMED = {"code": 64, "errmsg": "waiting for replication timed out"}
 
 
 async def test_key_order_and_call_are_one_document(application: Application) -> None:
@@ -115,7 +113,7 @@ async def test_c7_a_caller_who_was_told_503_finds_the_order_with_the_same_key(
     async with make_application() as application:
         new = new_order()
         application.place_order._insert._batches._limits = Limits(deadline_seconds=1)
-        await fail_command("order_api", ["insert"], times="always", writeConcernError=UNCONFIRMED)
+        await fail_command("order_api", ["insert"], times="always", **UNCONFIRMED)
         with pytest.raises((UnavailableError, UnresolvedDuplicateError)):
             await application.place_order("key", new)
         await fail_command("order_api", ["insert"], times=0)
@@ -130,7 +128,7 @@ async def test_c5_an_insert_whose_reply_was_lost_is_answered_as_new_with_the_ord
     application: Application, fail_command: FailCommand
 ) -> None:
     """C4: the second try sends the same document, and finds it there under its own id."""
-    await fail_command("order_api", ["insert"], times=1, writeConcernError=UNCONFIRMED)
+    await fail_command("order_api", ["insert"], times=1, **UNCONFIRMED)
     answer = await application.place_order("key", new_order())
     assert isinstance(answer, Answer)
     assert not answer.replayed

@@ -83,7 +83,8 @@ async def test_no_more_orders_are_kept_than_there_is_room_for(
 
 
 @pytest.mark.usefixtures("read")
-async def test_a_large_order_is_not_kept(application: Application) -> None:
-    order = await place(application, metadata={str(number): "x" * 480 for number in range(20)})
+@pytest.mark.parametrize("text", ["x" * 480, "😀" * 120], ids=["ascii", "emoji"])
+async def test_an_order_that_is_large_in_memory_is_not_kept(application: Application, text: str) -> None:
+    order = await place(application, metadata={str(number): text for number in range(20)})
     application.store.recent.note(order)
     assert application.store.recent.read(order.id) is None

@@ -3,7 +3,31 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+from pymongo.errors import PyMongoError
+
 from shared.leases import LeasedWork
+from shared.mongo import Client
+from tests.integration.conftest import FailCommand
+
+
+async def test_all_that_a_claim_asks_of_the_database_ends_in_time_together(
+    mongo: Client, database_name: str, fail_command: FailCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop waits only a little longer: what a claim takes later would be left to its lease."""
+    monkeypatch.setattr("shared.leases.CLAIM_SECONDS", 1.0)
+    things = mongo[database_name]["things"]
+
+    async def claim(_limit: int) -> Sequence[int]:
+        for _ in range(3):
+            await things.find_one()
+        return ()
+
+    async def attempt(_piece: int) -> None: ...
+
+    await fail_command("tests", ["find"], times="always", blockConnection=True, blockTimeMS=600)
+    with pytest.raises(PyMongoError):
+        await LeasedWork[int](claim, attempt, name="asks", slots=1).run_once()
 
 
 async def test_two_rounds_at_once_do_not_fill_a_slot_twice() -> None:

@@ -27,8 +27,8 @@ async def test_a_start_that_changes_a_validator_tries_again_when_it_had_to_wait_
 async def test_a_start_goes_on_when_the_primary_steps_down_in_the_middle_of_it(
     mongo: Client, database_name: str, fail_command: FailCommand, command: str
 ) -> None:
-    """Done there, and not known whether on the others."""
+    """Done there, and not known whether on the others. The driver may ask for ten seconds which one is primary now."""
     database = mongo[database_name]
     await fail_command("tests", [command], times=1, writeConcernError=_STEPPED_DOWN)
-    await ensure_collection(database, "things", indexes=INDEXES, schema=SCHEMA)
+    await ensure_collection(database, "things", indexes=INDEXES, schema=SCHEMA, patience_seconds=60)
     assert set(await database["things"].index_information()) == {"_id_", "name_1"}

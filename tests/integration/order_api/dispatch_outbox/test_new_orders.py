@@ -11,13 +11,16 @@ from aiohttp import web
 
 from order_api.app import Application
 from order_api.breaker import FAILURES_TO_OPEN
+from order_api.cancel_order import Cancelled
 from order_api.dispatch_outbox import LEASE_SECONDS, SLOTS
 from order_api.order import Order
 from order_api.place_order import OrderNumberTaken
 from shared.batches import UnavailableError
+from shared.idempotency import Answer
 from shared.ids import time_of
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
+from tests.integration.conftest import UNCONFIRMED, FailCommand
 from tests.integration.order_api.conftest import (
     MakeApplication,
     accept_charges,
@@ -95,6 +98,35 @@ async def test_c11_nothing_is_sent_for_an_order_that_is_not_known_to_be_stored(
             return application.dispatch_outbox.work.free == SLOTS
 
         await until(all_are_free, "every slot to be given back")
+
+
+async def test_c17_an_order_that_is_cancelled_while_nobody_knows_whether_it_is_stored_is_not_charged(
+    make_application: MakeApplication,
+    provider: HttpDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    fail_command: FailCommand,
+) -> None:
+    monkeypatch.setattr("order_api.dispatch_outbox.JUST_READ_SECONDS", 0.0)
+    async with make_application(workers=True) as one, make_application() as other:
+        await until_it_claims_new_orders(one)
+        await fail_command("order_api", ["insert"], times="always", **UNCONFIRMED)
+        placing = asyncio.create_task(one.place_order(uuid4().hex, new_order()))
+
+        async def is_seen() -> bool:
+            return await other.store.orders.count_documents({}) == 1
+
+        await until(is_seen, "the order to be seen by others")
+        [order] = await other.store.orders.find().to_list()
+        assert isinstance(await other.cancel_order("default", order["_id"]), Cancelled)
+        await fail_command("order_api", ["insert"], times=0)
+        assert isinstance(await placing, Answer)
+
+        async def is_settled() -> bool:
+            return await other.store.orders.count_documents({"calls.state": "open"}) == 0
+
+        await until(is_settled, "the call to be settled")
+        [order] = await other.store.orders.find().to_list()
+        assert (order["status"], order["calls"][0]["state"], provider.posts()) == ("Cancelled", "void", [])
 
 
 async def test_c11_what_a_dead_process_had_claimed_with_its_insert_is_sent_by_another(

@@ -18,7 +18,6 @@ from shared.batches import Limits
 from shared.documents import Documents, Verdict
 from shared.mongo import Client, Collection, ensure_collection
 
-UNCONFIRMED = {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}
 SCHEMA = {"bsonType": "object", "properties": {"note": {"bsonType": "string", "maxLength": 20}}}
 _LIMITS = Limits()
 

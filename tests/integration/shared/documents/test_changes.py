@@ -11,9 +11,8 @@ import pymongo.monitoring
 from shared.batches import Limits, UnavailableError
 from shared.documents import InvalidError, TakenError, Verdict
 from shared.mongo import Client, Collection, connect
-from tests.integration.conftest import FailCommand
+from tests.integration.conftest import UNCONFIRMED, FailCommand
 from tests.integration.shared.documents.conftest import (
-    UNCONFIRMED,
     Commands,
     Key,
     Lossy,

@@ -10,9 +10,8 @@ from pymongo.errors import OperationFailure
 from shared.batches import Limits, UnresolvedDuplicateError
 from shared.documents import Documents, InvalidError
 from shared.mongo import Client, Collection, connect
-from tests.integration.conftest import FailCommand
+from tests.integration.conftest import UNCONFIRMED, FailCommand
 from tests.integration.shared.documents.conftest import (
-    UNCONFIRMED,
     Commands,
     Taken,
     Thing,
