@@ -17,9 +17,9 @@ from order_api.questions import scheduled
 from order_api.recent_orders import RecentOrders
 from order_api.reviews import OPEN_REVIEW
 from shared.batches import answered_within
-from shared.documents import Changes, Decide, Documents, Verdict, pass_barrier
+from shared.documents import Changes, Decide, Documents, Verdict
 from shared.documents.keys import change_once
-from shared.forward import forward
+from shared.forward import forward, pass_barrier
 from shared.idempotency import Answer, KeyedRequest, KeyReused
 from shared.ids import first_id
 from shared.mongo import BARRIERS, Client, Collection, Document

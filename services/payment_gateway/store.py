@@ -1,10 +1,11 @@
 """The collections, and the reads that several verbs share. Each verb's own writes are in the verb."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from shared.forward import up_to_date
 from shared.mongo import Client, Collection, Document
 from shared.not_found import NotFound
 from shared.page_reader import PageReader
@@ -31,6 +32,14 @@ class Store:
         found = await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
         kind = collection.name.replace("ies", "y").removesuffix("s").replace("_", " ")
         return NotFound(kind) if found is None else found
+
+    async def by_id(self, collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that are there, by their ids. C9: what is missing is not there, and was not added by anybody. Raises
+        PyMongoError.
+        """
+        async with up_to_date(self.database) as session:
+            found = collection.find({"_id": {"$in": [*ids]}}, session=session)
+            return {document["_id"]: document async for document in found}
 
 
 READ_AT = {"$set": {"read_at": "$$NOW"}}

@@ -10,9 +10,9 @@ To read it: `inserts.py`, `changes.py` and `reads.py` each show what one batch d
 collection from its struct. `../batches.py` gathers the callers.
 """
 
-from shared.documents.changes import Changes, Decide, Verdict, pass_barrier
+from shared.documents.changes import Changes, Decide, Verdict
 from shared.documents.documents import Documents
 from shared.documents.inserts import Inserts
 from shared.documents.replies import InvalidError, TakenError
 
-__all__ = ["Changes", "Decide", "Documents", "Inserts", "InvalidError", "TakenError", "Verdict", "pass_barrier"]
+__all__ = ["Changes", "Decide", "Documents", "Inserts", "InvalidError", "TakenError", "Verdict"]

@@ -1,7 +1,6 @@
 """Changing documents: read, decide, write if nobody else has written meanwhile; many documents share each command."""
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +17,7 @@ from shared.batches import Batches, Caller, Limits, answered_within
 from shared.documents.paths import update_between
 from shared.documents.reads import Reads
 from shared.documents.replies import ENCODING_ERRORS, InvalidError, Refusal, Replies, TakenError, refusals
-from shared.forward import forward
+from shared.forward import forward, pass_barrier
 from shared.mongo import BARRIERS, Collection, Document, to_document
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -26,7 +25,6 @@ A = TypeVar("A")
 
 CHANGE_LIMITS = Limits(batch_max=256, batches_in_flight=1)  # changes that arrive meanwhile share one command
 TRY_SECONDS = 5.0
-_BARRIERS = 16
 
 
 class Verdict(msgspec.Struct, Generic[T, A], frozen=True):
@@ -264,14 +262,6 @@ class Changes(Generic[T]):
             callers[0].fail(TakenError())
         else:
             self._replies.refuse(callers[0], InvalidError(f"{self._collection.name}: {refusal.reason}"))
-
-
-async def pass_barrier(barriers: Collection, session: AsyncClientSession) -> None:
-    """Waits until a majority has acknowledged a write of our own, before an answer that rests on an absence. Later reads of
-    the session show everything acknowledged before. Raises PyMongoError. C9: no failover takes an answer back.
-    """
-    one = random.randrange(_BARRIERS)  # noqa: S311 - so that processes seldom meet at one document
-    await barriers.update_one({"_id": one}, {"$inc": {"passed": Int64(1)}}, upsert=True, session=session)
 
 
 def _differing(before: T, after: T) -> tuple[Document, Document]:

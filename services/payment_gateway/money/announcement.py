@@ -1,4 +1,6 @@
-"""The marks that announce a charge or refund that has ended, or a dispute. A wrong amount adds a second mark. Pure."""
+"""What settling writes: a part of a charge that has ended, or a dispute that has opened, and the marks that announce it. A
+wrong amount adds a second mark. Pure.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,12 +10,53 @@ from msgspec.structs import replace
 
 from payment_gateway.faults.rates import WRONG_AMOUNT
 from payment_gateway.money import charge as charges
-from payment_gateway.money.charge import Charge, Part, Refund
+from payment_gateway.money.charge import Charge, Part, Refund, announced, part, settles_at, with_settled
 from payment_gateway.money.dispute import Dispute
 from payment_gateway.webhooks.endpoint import Endpoint, who_hears
 from payment_gateway.webhooks.event import Mark, event_id, mark_of
 from shared import wire
+from shared.documents import Verdict
 from shared.money import AMOUNT_MINOR_MAX
+
+HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
+
+
+def settled(
+    charge: Charge | None,
+    object_id: str,
+    endpoints: Sequence[Endpoint],
+    *,
+    now: datetime,
+    delay: timedelta,
+    read_at: datetime | None,
+    trace: str | None,
+) -> Verdict[Charge, Part | None]:
+    """The charge with that part ended, or that dispute opened, and a mark for its event; no change if that was done already.
+    Its `due_at` stays, so it is due until the mark is announced. Pure.
+    """
+    subject = None if charge is None else part(charge, object_id)
+    if charge is None or read_at is None or subject is None or settles_at(subject) is None:
+        return Verdict(None, found=True)  # a reset took it, or another process was quicker
+    after = with_settled(charge, object_id, now=now, delay=delay)
+    ended = part(after, object_id)
+    if ended is None:  # nothing was left to dispute, so there is nothing to announce either
+        return Verdict(None, announced(after, ()))
+    return Verdict(ended, marked(after, ended, endpoints, now=now, read_at=read_at, trace=trace))
+
+
+def marked(
+    charge: Charge,
+    subject: Part,
+    endpoints: Sequence[Endpoint],
+    *,
+    now: datetime,
+    read_at: datetime,
+    trace: str | None,
+) -> Charge:
+    """The charge with a mark for that part; the process that writes it announces it. Pure."""
+    marks = marks_of(charge, subject, endpoints, now=now, trace=trace)
+    hand_until = read_at + timedelta(seconds=HAND_SECONDS)
+    return replace(charge, announce=(*charge.announce, *marks), hand_until=hand_until)
 
 
 def marks_of(

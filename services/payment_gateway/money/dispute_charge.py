@@ -12,9 +12,9 @@ import msgspec
 from msgspec.structs import replace
 
 from payment_gateway.clock.stored_clock import StoredClock
+from payment_gateway.money.announcement import marked
 from payment_gateway.money.charge import Charge, ExceedsCharge, part
 from payment_gateway.money.dispute import Dispute, closed
-from payment_gateway.money.settle import marked
 from payment_gateway.money.show import ShowMoney
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store

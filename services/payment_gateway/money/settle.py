@@ -7,18 +7,18 @@ process dies between settling and announcing, the charge is still due.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 from prometheus_client import Counter
 from pymongo.errors import PyMongoError
 
 from payment_gateway.clock.stored_clock import StoredClock
-from payment_gateway.money.announcement import marks_of
-from payment_gateway.money.charge import Charge, Part, announced, due, part, settles_at, with_settled
+from payment_gateway.money.announcement import HAND_SECONDS, settled
+from payment_gateway.money.charge import Charge, Part, due
 from payment_gateway.money.dispute import Dispute
 from payment_gateway.money.stored_charges import StoredCharges
 from payment_gateway.store import Store, read
@@ -27,7 +27,7 @@ from payment_gateway.webhooks.endpoint import Endpoint
 from payment_gateway.webhooks.passed_over import PassedOver
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
-from shared.forward import forward
+from shared.forward import election_of, up_to_date
 from shared.leases import INTERVAL_SECONDS, LeasedWork
 from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
@@ -35,7 +35,6 @@ from shared.times import utc_now
 from shared.tracing import continue_trace, current_trace, span
 
 AT_ONCE = 256
-HAND_SECONDS = 5.0  # for so long no other process announces what we have settled
 _DATABASE_ERRORS = (PyMongoError, UnavailableError, OverloadedError, asyncio.CancelledError)
 LOOK_SECONDS = 0.5  # for at most this long, new charges are settled without reading what else is due
 STORE_SECONDS = 0.05  # a round waits this long for new charges to be stored: its endpoints must not be older
@@ -48,10 +47,13 @@ _SETTLED_BY_STATUS = {
 
 
 class _New(NamedTuple):
-    """A charge that is being stored. `inserting` returns None when it is, or the answer that its key has already."""
+    """A charge that is being stored. `inserting` returns None when it is, or the answer that its key has already. `is_late`
+    says that a round has waited for it in vain: no other does.
+    """
 
     document: Document
     inserting: "asyncio.Future[Any]"
+    is_late: bool = False
 
     @property
     def is_stored(self) -> bool | None:
@@ -118,7 +120,9 @@ class Settle:
         return await self._settle_and_announce(Round(await self._due()))
 
     async def _claim(self, _limit: int) -> Sequence[Round]:
-        new, self._new = {key: one for key, one in self._new.items() if one.is_stored is not False}, {}
+        late = {key: one for key, one in self._new.items() if one.is_late and one.is_stored is None}
+        new = {key: one for key, one in self._new.items() if key not in late and one.is_stored is not False}
+        self._new = late
         found: Sequence[Document] = []
         if not new or time.monotonic() >= self._looked_at + LOOK_SECONDS:
             found = await self._due()
@@ -149,14 +153,19 @@ class Settle:
     async def _settle_and_announce(self, round_: Round) -> int:
         # C23: endpoints are read after the charges were found due or asked for, so each that was there before hears of them.
         charges = [*round_.found, *(one.document for one in round_.new)]
-        asked_at, endpoints = time.monotonic(), await self._endpoints_of(charges) if charges else []
+        asked_at, election = time.monotonic(), election_of(self._store.client)
+        endpoints = await self._endpoints_of(charges) if charges else []
         if not (found := [*round_.found, *await self._stored(round_.new)]):
             return 0
+        if election_of(self._store.client) != election:  # the one that was asked may have been no primary any more
+            asked_at, endpoints = time.monotonic(), await self._endpoints_of(found)
         if endpoints:  # new charges were not read: what follows is by the server's clock all the same
             found = [{**one, "read_at": endpoints[0]["read_at"]} for one in found]
-        wanting = [msgspec.convert(one, Endpoint) for one in endpoints]
+        wanting = _decoded(endpoints)
         now = await self._clock.now()
-        ended = await asyncio.gather(*(self._settle_all(one, wanting, now) for one in found), return_exceptions=True)
+        ended = await asyncio.gather(
+            *(self._settle_all(one, wanting.get(one["merchant"], ()), now) for one in found), return_exceptions=True
+        )
         failed = {
             one["_id"]: error for one, error in zip(found, ended, strict=True) if isinstance(error, BaseException)
         }
@@ -164,7 +173,8 @@ class Settle:
         marked = [charge for charge in ended if isinstance(charge, dict)]
         if unknown := done - {charge["_id"] for charge in marked}:
             marked += await read(self._store.charges, {"$match": {"_id": {"$in": [*unknown]}}})
-        unannounced = await self._announce(marked, wanting, asked_at)
+        known = chain.from_iterable(some for some in wanting.values() if not isinstance(some, Exception))
+        unannounced = await self._announce(marked, [*known], asked_at)
         unavailable = {one for one, error in failed.items() if isinstance(error, _DATABASE_ERRORS)}
         for document_id in {*failed, *unannounced} - unavailable:
             self._passed_over.add(document_id)
@@ -173,31 +183,35 @@ class Settle:
         return len(done) - len(unannounced)
 
     async def _endpoints_of(self, charges: Sequence[Document]) -> list[Document]:
-        """The endpoints that may want their events, with all that were added here before. C9: no failover hides them."""
+        """The endpoints that may want their events, with all that were added before. C9: no failover hides them."""
         merchants = list({one["merchant"] for one in charges})
         wanted = {"merchant": {"$in": merchants}, "state": "enabled", "deleted_at": None}
-        async with forward(self._store.client) as session:
+        async with up_to_date(self._store.database) as session:
             return await read(self._store.webhook_endpoints, {"$match": wanted}, session=session)
 
     async def _stored(self, new: Sequence[_New]) -> list[Document]:
-        """Waits a little for new charges to be stored, and returns those that are. The others wait for the next round, which
-        reads their endpoints again.
+        """Waits a little for new charges to be stored, and returns those that are. The others come once that is known, in a
+        round that reads their endpoints again.
         """
         if new:
             await asyncio.wait([one.inserting for one in new], timeout=STORE_SECONDS)
         for one in new:
             if one.is_stored is None:
-                self._new[one.document["_id"]] = one
-                self.work.wake.set()
+                self._new[one.document["_id"]] = one._replace(is_late=True)
+                one.inserting.add_done_callback(lambda _: self.work.wake.set())
         return [one.document for one in new if one.is_stored]
 
-    async def _settle_all(self, document: Document, endpoints: Sequence[Endpoint], now: datetime) -> Document | None:
+    async def _settle_all(
+        self, document: Document, endpoints: Sequence[Endpoint] | Exception, now: datetime
+    ) -> Document | None:
         """Settles all that is due of one charge. Decisions about one document share one write. Returns the charge as it was
-        written, None if somebody else has settled it.
+        written, None if somebody else has settled it. Raises the error of decoding its merchant's endpoints.
         """
         written: list[Charge] = []
         continue_trace(document.get("trace"), reference=document.get("reference"))
         try:
+            if isinstance(endpoints, Exception):
+                raise endpoints
             charge = msgspec.convert(document, Charge)
             parts = due(charge, now)
             await asyncio.gather(*(self._settle(charge, document, one, endpoints, now, written) for one in parts))
@@ -235,39 +249,14 @@ class Settle:
             log.info(f"{noun} settled", id=ended.id, status=ended.status, failure_code=ended.failure_code)
 
 
-def settled(
-    charge: Charge | None,
-    object_id: str,
-    endpoints: Sequence[Endpoint],
-    *,
-    now: datetime,
-    delay: timedelta,
-    read_at: datetime | None,
-    trace: str | None,
-) -> Verdict[Charge, Part | None]:
-    """The charge with that part ended, or that dispute opened, and a mark for its event; no change if that was done already.
-    Its `due_at` stays, so it is due until the mark is announced. Pure.
-    """
-    subject = None if charge is None else part(charge, object_id)
-    if charge is None or read_at is None or subject is None or settles_at(subject) is None:
-        return Verdict(None, found=True)  # a reset took it, or another process was quicker
-    after = with_settled(charge, object_id, now=now, delay=delay)
-    ended = part(after, object_id)
-    if ended is None:  # nothing was left to dispute, so there is nothing to announce either
-        return Verdict(None, announced(after, ()))
-    return Verdict(ended, marked(after, ended, endpoints, now=now, read_at=read_at, trace=trace))
-
-
-def marked(
-    charge: Charge,
-    subject: Part,
-    endpoints: Sequence[Endpoint],
-    *,
-    now: datetime,
-    read_at: datetime,
-    trace: str | None,
-) -> Charge:
-    """The charge with a mark for that part; the process that writes it announces it. Pure."""
-    marks = marks_of(charge, subject, endpoints, now=now, trace=trace)
-    hand_until = read_at + timedelta(seconds=HAND_SECONDS)
-    return replace(charge, announce=(*charge.announce, *marks), hand_until=hand_until)
+def _decoded(documents: Iterable[Document]) -> Mapping[str, Sequence[Endpoint] | Exception]:
+    """The endpoints of each merchant, or the error if one of them does not decode: that holds up no other merchant."""
+    endpoints: dict[str, list[Endpoint] | Exception] = {}
+    for document in documents:
+        known = endpoints.setdefault(document["merchant"], [])
+        if not isinstance(known, Exception):
+            try:
+                known.append(msgspec.convert(document, Endpoint))
+            except msgspec.ValidationError as error:
+                endpoints[document["merchant"]] = error
+    return endpoints

@@ -88,7 +88,9 @@ class ChangeEndpoints:
     async def delete(self, merchant: str, endpoint_id: str) -> bool:
         """Returns whether there was one."""
         at = utc_now()  # C24: keys stay on real time
-        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.deleted(found, merchant, at=at))
+        return await self.endpoints.change(
+            endpoint_id, lambda found, read_at: endpoints.deleted(found, merchant, read_at=read_at, at=at)
+        )
 
     async def rotate_secret(
         self, merchant: str, key: str, endpoint_id: str, asked: Rotation

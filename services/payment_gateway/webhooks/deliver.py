@@ -35,7 +35,7 @@ from payment_gateway.webhooks.shares import Shares
 from shared.documents import Documents
 from shared.leases import Lease, LeasedWork
 from shared.metrics import SECONDS
-from shared.mongo import Collection, Document, to_document
+from shared.mongo import Document, to_document
 from shared.telemetry import log
 from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
@@ -135,8 +135,8 @@ class DeliverWebhooks:
         if not documents:
             return []
         events, endpoints = await asyncio.gather(
-            _by_id(self.store.events, {one["event_id"] for one in documents}),
-            _by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
+            self.store.by_id(self.store.events, {one["event_id"] for one in documents}),
+            self.store.by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
         )
         claimed = [
             _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents
@@ -203,7 +203,8 @@ class DeliverWebhooks:
             return
         continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
         is_fresh = time.monotonic() < claimed.fresh_until
-        found = claimed.endpoint if is_fresh else await self.store.webhook_endpoints.find_one(delivery.endpoint_id)
+        known = {} if is_fresh else await self.store.by_id(self.store.webhook_endpoints, {delivery.endpoint_id})
+        found = claimed.endpoint if is_fresh else known.get(delivery.endpoint_id)
         endpoint = msgspec.convert(found, Endpoint) if found else None
         if endpoint is None or endpoint.state == "disabled" or endpoint.deleted_at is not None:
             await self._record(claimed, None, Next("cancelled"))
@@ -262,10 +263,6 @@ class DeliverWebhooks:
 
     async def _release(self, claimed: _Claimed) -> None:
         await release(self.store.deliveries, claimed.delivery)
-
-
-async def _by_id(collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
-    return {document["_id"]: document async for document in collection.find({"_id": {"$in": list(ids)}})}
 
 
 def _signed(delivery: Delivery, endpoint: Endpoint, body: bytes, *, now: datetime) -> tuple[bytes, Mapping[str, str]]:

@@ -54,9 +54,9 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts. `queued_at` is the real time of
-    the announcement; a resent one has none. `claim` is the token of the process that has it until `lease_until`. `resent` is
-    the claim that it had when somebody asked to resend it: that attempt had already begun.
+    """`fault` says why it is not delivered as usual; `forgeries` are for its first attempts. `queued_at` is the real time at
+    which its mark was read or written; a resent one has none. `claim` is the token of the process that has it until
+    `lease_until`. `resent` is the claim that it had when somebody asked to resend it: that attempt had already begun.
     """
 
     id: str = msgspec.field(name="_id")

@@ -183,29 +183,29 @@ def changed(endpoint: Endpoint | None, merchant: str, change: Change) -> Verdict
     return Verdict(after, after if after != endpoint else None, found=True)
 
 
-def deleted(endpoint: Endpoint | None, merchant: str, *, at: datetime) -> Verdict[Endpoint, bool]:
-    """Deletes an endpoint, and says whether the merchant had it. `at` is real time. The document stays, shown to nobody,
-    for GONE_AFTER and until its last key has expired. A repeated request then gets its first answer, and makes no second
-    endpoint.
+def deleted(
+    endpoint: Endpoint | None, merchant: str, *, read_at: datetime | None, at: datetime
+) -> Verdict[Endpoint, bool]:
+    """Deletes an endpoint, and says whether the merchant had it. `read_at` is the server's time of the read; `at` is real
+    time too. The document stays, shown to nobody, for GONE_AFTER and until its last key has expired. A repeated request then
+    gets its first answer, and makes no second endpoint.
     """
-    if endpoint is None or endpoint.merchant != merchant:
+    if endpoint is None or read_at is None or endpoint.merchant != merchant:
         return Verdict(answer=False, found=True)
     if endpoint.deleted_at is not None:
         return Verdict(answer=endpoint.deleted_at == at, found=True)
-    gone_at = max([at + GONE_AFTER, *(key.expires_at for key in endpoint.keys)])
+    gone_at = max([read_at + GONE_AFTER, *(key.expires_at for key in endpoint.keys)])
     after = replace(endpoint, generation=endpoint.generation + 1, deleted_at=at, gone_at=gone_at, place=UNSET)
     return Verdict(answer=True, after=replace(after, headers=(), expires_at=None))
 
 
 def expired(endpoint: Endpoint | None, *, read_at: datetime | None, at: datetime) -> Verdict[Endpoint, bool]:
-    """Deletes an endpoint whose time is over, and says whether it did. One that was renewed meanwhile stays. `read_at` is
-    the server's time of the read; `at` is real time too.
-    """
+    """Deletes an endpoint whose time is over, and says whether it did. One that was renewed meanwhile stays."""
     if endpoint is None or read_at is None:
         return Verdict(answer=False, found=True)
     if endpoint.deleted_at is None and (endpoint.expires_at is None or endpoint.expires_at > read_at):
         return Verdict(answer=False, found=True)
-    return deleted(endpoint, endpoint.merchant, at=at)
+    return deleted(endpoint, endpoint.merchant, read_at=read_at, at=at)
 
 
 def announced(endpoint: Endpoint, ids: Collection[str]) -> Endpoint:

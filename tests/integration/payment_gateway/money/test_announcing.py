@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from shared.edge.problems import there
 from shared.pages import Paging
 from shared.times import utc_now
 from tests.http_double import HttpDouble
-from tests.integration.payment_gateway.conftest import MakeApplication, create
+from tests.integration.payment_gateway.conftest import MakeApplication, asked, create
 from tests.integration.payment_gateway.money.test_charges_and_refunds import NOW, refund, settle
 from tests.integration.payment_gateway.webhooks.test_endpoints import add
 
@@ -80,6 +81,24 @@ async def test_c23_a_charge_that_cannot_be_settled_holds_up_no_other(
     succeeded = await application.store.charges.distinct("_id", {"status": "succeeded"})
     assert succeeded == sorted(charge.id for charge in others)
     assert sorted(application.settle_charges._passed_over.ids()) == sorted(charge.id for charge in spoiled)
+
+
+async def test_c23_an_endpoint_that_cannot_be_read_holds_up_its_own_merchant_only(
+    application: Application, receiver: HttpDouble
+) -> None:
+    """A later version may have written it."""
+    await add(application, f"{receiver.url}/later", merchant="later")
+    of_a_later_version = {"merchant": "later"}, {"$set": {"event_types": ["payment.unheard_of"]}}
+    await application.store.webhook_endpoints.update_one(*of_a_later_version)
+    await application.create_money.charge("later", uuid4().hex, asked())
+    charge = await create(application)
+    assert await settle(application) == 1
+    assert await application.store.events.distinct("object_id") == [charge.id]
+    [held_up] = await application.store.charges.find({"due_at": {"$ne": None}}).to_list()
+    assert application.settle_charges._passed_over.ids() == [held_up["_id"]]
+    await application.store.webhook_endpoints.update_one({"merchant": "later"}, {"$set": {"event_types": []}})
+    application.settle_charges._passed_over._until.clear()  # its pause is over
+    assert await settle(application) == 1
 
 
 async def test_c23_a_charge_that_cannot_be_announced_spoils_no_other_and_is_tried_again(

@@ -102,11 +102,15 @@ async def test_c23_a_charge_that_is_stored_late_is_told_to_an_endpoint_that_was_
     inserting = await being_stored(application)
     [round_] = await settling._claim(1)
     assert await settling._settle_and_announce(round_) == 0
+    other = await create(application)
+    [round_] = await settling._claim(1)
+    assert [one.document["_id"] for one in round_.new] == [other.id], "no other charge waits for it"
+    assert await settling._settle_and_announce(round_) == 1
     await add(application, f"{receiver.url}/more")
     inserting.set_result(None)
     [round_] = await settling._claim(1)
     assert await settling._settle_and_announce(round_) == 1
-    assert await application.store.deliveries.count_documents({}) == 2
+    assert await application.store.deliveries.count_documents({}) == 1 + 2
 
 
 async def test_charges_that_are_refused_or_too_many_are_not_kept_and_a_look_finds_what_is_stored(

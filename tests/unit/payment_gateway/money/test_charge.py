@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from payment_gateway.faults.payment_method import OUTCOMES
-from payment_gateway.money.announcement import marks_of
+from payment_gateway.money.announcement import HAND_SECONDS, marks_of, settled
 from payment_gateway.money.charge import (
     REFUNDS_MAX,
     Charge,
@@ -28,7 +28,6 @@ from payment_gateway.money.dispute_charge import (
     with_closed,
     with_dispute,
 )
-from payment_gateway.money.settle import HAND_SECONDS, settled
 from shared import wire
 from shared.idempotency import KeyReused
 from shared.not_found import NotFound
