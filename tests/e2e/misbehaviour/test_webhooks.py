@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.misbehaviour.conftest import Shop, verdicts
 from tests.http_double import Asked, always, http_double
+from tests.waiting import until
 
 FORGERIES = ["bad_signature", "stale_timestamp", "tampered_body", "retired_secret"]
 
@@ -40,13 +41,17 @@ async def test_dropped(shop: Shop) -> None:
 
 async def test_what_was_dropped_is_listed_as_not_delivered_from_the_moment_it_was_announced(shop: Shop) -> None:
     charge = await shop.paid(scenario={"webhooks": ["dropped"]})
-    await shop.hears((await shop.paid(reference=charge["reference"]))["id"])
+    heard_id = (await shop.paid(reference=charge["reference"]))["id"]
     await shop.deliveries(charge["id"])
 
     async def listed(**query: str) -> list[str]:
         path = "/v1/events?" + urlencode({"reference": charge["reference"], **query})
         return [one["data"]["id"] for one in await shop.listed(path)]
 
+    async def is_recorded() -> bool:
+        return await listed(delivered="true") == [heard_id]
+
+    await until(is_recorded, "the other event to be delivered, and to count as such")
     [event] = [one for one in await shop.listed("/v1/events") if one["data"]["id"] == charge["id"]]
     announced = event["timestamp"]
     much_later = (at(announced) + timedelta(days=1)).isoformat()
