@@ -25,6 +25,7 @@ from tools.replica_set import Member, ReplicaSet, temporary_replica_set
 def replica_set() -> Iterator[ReplicaSet]:
     with temporary_replica_set() as replica_set:
         yield replica_set
+    assert replica_set.transactions == 0
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ async def gateway(replica_set: ReplicaSet, database: str, *, workers: bool = Fal
 
 @dataclass
 class Views:
-    """What the members know of what a majority has; those that are not primary learn nothing new when held back."""
+    """Holds back the members that are not primary: they learn nothing new of what a majority has."""
 
     replica_set: ReplicaSet
     others: tuple[Member, ...] = ()

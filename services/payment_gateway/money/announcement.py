@@ -1,5 +1,5 @@
-"""What settling writes: a part of a charge that has ended, or a dispute that has opened, and the marks that announce it. A
-wrong amount adds a second mark. Pure.
+"""Settling ends a charge or a refund, or opens a dispute, and marks the charge, so that the event is announced. A wrong
+amount adds a second mark. Pure.
 """
 
 from collections.abc import Sequence

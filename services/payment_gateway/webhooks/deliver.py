@@ -202,9 +202,10 @@ class DeliverWebhooks:
             await self._record(claimed, None, Next("cancelled"))
             return
         continue_trace(claimed.event.get("trace"), reference=claimed.event.get("reference"))
-        is_fresh = time.monotonic() < claimed.fresh_until
-        known = {} if is_fresh else await self.store.by_id(self.store.webhook_endpoints, {delivery.endpoint_id})
-        found = claimed.endpoint if is_fresh else known.get(delivery.endpoint_id)
+        found = claimed.endpoint
+        if time.monotonic() >= claimed.fresh_until:
+            known = await self.store.by_id(self.store.webhook_endpoints, {delivery.endpoint_id})
+            found = known.get(delivery.endpoint_id)
         endpoint = msgspec.convert(found, Endpoint) if found else None
         if endpoint is None or endpoint.state == "disabled" or endpoint.deleted_at is not None:
             await self._record(claimed, None, Next("cancelled"))

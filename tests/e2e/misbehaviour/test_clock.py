@@ -33,12 +33,19 @@ async def advance(shop: Shop, seconds: int) -> dict[str, Any]:
     clock: dict[str, Any] = (await shop.call("POST", "/v1/test/clock", {"action": "advance", "seconds": seconds})).json
     if clock["state"] == "advancing":
         assert time.monotonic() - began >= ANSWER_SECONDS
+        return await arrival(shop)
+    return clock
 
-        async def has_arrived() -> bool:
-            clock.update((await shop.call("GET", "/v1/test/clock")).json)
-            return bool(clock["state"] == "frozen")
 
-        await until(has_arrived, "the clock has arrived")
+async def arrival(shop: Shop) -> dict[str, Any]:
+    """The clock once it has arrived."""
+    clock: dict[str, Any] = {}
+
+    async def has_arrived() -> bool:
+        clock.update((await shop.call("GET", "/v1/test/clock")).json)
+        return bool(clock["state"] == "frozen")
+
+    await until(has_arrived, "the clock has arrived")
     return clock
 
 
@@ -109,12 +116,7 @@ async def test_c24_a_clock_whose_gateway_is_killed_on_the_way_goes_on_from_where
         for collection in ("clock", "deliveries"):
             await end_leases(mongo[database_name][collection])
         await asyncio.to_thread(gateway.start)
-
-        async def has_arrived() -> bool:
-            return bool((await shop.call("GET", "/v1/test/clock")).json["state"] == "frozen")
-
-        await until(has_arrived, "the clock has arrived")
-        assert at((await shop.call("GET", "/v1/test/clock")).json["now"]) == began + timedelta(seconds=THREE_DAYS)
+        assert at((await arrival(shop))["now"]) == began + timedelta(seconds=THREE_DAYS)
         [delivery] = await shop.listed("/v1/deliveries")
         assert_on_schedule(delivery)
         assert len(down.asked) == len(delivery["attempts"]) + 1, "only what was in hand is sent again"
