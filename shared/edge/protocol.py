@@ -44,6 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None  # the request that is being answered; others wait behind it
         self._held_back: tuple[RequestResponseCycle, ASGI3Application] | None = None  # until its client reads on
         self._stopping = False
+        self._sends_no_more = False  # the client: it may have gone
         self._held: asyncio.Event | None = None  # set to end a hold early
         self._extensions = {"hold": self._hold, "hang_up": self._hang_up}  # for handlers
 
@@ -92,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The client sends no more, but may still read. So whole requests are answered, and a stream ends. Returns whether
         the connection stays open for that.
         """
+        self._sends_no_more = True
         self._end_hold()
         if self._arrival.phase is Phase.BODY or not self._is_answering() or self.cycle.response_started:
             return False
@@ -241,8 +243,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
 
     async def _hold(self, seconds: float) -> bool:
-        """For handlers: waits. False if it ended early, because the client has gone or the server stops."""
-        if self._stopping or self.transport.is_closing():
+        """For handlers: waits. False, at once or early, if the client has gone or sends no more, or if the server stops."""
+        if self._stopping or self._sends_no_more or self.transport.is_closing():
             return False
         self._held = asyncio.Event()
         try:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import uvicorn
 from litestar.types import Receive, Scope, Send
@@ -23,14 +24,15 @@ PATIENT = HttpLimits(http_head_seconds=60, http_body_seconds=60, http_write_seco
 
 
 class Answering:
-    """Answers every request with the size of its body, `/large` with LARGE bytes, `/stream` without end, `/held`
-    when it is told to.
+    """Answers every request with the size of its body, `/large` with LARGE bytes, `/stream` without end, `/held` when it is
+    told to, `/later` when it is told to and has then held the answer back for a minute.
     """
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.begun = 0
         self.cut_off = 0
+        self.holds = 0
         self.streams = 0
         self.release = asyncio.Event()
 
@@ -47,8 +49,12 @@ class Answering:
                 break
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.seen.append((scope["path"], headers))
-        if scope["path"] == "/held":
+        if scope["path"] in {"/held", "/later"}:
             await self.release.wait()
+        if scope["path"] == "/later":
+            self.holds += 1
+            hold: Any = scope["extensions"]["hold"]  # type: ignore[index]
+            await hold(60)
         if scope["path"] == "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"first", "more_body": True})

@@ -33,6 +33,27 @@ async def test_half_a_request_is_not_waited_for_when_its_client_sends_no_more() 
             assert await connection.rest() == b""
 
 
+async def test_nothing_is_held_back_for_a_client_that_sends_no_more() -> None:
+    """It may have gone: a client that closes looks the same until something is written to it."""
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET /later HTTP/1.1\r\n" + HEAD + b"\r\n")
+        running.app.release.set()
+        await soon(lambda: running.app.holds == 1, "the answer is held back")
+        await connection.end()
+        assert await connection.answer() == (200, b"0")
+
+
+async def test_nothing_is_held_back_for_a_client_that_went_before() -> None:
+    async with serving() as running:
+        connection = await running.connect()
+        await connection.send(b"GET /later HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await connection.end()
+        assert (await running.ask(GET))[0] == 200  # so the end before it has been seen too
+        running.app.release.set()
+        assert await connection.answer() == (200, b"0")
+
+
 async def test_a_stream_ends_when_its_client_goes() -> None:
     async with serving() as running:
         connection = await running.connect()
