@@ -65,7 +65,10 @@ class BoundedServer(uvicorn.Server):
     async def _sweep_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + self._sweep_seconds
             await asyncio.sleep(self._sweep_seconds)
+            if loop.time() - due > self._sweep_seconds:  # we stood still, perhaps our clients too
+                await asyncio.sleep(self._sweep_seconds)
             now = loop.time()
             for connection in list(self.server_state.connections):
                 assert isinstance(connection, BoundedProtocol)

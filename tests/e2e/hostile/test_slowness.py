@@ -85,8 +85,10 @@ async def test_who_says_nothing_at_all_is_left(target: Target) -> None:
 async def test_two_hundred_slow_clients_keep_nobody_out(target: Target) -> None:
     before = target.resident_kib()
     async with AsyncExitStack() as stack:
-        slow = [await stack.enter_async_context(await Connection.open(target.port)) for _ in range(200)]
-        await asyncio.gather(*(connection.send(target.post()[:-1]) for connection in slow))
+        slow = []
+        for _ in range(200):
+            slow.append(await stack.enter_async_context(await Connection.open(target.port)))
+            await slow[-1].send(target.post()[:-1])
         await target.assert_serving()
         answers = await asyncio.gather(*(connection.answer() for connection in slow))
     assert {answer.status for answer in answers} == {408}

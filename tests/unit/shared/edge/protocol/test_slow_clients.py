@@ -1,6 +1,7 @@
 """A client that does not go on is cut off; one that is slow is waited for."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -86,3 +87,14 @@ async def test_a_body_that_comes_slowly_but_steadily_is_waited_for() -> None:
             await connection.send(b"x" * 512)
             await asyncio.sleep(0.05)
         assert await connection.answer() == (200, b"8192")
+
+
+async def test_a_client_that_stood_still_with_the_server_may_go_on() -> None:
+    async with serving(HttpLimits(http_head_seconds=2)) as running:
+        connection = await running.connect()
+        await connection.send(GET[:10])
+        await soon(lambda: bool(running.server.server_state.connections), "the connection is open")
+        time.sleep(3)  # noqa: ASYNC251 - the machine does
+        await asyncio.sleep(0.01)
+        await connection.send(GET[10:])
+        assert await connection.answer() == (200, b"0")
