@@ -1,9 +1,9 @@
 """C9: no failover takes an answer back. A process never shows less than it has shown or written before."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from bson import Int64, ObjectId, Timestamp
@@ -12,6 +12,7 @@ from pymongo.asynchronous.mongo_client import AsyncMongoClient
 
 from shared.mongo import BARRIERS, Collection, Database
 
+T = TypeVar("T")
 Election: TypeAlias = tuple[Any, ObjectId]
 
 _BARRIERS = 16
@@ -36,20 +37,26 @@ async def forward(client: AsyncMongoClient[Any]) -> AsyncIterator[AsyncClientSes
             _reached[client.options] = ended
 
 
-@asynccontextmanager
-async def up_to_date(database: Database) -> AsyncIterator[AsyncClientSession]:
-    """A session whose reads show all that was acknowledged before, to whichever process. A primary that has acknowledged a
-    write since its election knows what a majority has. So this costs one write after each election; behind a mongos, which
-    tells nobody of elections, it costs one each time. Raises PyMongoError.
+async def read_up_to_date(database: Database, read: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+    """What `read` returns in a session that shows all that was acknowledged before, to whichever process. A primary that has
+    acknowledged a write since its election knows what a majority has. So this costs one write after each election; behind a
+    mongos, which tells nobody of elections, it costs one each time.
+
+    `read` runs again if the primary changed meanwhile, because the driver may have asked the new one by itself. Raises what
+    `read` raises, and PyMongoError.
     """
     client = database.client
     async with forward(client) as session:
         election = election_of(client)
-        if election is None or election != _passed.get(client.options):
-            await pass_barrier(database[BARRIERS], session)
-            if election is not None and election == election_of(client):
-                _passed[client.options] = election
-        yield session
+        if election is not None and election == _passed.get(client.options):
+            found = await read(session)
+            if election_of(client) == election:
+                return found
+            election = election_of(client)
+        await pass_barrier(database[BARRIERS], session)
+        if election is not None and election == election_of(client):
+            _passed[client.options] = election
+        return await read(session)
 
 
 async def pass_barrier(barriers: Collection, session: AsyncClientSession) -> None:

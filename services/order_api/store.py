@@ -19,7 +19,7 @@ from order_api.reviews import OPEN_REVIEW
 from shared.batches import answered_within
 from shared.documents import Changes, Decide, Documents, Verdict
 from shared.documents.keys import change_once
-from shared.forward import forward, pass_barrier
+from shared.forward import forward, pass_barrier, read_up_to_date
 from shared.idempotency import Answer, KeyedRequest, KeyReused
 from shared.ids import first_id
 from shared.mongo import BARRIERS, Client, Collection, Document
@@ -128,8 +128,14 @@ class Store:
         return await self.change_own(merchant, order_id, lambda order, _now: Verdict(order))
 
     async def wants_charge(self, order_id: str) -> bool:
-        """Whether the order is neither paid nor cancelled, as a majority has it. Raises PyMongoError."""
-        return await self.orders.find_one({"_id": order_id, "status": "Pending"}, {"_id": 1}) is not None
+        """Whether the order is neither paid nor cancelled. C9: that it is not to be seen means that it is gone. Raises
+        PyMongoError.
+        """
+        wanted = {"_id": order_id, "status": "Pending"}
+        found = await read_up_to_date(
+            self.database, lambda session: self.orders.find_one(wanted, {"_id": 1}, session=session)
+        )
+        return found is not None
 
     async def list_orders(
         self,

@@ -7,6 +7,7 @@ from litestar.params import QueryParameter
 
 from payment_gateway.store import Store
 from shared.edge.problems import there
+from shared.forward import read_up_to_date
 from shared.mongo import Collection, Document
 from shared.pages import Found, Paging, older_than, place
 from shared.tracing import note
@@ -49,14 +50,16 @@ async def page(
     """A page of documents, newest first, after `stages`. Conditions without a value do not count. Raises CursorError.
 
     The conditions in `also` have no index. With one of them a page examines LOOKED_AT_MAX documents: it may have fewer than
-    `limit`, or none, although another page follows.
+    `limit`, or none, although another page follows. C9: a page shows all that was added before it was asked for.
     """
     # As two conditions, because both may be about `created_at`.
     those = {"$match": {"$and": [given({**conditions, "created_at": paging.created}), beyond(paging.after)]}}
     last = await _last_looked_at(collection, those) if given(also) else None
     wanted = {"$match": {**given(also), **(_not_before(last) if last else {})}}
     newest: list[Mapping[str, Any]] = [those, wanted, {"$sort": NEWEST_FIRST}, *stages]
-    documents, more = await store.read_page(collection, newest, paging.limit)
+    documents, more = await read_up_to_date(
+        store.database, lambda session: store.read_page(collection, newest, paging.limit, session=session)
+    )
     last = documents[-1] if more else last
     return Found(documents, place(last, "created_at") if last else None)
 

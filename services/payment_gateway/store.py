@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from shared.forward import up_to_date
+from shared.forward import read_up_to_date
 from shared.mongo import Client, Collection, Document
 from shared.not_found import NotFound
 from shared.page_reader import PageReader
@@ -28,18 +28,19 @@ class Store:
         self.read_page = PageReader()
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | NotFound:
-        """The document of this merchant, unless it was deleted. NotFound names its kind after the collection."""
-        found = await collection.find_one({"_id": document_id, "merchant": merchant, "deleted_at": None})
+        """The document of this merchant, unless it was deleted. NotFound names its kind after the collection. C9: it was not
+        added by anybody. Raises PyMongoError.
+        """
+        wanted = {"_id": document_id, "merchant": merchant, "deleted_at": None}
+        found = await read_up_to_date(self.database, lambda session: collection.find_one(wanted, session=session))
         kind = collection.name.replace("ies", "y").removesuffix("s").replace("_", " ")
         return NotFound(kind) if found is None else found
 
     async def by_id(self, collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
-        """The documents that are there, by their ids. C9: what is missing is not there, and was not added by anybody. Raises
-        PyMongoError.
-        """
-        async with up_to_date(self.database) as session:
-            found = collection.find({"_id": {"$in": [*ids]}}, session=session)
-            return {document["_id"]: document async for document in found}
+        """The documents that are there, by their ids. C9: what is missing was not added by anybody. Raises PyMongoError."""
+        wanted = {"_id": {"$in": [*ids]}}
+        found = await read_up_to_date(self.database, lambda session: collection.find(wanted, session=session).to_list())
+        return {document["_id"]: document for document in found}
 
 
 READ_AT = {"$set": {"read_at": "$$NOW"}}

@@ -13,7 +13,7 @@ from payment_gateway.store import Store
 from payment_gateway.webhooks.endpoint import ENDPOINTS_MAX, Endpoint, PlaceTaken
 from shared.documents import Documents
 from shared.documents.keys import known_keys
-from shared.forward import up_to_date
+from shared.forward import read_up_to_date
 from shared.idempotency import Answer, KeyReused
 from shared.mongo import COUNTED, Collection, Document, to_document
 from shared.pages import Found, Paging
@@ -53,9 +53,11 @@ async def free_place(store: Store, merchant: str, *, new: bool) -> int | None:
 
 async def find_endpoints(store: Store, conditions: Mapping[str, Any]) -> list[Endpoint]:
     """The endpoints that match and are not deleted, none missing that somebody has added before. Raises PyMongoError."""
-    async with up_to_date(store.database) as session:
-        found = store.webhook_endpoints.find({**conditions, "deleted_at": None}, session=session)
-        return [msgspec.convert(document, Endpoint) async for document in found]
+    wanted = {**conditions, "deleted_at": None}
+    found = await read_up_to_date(
+        store.database, lambda session: store.webhook_endpoints.find(wanted, session=session).to_list()
+    )
+    return [msgspec.convert(document, Endpoint) for document in found]
 
 
 async def page_of_endpoints(store: Store, merchant: str, paging: Paging) -> Found[Document]:

@@ -1,20 +1,27 @@
-"""C9 and C23 where they are hard: the next primary does not know yet which endpoints a majority has."""
+"""C9 where it is hard: the next primary does not know yet what a majority has."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
 
+from order_api.app import Application as OrderApi
+from order_api.settings import Settings as OrderApiSettings
 from payment_gateway.app import Application
 from payment_gateway.settings import Settings
 from payment_gateway.webhooks.deliver import FRESH_SECONDS
+from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.env import Secret
-from shared.forward import election_of
+from shared.forward import election_of, read_up_to_date
+from shared.signing import DEVELOPMENT_SECRET
 from tests.e2e.test_failover import set_view_held_back
 from tests.http_double import HttpDouble, http_double
+from tests.integration.order_api.conftest import place
 from tests.integration.payment_gateway.conftest import SECRET, create
 from tests.integration.payment_gateway.webhooks.test_endpoints import add
 from tests.waiting import until
@@ -63,7 +70,7 @@ class Views:
         for member in self.others:
             set_view_held_back(member, held_back=True)
 
-    async def change_primary(self, application: Application) -> None:
+    async def change_primary(self, application: Application | OrderApi) -> None:
         """Returns when the application knows the new one, which was held back."""
         await asyncio.to_thread(self.replica_set.step_down)
         new = await asyncio.to_thread(self.replica_set.wait_for_primary)
@@ -73,7 +80,7 @@ class Views:
             election = election_of(application.store.client)
             return election is not None and "{}:{}".format(*election[0]) == new.address
 
-        await until(is_known, "the gateway knows the new primary")
+        await until(is_known, "the application knows the new primary")
 
     def release(self) -> None:
         for member in self.others:
@@ -145,3 +152,54 @@ async def test_c9_a_delivery_is_not_cancelled_because_a_new_primary_does_not_kno
         await until(has_ended, "the delivery to end")
         [delivery] = await deliveries.find().to_list()
         assert (delivery["state"], len(receiver.asked)) == ("delivered", 1)
+
+
+async def test_c9_a_read_that_meets_an_election_shows_what_was_acknowledged_before(
+    replica_set: ReplicaSet, receiver: HttpDouble, views: Views
+) -> None:
+    async with gateway(replica_set, "read") as other, gateway(replica_set, "read") as one:
+        await find_endpoints(one.store, {})  # so that it has passed a barrier of this primary
+        await views.hold_back()
+        endpoint = await add(other, f"{receiver.url}/hooks")
+        has_changed = asyncio.Event()
+
+        async def read(session: AsyncClientSession) -> Any:
+            if not has_changed.is_set():
+                await views.change_primary(one)
+                has_changed.set()
+            return await one.store.webhook_endpoints.find_one({"_id": endpoint.id}, session=session)
+
+        await never_denied(views, lambda: read_up_to_date(one.store.database, read))
+
+
+async def test_c17_an_order_that_a_new_primary_does_not_know_yet_was_not_withdrawn(
+    replica_set: ReplicaSet, views: Views
+) -> None:
+    settings = OrderApiSettings(
+        mongodb_uri=Secret(replica_set.uri),
+        app_env="development",
+        order_api_database="withdrawn",
+        payment_gateway_url="http://127.0.0.1:9",
+        webhook_secrets=(Secret(DEVELOPMENT_SECRET),),
+    )
+    application = OrderApi(settings)
+    async with application.running(workers=False):
+        await views.hold_back()
+        order = await place(application)
+        await views.change_primary(application)
+        await never_denied(views, lambda: application.store.wants_charge(order.id))
+
+
+async def never_denied(views: Views, ask: Callable[[], Awaitable[Any]]) -> None:
+    """Asks until the answer is yes. While the view is held back there may be no answer, but never a no."""
+
+    async def is_there() -> bool:
+        try:
+            assert await ask()
+        except PyMongoError:
+            return False
+        finally:
+            views.release()
+        return True
+
+    await until(is_there, "the primary knows it")
