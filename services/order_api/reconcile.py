@@ -12,7 +12,6 @@ import asyncio
 from datetime import datetime
 
 import msgspec
-from pymongo.errors import PyMongoError
 
 from order_api.claims import DAY_SECONDS, take_turns
 from order_api.event import TEXT_MAX, StoredEvent
@@ -75,18 +74,19 @@ class Reconcile:
             self._store.payment_events, limit=events, base_seconds=base_seconds, cap_seconds=DAY_SECONDS
         )
         questions = [_Question(found.get("order_id"), found, found.get("trace")) for found in received]
-        self._events_in_hand += len(questions)
         try:
             orders = await take_turns(self._store.orders, limit=limit - len(questions), base_seconds=base_seconds)
-        except PyMongoError as error:
+            asked = [
+                _Question(one["_id"], None, one.get("trace"), one.get("asks_left", 0), _references(one))
+                for one in orders
+            ]
+        except Exception as error:
             if not questions:
                 raise
             # Events that were moved on to their next turn must be taken up now.
             log.warning("claim broken off", worker="reconcile", reason=describe(error))
-            return questions
-        asked = [
-            _Question(one["_id"], None, one.get("trace"), one.get("asks_left", 0), _references(one)) for one in orders
-        ]
+            asked = []
+        self._events_in_hand += len(questions)
         return [*questions, *asked]
 
     async def _ask(self, question: _Question) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 
 import msgspec
+from bson import DatetimeMS
 
 from order_api.app import Application
 from order_api.order import Order
+from order_api.reconcile import EVENTS_AT_ONCE
 from shared.documents import InvalidError, Verdict
 from shared.times import utc_now
 from tests.http_double import HttpDouble
@@ -68,6 +70,18 @@ async def test_c22_an_event_that_does_not_decode_spoils_the_turn_of_no_order(
     await application.store.database.command("collMod", "payment_events", validationLevel="off")
     assert await application.reconcile.work.run_once() == 2
     assert {one.query["reference"] for one in provider.asked} == {order.id}
+
+
+async def test_c21_events_beside_an_order_that_cannot_be_read_are_taken_up(application: Application) -> None:
+    order = await place(application)
+    for number in range(3 * EVENTS_AT_ONCE):
+        await application.record_events(received(event_bytes(charge_of(order, reference=f"not-ours-{number}"))))
+    out_of_range = {"reconcile_at": order.created_at, "updated_at": DatetimeMS(2**55)}
+    await application.store.orders.update_one({"_id": order.id}, {"$set": out_of_range})
+    events = application.store.payment_events
+    await events.update_many({}, {"$set": {"reconcile_at": order.created_at}})
+    assert [await application.reconcile.work.run_once() for _ in range(3)] == [EVENTS_AT_ONCE] * 3
+    assert await events.count_documents({"reconcile_attempts": {"$gt": 0}}) == 3 * EVENTS_AT_ONCE
 
 
 async def test_c6_a_refund_too_many_for_a_document_harms_only_itself(application: Application) -> None:
