@@ -130,9 +130,10 @@ class LeasedWork(Generic[Work]):
         """Wakes the worker then, unless it wakes earlier anyway. Polling finds later work."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
-        if self._alarm is None or self._alarm_at <= loop.time() or at < self._alarm_at:
-            if self._alarm is not None:
-                self._alarm.cancel()
+        pending = self._alarm if self._alarm_at > loop.time() else None  # one that is due wakes it, if it has not yet
+        if pending is None or at < self._alarm_at:
+            if pending is not None:
+                pending.cancel()
             self._alarm, self._alarm_at = loop.call_later(max(seconds, 0.0), self.wake.set), at
 
     @property

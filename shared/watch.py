@@ -62,7 +62,8 @@ class Watch:
 
     def touch(self, name: str) -> None:
         """Tells everybody at the next look that `name`, which is in no collection, has changed."""
-        self._touched.add(name)
+        if len(self._touched) < HINTS_MAX:  # while nobody watches there is no look
+            self._touched.add(name)
 
     async def news(self, merchant: str, seen: int | None) -> News:
         """The changes for a merchant after look number `seen`; none if the merchant has seen no look yet."""
@@ -89,9 +90,9 @@ class Watch:
             hints.setdefault(one["merchant"], []).append(Hint(one["_id"], int(one["version"])))
         changed = [name for name, state in states.items() if name in self._seen and self._seen[name] != state]
         hints[None] = [Hint(name, None) for name in (*changed, *self._touched)]
+        self._more = now - self._looked_at > WINDOW_SECONDS / 2 or max(len(fresh), len(self._touched)) >= HINTS_MAX
         self._touched = set()
         self._seen = {**{one["_id"]: one["version"] for one in found}, **states}
-        self._more = now - self._looked_at > WINDOW_SECONDS / 2 or len(fresh) >= HINTS_MAX
         self._hints = hints
         self._number += 1
         self._looked_at = now

@@ -96,7 +96,7 @@ class AdvanceClock:
     async def _advance(self, document: Document) -> None:
         try:
             await self._go_on(msgspec.convert(document, Clock))
-        except PyMongoError:
+        except Exception:
             with suppress(PyMongoError):  # then the lease must lapse before another process goes on
                 await self._release(document)
             raise

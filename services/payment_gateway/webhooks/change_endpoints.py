@@ -82,8 +82,13 @@ class ChangeEndpoints:
         raise UnresolvedDuplicateError
 
     async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | NotFound:
-        """Returns the endpoint after the change."""
-        return await self.endpoints.change(endpoint_id, lambda found, _now: endpoints.changed(found, merchant, change))
+        """Returns the endpoint after the change. What is left of a resend to it goes on as soon as it is enabled."""
+        after: Endpoint | NotFound = await self.endpoints.change(
+            endpoint_id, lambda found, _now: endpoints.changed(found, merchant, change)
+        )
+        if isinstance(after, Endpoint) and after.state == "enabled":
+            await self.store.resends.update_one({"_id": endpoint_id}, {"$set": {"due_at": await self.clock.now()}})
+        return after
 
     async def delete(self, merchant: str, endpoint_id: str) -> bool:
         """Returns whether there was one."""

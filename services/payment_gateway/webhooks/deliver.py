@@ -134,10 +134,14 @@ class DeliverWebhooks:
         )
         if not documents:
             return []
-        events, endpoints = await asyncio.gather(
-            self.store.by_id(self.store.events, {one["event_id"] for one in documents}),
-            self.store.by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
-        )
+        try:
+            events, endpoints = await asyncio.gather(
+                self.store.by_id(self.store.events, {one["event_id"] for one in documents}),
+                self.store.by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
+            )
+        except PyMongoError:  # nobody waits for the end of a lease under which nothing is done
+            await asyncio.gather(*(release(self.store.deliveries, one) for one in documents), return_exceptions=True)
+            raise
         claimed = [
             _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents
         ]

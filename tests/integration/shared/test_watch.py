@@ -69,6 +69,15 @@ async def test_a_state_and_what_is_touched_are_told_to_everybody(things: Collect
         assert [hint.id for hint in news.hints] == ["clock", "req_1"]
 
 
+async def test_little_is_kept_of_what_is_touched_while_nobody_watches(things: Collection) -> None:
+    watch = Watch([things])
+    seen = (await watch.news("shop", None)).number
+    for number in range(2 * HINTS_MAX):
+        watch.touch(f"req_{number}")
+    news = await look(watch, "shop", seen)
+    assert (len(news.hints), news.more) == (HINTS_MAX, True)
+
+
 async def test_who_has_missed_a_look_is_told_that_there_may_be_more(things: Collection) -> None:
     watch = Watch([things])
     seen = (await watch.news("shop", None)).number

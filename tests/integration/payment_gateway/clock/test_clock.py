@@ -16,6 +16,7 @@ from payment_gateway.app import Application
 from payment_gateway.clock import clock as clocks
 from payment_gateway.clock.clock import Clock, ClockError
 from payment_gateway.faults.rates import Faults
+from shared.batches import UnavailableError
 from shared.mongo import Collection
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
@@ -261,8 +262,9 @@ async def test_c24_who_advanced_before_a_reset_does_not_steer_the_clock_after_it
         assert await application.clock.arrive(since) is not None
 
 
+@pytest.mark.parametrize("error", [AutoReconnect, UnavailableError])
 async def test_c24_an_advance_that_the_database_interrupts_is_gone_on_with_at_once(
-    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+    make_application: MakeApplication, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     async with make_application(charge_delay_seconds=60) as application:
         began = await freeze(application)
@@ -270,7 +272,7 @@ async def test_c24_an_advance_that_the_database_interrupts_is_gone_on_with_at_on
         await application.clock.change(lambda clock: clocks.advancing(clock, THREE_DAYS, real=utc_now()))
 
         async def away(*_: Any, **__: Any) -> None:
-            raise AutoReconnect
+            raise error
 
         with monkeypatch.context() as broken:
             broken.setattr(application.clock, "move", away)

@@ -11,6 +11,7 @@ import standardwebhooks
 import stripe
 from aiohttp import web
 from msgspec.structs import replace
+from pymongo.errors import AutoReconnect
 
 from payment_gateway.app import Application
 from payment_gateway.webhooks.send import HEADER_LENGTH_MAX, HEADERS_MAX
@@ -182,6 +183,22 @@ async def test_c23_two_gateways_never_have_one_delivery_in_hand_both(
 
         await until(all_delivered, "60 deliveries")
         assert len({sent.headers["webhook-id"] for sent in receiver.asked}) == len(receiver.asked) == 60
+
+
+async def test_deliveries_whose_events_cannot_be_read_are_given_back(
+    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: Any) -> None:
+        raise AutoReconnect
+
+    await create(application)
+    await settle(application)
+    with monkeypatch.context() as broken:
+        broken.setattr(application.store, "by_id", lost)
+        with pytest.raises(AutoReconnect):
+            await deliver(application)
+    assert await deliver(application) == 1
+    assert len(receiver.asked) == 1
 
 
 async def test_an_attempt_that_outlives_its_lease_is_not_recorded(

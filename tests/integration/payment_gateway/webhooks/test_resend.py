@@ -363,7 +363,6 @@ async def test_nothing_more_is_resent_to_an_endpoint_that_is_disabled_or_deleted
         return
     assert await go_on(application) == 0, "not soon again"
     await change.change("default", endpoint_id, Change(state="enabled"))
-    await application.store.resends.update_one({}, {"$set": {"due_at": utc_now()}})
     assert await go_on(application) == 1
     assert await application.store.deliveries.count_documents({}) == EVENTS_MAX * 2
 
