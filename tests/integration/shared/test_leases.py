@@ -135,6 +135,12 @@ async def test_a_slot_that_becomes_free_during_a_claim_does_not_hide_that_more_i
     await running
 
 
+async def others_go_on() -> None:
+    """Until each waits for something: nothing here waits for longer than a few turns of the loop, or for a clock."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 class Doing:
     """Work of `slots` slots; each piece is done when the test lets it end."""
 
@@ -164,7 +170,7 @@ async def test_a_slot_is_reserved_for_new_work_while_one_is_free() -> None:
     running = asyncio.create_task(doing.work.run())
     await doing.looked.wait()
     assert not doing.work.reserve()  # the claim that is under way may need the slot
-    await asyncio.sleep(0.001)
+    await others_go_on()
     assert doing.work.reserve()
     assert not doing.work.reserve()  # both slots are taken
     doing.work.give_back()
@@ -182,10 +188,10 @@ async def test_no_slot_is_reserved_for_new_work_while_older_work_may_wait() -> N
     doing = Doing("old", "older")
     running = asyncio.create_task(doing.work.run())
     await doing.looked.wait()
-    await asyncio.sleep(0.001)
+    await others_go_on()
     assert doing.work.free == 0
     doing.may_end["old"].set()
-    await asyncio.sleep(0.001)
+    await others_go_on()
     assert (doing.work.free, doing.done) == (1, ["old"])
     assert not doing.work.reserve()
     doing.may_end["older"].set()
@@ -198,14 +204,14 @@ async def test_a_claim_leaves_spare_slots_to_new_work_and_never_gives_one_away_t
     running = asyncio.create_task(doing.work.run())
     await doing.looked.wait()
     assert [doing.work.reserve() for _ in range(3)] == [True, True, False]
-    await asyncio.sleep(0.001)
+    await others_go_on()
     assert (doing.work.free, len(doing.waiting)) == (0, 13)
     assert not doing.work.reserve()
     for _ in range(2):
         doing.work.begin("new")
     for may_end in doing.may_end.values():
         may_end.set()
-    await asyncio.sleep(0.001)
+    await others_go_on()
     assert (doing.work.free, len(doing.done)) == (8, 8)
     assert not doing.work.reserve()  # the claim took all that it asked for: older work waits
     assert await doing.work.run_once() == 8  # so this one leaves nothing to new work
@@ -217,11 +223,11 @@ async def test_stopping_waits_for_what_has_a_slot_and_is_being_stored() -> None:
     doing = Doing()
     running = asyncio.create_task(doing.work.run())
     await doing.looked.wait()
-    await asyncio.sleep(0.001)
+    await others_go_on()
     assert doing.work.reserve()
     running.cancel()
     stopping = asyncio.create_task(doing.work.stop())
-    await asyncio.sleep(0.01)
+    await others_go_on()
     assert not doing.work.reserve()
     doing.work.begin("new")  # it is stored
     doing.may_end["new"].set()
