@@ -101,10 +101,18 @@ class Gateway:
                 return
 
     def create(
-        self, path: str, body: Json, *, again: Callable[[str], None], reference: str | None = None, until: float = inf
+        self,
+        path: str,
+        body: Json,
+        *,
+        again: Callable[[str], None],
+        reference: str | None = None,
+        until: float = inf,
+        pause: Callable[[float], None] = time.sleep,
     ) -> Json:
         """Asks with one Idempotency-Key until there is an answer, but never again after `until`, in monotonic seconds.
-        Before each new try, `again` gets the reason. An answer about a `reference` other than ours counts as none.
+        Before each new try, `again` gets the reason, and `pause` the seconds to wait. An answer about a `reference` other
+        than ours counts as none.
         """
         key = uuid4().hex
         for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -124,7 +132,7 @@ class Gateway:
             if attempt == ATTEMPTS_MAX or time.monotonic() + wait > until:
                 break
             again(f"POST {path}: {describe(failure)}; again with the same key in {wait:g} s")
-            time.sleep(wait)
+            pause(wait)
         raise failure
 
     def call(

@@ -4,11 +4,12 @@ endpoint behind: a signal removes it, and after any other end it expires.
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from rich.text import Text
@@ -30,8 +31,13 @@ RENEW_SECONDS = 15.0  # a renewal that fails is tried again at each look, so man
 WATCH_SECONDS = 1.0
 CALL_SECONDS = 5.0
 ENDPOINTS_MAX = 200  # a merchant has fewer
+LOOK_SECONDS = 0.1  # how long a signal that comes between two tries to register may be overlooked
 PATH = "/v1/webhook-endpoints"
 _FAILURES = (RefusedError, UnreachableError, NoAnswerError)
+
+
+class _StoppedError(Exception):
+    """A signal has come before the endpoint was registered."""
 
 
 @dataclass
@@ -59,18 +65,25 @@ class Listener:
         async with self.forward.serving(host, port) as own_url:
             url = self.public_url or own_url
             self._body = endpoint_body(url, **self.asked, expires_in_seconds=EXPIRES_SECONDS)
-            await self._register(until=inf)
+            try:
+                await self._register(until=inf, pause=partial(_pause, stopping))
+            except _StoppedError:
+                return
             try:
                 self._announce()
                 await self._watch(stopping)
             finally:
                 await self._unregister()
 
-    async def _register(self, *, until: float) -> None:
-        """Registers, after the first time with the same secret. It stops trying at `until`, in monotonic seconds."""
+    async def _register(self, *, until: float, pause: Callable[[float], None] = sleep) -> None:
+        """Registers, after the first time with the same secret. It stops trying at `until`, in monotonic seconds, and waits
+        by `pause` before it tries again.
+        """
         await asyncio.to_thread(self._remove_leftovers)
         renew_at = monotonic() + RENEW_SECONDS
-        made = await asyncio.to_thread(self.gateway.create, PATH, self._body, again=self.terminal.say, until=until)
+        made = await asyncio.to_thread(
+            self.gateway.create, PATH, self._body, again=self.terminal.say, until=until, pause=pause
+        )
         self._id, self._renew_at = str(made["id"]), renew_at
         self._body["secret"] = made["secret"]
 
@@ -143,6 +156,16 @@ class Listener:
         if trouble and trouble != self._trouble:
             self.terminal.say(trouble, "red")
         self._trouble = trouble
+
+
+def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    """In a thread. Raises _StoppedError."""
+    ends_at = monotonic() + seconds
+    while not stopping.is_set():
+        if monotonic() >= ends_at:
+            return
+        sleep(LOOK_SECONDS)
+    raise _StoppedError
 
 
 @contextmanager

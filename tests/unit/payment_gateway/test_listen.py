@@ -1,6 +1,7 @@
 """How `listen` keeps its endpoint at a gateway that is sometimes away, or has forgotten it."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,10 +25,13 @@ class Endpoints:
         self.made: list[dict[str, Any]] = []
         self.is_there = False
         self.away: set[str] = set()
+        self.retry_after = "0"
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         if asked.method in self.away:
-            return web.json_response({"type": "/problems/overloaded"}, status=503)
+            return web.json_response(
+                {"type": "/problems/overloaded"}, status=503, headers={"Retry-After": self.retry_after}
+            )
         if asked.method == "POST":
             self.made.append(msgspec.json.decode(asked.body))
             self.is_there = True
@@ -56,15 +60,19 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen, "RENEW_SECONDS", 0.05)
 
 
+def started(gateway: HttpDouble) -> "asyncio.Task[None]":
+    terminal = Terminal(as_json=True)
+    forward = Forward(terminal, "http://127.0.0.1:9/", [], skip_verify=False)
+    asked: dict[str, Any] = {"event_types": [], "secret": None, "max_in_flight": None}
+    listener = listen.Listener(Gateway(gateway.url, "key"), terminal, forward, None, asked)
+    return asyncio.create_task(listener.run("127.0.0.1", 0))
+
+
 @asynccontextmanager
 async def listening(endpoints: Endpoints) -> AsyncIterator[HttpDouble]:
     """The gateway that it listens to, once it has registered and looks after its endpoint."""
     async with http_double(endpoints.answer) as gateway:
-        terminal = Terminal(as_json=True)
-        forward = Forward(terminal, "http://127.0.0.1:9/", [], skip_verify=False)
-        asked: dict[str, Any] = {"event_types": [], "secret": None, "max_in_flight": None}
-        listener = listen.Listener(Gateway(gateway.url, "key"), terminal, forward, None, asked)
-        running = asyncio.create_task(listener.run("127.0.0.1", 0))
+        running = started(gateway)
         try:
             await until(
                 _is(lambda: any(asked.path != listen.PATH for asked in gateway.asked)), "it looks after its endpoint"
@@ -122,3 +130,13 @@ async def test_it_removes_its_endpoint_when_it_ends(endpoints: Endpoints) -> Non
     async with listening(endpoints):
         assert endpoints.is_there
     assert not endpoints.is_there
+
+
+async def test_a_signal_ends_it_also_while_the_gateway_takes_no_endpoint(endpoints: Endpoints) -> None:
+    endpoints.away, endpoints.retry_after = {"POST"}, "3600"
+    async with http_double(endpoints.answer) as gateway:
+        running = started(gateway)
+        await until(_is(lambda: bool(gateway.posts())), "it has tried to register")
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(running, 60)
+    assert len(gateway.posts()) == 1
