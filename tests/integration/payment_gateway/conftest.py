@@ -59,7 +59,7 @@ def make_application(mongodb_uri: str, database_name: str, receiver: HttpDouble)
             "charge_delay_seconds": 0,
             "webhook_endpoint_url": f"{receiver.url}/hooks",
             "webhook_endpoint_secret": Secret(SECRET),
-            "webhook_timeout_seconds": 2,
+            "webhook_timeout_seconds": 30,  # no test waits for it, however slow the machine is
         }
         application = Application(Settings(**{**defaults, **settings}))
         async with application.running(workers=workers):

@@ -146,7 +146,7 @@ async def test_c24_a_clock_that_is_advancing_takes_no_other_order(
         return await always(500)(_asked)
 
     receiver.answer = hold
-    async with make_application(workers=True, webhook_timeout_seconds=10) as application:
+    async with make_application(workers=True) as application:
         await freeze(application)
         await create(application)
         advancing = asyncio.create_task(advance(application, THREE_DAYS))
@@ -364,7 +364,7 @@ async def test_reset_forgets_everything_but_the_endpoint_of_the_environment(
     async with make_application(workers=True) as application:
         await advance(application, THREE_DAYS)
         await create(application)
-        await until(lambda: _has(receiver, 1), "the delivery")
+        await until(lambda: _all_recorded(application), "the delivery, and nothing more to write")
         await application.reset()
         left = {
             name: count
@@ -382,6 +382,14 @@ async def test_reset_forgets_everything_but_the_endpoint_of_the_environment(
 
 async def _has(receiver: HttpDouble, count: int) -> bool:
     return len(receiver.asked) >= count
+
+
+async def _all_recorded(application: Application) -> bool:
+    """The one delivery is recorded, and so is that its charge is announced."""
+    return bool(
+        await application.store.deliveries.count_documents({"state": "delivered"}) == 1
+        and await application.store.charges.count_documents({"due_at": {"$ne": None}}) == 0
+    )
 
 
 async def _is_past(at: datetime) -> bool:

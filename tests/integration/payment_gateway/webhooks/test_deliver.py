@@ -154,17 +154,18 @@ async def test_an_endpoint_that_is_gone_is_called_no_more(application: Applicati
 
 
 async def test_a_receiver_that_hangs_or_is_not_there_is_a_failed_attempt(
-    application: Application, receiver: HttpDouble
+    make_application: MakeApplication, receiver: HttpDouble
 ) -> None:
     async def hang(_asked: Asked) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError
 
     receiver.answer = hang
-    await create(application)
-    await settle(application)
-    await deliver(application)
-    found = await delivery(application)
+    async with make_application(webhook_timeout_seconds=2) as application:
+        await create(application)
+        await settle(application)
+        await deliver(application)
+        found = await delivery(application)
     assert (found["attempts"][0]["status"], found["attempts"][0]["failure"]) == (None, "timeout")
     assert found["state"] == "pending"
     waits = found["next_attempt_at"] - found["attempts"][0]["at"]

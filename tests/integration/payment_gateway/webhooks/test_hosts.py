@@ -27,7 +27,7 @@ async def no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def send_once(url: str, *, tls: ssl.SSLContext | None = None) -> Reply:
-    send = SendWebhook(parse_destinations([], public_only=False), timeout_seconds=5, connections_max=8, tls=tls)
+    send = SendWebhook(parse_destinations([], public_only=False), timeout_seconds=60, connections_max=8, tls=tls)
     await send.start()
     try:
         return await send(url, b"{}", {})

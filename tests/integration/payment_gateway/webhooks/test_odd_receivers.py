@@ -1,6 +1,7 @@
 """What is made of answers that are odd, and of connections that were kept open too long. On real sockets."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,21 +14,30 @@ from tests.integration.payment_gateway.conftest import MakeApplication, create
 from tests.integration.payment_gateway.webhooks.test_endpoints import settle_and_deliver
 from tests.raw_receiver import OK, Answer, Asked, always, raw_receiver
 
-TIMEOUT_SECONDS = 2
+SHORT_SECONDS = 2  # the time limit for receivers that do not end their answer
 
 
-@pytest.fixture
-async def send() -> AsyncIterator[SendWebhook]:
+@asynccontextmanager
+async def sending(timeout_seconds: float) -> AsyncIterator[SendWebhook]:
     destinations = parse_destinations([], public_only=False)
-    made = SendWebhook(destinations, timeout_seconds=TIMEOUT_SECONDS, connections_max=8)
+    made = SendWebhook(destinations, timeout_seconds=timeout_seconds, connections_max=8)
     await made.start()
     yield made
     await made.close()
 
 
+@pytest.fixture
+async def send() -> AsyncIterator[SendWebhook]:
+    async with sending(timeout_seconds=60) as send:
+        yield send
+
+
 @pytest.mark.parametrize("odd", RECEIVERS, ids=lambda odd: odd.name)
-async def test_the_status_line_decides_and_the_first_bytes_are_kept(send: SendWebhook, odd: Odd) -> None:
-    async with raw_receiver(always(*odd.parts, closes=odd.closes)) as receiver:
+async def test_the_status_line_decides_and_the_first_bytes_are_kept(odd: Odd) -> None:
+    async with (
+        raw_receiver(always(*odd.parts, closes=odd.closes)) as receiver,
+        sending(timeout_seconds=60 if odd.ends else SHORT_SECONDS) as send,
+    ):
         reply = await send(f"{receiver.url}/hooks", b"{}", {})
     assert (reply.status, reply.body) == (odd.status, odd.body)
     assert (reply.failure is None) == (reply.status is not None)
@@ -94,14 +104,21 @@ async def test_if_the_new_connection_fails_too_that_is_one_failed_attempt(make_a
 
 
 @pytest.mark.parametrize(
-    ("parts", "closes"),
-    [((b"HTTP/1.1",), True), ((b"HTTP/1.1 200 OK\r\nContent-",), True), ((), False)],
+    ("parts", "closes", "timeout_seconds"),
+    [
+        ((b"HTTP/1.1",), True, 60),
+        ((b"HTTP/1.1 200 OK\r\nContent-",), True, 60),
+        ((), False, SHORT_SECONDS),
+    ],
     ids=["closed after some bytes", "closed after the status line", "silent until the time is over"],
 )
 async def test_nothing_is_sent_again_once_the_receiver_has_answered_or_the_time_is_over(
-    send: SendWebhook, parts: tuple[bytes, ...], closes: bool
+    parts: tuple[bytes, ...], closes: bool, timeout_seconds: float
 ) -> None:
-    async with raw_receiver(_first(*parts, closes=closes, fresh=Answer((OK,)))) as receiver:
+    async with (
+        raw_receiver(_first(*parts, closes=closes, fresh=Answer((OK,)))) as receiver,
+        sending(timeout_seconds) as send,
+    ):
         for _ in range(2):
             await send(receiver.url, b"{}", {})
     assert [asked.connection for asked in receiver.asked] == [0, 0]

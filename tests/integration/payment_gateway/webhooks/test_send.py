@@ -55,10 +55,16 @@ class Names(AbstractResolver):
 
 @asynccontextmanager
 async def sending(
-    *allowed: str, public_only: bool = True, connections_max: int = 64, resolver: AbstractResolver | None = None
+    *allowed: str,
+    public_only: bool = True,
+    timeout_seconds: float = 120,  # longer than `until` waits
+    connections_max: int = 64,
+    resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[SendWebhook]:
     destinations = parse_destinations(allowed, public_only=public_only)
-    send = SendWebhook(destinations, timeout_seconds=5, connections_max=connections_max, resolver=resolver)
+    send = SendWebhook(
+        destinations, timeout_seconds=timeout_seconds, connections_max=connections_max, resolver=resolver
+    )
     await send.start()
     try:
         yield send
@@ -123,7 +129,7 @@ async def test_a_name_that_changes_after_it_was_looked_at_is_judged_by_where_it_
     receiver: HttpDouble,
 ) -> None:
     """DNS rebinding: the first answer is allowed, the next one is this machine."""
-    async with sending("192.0.2.1", resolver=Names("192.0.2.1", "127.0.0.1")) as send:
+    async with sending("192.0.2.1", timeout_seconds=5, resolver=Names("192.0.2.1", "127.0.0.1")) as send:
         url = f"http://shop.example:{port_of(receiver)}/"
         assert send._destinations.fault_of(url) is None
         for post in send._posts.values():
@@ -215,7 +221,7 @@ async def test_name_servers_that_hang_hold_up_no_other_delivery(
             async def all_hang() -> bool:
                 return len(asked) == 40
 
-            await until(all_hang, "40 look-ups under way", seconds=4)
+            await until(all_hang, "40 look-ups under way")
             reply = await send(f"http://receiver.example:{port_of(receiver)}/", b"{}", {})
             assert reply.status == 200
             assert not any(task.done() for task in stuck)

@@ -88,7 +88,7 @@ async def test_a_bound_that_is_raised_counts_while_a_delivery_is_under_way(
 async def test_a_small_receiver_with_a_large_backlog_delays_no_other(
     make_application: MakeApplication, receiver: HttpDouble, hanging: HttpDouble
 ) -> None:
-    async with make_application(workers=False) as application:
+    async with make_application(workers=False, webhook_timeout_seconds=120) as application:
         await endpoint_with(application, "we_small", hanging.url, due=4 * SLOTS, max_in_flight=1)
         await endpoint_with(application, "we_usual", receiver.url, due=20)
         async with delivering(application):
