@@ -330,7 +330,8 @@ async def test_c2_when_both_attempts_succeed_one_is_kept_and_the_other_given_bac
     second = charge_of(order, id=accepted.id, reference=f"{order.id}.2")
     await application.record_events(received(event_bytes(second)))
     moved = timedelta(seconds=1 if late else -1)
-    first = charge_of(order, id=failed.id, settled_at=utc_now() + moved)
+    assert second.settled_at
+    first = charge_of(order, id=failed.id, settled_at=second.settled_at + moved)
     await application.record_events(received(event_bytes(first)))
     order = await stored_order(application, order.id)
     kept, other = (second, first) if late else (first, second)

@@ -107,15 +107,16 @@ async def test_c6_a_batch_with_refused_orders_places_all_the_others(application:
 
 
 async def test_c7_a_caller_who_was_told_503_finds_the_order_with_the_same_key(
-    make_application: MakeApplication, fail_command: FailCommand
+    make_application: MakeApplication, fail_command: FailCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of a reply with a write concern error is believed, neither success nor that the document is there already."""
     async with make_application() as application:
         new = new_order()
-        application.place_order._insert._batches._limits = Limits(deadline_seconds=1)
         await fail_command("order_api", ["insert"], times="always", **UNCONFIRMED)
-        with pytest.raises((UnavailableError, UnresolvedDuplicateError)):
-            await application.place_order("key", new)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(application.place_order._insert._batches, "_limits", Limits(deadline_seconds=1))
+            with pytest.raises((UnavailableError, UnresolvedDuplicateError)):
+                await application.place_order("key", new)
         await fail_command("order_api", ["insert"], times=0)
         again = await application.place_order("key", new)
         assert isinstance(again, Answer)

@@ -17,6 +17,7 @@ from tests.integration.order_api.conftest import (
     received,
     stored_order,
 )
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -29,8 +30,13 @@ async def read(application: Application, monkeypatch: pytest.MonkeyPatch) -> lis
         ids.extend(wanted)
         return await documents(wanted, *session)
 
+    async def knows_the_time() -> bool:
+        await application.store.clock.look()
+        return application.store.clock.now() is not None
+
     monkeypatch.setattr(application.store._change, "_documents", reading)
-    await application.store.clock.look()
+    monkeypatch.setattr(recent_orders, "SECONDS", 3600.0)
+    await until(knows_the_time, "the server's time")
     return ids
 
 

@@ -40,6 +40,12 @@ async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
     await kept.empty()
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of a whole webhook is the limit of its connection too."""
+    monkeypatch.setattr("payment_gateway.webhooks.post.CONNECT_SECONDS", 120)
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[HttpDouble]:
     async with http_double() as double:

@@ -1,13 +1,14 @@
 """A page is bounded in documents and in bytes, and few are read at once."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from pymongo.asynchronous.collection import AsyncCollection
 
 from shared.batches import UnavailableError
-from shared.mongo import Client, connect
+from shared.mongo import Client
 from shared.page_reader import PAGE_BYTES_MAX, READ_AT_ONCE, PageReader
-from tests.integration.conftest import FailCommand
 from tests.waiting import until
 
 NEWEST_FIRST = [{"$sort": {"_id": -1}}]
@@ -36,28 +37,27 @@ async def test_a_page_has_so_many_documents_and_bytes_and_says_whether_there_are
 
 
 async def test_no_more_pages_are_read_at_once_than_there_are_places(
-    mongo: Client, mongodb_uri: str, database_name: str, fail_command: FailCommand
+    mongo: Client, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others wait, and take nothing in."""
-    await fail_command("pages", ["aggregate"], times="always", blockConnection=True, blockTimeMS=3_000)
-    async with connect(mongodb_uri, app_name="pages") as client:
-        things, read = client[database_name]["things"], PageReader()
-        reading = [asyncio.create_task(read(things, NEWEST_FIRST, 3)) for _ in range(READ_AT_ONCE * 3)]
+    things, read = mongo[database_name]["things"], PageReader()
+    aggregate, at_once, counted = AsyncCollection.aggregate, 0, asyncio.Event()
 
-        async def at_once() -> int:
-            reply = await mongo.admin.command({"currentOp": 1, "appName": "pages", "command.aggregate": "things"})
-            return len(reply["inprog"])
+    async def held(*of: Any, **how: Any) -> Any:
+        nonlocal at_once
+        at_once += 1
+        await counted.wait()
+        return await aggregate(*of, **how)
 
-        most = 0
+    async def is_full() -> bool:
+        return at_once >= READ_AT_ONCE
 
-        async def is_full() -> bool:
-            nonlocal most
-            most = max(most, await at_once())
-            return most >= READ_AT_ONCE
-
-        await until(is_full, "as many are read as may be")
-        for _ in range(20):
-            assert await at_once() <= READ_AT_ONCE
-        await fail_command("pages", ["aggregate"], times=0)
-        outcomes = await asyncio.gather(*reading, return_exceptions=True)
+    monkeypatch.setattr(AsyncCollection, "aggregate", held)
+    reading = [asyncio.create_task(read(things, NEWEST_FIRST, 3)) for _ in range(READ_AT_ONCE * 3)]
+    await until(is_full, "as many are read as may be")
+    for _ in range(20):
+        await asyncio.sleep(0)
+        assert at_once <= READ_AT_ONCE
+    counted.set()
+    outcomes = await asyncio.gather(*reading, return_exceptions=True)
     assert all(outcome == ([], False) or isinstance(outcome, UnavailableError) for outcome in outcomes)

@@ -14,6 +14,13 @@ from tests.integration.conftest import FailCommand
 NAME = "watching"
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look may take long, and long may pass between two."""
+    monkeypatch.setattr("shared.watch.LOOK_SECONDS", 60)
+    monkeypatch.setattr("shared.watch.WINDOW_SECONDS", 3600)
+
+
 @pytest.fixture
 async def things(mongodb_uri: str, database_name: str) -> AsyncIterator[Collection]:
     client = connect(mongodb_uri, app_name=NAME)

@@ -7,18 +7,19 @@ from contextlib import suppress
 import pytest
 
 from shared.batches import Batches, Caller, Limits, UnavailableError, answered_within
+from tests.virtual_time import run_in_virtual_time
 
 STEP_SECONDS = 0.05
 
 
-async def test_steps_that_are_each_bounded_are_bounded_together() -> None:
+def test_steps_that_are_each_bounded_are_bounded_together() -> None:
     async def never(_callers: object) -> None:
         await asyncio.Event().wait()
 
-    batches = Batches[str, None](never, name="never", limits=Limits(deadline_seconds=STEP_SECONDS))
     steps = []
 
     async def walk() -> None:
+        batches = Batches[str, None](never, name="never", limits=Limits(deadline_seconds=STEP_SECONDS))
         async with answered_within(STEP_SECONDS * 3):
             while True:
                 steps.append("step")
@@ -26,7 +27,7 @@ async def test_steps_that_are_each_bounded_are_bounded_together() -> None:
                     await batches.submit("step")
 
     with pytest.raises(UnavailableError):
-        await walk()
+        run_in_virtual_time(walk())
     assert 1 < len(steps) <= 4
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pymongo.monitoring
 import pytest
 from pymongo.errors import OperationFailure
 
-from shared.batches import Limits, UnresolvedDuplicateError
+from shared.batches import Caller, Limits, UnresolvedDuplicateError
 from shared.documents import Documents, InvalidError
 from shared.mongo import Client, Collection, connect
 from tests.integration.conftest import UNCONFIRMED, FailCommand
@@ -19,6 +20,7 @@ from tests.integration.shared.documents.conftest import (
     set_note,
     thing,
 )
+from tests.waiting import until
 
 
 async def test_c6_of_64_callers_three_are_refused_and_61_stored_in_one_write(
@@ -64,16 +66,31 @@ async def test_c7_a_write_concern_error_says_nothing_definite_about_a_duplicate(
     assert await things.count_documents({"name": "free"}) == 1
 
 
-async def test_c5_a_duplicate_that_nothing_explains_is_asked_for_again_until_the_deadline(things: Collection) -> None:
+async def test_c5_a_duplicate_that_nothing_explains_is_asked_for_again_until_the_deadline(
+    things: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def explain(wanted: Sequence[Thing]) -> Sequence[None]:
         return [None] * len(wanted)
 
     await things.insert_one({"_id": "other", "name": "contended"})
-    limits = Limits(deadline_seconds=0.5)
+    limits = Limits(deadline_seconds=60)
     documents = Documents[Thing, None](things, Thing, explain=explain, insert_limits=limits)
+    explain_all, duplicates = documents.insert._explain_all, list[Caller[Any, None]]()
+
+    async def noting(callers: Sequence[Caller[Any, None]]) -> None:
+        duplicates.extend(callers)
+        await explain_all(callers)
+
+    async def asked_again() -> bool:
+        return len(duplicates) > 1 or refused.done()
+
+    monkeypatch.setattr(documents.insert, "_explain_all", noting)
     running = asyncio.gather(*(writer.run() for writer in documents.writers))
+    refused = asyncio.create_task(documents.insert(thing("contended")))
+    await until(asked_again, "asked for again")
+    documents.insert._batches._give_up(duplicates[0])  # as its deadline does
     with pytest.raises(UnresolvedDuplicateError):
-        await documents.insert(thing("contended"))
+        await refused
     later = asyncio.create_task(documents.insert(thing("contended")))
     await things.delete_one({"_id": "other"})
     await later

@@ -202,10 +202,10 @@ def test_a_long_body_takes_no_more_time_than_its_length_asks_for() -> None:
 
 
 def fastest(count: int) -> float:
-    """The seconds that the fastest of five judgments took, each of a body of `count` things."""
+    """The seconds of this thread that the fastest of five judgments took, each of a body of `count` things."""
     body, taken = json.dumps([{"name": "é" * 10, "amount": 1.5}] * count, ensure_ascii=False).encode(), list[float]()
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.thread_time()
         assert wrong(x_signature(), body) == ["unknown"]
-        taken.append(time.perf_counter() - started)
+        taken.append(time.thread_time() - started)
     return min(taken)
