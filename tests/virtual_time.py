@@ -2,7 +2,7 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -25,8 +25,16 @@ class _Selector(selectors.DefaultSelector):
         self.seconds = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.seconds += timeout or 0
-        return super().select(None if timeout is None else 0)
+        ready = super().select(None if timeout is None else 0)
+        if not ready:
+            self.seconds += timeout or 0
+        return ready
+
+
+async def until_without_time(condition: Callable[[], bool]) -> None:
+    """Lets the other tasks run, and bytes arrive, while no time passes."""
+    while not condition():  # noqa: ASYNC110 - no event tells of bytes on their way
+        await asyncio.sleep(0)
 
 
 def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:

@@ -5,8 +5,11 @@ import time
 
 import pytest
 
+from shared.edge.arrival import Phase
 from shared.edge.limits import HttpLimits
+from shared.edge.protocol import BoundedProtocol
 from tests.unit.shared.edge.protocol.conftest import GET, HEAD, LARGE, serving, soon
+from tests.virtual_time import run_in_virtual_time, until_without_time
 
 
 @pytest.mark.parametrize(
@@ -79,14 +82,27 @@ async def test_a_reader_that_reads_slowly_gets_everything() -> None:
         assert received > LARGE
 
 
-async def test_a_body_that_comes_slowly_but_steadily_is_waited_for() -> None:
-    async with serving(HttpLimits(http_body_seconds=0.3)) as running:
-        connection = await running.connect()
-        await connection.send(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 8192\r\n\r\n")
-        for _ in range(16):
-            await connection.send(b"x" * 512)
-            await asyncio.sleep(0.05)
-        assert await connection.answer() == (200, b"8192")
+def test_a_body_that_comes_slowly_but_steadily_is_waited_for() -> None:
+    async def send_slowly() -> tuple[int, bytes]:
+        async with serving(HttpLimits(http_body_seconds=0.3)) as running:
+            connection = await running.connect()
+            await until_without_time(lambda: bool(running.server.server_state.connections))
+            [served] = running.server.server_state.connections
+            assert isinstance(served, BoundedProtocol)
+            await connection.send(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 8192\r\n\r\n")
+            await until_without_time(lambda: served._arrival.phase is Phase.BODY)
+            answer = asyncio.create_task(connection.answer())
+
+            async def send(so_far: int) -> None:
+                await connection.send(b"x" * 512)
+                await until_without_time(lambda: served._arrival._bytes == so_far or answer.done())
+
+            for number in range(1, 17):
+                await send(number * 512)
+                await asyncio.sleep(0.05)
+            return await answer
+
+    assert run_in_virtual_time(send_slowly()) == (200, b"8192")
 
 
 async def test_a_client_that_stood_still_with_the_server_may_go_on() -> None:
