@@ -59,7 +59,11 @@ def guarded() -> Iterator[GuardedMongod]:
 
 @pytest.fixture(scope="session")
 async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
-    client = connect(mongodb_uri, app_name="tests")
+    """It asks the server how it is, and does not have it stream that: nobody would read the stream while tests without an
+    event loop run. PyMongo would then take the line for broken, and cancel a command that is under way.
+    """
+    options = "&" if "?" in mongodb_uri else "?"
+    client = connect(f"{mongodb_uri}{options}serverMonitoringMode=poll", app_name="tests")
     yield client
     await client.close()
 

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pymongo
-from pymongo.errors import AutoReconnect
 
 from shared.mongo import Client, Database
 
@@ -52,7 +51,4 @@ async def kept_database(mongo: Client, ensure_schema: EnsureSchema) -> AsyncIter
     kept = KeptDatabase(mongo[f"test_{uuid4().hex[:16]}"], ensure_schema)
     await kept.make()
     yield kept
-    # The loop of this client stood still while the last tests ran without it. PyMongo then takes the line for broken once.
-    with suppress(AutoReconnect):
-        await mongo.drop_database(kept.name)
     await mongo.drop_database(kept.name)
