@@ -56,6 +56,13 @@ async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
     await kept.empty()
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider may be as slow as the machine."""
+    monkeypatch.setattr("order_api.gateway_client.CONNECT_SECONDS", 60)
+    monkeypatch.setattr("order_api.gateway_client.REQUEST_SECONDS", 60)
+
+
 @pytest.fixture
 async def provider() -> AsyncIterator[HttpDouble]:
     async with http_double(accept_charges) as double:

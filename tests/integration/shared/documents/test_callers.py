@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -23,18 +24,24 @@ async def test_c8_a_caller_that_goes_away_harms_nobody(things: Collection) -> No
 
 
 async def test_c8_a_caller_that_goes_away_in_mid_write_never_touches_its_neighbours(
-    mongodb_uri: str, things: Collection, fail_command: FailCommand
+    things: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = connect(mongodb_uri, app_name="slow-insert")
-    there = client[things.database.name]["things"]
-    await fail_command("slow-insert", ["insert"], times=1, blockConnection=True, blockTimeMS=1000)
-    async with at_work(there, limits=Limits(batches_in_flight=1)) as documents:
+    written, answered, insert = asyncio.Event(), asyncio.Event(), things.insert_many
+
+    async def answer_late(*of: Any, **how: Any) -> Any:
+        result = await insert(*of, **how)
+        written.set()
+        await answered.wait()
+        return result
+
+    monkeypatch.setattr(things, "insert_many", answer_late)
+    async with at_work(things, limits=Limits(batches_in_flight=1)) as documents:
         callers = [asyncio.create_task(documents.insert(thing(f"{number}"))) for number in range(8)]
-        await asyncio.sleep(0.3)
+        await written.wait()
         assert not any(caller.done() for caller in callers)
         callers[3].cancel()
+        answered.set()
         outcomes = await asyncio.gather(*callers, return_exceptions=True)
-    await client.close()
     assert isinstance(outcomes.pop(3), asyncio.CancelledError)
     assert outcomes == [None] * 7
 

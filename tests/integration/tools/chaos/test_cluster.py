@@ -1,7 +1,7 @@
 """The world comes up, survives each thing that the nemesis can do, and is whole again afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from random import Random
 
@@ -17,6 +17,7 @@ from tools.chaos.faults.fault import MEMBERSHIP
 from tools.chaos.faults.processes import libfaketime, restart_all, skew_clock
 from tools.chaos.faults.provider import rotate_secret
 from tools.chaos.history import History
+from tools.chaos.links import Link
 from tools.chaos.strangers import Strangers
 
 
@@ -53,8 +54,15 @@ async def test_every_connection_is_known_by_its_process(cluster: Cluster) -> Non
     await is_paid_everywhere(cluster, "known")
     for name in MONGODS:
         links = cluster.proxies[name].links
-        open_links = {source for source, link in links.items() if link.connections}
-        assert set(SERVICES) <= open_links <= {CLIENTS, *SERVICES, *MONGODS}
+
+        def are_open(links: Mapping[str, Link] = links) -> set[str]:
+            return {source for source, link in links.items() if link.connections}
+
+        async def all_are_there(are_open: Callable[[], set[str]] = are_open) -> bool:
+            return set(SERVICES) <= are_open()
+
+        await until(all_are_there, f"all services are connected to {name}")
+        assert are_open() <= {CLIENTS, *SERVICES, *MONGODS}
 
 
 # Those that have a test below, or take long and differ from others only in whom they hit; `make chaos` has them all.
