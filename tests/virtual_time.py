@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MOMENT_SECONDS = 0.02
+
 
 class _Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
@@ -18,14 +20,14 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Lets time pass, where another would wait for it."""
+    """Lets time pass, where another would wait for it; after a moment, because bytes may be on their way."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(None if timeout is None else 0)
+        ready = super().select(timeout and min(timeout, MOMENT_SECONDS))
         if not ready:
             self.seconds += timeout or 0
         return ready
