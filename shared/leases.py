@@ -130,7 +130,7 @@ class LeasedWork(Generic[Work]):
         """Wakes the worker then, unless it wakes earlier anyway. Polling finds later work."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
-        pending = self._alarm if self._alarm_at > loop.time() else None  # one that is due wakes it, if it has not yet
+        pending = self._alarm if self._alarm_at > loop.time() else None  # one that is due wakes the worker in any case
         if pending is None or at < self._alarm_at:
             if pending is not None:
                 pending.cancel()

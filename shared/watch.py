@@ -62,7 +62,7 @@ class Watch:
 
     def touch(self, name: str) -> None:
         """Tells everybody at the next look that `name`, which is in no collection, has changed."""
-        if len(self._touched) < HINTS_MAX:  # while nobody watches there is no look
+        if len(self._touched) < HINTS_MAX:  # nothing takes them out while nobody watches
             self._touched.add(name)
 
     async def news(self, merchant: str, seen: int | None) -> News:

@@ -128,9 +128,7 @@ class Store:
         return await self.change_own(merchant, order_id, lambda order, _now: Verdict(order))
 
     async def wants_charge(self, order_id: str) -> bool:
-        """Whether the order is neither paid nor cancelled. C9: that it is not to be seen means that it is gone. Raises
-        PyMongoError.
-        """
+        """Whether the order is neither paid nor cancelled. A no rests on an absence. C9. Raises PyMongoError."""
         wanted = {"_id": order_id, "status": "Pending"}
         found = await read_up_to_date(
             self.database, lambda session: self.orders.find_one(wanted, {"_id": 1}, session=session)

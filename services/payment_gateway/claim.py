@@ -60,3 +60,9 @@ async def release(collection: Collection, document: Document, also_set: Mapping[
     """Ends the claim under which `document` was returned, so that its lease holds up nobody. Raises PyMongoError."""
     free = {"lease_until": None, "claim": None, **also_set}
     await collection.update_one({"_id": document["_id"], "claim": document["claim"]}, [{"$set": free}])
+
+
+async def release_all(collection: Collection, documents: Sequence[Document]) -> None:
+    """As `release`, for documents that one claim returned. Raises PyMongoError."""
+    ours = {"_id": {"$in": [one["_id"] for one in documents]}, "claim": documents[0]["claim"]}
+    await collection.update_many(ours, [{"$set": {"lease_until": None, "claim": None, **COUNTED}}])

@@ -28,8 +28,8 @@ class Store:
         self.read_page = PageReader()
 
     async def one(self, collection: Collection, merchant: str, document_id: str) -> Document | NotFound:
-        """The document of this merchant, unless it was deleted. NotFound names its kind after the collection. C9: it was not
-        added by anybody. Raises PyMongoError.
+        """The document of this merchant, unless it was deleted. NotFound names its kind after the collection, and is not
+        said of what was added before. C9. Raises PyMongoError.
         """
         wanted = {"_id": document_id, "merchant": merchant, "deleted_at": None}
         found = await read_up_to_date(self.database, lambda session: collection.find_one(wanted, session=session))
@@ -37,10 +37,14 @@ class Store:
         return NotFound(kind) if found is None else found
 
     async def by_id(self, collection: Collection, ids: Iterable[str]) -> dict[str, Document]:
-        """The documents that are there, by their ids. C9: what is missing was not added by anybody. Raises PyMongoError."""
+        """The documents that are there, by their ids. None is missing that was added before. C9. Raises PyMongoError."""
         wanted = {"_id": {"$in": [*ids]}}
         found = await read_up_to_date(self.database, lambda session: collection.find(wanted, session=session).to_list())
         return {document["_id"]: document for document in found}
+
+    async def read(self, collection: Collection, *stages: Mapping[str, Any]) -> list[Document]:
+        """As the function `read`, but none is missing that was added before. C9. Raises PyMongoError."""
+        return await read_up_to_date(self.database, lambda session: read(collection, *stages, session=session))
 
 
 READ_AT = {"$set": {"read_at": "$$NOW"}}

@@ -44,7 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None  # the request that is being answered; others wait behind it
         self._held_back: tuple[RequestResponseCycle, ASGI3Application] | None = None  # until its client reads on
         self._stopping = False
-        self._sends_no_more = False  # the client: it may have gone
+        self._sends_no_more = False  # the client, which may have gone
         self._held: asyncio.Event | None = None  # set to end a hold early
         self._extensions = {"hold": self._hold, "hang_up": self._hang_up}  # for handlers
 

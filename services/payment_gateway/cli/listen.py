@@ -31,7 +31,7 @@ RENEW_SECONDS = 15.0  # a renewal that fails is tried again at each look, so man
 WATCH_SECONDS = 1.0
 CALL_SECONDS = 5.0
 ENDPOINTS_MAX = 200  # a merchant has fewer
-LOOK_SECONDS = 0.1  # how long a signal that comes between two tries to register may be overlooked
+LOOK_SECONDS = 0.1  # from a signal between two tries to register until it is heeded; one during a try waits for its end
 PATH = "/v1/webhook-endpoints"
 _FAILURES = (RefusedError, UnreachableError, NoAnswerError)
 
@@ -68,6 +68,7 @@ class Listener:
             try:
                 await self._register(until=inf, pause=partial(_pause, stopping))
             except _StoppedError:
+                await self._abandon()
                 return
             try:
                 self._announce()
@@ -139,6 +140,14 @@ class Listener:
         else:
             self._warn("")
             self.terminal.say(f"the gateway had forgotten the endpoint: listening again, as {self._id}")
+
+    async def _abandon(self) -> None:
+        """Removes the endpoint that was made if only the answer was lost."""
+        try:
+            await asyncio.to_thread(self._remove_leftovers)
+        except _FAILURES as error:
+            said = f"an endpoint may be there, and expires within {EXPIRES_SECONDS} s"
+            self.terminal.say(f"{said}: {describe(error)}", "red")
 
     async def _unregister(self) -> None:
         try:

@@ -60,10 +60,11 @@ class DisputeCharge:
         return await self._change(merchant, charge_id, dispute_id, partial(with_dispute, dispute_id, amount, reason))
 
     async def close(self, merchant: str, dispute_id: str, outcome: Literal["won", "lost"]) -> wire.Dispute | Refusal:
-        charge = await self.store.charges.find_one({"disputes.id": dispute_id, "merchant": merchant}, {"_id": 1})
-        if charge is None:
+        wanted = {"disputes.id": dispute_id, "merchant": merchant}
+        charges = await self.store.read(self.store.charges, {"$match": wanted}, {"$project": {"_id": 1}})
+        if not charges:
             return NotFound("dispute")
-        return await self._change(merchant, charge["_id"], dispute_id, partial(with_closed, dispute_id, outcome))
+        return await self._change(merchant, charges[0]["_id"], dispute_id, partial(with_closed, dispute_id, outcome))
 
     async def _change(
         self,

@@ -27,7 +27,7 @@ from payment_gateway.webhooks.endpoint import Endpoint
 from payment_gateway.webhooks.passed_over import PassedOver
 from shared.batches import OverloadedError, UnavailableError
 from shared.documents import Verdict
-from shared.forward import election_of, read_up_to_date
+from shared.forward import election_of
 from shared.leases import INTERVAL_SECONDS, LeasedWork
 from shared.mongo import Document, describe, to_document
 from shared.telemetry import log
@@ -186,10 +186,7 @@ class Settle:
         """The endpoints that may want their events, with all that were added before. C9: no failover hides them."""
         merchants = list({one["merchant"] for one in charges})
         wanted = {"merchant": {"$in": merchants}, "state": "enabled", "deleted_at": None}
-        return await read_up_to_date(
-            self._store.database,
-            lambda session: read(self._store.webhook_endpoints, {"$match": wanted}, session=session),
-        )
+        return await self._store.read(self._store.webhook_endpoints, {"$match": wanted})
 
     async def _stored(self, new: Sequence[_New]) -> list[Document]:
         """Waits a little for new charges to be stored, and returns those that are. The others come once that is known, in a

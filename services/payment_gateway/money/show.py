@@ -8,7 +8,7 @@ import msgspec
 from payment_gateway.money.charge import Charge, Refund, dispute_on_the_wire, on_the_wire, part, refund_on_the_wire
 from payment_gateway.money.dispute import Dispute
 from payment_gateway.reads import NEWEST_FIRST, beyond, given, page
-from payment_gateway.store import READ_AT, Store, read
+from payment_gateway.store import READ_AT, Store
 from payment_gateway.webhooks.announce import Announce
 from shared import wire
 from shared.mongo import Document
@@ -27,16 +27,18 @@ class ShowMoney:
         self._announce = announce
 
     async def charge(self, merchant: str, charge_id: str) -> wire.Charge | NotFound:
-        found = await read(self._store.charges, {"$match": {"_id": charge_id, "merchant": merchant}})
+        found = await self._store.read(self._store.charges, {"$match": {"_id": charge_id, "merchant": merchant}})
         return next((on_the_wire(charge) for charge in await self._announced(found)), NotFound("charge"))
 
     async def refund(self, merchant: str, refund_id: str) -> wire.Refund | NotFound:
-        found = await read(self._store.charges, {"$match": {"refunds.id": refund_id, "merchant": merchant}})
+        found = await self._store.read(self._store.charges, {"$match": {"refunds.id": refund_id, "merchant": merchant}})
         return next((_refund(charge, refund_id) for charge in await self._announced(found)), NotFound("refund"))
 
     async def dispute(self, merchant: str, dispute_id: str) -> wire.Dispute | NotFound:
         """The dispute; NotFound also while it waits."""
-        found = await read(self._store.charges, {"$match": {"disputes.id": dispute_id, "merchant": merchant}})
+        found = await self._store.read(
+            self._store.charges, {"$match": {"disputes.id": dispute_id, "merchant": merchant}}
+        )
         shown = [(charge, part(charge, dispute_id)) for charge in await self._announced(found)]
         opened = (_dispute(charge, dispute_id) for charge, one in shown if one and one.status != "waiting")
         return next(opened, NotFound("dispute"))
@@ -80,7 +82,7 @@ class ShowMoney:
             elements = {name: {"$elemMatch": {"created_at": between}}} if between else {}
             of = {**of, f"{name}.created_at": {"$exists": True}, **elements}
         kept = {f"{name}.{field}": 1 for field in ("id", "created_at", *wanted)}
-        found = await read(
+        found = await self._store.read(
             self._store.charges,
             {"$match": of},
             {"$project": {"charge": "$_id", **kept}},
@@ -102,9 +104,9 @@ class ShowMoney:
         own = {"$filter": {"input": f"${name}", "as": "one", "cond": {"$in": ["$$one.id", ids]}}}
         none: Document = {"$literal": []}
         short = {"$set": {"metadata": {"$literal": {}}, "refunds": none, "disputes": none, name: own}}
-        found = await read(self._store.charges, theirs, _SHOWN, short)
+        found = await self._store.read(self._store.charges, theirs, _SHOWN, short)
         marked = [one["_id"] for one in found if one["announce"]]
-        whole = await read(self._store.charges, {"$match": {"_id": {"$in": marked}}}) if marked else []
+        whole = await self._store.read(self._store.charges, {"$match": {"_id": {"$in": marked}}}) if marked else []
         unannounced = await self._announce(whole)
         return {one["_id"]: msgspec.convert(one, Charge) for one in found if one["_id"] not in unannounced}
 

@@ -82,7 +82,7 @@ class ChangeEndpoints:
         raise UnresolvedDuplicateError
 
     async def change(self, merchant: str, endpoint_id: str, change: Change) -> Endpoint | NotFound:
-        """Returns the endpoint after the change. What is left of a resend to it goes on as soon as it is enabled."""
+        """Returns the endpoint after the change. Once it is enabled, what is left of a resend to it goes on."""
         after: Endpoint | NotFound = await self.endpoints.change(
             endpoint_id, lambda found, _now: endpoints.changed(found, merchant, change)
         )

@@ -7,12 +7,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
+import pymongo
 from bson import ObjectId
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -20,7 +22,7 @@ from prometheus_client import Counter as Counted
 from prometheus_client import Histogram
 from pymongo.errors import PyMongoError
 
-from payment_gateway.claim import claim, release
+from payment_gateway.claim import claim, release, release_all
 from payment_gateway.clock.stored_clock import StoredClock
 from payment_gateway.faults.forge import signed
 from payment_gateway.schema import DUE_BY_ENDPOINT
@@ -41,6 +43,7 @@ from shared.times import utc_now
 from shared.tracing import continue_trace, span, trace_headers
 
 SLOTS = 256  # most wait for a receiver. An endpoint alone gets 64, and seven that hang leave 77 for the rest: shares.py
+READ_SECONDS = 3.0  # of the time for a claim: for the events and endpoints of what was claimed
 CHOOSE_SECONDS = 1.0  # of the time for a claim: hundreds of small endpoints with backlogs mean hundreds of reads
 BOUNDS_SECONDS = 1.0  # a changed maxInFlight takes effect within this; reading it for each claim would be too much
 FRESH_SECONDS = 0.25  # an endpoint that was read longer ago is read again before anything is sent there
@@ -135,12 +138,14 @@ class DeliverWebhooks:
         if not documents:
             return []
         try:
-            events, endpoints = await asyncio.gather(
-                self.store.by_id(self.store.events, {one["event_id"] for one in documents}),
-                self.store.by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
-            )
-        except PyMongoError:  # nobody waits for the end of a lease under which nothing is done
-            await asyncio.gather(*(release(self.store.deliveries, one) for one in documents), return_exceptions=True)
+            with pymongo.timeout(READ_SECONDS):  # less than a claim may take: the rest is for the release
+                events, endpoints = await asyncio.gather(
+                    self.store.by_id(self.store.events, {one["event_id"] for one in documents}),
+                    self.store.by_id(self.store.webhook_endpoints, {one["endpoint_id"] for one in documents}),
+                )
+        except PyMongoError:
+            with suppress(PyMongoError):  # then nobody has the deliveries until their lease ends
+                await release_all(self.store.deliveries, documents)
             raise
         claimed = [
             _Claimed(one, lease, events.get(one["event_id"]), endpoints.get(one["endpoint_id"])) for one in documents

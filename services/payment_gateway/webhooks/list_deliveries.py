@@ -31,8 +31,8 @@ async def page_of_deliveries(
     wanted: Document = {"merchant": merchant, "event_id": event_id, "endpoint_id": endpoint_id}
     if reference is not None:
         of_reference = given({"merchant": merchant, "reference": reference, "_id": event_id})
-        events = store.events.find(of_reference, {"_id": 1}).sort([*NEWEST_FIRST.items()]).limit(EVENTS_MAX)
-        wanted["event_id"] = {"$in": [event["_id"] async for event in events]}
+        newest = {"$match": of_reference}, {"$sort": NEWEST_FIRST}, {"$limit": EVENTS_MAX}, {"$project": {"_id": 1}}
+        wanted["event_id"] = {"$in": [event["_id"] for event in await store.read(store.events, *newest)]}
     also = _FAILING if state == "failing" else {"state": state}
     return await page(store, store.deliveries, wanted, paging, also=also)
 

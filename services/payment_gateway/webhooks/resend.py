@@ -152,9 +152,12 @@ class ResendEvents:
         if isinstance(endpoint, NotFound):
             await self._store.resends.delete_one(ours)
             return
-        if isinstance(endpoint, EndpointDisabled):  # the rest goes when it is enabled again
-            later = await self._clock.now() + DISABLED_PAUSE
-            await self._store.resends.update_one(ours, {"$set": {"due_at": later, "lease_until": None, "claim": None}})
+        if isinstance(endpoint, EndpointDisabled):  # the rest goes when it is enabled again, perhaps just now
+            now = await self._clock.now()
+            free = {"due_at": now + DISABLED_PAUSE, "lease_until": None, "claim": None}
+            await self._store.resends.update_one(ours, {"$set": free})
+            if isinstance(await self._endpoint(rest.merchant, rest.endpoint_id), Endpoint):
+                await self._store.resends.update_one({"_id": rest.endpoint_id}, {"$set": {"due_at": now}})
             return
         count, reached = await self._resend(endpoint, rest.after, rest.until)
         if reached is None:

@@ -19,13 +19,16 @@ from tests.waiting import until
 
 
 class Endpoints:
-    """A gateway with one endpoint at most. `away` are the methods that it answers with 503."""
+    """A gateway with one endpoint at most. `away` are the methods that it answers with 503. If it `spoils` its answers, no
+    POST is answered so that it can be read.
+    """
 
     def __init__(self) -> None:
         self.made: list[dict[str, Any]] = []
         self.is_there = False
         self.away: set[str] = set()
         self.retry_after = "0"
+        self.spoils = False
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         if asked.method in self.away:
@@ -35,6 +38,8 @@ class Endpoints:
         if asked.method == "POST":
             self.made.append(msgspec.json.decode(asked.body))
             self.is_there = True
+            if self.spoils:
+                return web.Response(status=201, text="half an ans")
             return web.json_response(self.shown | {"secret": self.made[-1].get("secret", "made")})
         if asked.path == listen.PATH:
             return web.json_response({"data": [self.shown] if self.is_there else [], "nextCursor": None})
@@ -140,3 +145,13 @@ async def test_a_signal_ends_it_also_while_the_gateway_takes_no_endpoint(endpoin
         signal.raise_signal(signal.SIGTERM)
         await asyncio.wait_for(running, 60)
     assert len(gateway.posts()) == 1
+
+
+async def test_a_signal_removes_the_endpoint_also_if_the_answer_that_it_is_made_was_lost(endpoints: Endpoints) -> None:
+    endpoints.spoils = True
+    async with http_double(endpoints.answer) as gateway:
+        running = started(gateway)
+        await until(_is(lambda: bool(endpoints.made)), "it is made")
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(running, 60)
+    assert not endpoints.is_there

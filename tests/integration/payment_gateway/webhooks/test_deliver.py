@@ -11,12 +11,14 @@ import standardwebhooks
 import stripe
 from aiohttp import web
 from msgspec.structs import replace
-from pymongo.errors import AutoReconnect
+from pymongo.errors import PyMongoError
 
 from payment_gateway.app import Application
+from payment_gateway.claim import claim
 from payment_gateway.webhooks.send import HEADER_LENGTH_MAX, HEADERS_MAX
 from shared.times import utc_now
 from tests.http_double import Asked, HttpDouble, always
+from tests.integration.conftest import FailCommand
 from tests.integration.payment_gateway.conftest import SECRET, MakeApplication, create
 from tests.waiting import until
 
@@ -187,17 +189,21 @@ async def test_c23_two_gateways_never_have_one_delivery_in_hand_both(
 
 
 async def test_deliveries_whose_events_cannot_be_read_are_given_back(
-    application: Application, receiver: HttpDouble, monkeypatch: pytest.MonkeyPatch
+    application: Application, receiver: HttpDouble, fail_command: FailCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def lost(*_: Any) -> None:
-        raise AutoReconnect
+    async def then_no_reads(*of: Any, **how: Any) -> Any:
+        claimed = await claim(*of, **how)
+        await fail_command("payment_gateway", ["find"], times="always", closeConnection=True)
+        return claimed
 
     await create(application)
     await settle(application)
     with monkeypatch.context() as broken:
-        broken.setattr(application.store, "by_id", lost)
-        with pytest.raises(AutoReconnect):
+        broken.setattr("payment_gateway.webhooks.deliver.claim", then_no_reads)
+        broken.setattr("payment_gateway.webhooks.deliver.READ_SECONDS", 0.5)
+        with pytest.raises(PyMongoError):
             await deliver(application)
+    await fail_command("payment_gateway", ["find"], times=0)
     assert await deliver(application) == 1
     assert len(receiver.asked) == 1
 

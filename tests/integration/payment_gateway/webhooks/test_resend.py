@@ -367,6 +367,27 @@ async def test_nothing_more_is_resent_to_an_endpoint_that_is_disabled_or_deleted
     assert await application.store.deliveries.count_documents({}) == EVENTS_MAX * 2
 
 
+async def test_what_is_left_is_resent_although_the_endpoint_is_enabled_while_that_is_put_off(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await many_events(application, EVENTS_MAX * 2)
+    await since(application)
+    endpoint_id, change = await configured_id(application), application.change_endpoints
+    await change.change("default", endpoint_id, Change(state="disabled"))
+    look = application.resend_events._endpoint
+
+    async def then_it_is_enabled(*of: Any) -> Any:
+        found = await look(*of)
+        await change.change("default", endpoint_id, Change(state="enabled"))
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(application.resend_events, "_endpoint", then_it_is_enabled)
+        assert await go_on(application) == 1
+    assert await go_on(application) == 1
+    assert await application.store.deliveries.count_documents({}) == EVENTS_MAX * 2
+
+
 async def test_a_delivery_whose_event_a_reset_took_ends(application: Application, receiver: HttpDouble) -> None:
     [event_id] = await events_of(application, 1, receiver, 200)
     await application.resend_events.one("default", event_id)
