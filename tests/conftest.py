@@ -5,11 +5,11 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
-import pymongo
 import pytest
 
 from shared.mongo import Client, connect
 from tests.guarded_mongod import GuardedMongod, guarded_mongod
+from tests.waiting import DEADLINE_SECONDS
 from tools.mongod import scratch, temporary_mongod, transactions_begun
 
 OPTIONS = (
@@ -42,13 +42,13 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
 
         with mongodb_container() as uri:
             yield uri
-            assert transactions_begun(uri) == 0
+            assert transactions_begun(uri, seconds=DEADLINE_SECONDS) == 0
     elif given := os.environ.get("MONGODB_URI"):
         yield given
     else:
         with temporary_mongod(OPTIONS, below=scratch()) as mongod:
             yield mongod.uri
-        assert mongod.transactions == 0
+            assert transactions_begun(mongod.uri, seconds=DEADLINE_SECONDS) == 0
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +63,9 @@ async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
     event loop run. PyMongo would then take the line for broken, and cancel a command that is under way.
     """
     options = "&" if "?" in mongodb_uri else "?"
-    client = connect(f"{mongodb_uri}{options}serverMonitoringMode=poll", app_name="tests")
+    with pytest.MonkeyPatch.context() as patch:  # a service gives up sooner than a test on a busy machine has to
+        patch.setattr("shared.mongo.QUERY_SECONDS", DEADLINE_SECONDS)
+        client = connect(f"{mongodb_uri}{options}serverMonitoringMode=poll", app_name="tests")
     yield client
     await client.close()
 
@@ -72,8 +74,7 @@ async def mongo(mongodb_uri: str) -> AsyncIterator[Client]:
 async def fresh_database_name(mongo: Client) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex[:16]}"
     yield name
-    with pymongo.timeout(30):
-        await mongo.drop_database(name)
+    await mongo.drop_database(name)
 
 
 @pytest.fixture

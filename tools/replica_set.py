@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tools.mongod import START_SECONDS, MongodError, command_line, reason, scratch, transactions_begun
+from tools.mongod import COUNT_SECONDS, START_SECONDS, MongodError, command_line, reason, scratch, transactions_begun
 from tools.process import free_port, spawn
 
 SIZE = 3
@@ -55,14 +55,13 @@ class Member:
     def kill(self) -> None:
         """Kills it, as a power cut would."""
         assert self.process is not None
-        self._transactions_before = self.transactions
+        self._transactions_before = self.transactions(seconds=COUNT_SECONDS)
         self.process.kill()
         self.process.wait()
 
-    @property
-    def transactions(self) -> int:
-        """The number of transactions begun in it, in all its lives, as far as it answers."""
-        return self._transactions_before + ((transactions_begun(self.uri) if self.runs else None) or 0)
+    def transactions(self, *, seconds: float) -> int:
+        """The number of transactions begun in it, in all its lives, as far as it answers within `seconds`."""
+        return self._transactions_before + ((transactions_begun(self.uri, seconds=seconds) if self.runs else None) or 0)
 
     def pause(self) -> None:
         """Pauses it: it keeps its connections and answers nothing."""
@@ -138,8 +137,8 @@ class ReplicaSet:
 
     @property
     def transactions(self) -> int:
-        """The number of transactions begun in all members, as far as they answer."""
-        return sum(member.transactions for member in self.members)
+        """The number of transactions begun in all members, as far as they answer. One that is slow is waited for."""
+        return sum(member.transactions(seconds=START_SECONDS) for member in self.members)
 
     def primary(self) -> Member | None:
         """The member elected last of those that say they are primary: one that was cut off may not know yet."""

@@ -22,7 +22,7 @@ from shared.mongo import Client, Collection, Database
 from shared.signing import sign
 from shared.times import utc_now
 from tests.e2e.forks import Forks
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from tools import process
 from tools.paid_charge import event_of, paid_charge
 from tools.process import free_port
@@ -120,7 +120,8 @@ def running_stack(
 
 def put_faults(stack: Stack, faults: dict[str, Any]) -> None:
     bearer = {"Authorization": f"Bearer {stack.api_key}"}
-    httpx.put(f"{stack.gateways[0].url}/v1/test/faults", json=faults, headers=bearer).raise_for_status()
+    url = f"{stack.gateways[0].url}/v1/test/faults"
+    httpx.put(url, json=faults, headers=bearer, timeout=DEADLINE_SECONDS).raise_for_status()
 
 
 @pytest.fixture
@@ -246,7 +247,8 @@ def send_event_with_another_amount(stack: Stack, order_id: str) -> Any:
     """Signed, and so stored, with a review. Returns what became of it."""
     event = event_of(paid_charge(order_id, amount=1))
     signed = {"X-Signature": sign(event, [stack.webhook_secret], int(time.time())), **JSON}
-    return httpx.post(f"{stack.order_apis[0].url}/api/webhooks/payments", content=event, headers=signed).json()
+    url = f"{stack.order_apis[0].url}/api/webhooks/payments"
+    return httpx.post(url, content=event, headers=signed, timeout=DEADLINE_SECONDS).json()
 
 
 def _json(body: bytes) -> Any:

@@ -63,7 +63,7 @@ class Story:
 def replica_set() -> Iterator[ReplicaSet]:
     with temporary_replica_set() as replica_set:
         yield replica_set
-    assert replica_set.transactions == 0
+        assert replica_set.transactions == 0
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from tools.replica_set import Member, ReplicaSet, temporary_replica_set
 def replica_set() -> Iterator[ReplicaSet]:
     with temporary_replica_set() as replica_set:
         yield replica_set
-    assert replica_set.transactions == 0
+        assert replica_set.transactions == 0
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from playwright.async_api import Browser, Page, expect
 from order_api.outbox import charge_call_id
 from shared.mongo import Client as MongoClient
 from tests.e2e.conftest import order_body, running_stack, send_event_with_another_amount
+from tests.waiting import DEADLINE_SECONDS
 from tools.stack import Stack
 
 HERE = Path(__file__).parent
@@ -61,7 +62,9 @@ def test_schemathesis_finds_no_defect_and_no_answer_that_is_not_documented(
 def a_paid_order_with_a_review(service: Service, stack: Stack) -> dict[str, str]:
     """What identifies it, its review and its message, as the hooks want to be told."""
     headers = {"Authorization": f"Bearer {service.key}", "Idempotency-Key": uuid4().hex}
-    order = httpx.post(f"{service.url}/api/orders", json=order_body(), headers=headers).raise_for_status().json()
+    url = f"{service.url}/api/orders"
+    placed = httpx.post(url, json=order_body(), headers=headers, timeout=DEADLINE_SECONDS)
+    order = placed.raise_for_status().json()
     assert send_event_with_another_amount(stack, order["id"]) == {"outcome": "mismatch"}
     return {"ORDER_ID": order["id"], "MESSAGE_ID": charge_call_id(order["id"]), "CODE": "event-mismatch"}
 

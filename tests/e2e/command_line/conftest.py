@@ -18,7 +18,7 @@ import pytest
 
 from shared.mongo import Client
 from tests.http_double import HttpDouble, http_double
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from tools.process import free_port
 from tools.stack import Service
 
@@ -178,7 +178,8 @@ class Merchant:
 @pytest.fixture
 def merchant(gateway: Service) -> Iterator[Merchant]:
     """Of a gateway that remembers nothing of other tests."""
-    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    with httpx.Client(base_url=gateway.url, headers=headers, timeout=DEADLINE_SECONDS) as http:
         made = Merchant(http)
         made.call("POST", "/v1/test/reset", {})
         yield made
