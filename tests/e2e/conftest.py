@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import aiohttp
@@ -122,6 +122,13 @@ def put_faults(stack: Stack, faults: dict[str, Any]) -> None:
     bearer = {"Authorization": f"Bearer {stack.api_key}"}
     url = f"{stack.gateways[0].url}/v1/test/faults"
     httpx.put(url, json=faults, headers=bearer, timeout=DEADLINE_SECONDS).raise_for_status()
+
+
+def set_clock(stack: Stack, action: Literal["freeze", "resume"]) -> None:
+    """Sets the provider's clock. While it is frozen, no charge settles."""
+    bearer = {"Authorization": f"Bearer {stack.api_key}"}
+    url = f"{stack.gateways[0].url}/v1/test/clock"
+    httpx.post(url, json={"action": action}, headers=bearer, timeout=DEADLINE_SECONDS).raise_for_status()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.e2e.conftest import (
     end_leases,
     order_body,
     place_until_acknowledged,
+    set_clock,
     whatever_the_provider_does,
 )
 from tests.waiting import until
@@ -47,8 +48,9 @@ async def test_order_api_killed_right_after_its_answer(
 async def test_the_gateway_killed_while_charges_are_pending(
     start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
 ) -> None:
-    with start_stack(CHARGE_DELAY_SECONDS="2") as stack:
+    with start_stack() as stack:
         [order_api], [gateway] = stack.order_apis, stack.gateways
+        set_clock(stack, "freeze")
         order_ids = await asyncio.gather(
             *(place_until_acknowledged(http, lambda: order_api.url, order_body()) for _ in range(40))
         )
@@ -59,6 +61,7 @@ async def test_the_gateway_killed_while_charges_are_pending(
         await until(some_are_pending, "charges are pending")
         gateway.kill()
         gateway.start()
+        set_clock(stack, "resume")
         await end_leases(databases[1]["deliveries"])
         await until(all_paid(databases, 40), "all paid after the gateway's death")
     await assert_each_paid_and_charged_once(databases, list(order_ids))

@@ -10,7 +10,7 @@ import aiohttp
 from order_api.calls import ATTEMPTS_MAX
 from shared.mongo import Database
 from shared.times import rfc3339, utc_now
-from tests.e2e.conftest import Api, StartStack, ends, order_body, put_faults
+from tests.e2e.conftest import Api, StartStack, ends, order_body, put_faults, set_clock
 from tests.programs import order_api
 from tests.waiting import until
 
@@ -81,11 +81,13 @@ async def given_back(api: Api, databases: Databases, order: Json) -> Json:
 async def test_c2_an_order_that_is_cancelled_while_it_is_charged_ends_cancelled_with_the_money_given_back(
     start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
 ) -> None:
-    with start_stack(CHARGE_DELAY_SECONDS="1") as stack:
+    with start_stack() as stack:
+        set_clock(stack, "freeze")
         api = Api(http, stack.order_apis[0].url)
         order = await charged(api, (await api.place(order_body()))[2])
         status, cancelled = await cancel(api, order)
         assert (status, cancelled["status"]) == (200, "Cancelled")
+        set_clock(stack, "resume")
         await given_back(api, databases, order)
         assert (await cancel(api, order))[0] == 200
         assert (await refund(api, order, {}))[2]["type"] == "/problems/not-refundable"
@@ -124,12 +126,13 @@ async def test_a_declined_order_is_paid_again_under_the_same_number(
 async def test_c22_with_every_webhook_dropped_reconciliation_alone_settles_payment_refund_and_cancellation(
     start_stack: StartStack, databases: Databases, http: aiohttp.ClientSession
 ) -> None:
-    settings = {"CHARGE_DELAY_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "1"}
-    with start_stack(**settings) as stack:
+    with start_stack(RECONCILE_AFTER_SECONDS="1") as stack:
         put_faults(stack, {"rates": {"webhook_dropped": 1}})
+        set_clock(stack, "freeze")
         api = Api(http, stack.order_apis[0].url)
         paid, in_flight = [(await api.place(order_body()))[2] for _ in range(2)]
         await cancel(api, await charged(api, in_flight))
+        set_clock(stack, "resume")
         await ends(api, paid["id"], "Paid")
         assert (await refund(api, paid, {}))[0] == 202
         await ends(api, paid["id"], "Refunded")
@@ -198,9 +201,9 @@ async def test_c13_a_dead_letter_whose_reply_was_lost_is_redriven_into_the_one_c
 ) -> None:
     """The provider has even forgotten the key: it is asked for the charge before anything is posted."""
     orders, gateway = databases
-    settings = {"CHARGE_DELAY_SECONDS": "20", "RECONCILE_AFTER_SECONDS": "3600"}
-    with start_stack(**settings) as stack:
+    with start_stack(RECONCILE_AFTER_SECONDS="3600") as stack:
         put_faults(stack, {"rates": {"reply_lost": 1}})
+        set_clock(stack, "freeze")  # the event of the charge would end the message
         api = Api(http, stack.order_apis[0].url)
         order = (await api.place(order_body()))[2]
 

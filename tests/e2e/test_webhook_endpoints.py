@@ -5,6 +5,7 @@ that a test wants to send.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import pytest
 import standardwebhooks
 import stripe
 from aiohttp import web
+from pymongo.errors import OperationFailure
 
+from payment_gateway.webhooks.announce import DELIVERIES_MAX
 from payment_gateway.webhooks.resend import EVENTS_MAX
-from shared.mongo import Client, Database
+from shared.mongo import Client, Collection, Database
 from shared.times import rfc3339, utc_now
 from tests.e2e.conftest import Api, StartStack, order_body, place_until_acknowledged
 from tests.http_double import Asked, HttpDouble, always, http_double
@@ -27,6 +30,8 @@ from tools.stack import Stack
 
 KEYS = {"one": "key-of-one", "other": "key-of-another"}
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+INTERRUPTED = 11601
 
 Call = Callable[..., Awaitable[tuple[int, dict[str, str], Any]]]
 
@@ -393,8 +398,9 @@ async def test_what_is_left_of_a_resend_when_the_gateway_is_killed_is_resent(
                 for number in range(count)
             )
             since = {"since": rfc3339(now)}
-            status, _, answer = await gateway.call("POST", path, json=since, headers=bearer)
-            service.kill()
+            async with no_insert_after(EVENTS_MAX // DELIVERIES_MAX, database["deliveries"]):
+                status, _, answer = await gateway.call("POST", path, json=since, headers=bearer)
+                service.kill()
             assert (status, answer) == (202, {"resent": EVENTS_MAX, "complete": False})
             assert await database["deliveries"].count_documents({}) < count
             # As if the leases of who was killed had lapsed.
@@ -406,6 +412,22 @@ async def test_what_is_left_of_a_resend_when_the_gateway_is_killed_is_resent(
 
             await until(all_are_there, "a delivery of each event")
             over.set()
+
+
+@asynccontextmanager
+async def no_insert_after(count: int, collection: Collection) -> AsyncIterator[None]:
+    """The gateway's inserts into the collection fail meanwhile, but for the first `count`."""
+    database = collection.database
+    admin, full_name = database.client.admin, f"{database.name}.{collection.name}"
+    how = {"failCommands": ["insert"], "appName": "payment_gateway", "namespace": full_name, "errorCode": INTERRUPTED}
+    try:
+        await admin.command("configureFailPoint", "failCommand", mode={"skip": count}, data=how)
+    except OperationFailure as error:
+        pytest.skip(f"this MongoDB has no failCommand (enableTestCommands): {error}")
+    try:
+        yield
+    finally:
+        await admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 async def test_a_receiver_that_does_not_see_why_a_signature_is_refused_is_told(
