@@ -18,6 +18,7 @@ from tools.process import free_port, spawn
 SIZE = 3
 # A lost primary is replaced after about this time, not after MongoDB's ten seconds, because a test is waiting.
 ELECTION_SECONDS = 3.0
+COMMAND_SECONDS = 30.0  # for commands that must succeed
 _CACHE_GB = 0.25  # the least that mongod takes
 _OPTIONS = (
     *("--setParameter", "enableTestCommands=1"),  # for failCommand
@@ -170,7 +171,17 @@ class ReplicaSet:
 
     def step_down(self) -> None:
         """Makes the primary hand over to another, and not come back for ten seconds. Raises PyMongoError if it cannot."""
-        self.wait_for_primary().run({"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5}, seconds=8)
+        down = {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5}
+        self.wait_for_primary().run(down, seconds=COMMAND_SECONDS)
+
+    def freeze(self, seconds: int) -> None:
+        """For this long no secondary seeks election, so that a primary which stood still remains primary. 0 ends it. Raises
+        PyMongoError.
+        """
+        primary = self.wait_for_primary()
+        for member in self.members:
+            if member is not primary:
+                member.run({"replSetFreeze": seconds}, seconds=COMMAND_SECONDS)
 
     def _config(self) -> dict[str, Any]:
         return {

@@ -29,13 +29,14 @@ from shared.times import utc_now
 from tests.e2e.conftest import Api, end_claims, make_due, order_body, place_until_acknowledged
 from tests.http_double import Asked, HttpDouble, always, http_double
 from tests.integration.order_api.conftest import accept_charges
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from tools.paid_charge import event_of, paid_charge
 from tools.process import free_port
-from tools.replica_set import Member, ReplicaSet, temporary_replica_set
+from tools.replica_set import COMMAND_SECONDS, Member, ReplicaSet, temporary_replica_set
 from tools.stack import Service
 
 KEY = "one-key-for-both"
+FREEZE_SECONDS = 600  # longer than a test: it ends the freeze itself
 
 
 @dataclass
@@ -85,8 +86,10 @@ async def story(replica_set: ReplicaSet, tmp_path_factory: pytest.TempPathFactor
         with paused(services):
             await make_due(story.database["orders"], {"reference": story.unsent_id, "state": "open"})
             await asyncio.gather(*(asyncio.to_thread(stop_replication, member) for member in others))
+            await asyncio.to_thread(replica_set.freeze, FREEZE_SECONDS)
         await while_no_majority_has_it(story, primary, provider, http, services)
 
+        await asyncio.to_thread(replica_set.freeze, 0)
         primary.kill()
         sent_before = len(provider.posts())
         for member in others:
@@ -149,7 +152,7 @@ async def while_no_majority_has_it(
     story.event = payment_succeeded((await one.call("GET", f"/api/orders/{story.paid_id}"))[2])
     first = asyncio.create_task(one.place(story.body, KEY))
     telling = asyncio.create_task(tell(other, story.event))
-    await until(partial(only_the_primary_has, primary, KEY), "the order is written", seconds=10)
+    await until(partial(only_the_primary_has, primary, KEY), "the order is written")
     second = asyncio.create_task(other.place(story.body, KEY))
     story.seen_meanwhile = [order["orderNumber"] for order in (await one.call("GET", "/api/orders"))[2]["data"]]
     story.denied = await denied(one, story)
@@ -208,6 +211,8 @@ async def test_c9_an_order_that_only_the_primary_has_is_not_acknowledged(
             if member is not primary:
                 exits.callback(resume_replication, member)
                 await asyncio.to_thread(stop_replication, member)
+        exits.callback(replica_set.freeze, 0)
+        await asyncio.to_thread(replica_set.freeze, FREEZE_SECONDS)
         status, _, _ = await Api(http, service.url).place(order_body(), KEY)
         assert status == 503
 
@@ -276,8 +281,10 @@ async def test_c9_a_new_primary_does_not_deny_what_was_acknowledged_before_it(
         for member in others:
             exits.callback(set_view_held_back, member, held_back=False)
             set_view_held_back(member, held_back=True)
+        await asyncio.to_thread(replica_set.freeze, FREEZE_SECONDS)
         body = order_body()
         order_id = await place_until_acknowledged(http, lambda: service.url, body)
+        await asyncio.to_thread(replica_set.freeze, 0)
         await asyncio.to_thread(replica_set.step_down)
         assert await asyncio.to_thread(replica_set.wait_for_primary) in others
         by_id, by_number = f"/api/orders/{order_id}", f"/api/orders?orderNumber={body['orderNumber']}"
@@ -321,6 +328,7 @@ async def test_c9_what_was_shown_is_not_taken_back_by_a_new_primary(
         for member in others:
             exits.callback(set_view_held_back, member, held_back=False)
             set_view_held_back(member, held_back=True)
+        await asyncio.to_thread(replica_set.freeze, FREEZE_SECONDS)
         assert await tell(api, payment_succeeded(placed[0])) == 200
         by_id, by_number, trail = (
             f"/api/orders/{order_id}",
@@ -328,6 +336,7 @@ async def test_c9_what_was_shown_is_not_taken_back_by_a_new_primary(
             f"/api/orders/{order_id}/events",
         )
         assert (await api.call("GET", by_id))[2]["status"] == "Paid"
+        await asyncio.to_thread(replica_set.freeze, 0)
         await asyncio.to_thread(replica_set.step_down)
         assert await asyncio.to_thread(replica_set.wait_for_primary) in others
 
@@ -352,7 +361,8 @@ async def test_c9_what_was_shown_is_not_taken_back_by_a_new_primary(
 
 
 def set_view_held_back(member: Member, *, held_back: bool) -> None:
-    member.run({"configureFailPoint": "disableSnapshotting", "mode": "alwaysOn" if held_back else "off"})
+    mode = "alwaysOn" if held_back else "off"
+    member.run({"configureFailPoint": "disableSnapshotting", "mode": mode}, seconds=COMMAND_SECONDS)
 
 
 async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on(
@@ -376,7 +386,7 @@ async def test_c11_a_process_stopped_for_longer_than_its_lease_changes_nothing_w
         slow.launch()
         await asyncio.to_thread(slow.wait_until_ready)
         order_id = await place_until_acknowledged(http, lambda: slow.url, order_body())
-        await asyncio.wait_for(asked.wait(), 20)
+        await asyncio.wait_for(asked.wait(), DEADLINE_SECONDS)
         with paused([slow]):
             await end_claims(orders)
             quick.launch()
@@ -407,13 +417,14 @@ def _signal(service: Service, number: signal.Signals) -> None:
 
 def stop_replication(member: Member) -> None:
     """Returns when it fetches nothing any more."""
-    before = member.run({"configureFailPoint": "stopReplProducer", "mode": "alwaysOn"})["count"]
-    hit = {"waitForFailPoint": "stopReplProducer", "timesEntered": before + 1, "maxTimeMS": 20_000}
-    member.run(hit, seconds=25)
+    stop = {"configureFailPoint": "stopReplProducer", "mode": "alwaysOn"}
+    before = member.run(stop, seconds=COMMAND_SECONDS)["count"]
+    hit = {"waitForFailPoint": "stopReplProducer", "timesEntered": before + 1, "maxTimeMS": 50_000}
+    member.run(hit, seconds=DEADLINE_SECONDS)
 
 
 def resume_replication(member: Member) -> None:
-    member.run({"configureFailPoint": "stopReplProducer", "mode": "off"})
+    member.run({"configureFailPoint": "stopReplProducer", "mode": "off"}, seconds=COMMAND_SECONDS)
 
 
 async def all_done(orders: Collection, count: int) -> bool:

@@ -19,7 +19,7 @@ from payment_gateway.webhooks.stored_endpoints import find_endpoints
 from shared.env import Secret
 from shared.forward import election_of, read_up_to_date
 from shared.signing import DEVELOPMENT_SECRET
-from tests.e2e.test_failover import set_view_held_back
+from tests.e2e.test_failover import FREEZE_SECONDS, set_view_held_back
 from tests.http_double import HttpDouble, http_double
 from tests.integration.order_api.conftest import place
 from tests.integration.payment_gateway.conftest import SECRET, create
@@ -69,9 +69,11 @@ class Views:
         self.others = tuple(member for member in self.replica_set.members if member is not primary)
         for member in self.others:
             set_view_held_back(member, held_back=True)
+        await asyncio.to_thread(self.replica_set.freeze, FREEZE_SECONDS)
 
     async def change_primary(self, application: Application | OrderApi) -> None:
         """Returns when the application knows the new one, which was held back."""
+        await asyncio.to_thread(self.replica_set.freeze, 0)
         await asyncio.to_thread(self.replica_set.step_down)
         new = await asyncio.to_thread(self.replica_set.wait_for_primary)
         assert new in self.others
