@@ -13,6 +13,7 @@ import pytest
 from shared.mongo import Client, Database
 from tests.collector import Collected, Collector, collector
 from tests.e2e.conftest import StartStack, all_paid, order_body, running_stack
+from tests.logs import logged
 from tests.traces import Trace, new_trace, stored_trace
 from tests.waiting import until
 from tools.stack import Stack
@@ -58,8 +59,7 @@ async def place(http: aiohttp.ClientSession, stack: Stack, trace: Trace) -> str:
 
 
 def lines_of(stack: Stack) -> list[dict[str, Any]]:
-    texts = [service.log_file.read_text() for service in stack.services]
-    return [json.loads(line) for text in texts for line in text.splitlines()]
+    return [line for service in stack.services for line in logged(service.log_file)]
 
 
 def stop(stack: Stack) -> list[int]:
@@ -185,8 +185,8 @@ async def test_looking_at_an_order_is_logged_under_its_id_too(observed: Observed
             assert response.status == 200
 
     async def both_are_logged() -> bool:
-        logged = {line.get("request_id") for line in lines_of(observed.stack) if line.get("order_id") == order_id}
-        return logged >= {*request_ids}
+        found = {line.get("request_id") for line in lines_of(observed.stack) if line.get("order_id") == order_id}
+        return found >= {*request_ids}
 
     await until(both_are_logged, "two lines with the order's id")
 
@@ -208,9 +208,9 @@ async def test_a_request_leaves_nothing_behind_for_the_next_on_its_connection(ob
         return {line.get("request_id") for line in lines_of(observed.stack)} >= {*ids}
 
     await until(all_are_logged, "three requests in the log")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 201")
     writer.close()
     await writer.wait_closed()
-    assert (await reader.readline()).startswith(b"HTTP/1.1 201")
     by_request = {line["request_id"]: line for line in lines_of(observed.stack) if line.get("request_id") in ids}
     placed, *following = (by_request[one] for one in ids)
     assert placed["trace_id"] == trace.trace_id

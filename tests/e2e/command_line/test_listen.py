@@ -307,13 +307,13 @@ async def test_it_ends_when_nobody_reads_what_it_prints(
     command: CommandLine, merchant: Merchant, service: HttpDouble
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", f"exec '{PROGRAM}' listen --forward-to {service.url} | head -1"),
+        *("bash", "-c", f"exec '{PROGRAM}' listen --forward-to {service.url} | {{ head -1; exec <&-; echo gone; }}"),
         env=command.environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    await asyncio.wait_for(process.stdout.readline(), 60)
+    await asyncio.wait_for(process.stdout.readuntil(b"gone\n"), 60)
     await merchant.charge()
     _, talk = await asyncio.wait_for(process.communicate(), 60)
     assert b"Traceback" not in talk

@@ -107,10 +107,18 @@ async def open_console(browser: Browser) -> AsyncIterator[OpenConsole]:
 
 
 @pytest.fixture(scope="module")
-async def stack(mongo: MongoClient, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+def settings() -> dict[str, Any]:
+    """Those that a module has for its own stack."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+async def stack(
+    mongo: MongoClient, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]
+) -> AsyncIterator[Stack]:
     """Both services, for all tests of a module, without API keys of order_api."""
     name = f"test_{uuid4().hex[:16]}"
-    with running_stack(mongodb_uri, name, tmp_path_factory.mktemp("logs")) as running:
+    with running_stack(mongodb_uri, name, tmp_path_factory.mktemp("logs"), **settings) as running:
         yield running
     for database in (name, f"{name}_gateway"):
         await mongo.drop_database(database)

@@ -1,5 +1,8 @@
 """One order in the console: its timeline, and all that can be done with it."""
 
+from typing import Any
+
+import pytest
 from playwright.async_api import expect
 
 from shared.mongo import Database
@@ -8,6 +11,11 @@ from tests.e2e.console.conftest import OpenConsole
 from tests.e2e.console.steps import copied, failed, in_a_shell, paid, placed, row, status
 from tests.waiting import until
 from tools.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    return {"RECONCILE_AFTER_SECONDS": "3600"}  # every event comes as a webhook
 
 
 async def test_the_timeline_goes_from_the_request_to_paid_and_each_moment_unfolds(

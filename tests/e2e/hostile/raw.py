@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.hostile.answers import Answer, Answers
+
+HEAD_SECONDS_MIN = 1.0  # the least that a service of these tests waits for a new connection to send something
 
 
 class Connection(Answers):
@@ -57,6 +60,17 @@ class Connection(Answers):
             return await asyncio.get_running_loop().sock_recv(self._socket, 65536)
         except OSError:
             return b""
+
+
+async def begun(port: int, data: bytes) -> Connection:
+    """A connection on which `data` was sent at once. If the test was held up in between, it begins anew."""
+    while True:
+        before = time.monotonic()
+        connection = await Connection.open(port)
+        await connection.send(data)
+        if time.monotonic() - before < HEAD_SECONDS_MIN:
+            return connection
+        connection.close()
 
 
 async def exchange(port: int, request: bytes) -> Answer:

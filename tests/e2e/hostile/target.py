@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.mongo import Database
-from tests.e2e.hostile.raw import exchange
+from tests.e2e.hostile.raw import begun, exchange
 from tests.hostile.answers import Answer
 from tests.hostile.memory import resident_kib
 from tests.hostile.requests import Case, Requests
+from tests.logs import whole_lines
 from tools.stack import Service
 
 
@@ -40,7 +41,8 @@ class Target(Requests):
         return answer
 
     async def assert_serving(self) -> None:
-        answer = await exchange(self.port, self.get(f"{self.collection}?limit=1"))
+        async with await begun(self.port, self.get(f"{self.collection}?limit=1")) as connection:
+            answer = await connection.answer()
         assert answer.status == 200, answer
 
     def resident_kib(self, *, most: bool = False) -> int:
@@ -49,9 +51,7 @@ class Target(Requests):
 
     def errors_logged(self, start: int) -> list[str]:
         """The lines of its log from byte `start` on that no stranger should be able to bring about."""
-        with self.service.log_file.open("rb") as log:
-            log.seek(start)
-            lines = log.read().decode(errors="replace").splitlines()
+        lines = whole_lines(self.service.log_file, start)
         return [line for line in lines if not line.startswith("{") or _is_error(json.loads(line))]
 
 

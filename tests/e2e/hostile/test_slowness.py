@@ -11,12 +11,12 @@ import pytest
 
 from shared.mongo import Client
 from tests.e2e.hostile.conftest import own_targets
-from tests.e2e.hostile.raw import Connection, exchange
+from tests.e2e.hostile.raw import HEAD_SECONDS_MIN, Connection, begun, exchange
 from tests.e2e.hostile.target import Target
 from tests.hostile.requests import Case
 from tests.waiting import until
 
-DEADLINES = {"HTTP_HEAD_SECONDS": "1", "HTTP_BODY_SECONDS": "1", "HTTP_WRITE_SECONDS": "1"}
+DEADLINES = {"HTTP_HEAD_SECONDS": str(HEAD_SECONDS_MIN), "HTTP_BODY_SECONDS": "1", "HTTP_WRITE_SECONDS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,7 @@ def chunked(target: Target) -> bytes:
 @pytest.mark.parametrize("case", UNFINISHED, ids=lambda case: case.name)
 async def test_who_does_not_finish_a_request_is_told_and_left(target: Target, case: Case) -> None:
     before = await target.stored()
-    async with await Connection.open(target.port) as connection:
-        await connection.send(case.sent(target))
+    async with await begun(target.port, case.sent(target)) as connection:
         await target.assert_serving()
         assert (await connection.answer()).status == case.status
         assert await connection.is_closed()
@@ -62,8 +61,7 @@ async def test_a_byte_now_and_then_does_not_put_it_off(target: Target, part: str
         target.post(headers={"X-Long": [b"x" * 1_000]}) if part == "head" else target.post(target.body().ljust(1_000))
     )
     started = 10 if part == "head" else len(sent) - 1_000
-    async with await Connection.open(target.port) as connection:
-        await connection.send(sent[:started])
+    async with await begun(target.port, sent[:started]) as connection:
         dripping = asyncio.create_task(_drip(connection, sent[started:]))
         assert (await connection.answer()).status == 408
         dripping.cancel()
@@ -85,10 +83,7 @@ async def test_who_says_nothing_at_all_is_left(target: Target) -> None:
 async def test_two_hundred_slow_clients_keep_nobody_out(target: Target) -> None:
     before = target.resident_kib()
     async with AsyncExitStack() as stack:
-        slow = []
-        for _ in range(200):
-            slow.append(await stack.enter_async_context(await Connection.open(target.port)))
-            await slow[-1].send(target.post()[:-1])
+        slow = [await stack.enter_async_context(await begun(target.port, target.post()[:-1])) for _ in range(200)]
         await target.assert_serving()
         answers = await asyncio.gather(*(connection.answer() for connection in slow))
     assert {answer.status for answer in answers} == {408}
@@ -119,7 +114,6 @@ async def test_who_is_cut_off_in_the_middle_of_a_request_has_placed_nothing(targ
     before = await target.stored()
     for share in (0.3, 0.6, 0.9):
         sent = target.post()
-        async with await Connection.open(target.port) as connection:
-            await connection.send(sent[: int(len(sent) * share)])
+        async with await begun(target.port, sent[: int(len(sent) * share)]) as connection:
             assert (await connection.answer()).status == 408
     assert await target.stored() == before

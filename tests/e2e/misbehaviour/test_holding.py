@@ -1,7 +1,6 @@
 """Replies that are held back keep nobody else waiting: not other requests, not a server that is to stop."""
 
 import asyncio
-import json
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from shared.mongo import Client
 from tests.e2e.misbehaviour.conftest import Receiver, Shop, StartGateway
 from tests.http_double import Asked, http_double
+from tests.logs import logged
 from tests.waiting import until
 
 HELD = {"replySeconds": 120}
@@ -74,14 +74,19 @@ async def test_what_is_held_back_takes_no_place_of_those_at_work(
 ) -> None:
     async with start_gateway(HTTP_REQUESTS_MAX="2") as gateway:
         shop = Shop(http, gateway.url, receiver)
+
+        async def has_a_place() -> bool:  # a charge is stored a moment before its place is given back
+            return (await shop.call("GET", "/v1/charges")).status == 200
+
         for count in range(1, 6):
             held(shop, "slow")
             await stored(mongo, database_name, count)
+            await until(has_a_place, "a place is given back")
 
         async def is_served() -> bool:
             return (await shop.charge(key=uuid4().hex)).status == 201
 
-        await until(is_served, "another charge", seconds=10)
+        await until(is_served, "another charge")
 
 
 async def test_a_client_that_goes_ends_what_is_held_back_for_it(
@@ -97,7 +102,7 @@ async def test_a_client_that_goes_ends_what_is_held_back_for_it(
         reply.cancel()
 
         async def is_logged() -> bool:
-            lines = [json.loads(line) for line in gateway.log_file.read_bytes().splitlines()]
+            lines = logged(gateway.log_file)
             return any(line.get("path") == "/v1/charges" and line["status"] == 0 for line in lines)
 
         await until(is_logged, "the request is over")

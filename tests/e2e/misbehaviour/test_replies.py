@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.misbehaviour.conftest import CREDENTIALS, Shop
+from tests.logs import logged
 from tests.waiting import until
 from tools.stack import Service
 
@@ -196,6 +197,14 @@ async def test_no_answer_is_logged_and_counted_as_none_without_a_traceback(
     async with http.get(f"{gateway.url}/metrics") as response:
         counted = await response.text()
     assert 'http_requests_total{method="POST",route="/v1/charges",status="0"}' in counted
-    logged = [json.loads(line) for line in gateway.log_file.read_bytes()[start:].splitlines()]
-    assert [line["status"] for line in logged if line["event"] == "request" and line["path"] == "/v1/charges"] == [0]
-    assert not [line for line in logged if line["level"] == "error" or "exception" in line]
+
+    def answers() -> list[int]:
+        lines = logged(gateway.log_file, start)
+        return [line["status"] for line in lines if line["event"] == "request" and line["path"] == "/v1/charges"]
+
+    async def is_logged() -> bool:
+        return bool(answers())
+
+    await until(is_logged, "the request is over")
+    assert answers() == [0]
+    assert not [line for line in logged(gateway.log_file, start) if line["level"] == "error" or "exception" in line]
