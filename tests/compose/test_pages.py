@@ -7,6 +7,7 @@ import pytest
 
 from tests.compose.conftest import ROOT, ComposeStack
 from tests.pages import blocks
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1200)  # the first test also pulls and builds
 
@@ -28,15 +29,36 @@ async def test_the_readmes_lines_place_an_order_and_find_it_paid(stack: ComposeS
     up, place_it, look_at_it, find_it = lines.splitlines()
     assert up == "docker compose up --wait"  # as the stack has done
     assert '"status":"Pending"' in pasted(stack, place_it)
-    assert '"status":"Paid"' in pasted(stack, look_at_it)
+    assert look_at_it.startswith("sleep 6; ")
+
+    async def is_paid() -> bool:  # instead of the page's sleep
+        return '"status":"Paid"' in pasted(stack, look_at_it.removeprefix("sleep 6; "))
+
+    await until(is_paid, "the order is paid")
     assert re.search("order_number: 'ORD-1',.*status: 'Paid'", pasted(stack, find_it), re.DOTALL)
 
 
 async def test_the_queries_of_the_pages_find_the_order_and_all_that_belongs_to_it(stack: ComposeStack) -> None:
     [lines] = commands("docs/run.md", "/api/orders")
-    assert "status: 'Paid'" in pasted(stack, lines)
-    queries = "".join(blocks((ROOT / "docs" / "mongodb.md").read_text(encoding="utf-8"), "js"))
-    found = pasted(stack, f"docker compose exec -T mongo mongosh order_api --quiet <<'END'\n{queries}END")
+    place_it, look_at_it = lines.split("sleep 6\n")
+    pasted(stack, place_it)
+
+    async def is_paid() -> bool:  # instead of the page's sleep
+        return "status: 'Paid'" in pasted(stack, look_at_it)
+
+    await until(is_paid, "the order is paid")
+
+    async def is_delivered() -> bool:
+        return "state: 'delivered'" in queried(stack)
+
+    await until(is_delivered, "the gateway knows that its webhook was taken")
+    found = queried(stack)
     for what in ("cause: 'placed'", "state: 'done'", "fingerprint", "outcome: 'applied'", "state: 'delivered'"):
         assert what in found
     assert "Error" not in found
+
+
+def queried(stack: ComposeStack) -> str:
+    """What the queries of the page about MongoDB print."""
+    queries = "".join(blocks((ROOT / "docs" / "mongodb.md").read_text(encoding="utf-8"), "js"))
+    return pasted(stack, f"docker compose exec -T mongo mongosh order_api --quiet <<'END'\n{queries}END")

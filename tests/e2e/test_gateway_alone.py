@@ -14,6 +14,7 @@ from uuid import uuid4
 import pymongo
 import pytest
 
+from tests.waiting import DEADLINE_SECONDS, until
 from tools.mongod import Mongod
 from tools.process import free_port
 from tools.stack import is_ready
@@ -101,12 +102,16 @@ def test_its_settings_come_from_the_environment(printed: str, environment: dict[
     assert NOBODY in pasted(f"{export}\npayment-gateway endpoints list", environment)
 
 
-def test_it_ends_by_ctrl_c_and_the_gateway_with_it(tmp_path: Path, environment: dict[str, str]) -> None:
+async def test_it_ends_by_ctrl_c_and_the_gateway_with_it(tmp_path: Path, environment: dict[str, str]) -> None:
     port = free_port()
+
+    async def serves() -> bool:
+        return is_ready(f"http://127.0.0.1:{port}")
+
     with make_gateway(tmp_path, {**environment, "PAYMENT_GATEWAY_PORT": str(port)}) as (process, _):
-        assert is_ready(f"http://127.0.0.1:{port}")
+        await until(serves, "it is ready")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(DEADLINE_SECONDS) == 0
         assert not is_ready(f"http://127.0.0.1:{port}")
 
 

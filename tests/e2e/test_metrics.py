@@ -118,7 +118,7 @@ async def settled(
         return found == expected
 
     with suppress(AssertionError):
-        await until(is_as_expected, "the counters are as expected", seconds=10)
+        await until(is_as_expected, "the counters are as expected")
     return found
 
 

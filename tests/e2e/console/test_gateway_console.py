@@ -193,9 +193,7 @@ async def test_an_event_is_resent_and_a_forgery_of_it_refused(
     await console.button("Tampered body").click()
     await expect(rows(console, order["id"])).to_have_count(3)
     await rows(console, order["id"]).first.locator("a").click()
-    await expect(pane(console).locator(".attempt > summary")).to_contain_text(
-        ["forgery refused", "200"], timeout=10_000
-    )
+    await expect(pane(console).locator(".attempt > summary")).to_contain_text(["forgery refused", "200"])
 
 
 async def test_an_endpoint_shows_how_it_is_and_can_be_disabled_and_enabled(
@@ -439,7 +437,7 @@ async def test_a_page_shows_what_it_missed_while_the_gateway_was_away(look: Open
     await expect(console.page.locator("button.live")).to_have_text("Reconnecting")
     gateway.start()
     reference = await charge(call)
-    await expect(rows(console, reference)).to_be_visible(timeout=15_000)
+    await expect(rows(console, reference)).to_be_visible()
     await expect(console.page.locator("button.live")).to_have_text("Live")
 
 

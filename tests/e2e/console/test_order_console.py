@@ -126,7 +126,7 @@ async def test_after_a_restart_under_the_open_page_it_connects_again_and_shows_w
         await expect(console.button("Reconnecting")).to_be_visible()
         missed = await placed(Api(http, other.url))
         watched.start()
-        await expect(row(console, missed)).to_be_visible(timeout=20_000)
+        await expect(row(console, missed)).to_be_visible()
         await expect(console.button("Live")).to_be_visible()
 
 

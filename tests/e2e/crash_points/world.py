@@ -14,7 +14,7 @@ from tests.e2e.crash_points.steps import ANSWERS, HTTP, MONGODB
 from tools.process import free_port
 from tools.stack import Service, Stack
 
-ARRIVAL_SECONDS = 10.0
+ARRIVAL_SECONDS = 60.0
 
 # Nothing waits for long, and nothing is mended by reconciliation: what a crash leaves behind is found without it.
 SETTINGS = {

@@ -54,7 +54,11 @@ async def test_clients_that_do_not_read_hold_nobody_s_place(target: Target) -> N
         await until(wait_to_be_read, "answers wait for them")
         for _ in range(REQUESTS_MAX):
             await target.assert_serving()
-        assert await metric(target, "http_requests_at_work") == 0
+
+        async def nobody_is_at_work() -> bool:
+            return await metric(target, "http_requests_at_work") == 0
+
+        await until(nobody_is_at_work, "every place is given back")
 
 
 async def test_unread_lists_are_bounded_in_bytes(target: Target) -> None:

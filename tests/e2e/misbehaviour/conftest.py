@@ -20,7 +20,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from shared.mongo import Client
 from tests.http_double import Asked, HttpDouble
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from tools.process import free_port
 from tools.stack import Credentials, Service
 
@@ -167,7 +167,7 @@ async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
         yield Receiver(f"http://127.0.0.1:{port}", said)
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait, 10)
+        await asyncio.to_thread(process.wait, DEADLINE_SECONDS)
 
 
 def spawn_receiver(port: int, out: IO[bytes]) -> subprocess.Popen[bytes]:
