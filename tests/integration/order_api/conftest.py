@@ -37,6 +37,7 @@ from shared.pages import Paging
 from shared.times import rfc3339, utc_now
 from tests.http_double import Asked, HttpDouble, http_double
 from tests.integration.kept_database import KeptDatabase, kept_database
+from tests.waiting import DEADLINE_SECONDS
 from tools.paid_charge import paid_charge
 
 API_KEY = Secret("test-key")
@@ -58,7 +59,8 @@ async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The provider may be as slow as the machine."""
+    """The provider and the database may be as slow as the machine."""
+    monkeypatch.setattr("shared.mongo.QUERY_SECONDS", DEADLINE_SECONDS)
     monkeypatch.setattr("order_api.gateway_client.CONNECT_SECONDS", 60)
     monkeypatch.setattr("order_api.gateway_client.REQUEST_SECONDS", 60)
 

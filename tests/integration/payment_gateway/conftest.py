@@ -23,6 +23,7 @@ from shared.idempotency import Answer
 from shared.mongo import Client
 from tests.http_double import HttpDouble, http_double
 from tests.integration.kept_database import KeptDatabase, kept_database
+from tests.waiting import DEADLINE_SECONDS
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy"
 MakeApplication = Callable[..., AbstractAsyncContextManager[Application]]
@@ -42,7 +43,8 @@ async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of a whole webhook is the limit of its connection too."""
+    """The database may be as slow as the machine, and a connection may take as long as a whole webhook."""
+    monkeypatch.setattr("shared.mongo.QUERY_SECONDS", DEADLINE_SECONDS)
     monkeypatch.setattr("payment_gateway.webhooks.post.CONNECT_SECONDS", 120)
 
 
