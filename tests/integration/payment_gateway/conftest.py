@@ -43,8 +43,9 @@ async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database may be as slow as the machine, and a connection may take as long as a whole webhook."""
+    """The database and the clock may be as slow as the machine, and a connection may take as long as a whole webhook."""
     monkeypatch.setattr("shared.mongo.QUERY_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr("payment_gateway.clock.advance.ANSWER_SECONDS", DEADLINE_SECONDS)
     monkeypatch.setattr("payment_gateway.webhooks.post.CONNECT_SECONDS", 120)
 
 
