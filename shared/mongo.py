@@ -72,6 +72,7 @@ def connect(uri: str, *, app_name: str, listeners: Sequence[ServerHeartbeatListe
         serverSelectionTimeoutMS=int(QUERY_SECONDS * 1000),
         maxPoolSize=32,
         tz_aware=True,
+        datetime_conversion="DATETIME_AUTO",  # C6: a time that Python does not know spoils its own document only
         event_listeners=listeners,
     )
 

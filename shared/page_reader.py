@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
@@ -14,7 +14,7 @@ from shared.mongo import Collection, Document
 
 PAGE_BYTES_MAX = 1024 * 1024  # of documents in one page, unless the first alone is larger
 READ_AT_ONCE = 8  # pages in one process: for each, MongoDB sends up to 102 documents or 16 MB
-_DECODED: CodecOptions[Document] = CodecOptions(tz_aware=True)
+_DECODED: CodecOptions[Document] = CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _UNREAD: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
 
 

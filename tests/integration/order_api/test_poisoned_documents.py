@@ -9,6 +9,7 @@ from order_api.app import Application
 from order_api.order import Order
 from order_api.reconcile import EVENTS_AT_ONCE
 from shared.documents import InvalidError, Verdict
+from shared.pages import Paging, Unreadable
 from shared.times import utc_now
 from tests.http_double import HttpDouble
 from tests.integration.order_api.conftest import (
@@ -72,12 +73,30 @@ async def test_c22_an_event_that_does_not_decode_spoils_the_turn_of_no_order(
     assert {one.query["reference"] for one in provider.asked} == {order.id}
 
 
+async def test_c6_a_time_that_python_does_not_know_spoils_its_own_order_only(
+    application: Application, provider: HttpDouble
+) -> None:
+    orders = [await place(application) for _ in range(5)]
+    await application.store.orders.update_many({}, {"$set": {"reconcile_at": orders[0].created_at}})
+    no_year_of_ours = {"$set": {"updated_at": DatetimeMS(2**55)}}
+    await application.store.orders.update_one({"_id": orders[2].id}, no_year_of_ours)
+    assert await application.dispatch_outbox.work.run_once() == 5
+    assert len(provider.posts()) == 5
+    assert await application.reconcile.work.run_once() == 5
+    events = [received(event_bytes(charge_of(order))) for order in orders]
+    outcomes = await asyncio.gather(*(application.record_events(event) for event in events), return_exceptions=True)
+    assert isinstance(outcomes.pop(2), InvalidError)
+    assert outcomes == ["applied"] * 4
+    shown = await application.store.list_orders(orders[0].merchant, Paging(limit=5))
+    assert [type(one) for one in shown.things] == [Order, Order, Unreadable, Order, Order]
+
+
 async def test_c21_events_beside_an_order_that_cannot_be_read_are_taken_up(application: Application) -> None:
     order = await place(application)
     for number in range(3 * EVENTS_AT_ONCE):
         await application.record_events(received(event_bytes(charge_of(order, reference=f"not-ours-{number}"))))
-    out_of_range = {"reconcile_at": order.created_at, "updated_at": DatetimeMS(2**55)}
-    await application.store.orders.update_one({"_id": order.id}, {"$set": out_of_range})
+    spoilt = {"$set": {"reconcile_at": order.created_at}, "$unset": {"calls.0.reference": ""}}
+    await application.store.orders.update_one({"_id": order.id}, spoilt, bypass_document_validation=True)
     events = application.store.payment_events
     await events.update_many({}, {"$set": {"reconcile_at": order.created_at}})
     assert [await application.reconcile.work.run_once() for _ in range(3)] == [EVENTS_AT_ONCE] * 3
