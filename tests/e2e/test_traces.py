@@ -105,6 +105,7 @@ async def observed(
             OTEL_EXPORTER_OTLP_ENDPOINT=collecting.url,
             OTEL_BSP_SCHEDULE_DELAY="100",
             RECONCILE_AFTER_SECONDS="3600",
+            CHARGE_DELAY_SECONDS="1",  # an event comes after the answer to its charge, also on a slow machine
         ) as stack:
             yield Observed(stack, collecting, http, (mongo[name], mongo[f"{name}_gateway"]))
     for database in (name, f"{name}_gateway"):

@@ -15,7 +15,8 @@ from tools.stack import Stack
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:
-    return {"RECONCILE_AFTER_SECONDS": "3600"}  # every event comes as a webhook
+    """Every event comes as a webhook, and not before the answer to its charge is recorded."""
+    return {"RECONCILE_AFTER_SECONDS": "3600", "CHARGE_DELAY_SECONDS": "1"}
 
 
 async def test_the_timeline_goes_from_the_request_to_paid_and_each_moment_unfolds(
@@ -28,8 +29,12 @@ async def test_the_timeline_goes_from_the_request_to_paid_and_each_moment_unfold
     for text in ("POST /api/orders", "payment.succeeded", "HTTP 500", "Paid"):
         await expect(picture).to_contain_text(text)
     moments = console.page.locator(".moments > li")
-    _, _, timeline = await api.call("GET", f"/api/orders/{order['id']}/timeline")
-    await expect(moments).to_have_count(len(timeline["data"]))
+
+    async def all_are_shown() -> bool:  # the order is Paid a moment before all that led to it is recorded
+        _, _, timeline = await api.call("GET", f"/api/orders/{order['id']}/timeline")
+        return await moments.count() == len(timeline["data"])
+
+    await until(all_are_shown, "the page shows every moment")
     _, _, events = await api.call("GET", f"/api/orders/{order['id']}/events")
     event = moments.filter(has_text="payment.succeeded came as a webhook")
     await event.locator("summary").click()

@@ -26,6 +26,7 @@ from tools.stack import Credentials, Service
 
 CREDENTIALS = Credentials.new()
 RECEIVER = Path(__file__).parents[3] / "services/payment_gateway/examples/receiver.py"
+PATIENCE = aiohttp.ClientTimeout(total=DEADLINE_SECONDS)  # an early webhook may hold its reply back for 20 s
 StartGateway = Callable[..., AbstractAsyncContextManager[Service]]
 
 
@@ -75,7 +76,9 @@ class Shop:
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         given = {"Authorization": f"Bearer {CREDENTIALS.api_key}", **headers}
         try:
-            async with self.http.request(method, self.url + path, json=body, headers=given) as response:
+            async with self.http.request(
+                method, self.url + path, json=body, headers=given, timeout=PATIENCE
+            ) as response:
                 named = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status, named, await response.read())
         except aiohttp.ServerDisconnectedError:
