@@ -28,7 +28,8 @@ class ServerClock:
             self._looked_at, self._read = asked_at, reply["localTime"].replace(tzinfo=UTC)
 
     def now(self) -> datetime | None:
-        """The server's time in whole milliseconds, at most ON_THE_WAY_SECONDS_MAX ahead of it. None if it is not known.
+        """The server's time in whole milliseconds, never behind it and at most ON_THE_WAY_SECONDS_MAX ahead. None if it is
+        not known.
 
         Until the next look it may be wrong after this machine was suspended, which stops its monotonic clock, or after a
         failover to a primary with another clock. Then a lease may end early; the provider knows the call by its key. C12
@@ -36,4 +37,4 @@ class ServerClock:
         elapsed = time.monotonic() - self._looked_at
         if self._read is None or elapsed > KNOWN_SECONDS:
             return None
-        return self._read + timedelta(milliseconds=int(1000 * elapsed))
+        return self._read + timedelta(milliseconds=int(1000 * elapsed) + 1)  # MongoDB leaves out fractions of one

@@ -62,3 +62,17 @@ async def test_its_time_is_not_known_if_it_was_read_long_ago_or_came_late(
     monkeypatch.setattr(server_clock, "ON_THE_WAY_SECONDS_MAX", 0.0)
     await late.look()
     assert late.now() is None
+
+
+async def test_the_time_is_not_behind_by_the_fractions_that_mongodb_leaves_out(
+    mongo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ServerClock(mongo)
+    await clock.look()
+    read, looked_at = clock._read, clock._looked_at
+    assert read is not None
+    with monkeypatch.context() as later:
+        later.setattr(time, "monotonic", lambda: looked_at + 0.0009)
+        now = clock.now()
+    assert now is not None
+    assert now > read  # it may have been almost a millisecond more
