@@ -59,6 +59,6 @@ async def test_the_queries_of_the_pages_find_the_order_and_all_that_belongs_to_i
 
 
 def queried(stack: ComposeStack) -> str:
-    """What the queries of the page about MongoDB print."""
+    """Runs the queries of the page about MongoDB, and returns what they print."""
     queries = "".join(blocks((ROOT / "docs" / "mongodb.md").read_text(encoding="utf-8"), "js"))
     return pasted(stack, f"docker compose exec -T mongo mongosh order_api --quiet <<'END'\n{queries}END")

@@ -37,7 +37,7 @@ PRINTED = {
 }
 
 UNTIL_SHOWS = 'until_shows() { word=$1; shift; until "$@" | grep "$word" > /dev/null; do sleep 0.1; done; }'
-# What a block waits for here: instead of its `sleep` if it has one, otherwise first.
+# A block of the page that has a `sleep` waits for this instead. Others wait for it before they begin.
 AWAITED = {
     "read it": """
         until_shows '"status":"Paid"' curl -s "$API/api/orders?orderNumber=ORD-001"

@@ -61,8 +61,8 @@ async def database_name(kept: KeptDatabase) -> AsyncIterator[str]:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider and the database may be as slow as the machine."""
     monkeypatch.setattr("shared.mongo.QUERY_SECONDS", DEADLINE_SECONDS)
-    monkeypatch.setattr("order_api.gateway_client.CONNECT_SECONDS", 60)
-    monkeypatch.setattr("order_api.gateway_client.REQUEST_SECONDS", 60)
+    monkeypatch.setattr("order_api.gateway_client.CONNECT_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr("order_api.gateway_client.REQUEST_SECONDS", DEADLINE_SECONDS)
 
 
 @pytest.fixture
